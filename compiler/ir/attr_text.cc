@@ -1,0 +1,99 @@
+// Attributes as text.
+#include "compiler/ir/attr_text.h"
+
+#include <boost/pfr/core.hpp>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace etch {
+namespace {
+
+template <class T>
+std::string number_text(T value) {
+  char buffer[64];
+  return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+}
+
+template <class T>
+std::string float_text(T value) {
+  if (!std::isnan(value)) return number_text(value);
+  const uint64_t bits = to_bits(value);
+  if (bits == to_bits(std::numeric_limits<T>::quiet_NaN())) return "nan";
+  char buffer[32];
+  return "nan:0x" + std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, bits, 16).ptr);
+}
+
+template <class T>
+std::optional<uint64_t> parse_number(std::string_view text, int base = 10) {
+  T value{};
+  std::from_chars_result result{};
+  if constexpr (std::is_floating_point_v<T>) {
+    result = std::from_chars(text.data(), text.data() + text.size(), value);
+  } else {
+    result = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  }
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  return bits;
+}
+
+template <class T>
+std::optional<uint64_t> parse_float(std::string_view text) {
+  constexpr std::string_view kNanPrefix = "nan:0x";
+  if (text == "nan") return to_bits(std::numeric_limits<T>::quiet_NaN());
+  if (!text.starts_with(kNanPrefix)) {
+    const auto bits = parse_number<T>(text);
+    return bits && std::isnan(from_bits<T>(*bits)) ? std::nullopt : bits;
+  }
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+  const auto bits = parse_number<Bits>(text.substr(kNanPrefix.size()), 16);
+  return bits && std::isnan(from_bits<T>(*bits)) ? bits : std::nullopt;
+}
+
+std::string field_text(int64_t value, DType) { return std::to_string(value); }
+std::string field_text(uint64_t bits, DType dtype) { return constant_text(bits, dtype); }
+std::string field_text(const Dims& dims, DType) { return to_string(dims); }
+std::string field_text(ReduceKind kind, DType) { return std::string(name(kind)); }
+
+}  // namespace
+
+std::string constant_text(uint64_t bits, DType dtype) {
+  return dispatch(dtype, [&]<class T>() -> std::string {
+    if constexpr (std::is_same_v<T, bool>) {
+      return bits ? "true" : "false";
+    } else if constexpr (std::is_floating_point_v<T>) {
+      return float_text(from_bits<T>(bits));
+    } else {
+      return number_text(from_bits<T>(bits));
+    }
+  });
+}
+
+std::optional<uint64_t> parse_constant(std::string_view text, DType dtype) {
+  return dispatch(dtype, [&]<class T>() -> std::optional<uint64_t> {
+    if constexpr (std::is_same_v<T, bool>) {
+      if (text != "true" && text != "false") return std::nullopt;
+      return text == "true";
+    } else if constexpr (std::is_floating_point_v<T>) {
+      return parse_float<T>(text);
+    } else {
+      return parse_number<T>(text);
+    }
+  });
+}
+
+std::string attr_text(const Attr& attr, DType dtype) {
+  std::string text;
+  std::visit(
+      [&]<class A>(const A& fields) {
+        boost::pfr::for_each_field(fields, [&](const auto& field, size_t i) {
+          text.append(" ").append(A::kFields[i]).append("=").append(field_text(field, dtype));
+        });
+      },
+      attr);
+  return text;
+}
+
+}  // namespace etch

@@ -1,0 +1,232 @@
+// What the elementwise ops mean, one element at a time: the functions that the `evaluate` column of ops.def names. They
+// share nothing with compiler/math. Exact ops take and give the element's type; approximate ones long double.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace etch::oracle {
+
+template <class T>
+concept Integer = std::integral<T> && !std::same_as<T, bool>;
+
+template <Integer T>
+inline constexpr int kBits = 8 * sizeof(T);
+
+/// Integers wrap: the arithmetic is done in 64 unsigned bits and cut.
+template <Integer T>
+constexpr uint64_t widen(T a) {
+  return static_cast<uint64_t>(static_cast<int64_t>(a));
+}
+
+template <std::floating_point T>
+T add(T a, T b) {
+  return a + b;
+}
+template <Integer T>
+T add(T a, T b) {
+  return static_cast<T>(widen(a) + widen(b));
+}
+
+template <std::floating_point T>
+T sub(T a, T b) {
+  return a - b;
+}
+template <Integer T>
+T sub(T a, T b) {
+  return static_cast<T>(widen(a) - widen(b));
+}
+
+template <std::floating_point T>
+T mul(T a, T b) {
+  return a * b;
+}
+template <Integer T>
+T mul(T a, T b) {
+  return static_cast<T>(widen(a) * widen(b));
+}
+
+template <std::floating_point T>
+T neg(T a) {
+  return -a;
+}
+template <Integer T>
+T neg(T a) {
+  return static_cast<T>(0 - widen(a));
+}
+
+template <std::floating_point T>
+T abs(T a) {
+  return std::fabs(a);
+}
+template <Integer T>
+T abs(T a) {
+  return std::is_signed_v<T> && a < T{0} ? neg(a) : a;
+}
+
+/// -1, 0 or 1; +0 for both zeros, as TensorFlow, and NaN for NaN.
+template <class T>
+T sign(T a) {
+  if (a != a) return a;
+  return a < T{0} ? T(-1) : a > T{0} ? T{1} : T{0};
+}
+
+/// x / y toward zero. Integers as XLA: x / 0 has all bits set, the least integer / -1 is itself.
+template <std::floating_point T>
+T trunc_div(T a, T b) {
+  return std::trunc(a / b);
+}
+template <Integer T>
+T trunc_div(T a, T b) {
+  if (b == 0) return static_cast<T>(-1);
+  if (std::is_signed_v<T> && b == static_cast<T>(-1)) return neg(a);
+  return static_cast<T>(a / b);
+}
+
+/// The remainder of trunc_div, with the sign of x; integers: x mod 0 is x.
+template <std::floating_point T>
+T trunc_mod(T a, T b) {
+  return std::fmod(a, b);
+}
+template <Integer T>
+T trunc_mod(T a, T b) {
+  if (b == 0) return a;
+  if (std::is_signed_v<T> && b == static_cast<T>(-1)) return 0;
+  return static_cast<T>(a % b);
+}
+
+/// x / y toward minus infinity; for floats the floor of the rounded quotient, as TensorFlow.
+template <std::floating_point T>
+T floor_div(T a, T b) {
+  return std::floor(a / b);
+}
+template <Integer T>
+T floor_div(T a, T b) {
+  const T remainder = trunc_mod(a, b);
+  const bool rounded_up = b != 0 && remainder != 0 && (remainder < 0) != (b < 0);
+  return rounded_up ? sub(trunc_div(a, b), T{1}) : trunc_div(a, b);
+}
+
+/// The remainder with the sign of y, as Python's %; a zero has the sign of y. Integers: x mod 0 is x.
+template <std::floating_point T>
+T floor_mod(T a, T b) {
+  const T remainder = std::fmod(a, b);
+  if (remainder == 0) return std::copysign(T{0}, b);
+  return (remainder < 0) != (b < 0) ? remainder + b : remainder;
+}
+template <Integer T>
+T floor_mod(T a, T b) {
+  const T remainder = trunc_mod(a, b);
+  return b != 0 && remainder != 0 && (remainder < 0) != (b < 0) ? add(remainder, b) : remainder;
+}
+
+/// IEEE 754-2019 minimum: NaN if either is NaN, -0 below +0.
+template <class T>
+T min(T a, T b) {
+  if (a != a) return a;
+  if (b != b) return b;
+  if constexpr (std::floating_point<T>) {
+    if (a == b) return std::signbit(a) ? a : b;
+  }
+  return b < a ? b : a;
+}
+
+/// IEEE 754-2019 maximum: NaN if either is NaN, +0 above -0.
+template <class T>
+T max(T a, T b) {
+  if (a != a) return a;
+  if (b != b) return b;
+  if constexpr (std::floating_point<T>) {
+    if (a == b) return std::signbit(a) ? b : a;
+  }
+  return a < b ? b : a;
+}
+
+/// x to the power n. Floats as C's pow. Integers wrap; for negative n, as XLA, +-1 for x = +-1 and else 0; 0^0 is 1.
+inline long double pow(long double a, long double b) { return std::pow(a, b); }
+template <Integer T>
+T pow(T x, T n) {
+  const bool odd = n & 1;
+  if (n < T{0}) return x == T{1} ? T{1} : x == static_cast<T>(-1) ? (odd ? x : T{1}) : T{0};
+  T result = 1;
+  for (uint64_t left = widen(n) & static_cast<std::make_unsigned_t<T>>(-1); left > 0; left >>= 1) {
+    if (left & 1) result = mul(result, x);
+    x = mul(x, x);
+  }
+  return result;
+}
+
+/// log(1 + e^x) without overflow.
+inline long double softplus(long double x) {
+  return std::isnan(x) ? x : std::fmax(x, 0.0L) + std::log1p(std::exp(-std::fabs(x)));
+}
+
+// glibc reduces any argument exactly.
+inline long double sin(long double x) { return std::sin(x); }
+inline long double cos(long double x) { return std::cos(x); }
+inline long double tan(long double x) { return std::tan(x); }
+
+/// The y with erf(y) = x; +-infinity at +-1, NaN beyond.
+long double erf_inv(long double x);
+
+/// log |gamma(x)|; +infinity at 0 and the negative integers.
+long double lgamma(long double x);
+
+/// The derivative of log gamma; NaN at 0 and the negative integers.
+long double digamma(long double x);
+
+/// To the nearest integer, ties to even.
+template <std::floating_point T>
+T round_even(T x) {
+  const T below = std::floor(x);
+  const T rest = x - below;  // exact
+  const bool up = rest > T(0.5) || (rest == T(0.5) && std::fmod(below, T{2}) != 0);
+  return std::copysign(up ? below + 1 : below, x);
+}
+
+/// x << n; 0 where n is negative or not below the number of bits.
+template <Integer T>
+T shift_left(T x, T n) {
+  return n < T{0} || n >= kBits<T> ? T{0} : static_cast<T>(widen(x) << n);
+}
+
+/// x >> n, filled with the sign of signed types, which alone is left where n is negative or not below the bit count.
+template <Integer T>
+T shift_right(T x, T n) {
+  const int count = n < T{0} || n >= kBits<T> ? kBits<T> : static_cast<int>(n);
+  return static_cast<T>(count == 64 ? (x < T{0} ? -1 : 0) : static_cast<int64_t>(x) >> count);
+}
+
+template <Integer T>
+T popcount(T x) {
+  return static_cast<T>(std::popcount(static_cast<std::make_unsigned_t<T>>(x)));
+}
+
+/// Leading zero bits; all of them at 0.
+template <Integer T>
+T clz(T x) {
+  return static_cast<T>(std::countl_zero(static_cast<std::make_unsigned_t<T>>(x)));
+}
+
+/// The cast op. Floats become integers by truncation, saturated, NaN as 0; integers wrap; bool is x != 0.
+template <class To, class From>
+To cast(From x) {
+  if constexpr (std::same_as<To, bool>) {
+    return x != From{0};
+  } else if constexpr (std::floating_point<From> && std::integral<To>) {
+    // Every bound is a long double.
+    if (std::isnan(x)) return 0;
+    const long double whole = std::trunc(static_cast<long double>(x));
+    if (whole <= static_cast<long double>(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
+    if (whole >= static_cast<long double>(std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
+    return static_cast<To>(whole);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+}  // namespace etch::oracle

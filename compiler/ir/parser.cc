@@ -1,0 +1,301 @@
+// Text to graph.
+#include <algorithm>
+#include <boost/pfr/core.hpp>
+#include <charconv>
+#include <optional>
+
+#include "compiler/ir/attr_text.h"
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+
+namespace etch {
+namespace {
+
+bool is_digit(char c) { return '0' <= c && c <= '9'; }
+bool is_word(char c) { return is_digit(c) || c == '_' || ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z'); }
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+/// A comment read as `file:line in scope`; either half may be missing.
+struct OriginText {
+  std::string_view file;
+  int32_t line = 0;
+  std::string_view scope;
+};
+
+/// `FILE:LINE` at the front of `text`, followed by its end or by ` in SCOPE`.
+std::optional<OriginText> parse_origin(std::string_view text) {
+  constexpr std::string_view kIn = "in ";
+  if (text.starts_with(kIn)) return OriginText{{}, 0, text.substr(kIn.size())};
+  for (size_t colon = text.find(':'); colon != text.npos; colon = text.find(':', colon + 1)) {
+    OriginText origin{text.substr(0, colon), 0, {}};
+    const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), origin.line);
+    if (error != std::errc()) continue;
+    const std::string_view rest = text.substr(end - text.data());
+    if (rest.empty()) return origin;
+    if (rest.front() != ' ' || !rest.substr(1).starts_with(kIn)) continue;
+    origin.scope = rest.substr(1 + kIn.size());
+    return origin;
+  }
+  return std::nullopt;
+}
+
+/// A recursive-descent parser without recursion. Functions return false once status_ holds an error.
+class Parser {
+ public:
+  explicit Parser(std::string_view text) : text_(text) {}
+
+  absl::StatusOr<Graph> graph() {
+    if (!header() || !nodes()) return status_;
+    return std::move(builder_).finish(outputs_);
+  }
+
+  absl::StatusOr<Type> only_type() {
+    Type type;
+    if (!parse(type) || !at_end()) return status_;
+    return type;
+  }
+
+ private:
+  bool header() {
+    if (!expect_word("graph") || !expect('(')) return false;
+    if (!accept(')')) {
+      do {
+        if (!input()) return false;
+      } while (accept(','));
+      if (!expect(')')) return false;
+    }
+    return expect('{');
+  }
+
+  bool input() {
+    int64_t number = 0;
+    Type type;
+    const size_t at = skip();
+    if (!parse_value_number(number) || !expect(':') || !parse(type)) return false;
+    return define(at, at, number, builder_.input(type));
+  }
+
+  bool nodes() {
+    while (peek() == '%') {
+      if (!node()) return false;
+    }
+    if (!expect_word("return")) return false;
+    if (peek() == '%' && !values(outputs_)) return false;
+    return expect('}') && at_end();
+  }
+
+  bool node() {
+    int64_t number = 0;
+    const size_t at = skip();
+    if (!parse_value_number(number) || !expect('=')) return false;
+
+    const size_t op_at = skip();
+    const std::string_view op_name = word();
+    const std::optional<Op> op = find_op(op_name);
+    if (op_name.empty()) return fail(op_at, "expected the name of an op");
+    if (!op) return fail(op_at, cat("there is no op `", op_name, "`"));
+    if (*op == Op::input) return fail(op_at, "inputs stand in the first line only");
+    absl::InlinedVector<Value, 3> operands;
+    if (accept('(') && (!values(operands) || !expect(')'))) return false;
+
+    Attr attr = default_attr(*op);
+    Type type;
+    if (!fields(attr) || !expect(':') || !parse(type)) return false;
+    if (auto* constant = std::get_if<ConstantAttr>(&attr)) {
+      const std::optional<uint64_t> bits = parse_constant(constant_, type.dtype);
+      if (!bits) return fail(constant_at_, cat("the value is not a ", name(type.dtype)));
+      constant->bits = *bits;
+    }
+    return define(at, op_at, number, builder_.emit(*op, operands, attr, type, origin()));
+  }
+
+  bool fields(Attr& attr) {
+    return std::visit(
+        [&]<class A>(A& fields) {
+          bool ok = true;
+          boost::pfr::for_each_field(
+              fields, [&](auto& field, size_t i) { ok = ok && field_name(A::kFields[i]) && parse(field); });
+          return ok;
+        },
+        attr);
+  }
+
+  bool field_name(std::string_view name) { return expect_word(name) && expect('='); }
+
+  /// Binds a number of the text to a new value, or reports why there is none.
+  bool define(size_t number_at, size_t op_at, int64_t number, const absl::StatusOr<Value>& value) {
+    if (!value.ok()) return fail(op_at, std::string(value.status().message()));
+    if (!values_.emplace(number, *value).second) return fail(number_at, cat("%", number, " is defined already"));
+    return true;
+  }
+
+  template <class Values>
+  bool values(Values& values) {
+    do {
+      int64_t number = 0;
+      const size_t at = skip();
+      if (!parse_value_number(number)) return false;
+      const auto found = values_.find(number);
+      if (found == values_.end()) return fail(at, cat("%", number, " is not defined before this line"));
+      values.push_back(found->second);
+    } while (accept(','));
+    return true;
+  }
+
+  /// The comment that follows on the same line.
+  Origin origin() {
+    while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
+    if (!text_.substr(at_).starts_with("//")) return {};
+    std::string_view comment = rest_of_line().substr(2);
+    while (!comment.empty() && is_blank(comment.front())) comment.remove_prefix(1);
+    while (!comment.empty() && is_blank(comment.back())) comment.remove_suffix(1);
+    const std::optional<OriginText> parsed = parse_origin(comment);
+    if (!parsed) return {};
+    return {parsed->file.empty() ? -1 : builder_.name(parsed->file), parsed->line,
+            parsed->scope.empty() ? -1 : builder_.name(parsed->scope)};
+  }
+
+  bool parse_value_number(int64_t& number) {
+    const size_t at = skip();
+    if (at_ < text_.size() && text_[at_] == '%') {
+      ++at_;
+      if (at_ < text_.size() && is_digit(text_[at_])) return parse(number);
+    }
+    return fail(at, "expected a value such as %0");
+  }
+
+  bool parse(int64_t& number) {
+    const size_t at = skip();
+    const auto [end, error] = std::from_chars(text_.data() + at, text_.data() + text_.size(), number);
+    if (error == std::errc::result_out_of_range) return fail(at, "the number does not fit in 64 bits");
+    if (error != std::errc()) return fail(at, "expected a number");
+    at_ = end - text_.data();
+    return true;
+  }
+
+  /// A constant can be read only when its dtype is known, which follows it.
+  bool parse(uint64_t&) {
+    constant_at_ = skip();
+    constant_ = until_blank();
+    return true;
+  }
+
+  bool parse(Dims& dims) {
+    if (!expect('[')) return false;
+    if (accept(']')) return true;
+    do {
+      const size_t at = skip();
+      int64_t number = 0;
+      if (!parse(number)) return false;
+      if (dims.rank() == kMaxRank) return fail(at, cat("at most ", kMaxRank, " axes are supported"));
+      dims.push_back(number);
+    } while (accept(','));
+    return expect(']');
+  }
+
+  bool parse(ReduceKind& kind) {
+    const size_t at = skip();
+    const std::string_view text = word();
+    for (ReduceKind candidate = ReduceKind::sum; candidate <= ReduceKind::argmin;
+         candidate = static_cast<ReduceKind>(static_cast<int>(candidate) + 1)) {
+      if (name(candidate) != text) continue;
+      kind = candidate;
+      return true;
+    }
+    return fail(at, "expected sum, prod, max, min, any, all, argmax or argmin");
+  }
+
+  bool parse(Type& type) {
+    const size_t at = skip();
+    if (!parse(type.dtype) || !parse(type.shape)) return false;
+    if (is_representable(type.shape, size_of(type.dtype))) return true;
+    return fail(at, cat(to_string(type), " is no type: extents are at least 0 and a tensor holds at most 2^46 bytes"));
+  }
+
+  bool parse(DType& dtype) {
+    const size_t at = skip();
+    const std::string_view text = word();
+    for (int i = 0; i < kNumDTypes; ++i) {
+      if (name(static_cast<DType>(i)) != text) continue;
+      dtype = static_cast<DType>(i);
+      return true;
+    }
+    return fail(at, "expected a type such as f32[8,4], of f32, f64, i32, i64, u8 or bool");
+  }
+
+  /// Skips white space and comments; returns the position of the next token.
+  size_t skip() {
+    while (at_ < text_.size()) {
+      if (is_blank(text_[at_]) || text_[at_] == '\n') {
+        ++at_;
+      } else if (text_.substr(at_).starts_with("//")) {
+        rest_of_line();
+      } else {
+        break;
+      }
+    }
+    return at_;
+  }
+
+  std::string_view rest_of_line() { return take(std::min(text_.find('\n', at_), text_.size())); }
+
+  std::string_view word() {
+    size_t end = at_;
+    while (end < text_.size() && is_word(text_[end])) ++end;
+    return take(end);
+  }
+
+  std::string_view until_blank() {
+    size_t end = at_;
+    while (end < text_.size() && !is_blank(text_[end]) && text_[end] != '\n') ++end;
+    return take(end);
+  }
+
+  std::string_view take(size_t end) {
+    const std::string_view taken = text_.substr(at_, end - at_);
+    at_ = end;
+    return taken;
+  }
+
+  char peek() { return skip() < text_.size() ? text_[at_] : '\0'; }
+
+  bool accept(char c) {
+    if (skip() == text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+
+  bool expect(char c) { return accept(c) || fail(at_, cat("expected '", std::string(1, c), "'")); }
+
+  bool expect_word(std::string_view expected) {
+    const size_t at = skip();
+    return word() == expected || fail(at, cat("expected `", expected, "`"));
+  }
+
+  bool at_end() { return skip() == text_.size() || fail(at_, "expected the end of the text"); }
+
+  bool fail(size_t at, std::string_view message) {
+    const std::string_view before = text_.substr(0, at);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    const size_t column = at - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
+    status_ = absl::InvalidArgumentError(cat(line, ":", column, ": ", message));
+    return false;
+  }
+
+  const std::string_view text_;
+  size_t at_ = 0;
+  std::string_view constant_;
+  size_t constant_at_ = 0;
+  absl::Status status_;
+  GraphBuilder builder_;
+  absl::flat_hash_map<int64_t, Value> values_;
+  std::vector<Value> outputs_;
+};
+
+}  // namespace
+
+absl::StatusOr<Graph> parse(std::string_view text) { return Parser(text).graph(); }
+
+absl::StatusOr<Type> parse_type(std::string_view text) { return Parser(text).only_type(); }
+
+}  // namespace etch

@@ -1,0 +1,68 @@
+// Buffer: reference-counted, aligned memory that tensors share.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace etch {
+
+/// Memory of a tensor. Copies share it; the last owner frees it. The count is atomic, the bytes are not guarded.
+class Buffer {
+ public:
+  static constexpr int64_t kAlignment = 64;
+
+  Buffer() = default;
+  Buffer(const Buffer& other) noexcept : block_(other.block_) {
+    if (block_) block_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Buffer& operator=(Buffer other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Buffer() { release(); }
+
+  /// Uninitialised memory, aligned to kAlignment. Throws std::bad_alloc.
+  static Buffer allocate(int64_t bytes);
+
+  /// Memory owned by someone else; `release(context)` is called when the last Buffer that names it is gone.
+  static Buffer wrap(void* data, int64_t bytes, void (*release)(void*), void* context);
+
+  void* data() const { return block_ ? block_->data : nullptr; }
+  int64_t bytes() const { return block_ ? block_->bytes : 0; }
+  explicit operator bool() const { return block_ != nullptr; }
+  /// True if no other Buffer shares the memory.
+  bool unique() const { return block_ && block_->references.load(std::memory_order_acquire) == 1; }
+
+ private:
+  struct Block {
+    std::atomic<int64_t> references{1};
+    void* data = nullptr;
+    int64_t bytes = 0;
+    void (*free)(void* context) = nullptr;
+    void* context = nullptr;
+  };
+  explicit Buffer(Block* block) : block_(block) {}
+  void release() {
+    if (block_ && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block_);
+  }
+  static void destroy(Block* block);
+
+  Block* block_ = nullptr;
+};
+
+/// Memory that Buffers hold now, and what the allocator keeps for reuse.
+struct MemoryStats {
+  int64_t live_bytes = 0;
+  int64_t peak_bytes = 0;     // highest live_bytes since the last reset
+  int64_t cached_bytes = 0;   // freed large blocks kept for reuse, bounded
+  int64_t allocations = 0;
+};
+MemoryStats memory_stats();
+void reset_peak_memory();
+/// Gives the kept blocks back to the system.
+void trim_memory();
+
+}  // namespace etch
