@@ -1,0 +1,224 @@
+// The kernel cache of this process: equal programs share one compiled kernel.
+#include <chrono>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "compiler/codegen/codegen.h"
+#include "compiler/codegen/session.h"
+
+namespace etch {
+namespace {
+
+using codegen::CompiledModule;
+
+/// Kernels that the cache keeps alive although no function uses them any more.
+constexpr size_t kKeptKernels = 512;
+
+/// Slots by key, and the kernels used last. Never destroyed: kernels may outlive every static object.
+class Cache {
+ public:
+  static Cache& get() {
+    static Cache* const cache = new Cache;
+    return *cache;
+  }
+
+  absl::StatusOr<std::vector<KernelHandle>> compile(std::span<const KernelProgram* const> programs,
+                                                    const CodegenOptions& options, CompileCounts* counts);
+  /// Drops the slot of a kernel that is gone.
+  void forget(const std::string& key);
+  void trim();
+  CompileCounts totals();
+
+ private:
+  struct Slot;
+  using SlotPtr = std::shared_ptr<Slot>;
+  /// A kernel that some call compiles or has compiled.
+  struct Slot {
+    bool ready = false;
+    absl::Status status;
+    std::weak_ptr<const CompiledKernel> kernel;
+    KernelHandle kept;                       // set while the slot stands in recent_
+    std::list<SlotPtr>::iterator in_recent;
+  };
+  struct Request {
+    const KernelProgram* program = nullptr;
+    std::string key;
+    SlotPtr slot;
+    KernelHandle kernel;
+  };
+
+  bool find_or_claim(Request& request);
+  void keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<KernelHandle>& dropped);
+  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options);
+  absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  absl::flat_hash_map<std::string, SlotPtr> slots_;
+  std::list<SlotPtr> recent_;  // used last in front
+  CompileCounts totals_;
+};
+
+class Kernel final : public CompiledKernel {
+ public:
+  Kernel(KernelFn fn, std::shared_ptr<const void> code, std::string key)
+      : fn_(fn), code_(std::move(code)), key_(std::move(key)) {}
+  ~Kernel() override { Cache::get().forget(key_); }
+  KernelFn fn() const override { return fn_; }
+
+ private:
+  KernelFn fn_;
+  std::shared_ptr<const void> code_;
+  std::string key_;
+};
+
+absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelProgram* const> programs,
+                                                         const CodegenOptions& options, CompileCounts* counts) {
+  std::vector<KernelHandle> dropped;  // destroyed without the lock
+  std::vector<Request> requests(programs.size());
+  for (size_t i = 0; i < programs.size(); ++i) {
+    requests[i].program = programs[i];
+    requests[i].key = (options.fast_math ? "fast " : "") + to_string(*programs[i]);
+  }
+  CompileCounts mine;
+  bool complete = false;
+  while (!complete) {
+    std::vector<Request*> claimed;
+    {
+      std::lock_guard lock(mutex_);
+      for (Request& request : requests) {
+        if (!request.kernel && find_or_claim(request)) claimed.push_back(&request);
+        if (request.kernel) keep(request.slot, request.kernel, dropped);
+      }
+    }
+    if (!claimed.empty()) {
+      auto start = std::chrono::steady_clock::now();
+      absl::Status status = compile_claimed(claimed, options);
+      std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
+      if (!status.ok()) return status;
+      mine.kernels_compiled += claimed.size();
+      mine.modules += 1;
+      mine.milliseconds += spent.count();
+    }
+    if (absl::Status status = wait_for_others(requests, dropped); !status.ok()) return status;
+    complete = true;
+    for (const Request& request : requests) complete = complete && request.kernel;
+  }
+  mine.kernels_reused = static_cast<int64_t>(requests.size()) - mine.kernels_compiled;
+  std::vector<KernelHandle> kernels;
+  for (Request& request : requests) kernels.push_back(std::move(request.kernel));
+
+  auto add = [&](CompileCounts& to) {
+    to.kernels_compiled += mine.kernels_compiled;
+    to.kernels_reused += mine.kernels_reused;
+    to.modules += mine.modules;
+    to.milliseconds += mine.milliseconds;
+  };
+  std::lock_guard lock(mutex_);
+  add(totals_);
+  if (counts) {
+    add(*counts);
+    counts->code_bytes = codegen::live_code_bytes();
+  }
+  return kernels;
+}
+
+/// Finds the kernel, or the slot where another call compiles it; else claims it for this call and returns true. Under the lock.
+bool Cache::find_or_claim(Request& request) {
+  SlotPtr& slot = slots_[request.key];
+  if (slot) {
+    request.slot = slot;
+    if (!slot->ready) return false;
+    request.kernel = slot->kernel.lock();
+    if (request.kernel) return false;
+  }
+  slot = std::make_shared<Slot>();
+  request.slot = slot;
+  return true;
+}
+
+/// Marks the kernel as the one used last. What falls out goes to `dropped`. Under the lock.
+void Cache::keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<KernelHandle>& dropped) {
+  if (slot->kept) {
+    recent_.splice(recent_.begin(), recent_, slot->in_recent);
+    return;
+  }
+  recent_.push_front(slot);
+  slot->in_recent = recent_.begin();
+  slot->kept = kernel;
+  if (recent_.size() <= kKeptKernels) return;
+  dropped.push_back(std::exchange(recent_.back()->kept, nullptr));
+  recent_.pop_back();
+}
+
+/// Compiles what this call claimed and tells those who wait.
+absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options) {
+  std::vector<const KernelProgram*> programs;
+  for (const Request* request : claimed) programs.push_back(request->program);
+  absl::StatusOr<CompiledModule> module = codegen::compile_module(programs, options);
+  std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < claimed.size(); ++i) {
+    Request& request = *claimed[i];
+    request.slot->ready = true;
+    request.slot->status = module.status();
+    if (!module.ok()) {
+      slots_.erase(request.key);
+      continue;
+    }
+    request.kernel = std::make_shared<Kernel>(module->functions[i], module->code, request.key);
+    request.slot->kernel = request.kernel;
+  }
+  changed_.notify_all();
+  return module.status();
+}
+
+/// Takes the kernels that other calls, or this one under an equal key, compile. A kernel may be gone again: it stays null.
+absl::Status Cache::wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped) {
+  std::unique_lock lock(mutex_);
+  for (Request& request : requests) {
+    changed_.wait(lock, [&] { return request.slot->ready; });
+    if (!request.slot->status.ok()) return request.slot->status;
+    if (!request.kernel) request.kernel = request.slot->kernel.lock();
+    if (request.kernel) keep(request.slot, request.kernel, dropped);
+  }
+  return absl::OkStatus();
+}
+
+void Cache::forget(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  auto found = slots_.find(key);
+  // A new slot of the same key may stand there already.
+  if (found != slots_.end() && found->second->ready && found->second->kernel.expired()) slots_.erase(found);
+}
+
+void Cache::trim() {
+  std::list<SlotPtr> dropped;
+  std::vector<KernelHandle> kernels;  // destroyed without the lock
+  std::lock_guard lock(mutex_);
+  dropped.swap(recent_);
+  for (const SlotPtr& slot : dropped) kernels.push_back(std::exchange(slot->kept, nullptr));
+}
+
+CompileCounts Cache::totals() {
+  std::lock_guard lock(mutex_);
+  CompileCounts counts = totals_;
+  counts.code_bytes = codegen::live_code_bytes();
+  return counts;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
+                                                          const CodegenOptions& options, CompileCounts* counts) {
+  return Cache::get().compile(programs, options, counts);
+}
+
+void trim_kernel_cache() { Cache::get().trim(); }
+
+CompileCounts codegen_totals() { return Cache::get().totals(); }
+
+}  // namespace etch

@@ -1,0 +1,56 @@
+// Code generation: kernel programs in, machine code in this process out. The one door to LLVM.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/schedule/kernel.h"
+#include "runtime/kernel_abi.h"
+
+namespace etch {
+
+struct CodegenOptions {
+  bool fast_math = false;       // lets LLVM reassociate and contract; bits may differ
+  bool verify = false;          // runs LLVM's verifier on every module
+  bool operator==(const CodegenOptions&) const = default;
+};
+
+/// Machine code of one kernel; alive as long as the handle. Equal programs share it.
+class CompiledKernel {
+ public:
+  virtual ~CompiledKernel() = default;
+  virtual KernelFn fn() const = 0;
+};
+using KernelHandle = std::shared_ptr<const CompiledKernel>;
+
+struct CompileCounts {
+  int64_t kernels_compiled = 0;  // programs that went through LLVM
+  int64_t kernels_reused = 0;    // programs found in the cache
+  int64_t modules = 0;
+  double milliseconds = 0;       // spent in code generation
+  int64_t code_bytes = 0;        // machine code alive now, of all functions
+};
+
+/// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module. Equal
+/// programs compile once, also when several threads ask at once. `names` (may be empty) name the functions in dumps.
+absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
+                                                          const CodegenOptions& options, CompileCounts* counts);
+
+/// What stage of code generation to print.
+enum class CodeStage : uint8_t { loops, llvm, optimized_llvm, assembly };
+
+/// The code of one program as text: `loops` is short pseudo-code of the loop nest.
+absl::StatusOr<std::string> print_code(const KernelProgram& program, const CodegenOptions& options, CodeStage stage,
+                                       const std::string& name);
+
+/// Forgets cached kernels that no handle uses.
+void trim_kernel_cache();
+
+/// Totals of this process.
+CompileCounts codegen_totals();
+
+}  // namespace etch

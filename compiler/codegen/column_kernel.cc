@@ -1,0 +1,290 @@
+// Column kernels: reductions along the last axis but one. Values per row are vectors along the last axis.
+//
+// The last axis is walked in panels. A panel's accumulators stand in the frame, which stays in the first-level cache, while the
+// kernel runs down the rows: memory is read in long pieces, and the code is as small as that of one vector.
+#include <algorithm>
+
+#include "compiler/codegen/emit.h"
+#include "compiler/codegen/reducer.h"
+
+namespace etch::codegen {
+namespace {
+
+constexpr int64_t kFrameBytes = 32 << 10;    // for the panels of all values that wait in the frame
+constexpr int64_t kMaxPanel = 1024;          // columns
+constexpr int64_t kMinPanel = 64;
+constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
+
+/// Lanes that wait in the frame, one for each column of a panel.
+struct Row {
+  llvm::AllocaInst* memory = nullptr;
+  llvm::Type* element = nullptr;  // i8 for bool
+};
+
+bool contains(const std::vector<int>& list, int i) { return std::find(list.begin(), list.end(), i) != list.end(); }
+
+class ColumnKernel {
+ public:
+  ColumnKernel(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name)
+      : k_(program, target, module, name),
+        b_(k_.b),
+        program_(program),
+        levels_(levels_of(program)),
+        width_(lanes_of(program, target)),
+        axis_(program.rank - 2),
+        stages_(program.body.back().stage + 1),
+        kept_(program.body.size()) {
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      if (program_.body[i].kind == InstrKind::reduce) reducers_.emplace_back(k_, i, 64);
+    }
+    plan_frame();
+  }
+
+  llvm::Function* emit() {
+    std::vector<llvm::Value*> of_kernel(program_.body.size());
+    Origin whole;
+    for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
+    emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
+    llvm::Value* panel = choose_panel();
+    k_.walk_segments(program_.rank - 2, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
+      llvm::Value* rows = k_.extent(axis_);
+      if (program_.partial) {
+        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(kColumnBlock));
+        rows = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(kColumnBlock));
+      }
+      k_.loop(from, to, panel, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+        first_ = first;
+        last_ = smin(b_.CreateAdd(first, panel), to);
+        std::vector<llvm::Value*> values = of_kernel;
+        for (int stage = 0; stage < stages_; ++stage) emit_stage(stage, origin, rows, values);
+        return Values{};
+      });
+    });
+    return k_.finish();
+  }
+
+ private:
+  llvm::Value* smin(llvm::Value* a, llvm::Value* b) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, a, b); }
+
+  /// True if row loops compute the instruction, false if it is computed once per column.
+  bool in_rows(int i) const { return !program_.body[i].per_row; }
+
+  /// Finds the values that wait in the frame, and how many columns it has room for.
+  void plan_frame() {
+    std::vector<DType> waiting;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      for (int arg : program_.body[i].args) {
+        const Instr& producer = program_.body[arg];
+        bool same_loop = producer.kind != InstrKind::reduce && producer.per_row == program_.body[i].per_row &&
+                         producer.stage == program_.body[i].stage;
+        if (levels_[arg] != Level::element || same_loop) continue;
+        if (!waits_.contains(arg)) bytes += size_of(producer.dtype);
+        waits_[arg] = producer.dtype;
+      }
+    }
+    // A reduction has a state, perhaps a position, and a total over the blocks.
+    for (const Reducer& r : reducers_) bytes += size_of(r.dtype()) * (r.ordered() ? 2 : 1) + (r.has_position() ? 8 : 0);
+    columns_ = kMaxPanel;
+    while (columns_ > kMinPanel && columns_ * bytes > kFrameBytes) columns_ /= 2;
+    for (auto [i, dtype] : waits_) kept_[i] = new_row(memory_type(k_.context, dtype));
+    for (const Reducer& r : reducers_) {
+      std::vector<Row> rows;
+      for (llvm::Value* value : r.initial(1)) rows.push_back(new_row(stored_type(value->getType())));
+      states_.push_back(rows);
+      totals_.push_back(r.ordered() && !one_block() ? new_row(rows[0].element) : Row());
+    }
+  }
+
+  llvm::Type* stored_type(llvm::Type* type) { return type->isIntegerTy(1) ? b_.getInt8Ty() : type; }
+
+  Row new_row(llvm::Type* element) {
+    return {k_.scratch(llvm::ArrayType::get(element, columns_), llvm::Align(64)), element};
+  }
+
+  llvm::Value* address(const Row& row, llvm::Value* column) {
+    return b_.CreateInBoundsGEP(row.element, row.memory, b_.CreateSub(column, first_));
+  }
+
+  /// All lanes, also those past the panel: the frame has room for them, and nobody reads them.
+  llvm::Value* load(const Row& row, llvm::Value* column, bool is_bool) {
+    llvm::Type* type = width_ == 1 ? row.element : llvm::FixedVectorType::get(row.element, width_);
+    llvm::Value* value = b_.CreateAlignedLoad(type, address(row, column), llvm::Align(row_alignment(row)));
+    return is_bool ? b_.CreateIsNotNull(value) : value;
+  }
+
+  void store(const Row& row, llvm::Value* column, llvm::Value* value) {
+    value = splat(b_, value, width_);
+    if (value->getType()->getScalarSizeInBits() == 1) {
+      value = b_.CreateZExt(value, value->getType()->getWithNewType(row.element));
+    }
+    b_.CreateAlignedStore(value, address(row, column), llvm::Align(row_alignment(row)));
+  }
+
+  uint64_t row_alignment(const Row& row) const {
+    return std::min<uint64_t>(64, width_ * row.element->getScalarSizeInBits() / 8);
+  }
+
+  bool one_block() const { return program_.partial || program_.combine; }
+
+  /// Columns a panel has on these sizes: fewer if several stages read many rows again.
+  llvm::Value* choose_panel() {
+    if (stages_ == 1) return k_.i64(columns_);
+    llvm::Value* rows = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, k_.extent(axis_), k_.i64(1));
+    llvm::Value* fitting = b_.CreateAnd(b_.CreateUDiv(k_.i64(kPanelElements), rows), k_.i64(-kMinPanel));
+    fitting = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, fitting, k_.i64(kMinPanel));
+    return smin(fitting, k_.i64(columns_));
+  }
+
+  void emit_scalars(const Origin& origin, std::vector<llvm::Value*>& values, llvm::function_ref<bool(int)> chosen) {
+    Cursor at;
+    for (llvm::Value* pointer : origin.accesses) at.accesses.push_back({pointer, Stride::zero, nullptr});
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (chosen(i)) k_.emit(i, at, values);
+    }
+  }
+
+  void emit_stage(int stage, const Origin& origin, llvm::Value* rows, std::vector<llvm::Value*>& values) {
+    std::vector<int> once, rowwise;
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      if (program_.body[i].stage != stage || levels_[i] == Level::kernel) continue;
+      (in_rows(i) ? rowwise : once).push_back(i);
+    }
+    if (!once.empty()) {
+      emit_scalars(origin, values, [&](int i) { return levels_[i] == Level::row && contains(once, i); });
+      emit_columns(once, origin, values, nullptr);
+    }
+    if (rowwise.empty()) return;
+    for_reducers(stage, [&](size_t r) {
+      for_columns([&](llvm::Value* column, llvm::Value*) {
+        Values state = reducers_[r].initial(width_);
+        for (size_t s = 0; s < state.size(); ++s) store(states_[r][s], column, state[s]);
+        if (totals_[r].memory) store(totals_[r], column, state[0]);
+      });
+    });
+    run_rows(stage, rowwise, origin, rows, values);
+    for_reducers(stage, [&](size_t r) { finish(r, rows); });
+  }
+
+  void for_reducers(int stage, llvm::function_ref<void(size_t)> body) {
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (program_.body[reducers_[r].instr()].stage == stage) body(r);
+    }
+  }
+
+  /// Runs over the columns of the panel.
+  void for_columns(llvm::function_ref<void(llvm::Value* column, llvm::Value* mask)> body) {
+    k_.vector_loop(first_, last_, width_, {}, false,
+                   [&](llvm::Value* column, llvm::Value* mask, llvm::ArrayRef<llvm::Value*>) {
+                     body(column, mask);
+                     return Values{};
+                   });
+  }
+
+  void run_rows(int stage, const std::vector<int>& rowwise, const Origin& origin, llvm::Value* rows,
+                const std::vector<llvm::Value*>& values) {
+    auto run = [&](llvm::Value* from, llvm::Value* to) {
+      k_.loop(from, to, k_.i64(1), {}, true, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+        Origin at = k_.move(origin, axis_, row);
+        std::vector<llvm::Value*> of_row = values;
+        emit_scalars(at, of_row, [&](int i) { return levels_[i] == Level::row && contains(rowwise, i); });
+        emit_columns(rowwise, at, of_row, row);
+        return Values{};
+      });
+    };
+    bool blocks = false;
+    for_reducers(stage, [&](size_t r) { blocks = blocks || totals_[r].memory; });
+    if (!blocks) return run(k_.i64(0), rows);
+    k_.loop(k_.i64(0), rows, k_.i64(kColumnBlock), {}, true, [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*>) {
+      run(start, smin(b_.CreateAdd(start, k_.i64(kColumnBlock)), rows));
+      for_reducers(stage, [&](size_t r) {
+        if (!totals_[r].memory) return;
+        for_columns([&](llvm::Value* column, llvm::Value*) {
+          llvm::Value* total = load(totals_[r], column, false);
+          store(totals_[r], column, reducers_[r].combine(total, load(states_[r][0], column, false)));
+          store(states_[r][0], column, reducers_[r].initial(width_)[0]);
+        });
+      });
+      return Values{};
+    });
+  }
+
+  /// Emits instructions for all columns of the panel; `row` is null for those that are computed once per column.
+  void emit_columns(const std::vector<int>& instrs, const Origin& origin, std::vector<llvm::Value*> values,
+                    llvm::Value* row) {
+    for (int i : instrs) {
+      for (int arg : program_.body[i].args) {
+        if (values[arg]) values[arg] = splat(b_, values[arg], width_);
+      }
+    }
+    for_columns([&](llvm::Value* column, llvm::Value* mask) {
+      std::vector<llvm::Value*> lanes = values;
+      Cursor at = k_.cursor(origin, column, width_, mask);
+      for (int i : instrs) {
+        const Instr& instr = program_.body[i];
+        for (int arg : instr.args) {
+          if (!lanes[arg]) lanes[arg] = load(kept_[arg], column, program_.body[arg].dtype == DType::boolean);
+        }
+        if (instr.kind == InstrKind::reduce) {
+          accumulate(i, column, row, lanes[instr.args[0]]);
+          continue;
+        }
+        k_.emit(i, at, lanes);
+        if (kept_[i].memory) store(kept_[i], column, lanes[i]);
+      }
+    });
+  }
+
+  /// One step of a reduction. Lanes past the panel take part: what they hold is never read.
+  void accumulate(int i, llvm::Value* column, llvm::Value* row, llvm::Value* x) {
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (reducers_[r].instr() != i) continue;
+      Values state = load_state(r, column);
+      state = reducers_[r].step(state, splat(b_, x, width_), row, nullptr);
+      for (size_t s = 0; s < state.size(); ++s) store(states_[r][s], column, state[s]);
+    }
+  }
+
+  Values load_state(size_t r, llvm::Value* column) {
+    bool is_bool = reducers_[r].initial(1)[0]->getType()->isIntegerTy(1);
+    Values state;
+    for (const Row& row : states_[r]) state.push_back(load(row, column, is_bool));
+    return state;
+  }
+
+  /// Turns the states of a panel into values, if anybody needs them.
+  void finish(size_t r, llvm::Value* rows) {
+    const Row& result = kept_[reducers_[r].instr()];
+    if (!result.memory) return;
+    for_columns([&](llvm::Value* column, llvm::Value*) {
+      Values state = totals_[r].memory ? Values{load(totals_[r], column, false)} : load_state(r, column);
+      store(result, column, reducers_[r].finish(state, rows));
+    });
+  }
+
+  KernelEmitter k_;
+  Builder& b_;
+  const KernelProgram& program_;
+  std::vector<Level> levels_;
+  const int width_;
+  const int axis_;  // the reduced one
+  const int stages_;
+  std::vector<Reducer> reducers_;
+
+  int64_t columns_ = kMaxPanel;
+  std::map<int, DType> waits_;               // values that another loop of the kernel uses
+  std::vector<Row> kept_;                    // per instruction: where such a value waits
+  std::vector<std::vector<Row>> states_;     // per reducer
+  std::vector<Row> totals_;                  // per reducer: of the blocks so far, if there are blocks
+  llvm::Value* first_ = nullptr;             // columns of the panel
+  llvm::Value* last_ = nullptr;
+};
+
+}  // namespace
+
+llvm::Function* emit_column_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+                                   const std::string& name) {
+  return ColumnKernel(program, target, module, name).emit();
+}
+
+}  // namespace etch::codegen

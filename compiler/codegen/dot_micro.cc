@@ -1,0 +1,159 @@
+// The innermost loop of a matrix product.
+#include "compiler/codegen/dot_micro.h"
+
+#include <llvm/IR/Attributes.h>
+#include <llvm/IR/Intrinsics.h>
+
+namespace etch::codegen {
+namespace {
+
+/// Rows that share one pointer: x86 addresses base, base + row and base + 2 * row without further registers.
+constexpr int kRowsPerPointer = 3;
+
+class TileEmitter {
+ public:
+  TileEmitter(llvm::Function* f, DType dtype, int bytes, TileShape shape)
+      : f_(f),
+        dtype_(dtype),
+        bytes_(bytes),
+        shape_(shape),
+        entry_(llvm::BasicBlock::Create(f->getContext(), "entry", f)),
+        loop_(llvm::BasicBlock::Create(f->getContext(), "loop", f)),
+        exit_(llvm::BasicBlock::Create(f->getContext(), "exit", f)),
+        b_(entry_),
+        vector_(lanes_type(f->getContext(), dtype, lanes())) {}
+
+  void emit();
+
+ private:
+  int lanes() const { return static_cast<int>(bytes_ / size_of(dtype_)); }
+  llvm::Align align() const { return llvm::Align(size_of(dtype_)); }
+
+  llvm::Value* add_bytes(llvm::Value* pointer, llvm::Value* bytes) {
+    return b_.CreateGEP(b_.getInt8Ty(), pointer, bytes);
+  }
+  llvm::Value* add_bytes(llvm::Value* pointer, int64_t bytes) { return add_bytes(pointer, b_.getInt64(bytes)); }
+
+  llvm::PHINode* phi(llvm::Value* initial) {
+    llvm::PHINode* result = b_.CreatePHI(initial->getType(), 2);
+    result->addIncoming(initial, entry_);
+    return result;
+  }
+
+  Values load_sums(llvm::Value* in, llvm::Value* in_row);
+  Values row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value* valid_rows);
+  llvm::Value* a_element(int row, llvm::ArrayRef<llvm::Value*> pointers, llvm::Value* a_row, llvm::Value* two_rows);
+  llvm::Value* multiply_add(llvm::Value* x, llvm::Value* y, llvm::Value* sum);
+  void store_sums(llvm::Value* out, llvm::ArrayRef<llvm::Value*> sums);
+
+  llvm::Function* f_;
+  const DType dtype_;
+  const int bytes_;
+  const TileShape shape_;
+  llvm::BasicBlock *entry_, *loop_, *exit_;
+  Builder b_;
+  llvm::Type* vector_;
+};
+
+Values TileEmitter::load_sums(llvm::Value* in, llvm::Value* in_row) {
+  Values sums;
+  for (int row = 0; row < shape_.rows; ++row) {
+    if (row > 0) in = add_bytes(in, in_row);
+    for (int v = 0; v < shape_.vectors; ++v) {
+      sums.push_back(b_.CreateAlignedLoad(vector_, add_bytes(in, v * bytes_), align()));
+    }
+  }
+  return sums;
+}
+
+/// The pointers into `a` that the loop advances: one per row if ragged, else one per kRowsPerPointer rows.
+Values TileEmitter::row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value* valid_rows) {
+  Values pointers;
+  llvm::Value* last = shape_.ragged ? b_.CreateSub(valid_rows, b_.getInt64(1)) : nullptr;
+  for (int row = 0; row < shape_.rows; row += shape_.ragged ? 1 : kRowsPerPointer) {
+    llvm::Value* index = b_.getInt64(row);
+    if (last) index = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, index, last);
+    pointers.push_back(add_bytes(a, b_.CreateMul(index, a_row)));
+  }
+  return pointers;
+}
+
+llvm::Value* TileEmitter::a_element(int row, llvm::ArrayRef<llvm::Value*> pointers, llvm::Value* a_row,
+                                    llvm::Value* two_rows) {
+  llvm::Value* pointer = pointers[shape_.ragged ? row : row / kRowsPerPointer];
+  const int rest = shape_.ragged ? 0 : row % kRowsPerPointer;
+  if (rest > 0) pointer = add_bytes(pointer, rest == 1 ? a_row : two_rows);
+  return b_.CreateVectorSplat(lanes(), b_.CreateAlignedLoad(vector_->getScalarType(), pointer, align()));
+}
+
+llvm::Value* TileEmitter::multiply_add(llvm::Value* x, llvm::Value* y, llvm::Value* sum) {
+  if (is_floating(dtype_)) return b_.CreateIntrinsic(llvm::Intrinsic::fma, {vector_}, {x, y, sum});
+  return b_.CreateAdd(b_.CreateMul(x, y), sum);
+}
+
+void TileEmitter::store_sums(llvm::Value* out, llvm::ArrayRef<llvm::Value*> sums) {
+  for (size_t i = 0; i < sums.size(); ++i) {
+    b_.CreateAlignedStore(sums[i], add_bytes(out, static_cast<int64_t>(i) * bytes_), align());
+  }
+}
+
+void TileEmitter::emit() {
+  llvm::Value *a_row = f_->getArg(1), *a_step = f_->getArg(2), *b_step = f_->getArg(4), *depth = f_->getArg(5);
+  const Values rows = row_pointers(f_->getArg(0), a_row, f_->getArg(9));
+  llvm::Value* two_rows = b_.CreateShl(a_row, 1);
+  const Values initial = load_sums(f_->getArg(6), f_->getArg(7));
+  b_.CreateBr(loop_);
+
+  b_.SetInsertPoint(loop_);
+  llvm::PHINode* left = phi(depth);
+  llvm::PHINode* b_now = phi(f_->getArg(3));
+  Values a_now, sums, summed;
+  for (llvm::Value* pointer : rows) a_now.push_back(phi(pointer));
+  for (llvm::Value* value : initial) sums.push_back(phi(value));
+  auto advance = [&](llvm::Value* phi, llvm::Value* next) { llvm::cast<llvm::PHINode>(phi)->addIncoming(next, loop_); };
+
+  Values b_vectors;
+  for (int v = 0; v < shape_.vectors; ++v) {
+    b_vectors.push_back(b_.CreateAlignedLoad(vector_, add_bytes(b_now, v * bytes_), align()));
+  }
+  for (int row = 0; row < shape_.rows; ++row) {
+    llvm::Value* element = a_element(row, a_now, a_row, two_rows);
+    for (llvm::Value* b_vector : b_vectors) summed.push_back(multiply_add(element, b_vector, sums[summed.size()]));
+  }
+  for (llvm::Value* pointer : a_now) advance(pointer, add_bytes(pointer, a_step));
+  for (size_t i = 0; i < sums.size(); ++i) advance(sums[i], summed[i]);
+  advance(b_now, add_bytes(b_now, b_step));
+  llvm::Value* still = b_.CreateSub(left, b_.getInt64(1));
+  advance(left, still);
+  b_.CreateCondBr(b_.CreateIsNull(still), exit_, loop_);
+
+  b_.SetInsertPoint(exit_);
+  store_sums(f_->getArg(8), summed);
+  b_.CreateRetVoid();
+}
+
+}  // namespace
+
+llvm::Function* internal_function(llvm::Module& module, const llvm::Function& caller, const std::string& name,
+                                  llvm::ArrayRef<llvm::Type*> arguments) {
+  llvm::LLVMContext& context = module.getContext();
+  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), arguments, false);
+  auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module);
+  f->addFnAttrs(llvm::AttrBuilder(context, caller.getAttributes().getFnAttrs()));
+  return f;
+}
+
+llvm::Function* tile_function(llvm::Module& module, const llvm::Function& caller, DType dtype, int bytes,
+                              TileShape shape) {
+  const std::string name = "dot_tile_" + std::to_string(shape.rows) + "x" + std::to_string(shape.vectors) + "." +
+                           std::string(etch::name(dtype));
+  if (llvm::Function* known = module.getFunction(name)) return known;
+  llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
+  llvm::Type* i64 = llvm::Type::getInt64Ty(module.getContext());
+  llvm::Function* f =
+      internal_function(module, caller, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64});
+  TileEmitter(f, dtype, bytes, shape).emit();
+  return f;
+}
+
+}  // namespace etch::codegen

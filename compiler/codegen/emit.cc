@@ -1,0 +1,310 @@
+// The parts that all kernel emitters share.
+#include "compiler/codegen/emit.h"
+
+#include <llvm/IR/Intrinsics.h>
+#include <llvm/Support/MathExtras.h>
+
+#include <algorithm>
+
+namespace etch::codegen {
+namespace {
+
+/// Copies `count` elements one by one: for one-byte types, which no gather, scatter or (before AVX-512) mask serves.
+void copy_elements(KernelEmitter& k, llvm::Type* type, llvm::Value* from, llvm::Value* from_step, llvm::Value* to,
+                   llvm::Value* to_step, llvm::Value* count) {
+  Builder& b = k.b;
+  k.loop(k.i64(0), count, k.i64(1), {from, to}, true, [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> at) {
+    b.CreateStore(b.CreateAlignedLoad(type, at[0], llvm::Align(1)), at[1]);
+    return Values{b.CreateInBoundsGEP(type, at[0], from_step), b.CreateInBoundsGEP(type, at[1], to_step)};
+  });
+}
+
+/// How many lanes are on.
+llvm::Value* active_lanes(KernelEmitter& k, llvm::Value* mask, int width) {
+  if (!mask) return k.i64(width);
+  llvm::Value* bits = k.b.CreateBitCast(mask, k.b.getIntNTy(width));
+  return k.b.CreateZExtOrTrunc(k.b.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, bits), k.b.getInt64Ty());
+}
+
+llvm::AllocaInst* scratch_lanes(KernelEmitter& k, llvm::Type* type) {
+  return k.scratch(type, llvm::Align(64));
+}
+
+}  // namespace
+
+llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width) {
+  llvm::Type* type = dtype == DType::boolean ? llvm::Type::getInt1Ty(context) : memory_type(context, dtype);
+  return width == 1 ? type : llvm::FixedVectorType::get(type, width);
+}
+
+llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype) {
+  if (dtype == DType::f32) return llvm::Type::getFloatTy(context);
+  if (dtype == DType::f64) return llvm::Type::getDoubleTy(context);
+  return llvm::Type::getIntNTy(context, 8 * size_of(dtype));
+}
+
+llvm::Value* splat(Builder& b, llvm::Value* value, int width) {
+  if (width == 1 || value->getType()->isVectorTy()) return value;
+  return b.CreateVectorSplat(width, value);
+}
+
+llvm::Value* mask_of_count(Builder& b, llvm::Value* count, int width) {
+  if (width == 1) return b.CreateICmpSGT(count, b.getInt64(0));
+  llvm::Value* ones = b.CreateNot(b.CreateShl(b.getInt64(~uint64_t{0}), count));
+  llvm::Value* all = b.CreateICmpUGE(count, b.getInt64(width));
+  llvm::Value* bits = b.CreateSelect(all, b.getInt64(~uint64_t{0}), ones);
+  llvm::Type* integer = b.getIntNTy(width);
+  return b.CreateBitCast(b.CreateTrunc(bits, integer), llvm::FixedVectorType::get(b.getInt1Ty(), width));
+}
+
+llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int width) {
+  if (width == 1) return start;
+  llvm::SmallVector<llvm::Constant*, 64> lanes;
+  for (int i = 0; i < width; ++i) lanes.push_back(b.getInt64(i));
+  llvm::Value* scaled = b.CreateMul(llvm::ConstantVector::get(lanes), b.CreateVectorSplat(width, step));
+  return b.CreateAdd(b.CreateVectorSplat(width, start), scaled);
+}
+
+DType operand_dtype(const KernelProgram& program, const Instr& instr) { return program.body[instr.args.back()].dtype; }
+
+int lanes_of(const KernelProgram& program, const Target& target) {
+  int64_t widest = 1;
+  for (const Instr& instr : program.body) {
+    // Indices are usually cast at once; an argmax keeps short indices.
+    if (instr.kind != InstrKind::index && instr.kind != InstrKind::reduce && !instr.per_row) {
+      widest = std::max(widest, size_of(instr.dtype));
+    }
+  }
+  return static_cast<int>(target.vector_bytes / widest);
+}
+
+int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen) {
+  int work = 0;
+  for (size_t i = 0; i < program.body.size(); ++i) {
+    if (!chosen(i)) continue;
+    const Instr& instr = program.body[i];
+    bool strided = instr.slot >= 0 && (instr.kind == InstrKind::load || instr.kind == InstrKind::store) &&
+                   program.accesses[instr.slot].stride == Stride::other;
+    if (strided || instr.kind == InstrKind::index) work += kCheapWork;
+    if (instr.kind == InstrKind::compute) work += instr.op < Op::cast ? info(instr.op).cost : 1;
+  }
+  return work;
+}
+
+KernelEmitter::KernelEmitter(const KernelProgram& program, const Target& target, llvm::Module& module,
+                             const std::string& name)
+    : program(program),
+      target(target),
+      layout(program),
+      context(module.getContext()),
+      function(nullptr),
+      b(context),
+      entry_(context) {
+  llvm::Type* pointer = b.getPtrTy();
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, pointer, b.getInt64Ty(), b.getInt64Ty()}, false);
+  function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
+  function->setDoesNotThrow();
+  function->addFnAttr("prefer-vector-width", std::to_string(8 * target.vector_bytes));
+  function->addFnAttr("min-legal-vector-width", std::to_string(8 * target.vector_bytes));
+  const char* names[] = {"buffers", "sizes", "begin", "end"};
+  for (int i = 0; i < 4; ++i) function->getArg(i)->setName(names[i]);
+  for (int i = 0; i < 2; ++i) function->addParamAttr(i, llvm::Attribute::ReadOnly);
+  entry_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
+  start_ = llvm::BasicBlock::Create(context, "start", function);
+  b.SetInsertPoint(start_);
+}
+
+llvm::Function* KernelEmitter::finish() {
+  auto* exit = llvm::BasicBlock::Create(context, "exit", function);
+  b.CreateBr(exit);
+  entry_.CreateCondBr(entry_.CreateICmpSLT(begin(), end()), start_, exit);
+  b.SetInsertPoint(exit);
+  b.CreateRetVoid();
+  return function;
+}
+
+llvm::Value* KernelEmitter::size(int64_t i) {
+  llvm::Value*& value = sizes_[i];
+  if (!value) {
+    llvm::Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getInt64Ty(), function->getArg(1), i);
+    value = entry_.CreateLoad(entry_.getInt64Ty(), address, "size" + llvm::Twine(i));
+  }
+  return value;
+}
+
+llvm::Value* KernelEmitter::origin(int access) {
+  llvm::Value*& value = origins_[access];
+  if (!value) {
+    llvm::Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getPtrTy(), function->getArg(0), access);
+    llvm::Value* base = entry_.CreateLoad(entry_.getPtrTy(), address, "buffer" + llvm::Twine(access));
+    llvm::Type* type = memory_type(context, program.accesses[access].dtype);
+    value = entry_.CreateGEP(type, base, size(layout.access(access)));
+  }
+  return value;
+}
+
+llvm::Value* KernelEmitter::param(int param, DType dtype) {
+  llvm::Value*& value = params_[param];
+  if (!value) {
+    llvm::Type* type = lanes_type(context, dtype, 1);
+    llvm::Value* bits = size(layout.param(param));
+    llvm::Value* narrow = entry_.CreateTrunc(bits, entry_.getIntNTy(type->getScalarSizeInBits()));
+    value = entry_.CreateBitCast(narrow, type);
+  }
+  return value;
+}
+
+llvm::Value* KernelEmitter::advance(int access, llvm::Value* pointer, llvm::Value* elements) {
+  return b.CreateGEP(memory_type(context, program.accesses[access].dtype), pointer, elements);
+}
+
+llvm::AllocaInst* KernelEmitter::scratch(llvm::Type* type, llvm::Align alignment) {
+  // At the block's front: the frame is fixed, whatever stands in the entry already.
+  Builder front(&function->getEntryBlock(), function->getEntryBlock().begin());
+  llvm::AllocaInst* memory = front.CreateAlloca(type);
+  memory->setAlignment(alignment);
+  return memory;
+}
+
+void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& values) {
+  if (values[i]) return;
+  const Instr& instr = program.body[i];
+  switch (instr.kind) {
+    case InstrKind::load:
+      values[i] = load(instr.slot, at.accesses[instr.slot], at.width, at.mask);
+      return;
+    case InstrKind::index: {
+      const Place& place = at.indices[instr.slot];
+      values[i] = place.stride == Stride::zero ? place.lane0 : lane_ramp(b, place.lane0, place.step, at.width);
+      return;
+    }
+    case InstrKind::param:
+      values[i] = param(instr.slot, instr.dtype);
+      return;
+    case InstrKind::compute: {
+      Values operands;
+      int width = 1;
+      for (int arg : instr.args) {
+        operands.push_back(values[arg]);
+        if (values[arg]->getType()->isVectorTy()) width = at.width;
+      }
+      for (llvm::Value*& operand : operands) operand = splat(b, operand, width);
+      values[i] = compute(instr, operands, operand_dtype(program, instr));
+      return;
+    }
+    case InstrKind::store:
+      store(instr.slot, at.accesses[instr.slot], values[instr.args[0]], at.width, at.mask);
+      return;
+    case InstrKind::reduce:
+    case InstrKind::dot:
+      return;  // The emitter of the kernel's kind places these.
+  }
+}
+
+llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm::Value* mask) {
+  DType dtype = program.accesses[access].dtype;
+  llvm::Type* element = memory_type(context, dtype);
+  llvm::Align align(size_of(dtype));
+  llvm::Value* value;
+  if (width == 1 || place.stride == Stride::zero) {
+    value = b.CreateAlignedLoad(element, place.lane0, align);
+  } else {
+    auto* type = llvm::FixedVectorType::get(element, width);
+    bool bytewise = size_of(dtype) == 1 && (place.stride == Stride::other || (mask && !target.masked_ops));
+    if (bytewise) {
+      llvm::Value* lanes = scratch_lanes(*this, type);
+      b.CreateStore(llvm::Constant::getNullValue(type), lanes);
+      llvm::Value* step = place.stride == Stride::one ? i64(1) : place.step;
+      copy_elements(*this, element, place.lane0, step, lanes, i64(1), active_lanes(*this, mask, width));
+      value = b.CreateLoad(type, lanes);
+    } else if (place.stride == Stride::other) {
+      llvm::Value* addresses = b.CreateGEP(element, place.lane0, lane_ramp(b, i64(0), place.step, width));
+      value = b.CreateMaskedGather(type, addresses, align, mask, llvm::Constant::getNullValue(type));
+    } else if (mask) {
+      value = b.CreateMaskedLoad(type, place.lane0, align, mask, llvm::Constant::getNullValue(type));
+    } else {
+      value = b.CreateAlignedLoad(type, place.lane0, align);
+    }
+  }
+  if (dtype == DType::boolean) value = b.CreateIsNotNull(value);
+  return value;
+}
+
+void KernelEmitter::store(int access, const Place& place, llvm::Value* value, int width, llvm::Value* mask) {
+  DType dtype = program.accesses[access].dtype;
+  llvm::Type* element = memory_type(context, dtype);
+  llvm::Align align(size_of(dtype));
+  if (dtype == DType::boolean) value = b.CreateZExt(value, value->getType()->getWithNewType(element));
+  if (width == 1 || place.stride == Stride::zero) {
+    if (value->getType()->isVectorTy()) value = b.CreateExtractElement(value, uint64_t{0});
+    b.CreateAlignedStore(value, place.lane0, align);
+    return;
+  }
+  value = splat(b, value, width);
+  bool bytewise = size_of(dtype) == 1 && (place.stride == Stride::other || (mask && !target.masked_ops));
+  if (bytewise) {
+    llvm::Value* lanes = scratch_lanes(*this, value->getType());
+    b.CreateStore(value, lanes);
+    llvm::Value* step = place.stride == Stride::one ? i64(1) : place.step;
+    copy_elements(*this, element, lanes, i64(1), place.lane0, step, active_lanes(*this, mask, width));
+  } else if (place.stride == Stride::other) {
+    llvm::Value* addresses = b.CreateGEP(element, place.lane0, lane_ramp(b, i64(0), place.step, width));
+    b.CreateMaskedScatter(value, addresses, align, mask);
+  } else if (mask) {
+    b.CreateMaskedStore(value, place.lane0, align, mask);
+  } else {
+    b.CreateAlignedStore(value, place.lane0, align);
+  }
+}
+
+Values KernelEmitter::loop(llvm::Value* from, llvm::Value* to, llvm::Value* step, llvm::ArrayRef<llvm::Value*> initial,
+                           bool guard,
+                           llvm::function_ref<Values(llvm::Value*, llvm::ArrayRef<llvm::Value*>)> body) {
+  auto* head = llvm::BasicBlock::Create(context, "loop", function);
+  auto* done = llvm::BasicBlock::Create(context, "done", function);
+  llvm::BasicBlock* before = b.GetInsertBlock();
+  if (guard) {
+    b.CreateCondBr(b.CreateICmpSLT(from, to), head, done);
+  } else {
+    b.CreateBr(head);
+  }
+  b.SetInsertPoint(head);
+  llvm::PHINode* i = b.CreatePHI(b.getInt64Ty(), 2);
+  i->addIncoming(from, before);
+  llvm::SmallVector<llvm::PHINode*, 8> phis;
+  Values carried;
+  for (llvm::Value* value : initial) {
+    phis.push_back(b.CreatePHI(value->getType(), 2));
+    phis.back()->addIncoming(value, before);
+    carried.push_back(phis.back());
+  }
+  Values next = body(i, carried);
+  llvm::BasicBlock* latch = b.GetInsertBlock();
+  llvm::Value* next_i = b.CreateAdd(i, step);
+  i->addIncoming(next_i, latch);
+  for (size_t n = 0; n < phis.size(); ++n) phis[n]->addIncoming(next[n], latch);
+  b.CreateCondBr(b.CreateICmpSLT(next_i, to), head, done);
+  done->moveAfter(latch);
+  b.SetInsertPoint(done);
+  if (!guard) return next;
+  for (size_t n = 0; n < phis.size(); ++n) {
+    llvm::PHINode* result = b.CreatePHI(next[n]->getType(), 2);
+    result->addIncoming(initial[n], before);
+    result->addIncoming(next[n], latch);
+    next[n] = result;
+  }
+  return next;
+}
+
+void KernelEmitter::if_then(llvm::Value* condition, llvm::function_ref<void()> then) {
+  auto* yes = llvm::BasicBlock::Create(context, "then", function);
+  auto* done = llvm::BasicBlock::Create(context, "done", function);
+  b.CreateCondBr(condition, yes, done);
+  b.SetInsertPoint(yes);
+  then();
+  b.CreateBr(done);
+  done->moveAfter(b.GetInsertBlock());
+  b.SetInsertPoint(done);
+}
+
+}  // namespace etch::codegen

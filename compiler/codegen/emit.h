@@ -1,0 +1,203 @@
+// What the kernel emitters share: the target, the frame of a kernel function, loops, and the instructions of a program on
+// lanes of any width. Internal to code generation: includes LLVM.
+#pragma once
+
+#include <llvm/ADT/ArrayRef.h>
+#include <llvm/ADT/STLFunctionalExtras.h>
+#include <llvm/ADT/SmallVector.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "compiler/schedule/kernel.h"
+
+namespace etch::codegen {
+
+using Builder = llvm::IRBuilder<>;
+using Values = llvm::SmallVector<llvm::Value*, 8>;
+
+/// The processor that code is made for.
+struct Target {
+  std::string cpu;
+  std::string features;   // LLVM's feature string, such as `+avx2,+fma`
+  int vector_bytes = 16;  // of the widest vectors: 64 with AVX-512, else 32 or 16
+  bool masked_ops = false;  // masked loads and stores are as fast as plain ones (AVX-512)
+  bool fast_math = false;   // see CodegenOptions
+};
+
+/// The processor that this process runs on.
+const Target& host_target();
+
+/// The type of `width` lanes of a dtype as values: scalars at width 1; bool is i1, u8 is i8.
+llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width);
+
+/// The type of one element in memory: as lanes_type at width 1, but bool is i8.
+llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype);
+
+/// The same scalar in `width` lanes; what is a vector already, or width 1, is returned as it is.
+llvm::Value* splat(Builder& b, llvm::Value* value, int width);
+
+/// <width x i1>: lane i is on if i < count; count is an i64 and may be larger than width. Width 1 gives i1.
+llvm::Value* mask_of_count(Builder& b, llvm::Value* count, int width);
+
+/// Lane i holds start + i * step (i64); scalars at width 1.
+llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int width);
+
+/// Where the lanes of one access, or of one index, stand.
+struct Place {
+  llvm::Value* lane0 = nullptr;   // access: pointer to the element of lane 0; index: its i64 value in lane 0
+  Stride stride = Stride::one;    // from lane to lane
+  llvm::Value* step = nullptr;    // Stride::other: i64, in elements. An index: always, unless stride is zero
+};
+
+/// Where a group of lanes stands in the domain.
+struct Cursor {
+  int width = 1;
+  llvm::Value* mask = nullptr;  // <width x i1>, null if all lanes are on; lanes that are off load 0 and store nothing
+  std::vector<Place> accesses;  // per access; entries that no emitted instruction uses may stay empty
+  std::vector<Place> indices;
+};
+
+/// Where all accesses and indices stand at one tuple of outer indices, at index 0 of the axes inside.
+struct Origin {
+  std::vector<llvm::Value*> accesses;  // pointers
+  std::vector<llvm::Value*> indices;   // i64 values
+  llvm::Value* row = nullptr;          // the outer indices, flattened
+  llvm::Value* last = nullptr;         // the index along the last outer axis; null if there is none
+};
+
+/// A kernel function while it is made, and its program. The builder `b` stands in the block `start`; sizes and base pointers
+/// are loaded on demand, once, in the block `entry` before it.
+class KernelEmitter {
+ public:
+  KernelEmitter(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name);
+
+  /// Ends the function: `ret void` at the builder's place.
+  llvm::Function* finish();
+
+  const KernelProgram& program;
+  const Target& target;
+  const SizesLayout layout;
+  llvm::LLVMContext& context;
+  llvm::Function* function;
+  Builder b;
+
+  llvm::Value* begin() const { return function->getArg(2); }
+  llvm::Value* end() const { return function->getArg(3); }
+
+  /// sizes[i], an i64 loaded in `entry`.
+  llvm::Value* size(int64_t i);
+  llvm::Value* extent(int axis) { return size(layout.extent(axis)); }
+  /// Elements from one index to the next along an axis of the domain.
+  llvm::Value* access_stride(int access, int axis) { return size(layout.access(access) + 1 + axis); }
+  llvm::Value* index_stride(int index, int axis) { return size(layout.index(index) + 1 + axis); }
+  /// The address of the element at index 0, ..., 0: base pointer plus offset, computed in `entry`.
+  llvm::Value* origin(int access);
+  /// The value of an index instruction's index at 0, ..., 0.
+  llvm::Value* index_origin(int index) { return size(layout.index(index)); }
+  /// A param as a scalar, made in `entry`.
+  llvm::Value* param(int param, DType dtype);
+  /// A builder at the end of `entry`, for what depends on arguments and sizes alone.
+  Builder& entry() { return entry_; }
+
+  /// Memory in the frame of the call, at a fixed place.
+  llvm::AllocaInst* scratch(llvm::Type* type, llvm::Align alignment);
+
+  /// `pointer` plus `elements` (i64) of the access's dtype.
+  llvm::Value* advance(int access, llvm::Value* pointer, llvm::Value* elements);
+
+  llvm::ConstantInt* i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
+
+  /// Emits instruction `i` (load, index, param, compute or store) for the lanes of `at` and sets values[i]. Operands are read
+  /// from `values`; scalars among them are splat. Results of loads and indices of Stride::zero, and of computes whose operands
+  /// are all scalars, stay scalars. Does nothing if values[i] is set.
+  void emit(int i, const Cursor& at, std::vector<llvm::Value*>& values);
+
+  /// The op on operands of the given dtype, all of one width.
+  llvm::Value* compute(const Instr& instr, llvm::ArrayRef<llvm::Value*> operands, DType operand_dtype);
+
+  /// Loads the lanes of an access: the value in lanes_type.
+  llvm::Value* load(int access, const Place& place, int width, llvm::Value* mask);
+  /// Stores lanes (lanes_type) of an access. Stride::zero stores one element; a mask must be null then.
+  void store(int access, const Place& place, llvm::Value* value, int width, llvm::Value* mask);
+
+  /// do { next = body(i, carried) } while ((i += step) < to): `step` > 0. With `guard` nothing runs unless from < to.
+  /// Returns the carried values after the loop.
+  Values loop(llvm::Value* from, llvm::Value* to, llvm::Value* step, llvm::ArrayRef<llvm::Value*> initial, bool guard,
+              llvm::function_ref<Values(llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried)> body);
+
+  using LanesBody =
+      llvm::function_ref<Values(llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*> carried)>;
+
+  /// Runs `body` for lanes i, i + 1, ..., i + width - 1 from `from` to `to`, where lanes past `to` are off. With
+  /// `shared_body` the body is emitted once and has a mask always; else twice, where the mask is null for full vectors.
+  /// `guard` as for loop().
+  Values vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial, bool guard,
+                     bool shared_body, LanesBody body);
+  /// The same with the body shared where masks cost nothing.
+  Values vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial, bool guard,
+                     LanesBody body) {
+    return vector_loop(from, to, width, initial, guard, target.masked_ops, body);
+  }
+
+  /// Walks the tuples of the axes 0 .. outer - 1, flattened, from `first` < `last`. Tuples of no axes are one.
+  void walk(llvm::Value* first, llvm::Value* last, int outer, llvm::function_ref<void(const Origin&)> body);
+
+  /// Walks iterations begin .. end, where an iteration is a tuple of the axes 0 .. outer - 1 and an index of the last axis:
+  /// the body does those with index from .. to of one tuple.
+  void walk_segments(int outer,
+                     llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body);
+
+  /// The origin moved to `index` along `axis`.
+  Origin move(const Origin& origin, int axis, llvm::Value* index);
+
+  /// Lanes from index `i` of the last axis on.
+  Cursor cursor(const Origin& origin, llvm::Value* i, int width, llvm::Value* mask);
+
+  /// if (condition) then(); no values come out.
+  void if_then(llvm::Value* condition, llvm::function_ref<void()> then);
+
+ private:
+  Builder entry_;
+  llvm::BasicBlock* start_ = nullptr;
+  std::map<int64_t, llvm::Value*> sizes_;
+  std::map<int, llvm::Value*> origins_;
+  std::map<int, llvm::Value*> params_;
+};
+
+/// How often the value of an instruction changes in a loop along the last axis.
+enum class Level : uint8_t { kernel, row, element };
+
+/// The level of every instruction. What is per row in a row kernel, reduces included, has level `row`; in a column kernel it
+/// varies along the last axis and has level `element`. A store has level `element` unless it is per row.
+std::vector<Level> levels_of(const KernelProgram& program);
+
+/// Splats the values below element level that instructions at element level use, before the loop that uses them.
+void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int width, std::vector<llvm::Value*>& values);
+
+/// The dtype of the operands of a compute instruction: of its last one, so that `where` names its values.
+DType operand_dtype(const KernelProgram& program, const Instr& instr);
+
+/// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector form as much.
+int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen);
+
+/// Loops that do less work per element than this are emitted for speed, the others for size: see the uses.
+inline constexpr int kCheapWork = 12;
+
+/// Lanes for a program: as many as the widest dtype that it computes with allows.
+int lanes_of(const KernelProgram& program, const Target& target);
+
+// One emitter per kind of kernel. Each adds one function `name` with the type of KernelFn to the module.
+llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+                                 const std::string& name);
+llvm::Function* emit_row_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+                                const std::string& name);
+llvm::Function* emit_column_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+                                   const std::string& name);
+llvm::Function* emit_dot_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+                                const std::string& name);
+
+}  // namespace etch::codegen

@@ -1,0 +1,213 @@
+// Loop nests: the walk over outer indices and the vector loop inside.
+#include <algorithm>
+
+#include "compiler/codegen/emit.h"
+
+namespace etch::codegen {
+
+Origin KernelEmitter::move(const Origin& origin, int axis, llvm::Value* index) {
+  Origin moved = origin;
+  for (size_t a = 0; a < moved.accesses.size(); ++a) {
+    if (program.accesses[a].uniform) continue;
+    moved.accesses[a] = advance(a, moved.accesses[a], b.CreateMul(index, access_stride(a, axis)));
+  }
+  for (size_t i = 0; i < moved.indices.size(); ++i) {
+    moved.indices[i] = b.CreateAdd(moved.indices[i], b.CreateMul(index, index_stride(i, axis)));
+  }
+  moved.last = index;
+  return moved;
+}
+
+void KernelEmitter::walk(llvm::Value* first, llvm::Value* last, int outer,
+                         llvm::function_ref<void(const Origin&)> body) {
+  Origin base;
+  for (size_t a = 0; a < program.accesses.size(); ++a) base.accesses.push_back(origin(a));
+  for (int i = 0; i < program.num_indices; ++i) base.indices.push_back(index_origin(i));
+  base.row = i64(0);
+  if (outer == 0) return body(base);
+  if (outer == 1) {
+    loop(first, last, i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+      Origin at = move(base, 0, row);
+      at.row = row;
+      body(at);
+      return Values{};
+    });
+    return;
+  }
+  // Slabs of the last outer axis: only slabs pay for divisions, and with two outer axes nobody does.
+  llvm::Value* inner = extent(outer - 1);
+  llvm::Value* slab_end = b.CreateUDiv(b.CreateAdd(last, b.CreateSub(inner, i64(1))), inner);
+  loop(b.CreateUDiv(first, inner), slab_end, i64(1), {}, false, [&](llvm::Value* slab, llvm::ArrayRef<llvm::Value*>) {
+    Origin at = base;
+    llvm::Value* rest = slab;
+    for (int axis = outer - 2; axis > 0; --axis) {
+      at = move(at, axis, b.CreateURem(rest, extent(axis)));
+      rest = b.CreateUDiv(rest, extent(axis));
+    }
+    at = move(at, 0, rest);
+    llvm::Value* start = b.CreateMul(slab, inner);
+    llvm::Value* from = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b.CreateSub(first, start), i64(0));
+    llvm::Value* to = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateSub(last, start), inner);
+    loop(from, to, i64(1), {}, false, [&](llvm::Value* index, llvm::ArrayRef<llvm::Value*>) {
+      Origin row = move(at, outer - 1, index);
+      row.row = b.CreateAdd(start, index);
+      body(row);
+      return Values{};
+    });
+    return Values{};
+  });
+}
+
+void KernelEmitter::walk_segments(int outer,
+                                  llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body) {
+  if (outer == 0) {
+    walk(begin(), end(), 0, [&](const Origin& origin) { body(origin, begin(), end()); });
+    return;
+  }
+  llvm::Value* n = extent(program.rank - 1);
+  llvm::Value* last = b.CreateUDiv(b.CreateAdd(end(), b.CreateSub(n, i64(1))), n);
+  walk(b.CreateUDiv(begin(), n), last, outer, [&](const Origin& origin) {
+    llvm::Value* start = b.CreateMul(origin.row, n);
+    llvm::Value* from = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b.CreateSub(begin(), start), i64(0));
+    llvm::Value* to = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateSub(end(), start), n);
+    body(origin, from, to);
+  });
+}
+
+Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, llvm::Value* mask) {
+  Cursor at;
+  at.width = width;
+  at.mask = mask;
+  int axis = program.rank - 1;
+  for (size_t a = 0; a < program.accesses.size(); ++a) {
+    Place place{origin.accesses[a], program.accesses[a].stride, nullptr};
+    if (place.stride == Stride::other) {
+      place.step = access_stride(a, axis);
+      place.lane0 = advance(a, place.lane0, b.CreateMul(i, place.step));
+    } else if (place.stride == Stride::one) {
+      place.lane0 = advance(a, place.lane0, i);
+    }
+    at.accesses.push_back(place);
+  }
+  for (int n = 0; n < program.num_indices; ++n) {
+    llvm::Value* step = index_stride(n, axis);
+    at.indices.push_back({b.CreateAdd(origin.indices[n], b.CreateMul(i, step)), Stride::other, step});
+  }
+  return at;
+}
+
+Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial,
+                                  bool guard, bool shared_body, LanesBody body) {
+  llvm::Value* step = i64(width);
+  if (width == 1) {
+    return loop(from, to, step, initial, guard, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) {
+      return body(i, nullptr, carried);
+    });
+  }
+  llvm::Value* n = b.CreateSub(to, from);
+  llvm::Value* full = b.CreateAnd(n, i64(-width));
+  llvm::Value* full_end = b.CreateAdd(from, full);
+  auto tail_mask = [&] {
+    llvm::Value* ones = b.CreateNot(b.CreateShl(i64(-1), b.CreateAnd(n, i64(width - 1))));
+    return b.CreateTrunc(ones, b.getIntNTy(width));
+  };
+  llvm::Type* mask_type = llvm::FixedVectorType::get(b.getInt1Ty(), width);
+  if (!shared_body) {
+    Values carried = loop(from, full_end, step, initial, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
+      return body(i, nullptr, values);
+    });
+    return loop(full_end, to, step, carried, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
+      return body(i, b.CreateBitCast(tail_mask(), mask_type), values);
+    });
+  }
+
+  // One body for full vectors and for the rest: the mask is carried, all ones until the last turn.
+  auto* head = llvm::BasicBlock::Create(context, "lanes", function);
+  auto* last = llvm::BasicBlock::Create(context, "last", function);
+  auto* done = llvm::BasicBlock::Create(context, "done", function);
+  llvm::Value* tail_bits = tail_mask();
+  llvm::Value* has_full = b.CreateICmpNE(full, i64(0));
+  llvm::Value* first_stop = b.CreateSelect(has_full, full_end, to);
+  llvm::Value* first_bits = b.CreateSelect(has_full, b.getIntN(width, ~uint64_t{0} >> (64 - width)), tail_bits);
+  llvm::Value* tail = b.CreateBitCast(tail_bits, mask_type);
+  llvm::Value* first_mask = b.CreateBitCast(first_bits, mask_type);
+  llvm::BasicBlock* before = b.GetInsertBlock();
+  if (guard) {
+    b.CreateCondBr(b.CreateICmpSLT(from, to), head, done);
+  } else {
+    b.CreateBr(head);
+  }
+  b.SetInsertPoint(head);
+  llvm::SmallVector<llvm::PHINode*, 8> phis;
+  auto add_phi = [&](llvm::Value* value) {
+    phis.push_back(b.CreatePHI(value->getType(), 3));
+    phis.back()->addIncoming(value, before);
+    return phis.back();
+  };
+  llvm::Value* i = add_phi(from);
+  llvm::Value* stop = add_phi(first_stop);
+  llvm::Value* mask = add_phi(first_mask);
+  Values carried;
+  for (llvm::Value* value : initial) carried.push_back(add_phi(value));
+  Values next = body(i, mask, carried);
+  llvm::BasicBlock* latch = b.GetInsertBlock();
+  llvm::Value* next_i = b.CreateAdd(i, step);
+  b.CreateCondBr(b.CreateICmpSLT(next_i, stop), head, last);
+  last->moveAfter(latch);
+  b.SetInsertPoint(last);
+  b.CreateCondBr(b.CreateICmpSLT(next_i, to), head, done);
+  done->moveAfter(last);
+  b.SetInsertPoint(done);
+  Values again{next_i, stop, mask}, rest{next_i, to, tail};
+  again.append(next);
+  rest.append(next);
+  for (size_t p = 0; p < phis.size(); ++p) {
+    phis[p]->addIncoming(again[p], latch);
+    phis[p]->addIncoming(rest[p], last);
+  }
+  if (!guard) return next;
+  for (size_t c = 0; c < next.size(); ++c) {
+    llvm::PHINode* result = b.CreatePHI(next[c]->getType(), 2);
+    result->addIncoming(initial[c], before);
+    result->addIncoming(next[c], last);
+    next[c] = result;
+  }
+  return next;
+}
+
+std::vector<Level> levels_of(const KernelProgram& program) {
+  std::vector<Level> levels;
+  for (const Instr& instr : program.body) {
+    Level level = Level::kernel;
+    switch (instr.kind) {
+      case InstrKind::load: {
+        const Access& access = program.accesses[instr.slot];
+        if (!access.uniform) level = access.stride == Stride::zero ? Level::row : Level::element;
+        break;
+      }
+      case InstrKind::param: break;
+      case InstrKind::compute:
+        for (int arg : instr.args) level = std::max(level, levels[arg]);
+        break;
+      case InstrKind::reduce:
+      case InstrKind::dot: level = program.kind == KernelKind::column ? Level::element : Level::row; break;
+      case InstrKind::index:
+      case InstrKind::store: level = Level::element; break;
+    }
+    if (instr.per_row && program.kind == KernelKind::row) level = std::min(level, Level::row);
+    levels.push_back(level);
+  }
+  return levels;
+}
+
+void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int width,
+                        std::vector<llvm::Value*>& values) {
+  for (size_t i = 0; i < levels.size(); ++i) {
+    if (levels[i] != Level::element) continue;
+    for (int arg : k.program.body[i].args) {
+      if (values[arg] && levels[arg] != Level::element) values[arg] = splat(k.b, values[arg], width);
+    }
+  }
+}
+
+}  // namespace etch::codegen

@@ -1,0 +1,55 @@
+// How a reduce instruction accumulates: its state per lane, one step, and what comes out. Internal to code generation.
+#pragma once
+
+#include "compiler/codegen/emit.h"
+
+namespace etch::codegen {
+
+/// One reduce instruction of a row or column kernel.
+///
+/// Sums and products of floats depend on the order, and the kernels follow the fixed tree. They start at an identity that
+/// changes no bits: x + -0 == x and x * 1 == x for every x. All the others give the same bits in any order: float max and min
+/// run on integer keys that order all floats, with every NaN at the winning end; argmax and argmin on keys beside positions.
+class Reducer {
+ public:
+  /// `position_bits` is the width of the positions that an argmax or argmin keeps.
+  Reducer(KernelEmitter& k, int instr, int position_bits);
+
+  int instr() const { return instr_; }
+  DType dtype() const { return dtype_; }
+  /// True if the order of the elements matters.
+  bool ordered() const;
+  /// True if the state holds a key and a position.
+  bool has_position() const { return kind_ == ReduceKind::argmax || kind_ == ReduceKind::argmin; }
+
+  /// The state of lanes that saw nothing.
+  Values initial(int width) const;
+  /// The state after x, at `position` (a scalar), in the lanes where the mask (may be null) holds.
+  Values step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position, llvm::Value* mask) const;
+  /// Two states of an ordered reduction, the earlier elements first.
+  llvm::Value* combine(llvm::Value* a, llvm::Value* b) const;
+  /// The lanes of an ordered reduction, folded in halves.
+  llvm::Value* fold_ordered(llvm::Value* lanes) const;
+  /// The lanes of another, reduced to one. Lane i of the state at position p saw elements p * width + i.
+  Values fold(llvm::ArrayRef<llvm::Value*> state, int width) const;
+  /// The reduction's value from its state, lane by lane. `count` is how many elements there were.
+  llvm::Value* finish(llvm::ArrayRef<llvm::Value*> state, llvm::Value* count) const;
+
+ private:
+  bool is_max() const { return kind_ == ReduceKind::max || kind_ == ReduceKind::argmax; }
+  bool uses_keys() const;
+  llvm::Value* to_key(llvm::Value* x) const;
+  llvm::Value* from_key(llvm::Value* key) const;
+  int64_t key_offset() const;
+  llvm::Value* better(llvm::Value* key, llvm::Value* than) const;
+  llvm::Value* merge(llvm::Value* a, llvm::Value* b) const;
+
+  KernelEmitter& k_;
+  Builder& b_;
+  int instr_;
+  ReduceKind kind_;
+  DType dtype_;  // of the operand
+  int position_bits_;
+};
+
+}  // namespace etch::codegen

@@ -1,0 +1,237 @@
+// Row kernels: reductions along the last axis. A row runs stage after stage; values per row are scalars.
+#include <algorithm>
+
+#include "compiler/codegen/emit.h"
+#include "compiler/codegen/reducer.h"
+
+namespace etch::codegen {
+namespace {
+
+/// The states of some reducers. An ordered one has an accumulator for each group of lanes, in turn.
+using States = std::vector<Values>;
+
+Values flatten(const States& states) {
+  Values flat;
+  for (const Values& state : states) flat.append(state);
+  return flat;
+}
+
+/// Values that follow each other like those of `shape`, taken apart again.
+States unflatten(llvm::ArrayRef<llvm::Value*> flat, const States& shape) {
+  States states;
+  for (const Values& state : shape) {
+    states.emplace_back(flat.take_front(state.size()));
+    flat = flat.drop_front(state.size());
+  }
+  return states;
+}
+
+class RowKernel {
+ public:
+  RowKernel(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name)
+      : k_(program, target, module, name), b_(k_.b), program_(program), levels_(levels_of(program)) {}
+
+  llvm::Function* emit() {
+    std::vector<llvm::Value*> of_kernel(program_.body.size());
+    Origin whole;
+    for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
+    emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
+    k_.walk(k_.begin(), k_.end(), program_.rank - 1, [&](const Origin& origin) {
+      std::vector<llvm::Value*> values = of_kernel;
+      llvm::Value* n = k_.extent(program_.rank - 1);
+      if (program_.partial) {
+        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(kRowBlock));
+        n = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(kRowBlock));
+      }
+      for (int stage = 0; stage <= program_.body.back().stage; ++stage) emit_stage(stage, origin, n, values);
+    });
+    return k_.finish();
+  }
+
+ private:
+  llvm::Value* smin(llvm::Value* a, llvm::Value* b) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, a, b); }
+
+  /// Emits the chosen instructions for the one element at the origin.
+  void emit_scalars(const Origin& origin, std::vector<llvm::Value*>& values, llvm::function_ref<bool(int)> chosen) {
+    Cursor at;
+    for (llvm::Value* pointer : origin.accesses) at.accesses.push_back({pointer, Stride::zero, nullptr});
+    for (llvm::Value* index : origin.indices) at.indices.push_back({index, Stride::zero, nullptr});
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (chosen(i)) k_.emit(i, at, values);
+    }
+  }
+
+  void emit_stage(int stage, const Origin& origin, llvm::Value* n, std::vector<llvm::Value*>& values) {
+    elements_.clear();
+    reducers_.clear();
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      if (program_.body[i].stage != stage) continue;
+      bool reduces = program_.body[i].kind == InstrKind::reduce;
+      if (reduces) reducers_.emplace_back(k_, i, 32);
+      if (reduces || levels_[i] == Level::element) elements_.push_back(i);
+    }
+    emit_scalars(origin, values, [&](int i) {
+      const Instr& instr = program_.body[i];
+      return instr.stage == stage && levels_[i] == Level::row && instr.kind != InstrKind::reduce;
+    });
+    if (elements_.empty()) return;
+    width_ = choose_width();
+    std::vector<llvm::Value*> ready = values;
+    for (int i : elements_) {
+      for (int arg : program_.body[i].args) {
+        if (ready[arg]) ready[arg] = splat(b_, ready[arg], width_);
+      }
+    }
+    States states = reduce_row(origin, n, ready);
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      values[reducers_[r].instr()] = reducers_[r].finish(states[r], n);
+    }
+  }
+
+  /// The reducers' states, one lane each, after all elements of the row.
+  States reduce_row(const Origin& origin, llvm::Value* n, const std::vector<llvm::Value*>& ready) {
+    bool ordered = std::any_of(reducers_.begin(), reducers_.end(), [](const Reducer& r) { return r.ordered(); });
+    if (!ordered || program_.partial) {
+      States states = run(k_.i64(0), n, initial_states(), origin, ready);
+      return fold_others(fold_ordered(std::move(states), n));
+    }
+    // The result of the blocks so far stands in for the ordered states; the other states just go on.
+    States totals = initial_states();
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (reducers_[r].ordered()) totals[r] = reducers_[r].initial(1);
+    }
+    Values sums = k_.loop(k_.i64(0), n, k_.i64(kRowBlock), flatten(totals), true,
+                          [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*> carried) {
+      llvm::Value* stop = smin(b_.CreateAdd(start, k_.i64(kRowBlock)), n);
+      States before = unflatten(carried, totals);
+      States states = initial_states();
+      for (size_t r = 0; r < reducers_.size(); ++r) {
+        if (!reducers_[r].ordered()) states[r] = before[r];
+      }
+      states = fold_ordered(run(start, stop, states, origin, ready), b_.CreateSub(stop, start));
+      for (size_t r = 0; r < reducers_.size(); ++r) {
+        if (reducers_[r].ordered()) states[r] = {reducers_[r].combine(before[r][0], states[r][0])};
+      }
+      return flatten(states);
+    });
+    return fold_others(unflatten(sums, totals));
+  }
+
+  /// Cheap stages keep all virtual lanes of a reduction in one wide vector, which LLVM splits into registers: unrolled at no
+  /// cost in IR. The others keep the lanes in accumulators that take turns.
+  int choose_width() {
+    int width = lanes_of(program_, k_.target);
+    int64_t most = 0;
+    for (const Reducer& r : reducers_) {
+      if (r.ordered()) most = most ? std::min(most, reduction_lanes(r.dtype())) : reduction_lanes(r.dtype());
+    }
+    int work = work_of(program_, [&](int i) {
+      return std::find(elements_.begin(), elements_.end(), i) != elements_.end();
+    });
+    return work < kCheapWork && most > width ? static_cast<int>(most) : width;
+  }
+
+  States initial_states() {
+    States states;
+    for (const Reducer& r : reducers_) {
+      int64_t turns = r.ordered() ? reduction_lanes(r.dtype()) / width_ : 1;
+      Values state = r.initial(width_);
+      for (int64_t t = 1; t < turns; ++t) state.push_back(state[0]);
+      states.push_back(state);
+    }
+    return states;
+  }
+
+  /// Runs the elements from .. to of the row.
+  States run(llvm::Value* from, llvm::Value* to, const States& initial, const Origin& origin,
+             const std::vector<llvm::Value*>& ready) {
+    bool shared_body = k_.target.masked_ops && width_ <= lanes_of(program_, k_.target);
+    Values result = k_.vector_loop(
+        from, to, width_, flatten(initial), true, shared_body,
+        [&](llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*> carried) {
+          States states = unflatten(carried, initial);
+          emit_elements(k_.cursor(origin, i, width_, mask), i, states, ready);
+          return flatten(states);
+        });
+    return unflatten(result, initial);
+  }
+
+  void emit_elements(const Cursor& at, llvm::Value* i, States& states, std::vector<llvm::Value*> values) {
+    size_t r = 0;
+    for (int n : elements_) {
+      if (program_.body[n].kind != InstrKind::reduce) {
+        k_.emit(n, at, values);
+        continue;
+      }
+      const Reducer& reducer = reducers_[r];
+      Values& state = states[r++];
+      llvm::Value* x = splat(b_, values[program_.body[n].args[0]], width_);
+      if (!reducer.ordered()) {
+        llvm::Value* turn = b_.CreateTrunc(b_.CreateLShr(i, llvm::Log2_32(width_)), b_.getInt32Ty());
+        state = reducer.step(state, x, turn, at.mask);
+        continue;
+      }
+      llvm::Value* next = reducer.step({state[0]}, x, nullptr, at.mask)[0];
+      state.erase(state.begin());
+      state.push_back(next);
+    }
+  }
+
+  /// Folds the lanes of ordered reducers after `count` elements.
+  States fold_ordered(States states, llvm::Value* count) {
+    int turns = 1;
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (reducers_[r].ordered()) turns = std::max(turns, static_cast<int>(states[r].size()));
+    }
+    if (turns > 1) states = finish_turns(states, count, turns);
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (!reducers_[r].ordered()) continue;
+      for (size_t half = states[r].size() / 2; half > 0; half /= 2) {
+        for (size_t t = 0; t < half; ++t) states[r][t] = reducers_[r].combine(states[r][t], states[r][t + half]);
+      }
+      states[r] = {reducers_[r].fold_ordered(states[r][0])};
+    }
+    return states;
+  }
+
+  /// Lets the accumulators take turns until the one of lane 0 is in front again.
+  States finish_turns(const States& states, llvm::Value* count, int turns) {
+    llvm::Value* vectors = b_.CreateLShr(b_.CreateAdd(count, k_.i64(width_ - 1)), llvm::Log2_32(width_));
+    llvm::Value* done = b_.CreateAnd(vectors, k_.i64(turns - 1));
+    Values result = k_.loop(done, k_.i64(turns), k_.i64(1), flatten(states), false,
+                            [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> carried) {
+      States next = unflatten(carried, states);
+      for (size_t r = 0; r < reducers_.size(); ++r) {
+        if (reducers_[r].ordered()) std::rotate(next[r].begin(), next[r].begin() + 1, next[r].end());
+      }
+      return flatten(next);
+    });
+    return unflatten(result, states);
+  }
+
+  States fold_others(States states) {
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (!reducers_[r].ordered()) states[r] = reducers_[r].fold(states[r], width_);
+    }
+    return states;
+  }
+
+  KernelEmitter k_;
+  Builder& b_;
+  const KernelProgram& program_;
+  std::vector<Level> levels_;
+
+  // Of the stage that is being emitted: instructions per element with the reductions, the reducers, lanes of a vector.
+  std::vector<int> elements_;
+  std::vector<Reducer> reducers_;
+  int width_ = 1;
+};
+
+}  // namespace
+
+llvm::Function* emit_row_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+                                const std::string& name) {
+  return RowKernel(program, target, module, name).emit();
+}
+
+}  // namespace etch::codegen

@@ -1,0 +1,280 @@
+// The LLVM session of this process: modules are built, optimised lightly, emitted as objects and linked by JITLink.
+#include "compiler/codegen/session.h"
+
+#include <llvm/ADT/SmallString.h>
+#include <llvm/ExecutionEngine/Orc/Core.h>
+#include <llvm/ExecutionEngine/Orc/ExecutorProcessControl.h>
+#include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/MC/MCContext.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Pass.h>
+#include <llvm/Support/CommandLine.h>
+#include <llvm/Support/SmallVectorMemoryBuffer.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/Target/TargetOptions.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/SubtargetFeature.h>
+#include <llvm/Transforms/Scalar.h>
+
+#include <atomic>
+#include <mutex>
+
+#include "compiler/codegen/code_memory.h"
+#include "compiler/codegen/emit.h"
+
+namespace etch::codegen {
+namespace {
+
+absl::Status internal_error(const std::string& what) { return absl::InternalError("code generation: " + what); }
+
+Target detect_host() {
+  Target target;
+  target.cpu = llvm::sys::getHostCPUName().str();
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  llvm::SubtargetFeatures features;
+  for (const auto& feature : host) features.AddFeature(feature.first(), feature.second);
+  target.features = features.getString();
+  auto has = [&](const char* feature) { return host.lookup(feature); };
+  target.masked_ops = has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl");
+  target.vector_bytes = target.masked_ops ? 64 : has("avx2") && has("fma") ? 32 : 16;
+  return target;
+}
+
+/// What a thread needs to compile, kept between modules: making a TargetMachine takes longer than a small kernel.
+class Worker {
+ public:
+  Worker() {
+    const Target& host = host_target();
+    std::string error;
+    std::string triple = llvm::sys::getProcessTriple();
+    const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, error);
+    llvm::TargetOptions options;
+    options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+    machine_.reset(target->createTargetMachine(triple, host.cpu, host.features, options, llvm::Reloc::PIC_,
+                                               llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
+  }
+
+  llvm::TargetMachine& machine() { return *machine_; }
+
+  /// The module of these programs, as emitted.
+  std::unique_ptr<llvm::Module> build(llvm::LLVMContext& context, std::span<const KernelProgram* const> programs,
+                                      std::span<const std::string> names, const CodegenOptions& options) {
+    auto module = std::make_unique<llvm::Module>("etch", context);
+    module->setTargetTriple(machine_->getTargetTriple().str());
+    module->setDataLayout(machine_->createDataLayout());
+    Target target = host_target();
+    target.fast_math = options.fast_math;
+    for (size_t i = 0; i < programs.size(); ++i) {
+      const KernelProgram& program = *programs[i];
+      switch (program.kind) {
+        case KernelKind::loop: emit_loop_kernel(program, target, *module, names[i]); break;
+        case KernelKind::row: emit_row_kernel(program, target, *module, names[i]); break;
+        case KernelKind::column: emit_column_kernel(program, target, *module, names[i]); break;
+        case KernelKind::dot: emit_dot_kernel(program, target, *module, names[i]); break;
+      }
+    }
+    return module;
+  }
+
+  /// Empty if the module is sound.
+  static std::string verify(const llvm::Module& module) {
+    std::string text;
+    llvm::raw_string_ostream out(text);
+    if (!llvm::verifyModule(module, &out)) return {};
+    module.print(out, nullptr);
+    return text;
+  }
+
+  /// The emitters hoist and vectorise; what is left is to drop what they computed twice or never used.
+  void optimize(llvm::Module& module) {
+    llvm::legacy::FunctionPassManager passes(&module);
+    passes.add(llvm::createEarlyCSEPass());
+    passes.doInitialization();
+    for (llvm::Function& function : module) {
+      if (!function.isDeclaration()) passes.run(function);
+    }
+    passes.doFinalization();
+  }
+
+  std::unique_ptr<llvm::MemoryBuffer> emit_object(llvm::Module& module) {
+    llvm::SmallVector<char, 0> object;
+    llvm::raw_svector_ostream out(object);
+    llvm::legacy::PassManager passes;
+    llvm::MCContext* context = nullptr;
+    if (machine_->addPassesToEmitMC(passes, context, out, true)) return nullptr;
+    passes.run(module);
+    return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "etch", false);
+  }
+
+  std::string emit_assembly(llvm::Module& module) {
+    llvm::SmallString<0> text;
+    llvm::raw_svector_ostream out(text);
+    llvm::legacy::PassManager passes;
+    if (machine_->addPassesToEmitFile(passes, out, nullptr, llvm::CodeGenFileType::AssemblyFile)) return {};
+    passes.run(module);
+    return text.str().str();
+  }
+
+ private:
+  std::unique_ptr<llvm::TargetMachine> machine_;
+};
+
+/// The emitters choose addresses that the processor computes for nothing, and this pass costs half of a small kernel's code
+/// generation. LLVM has no other switch for it.
+void disable_loop_strength_reduction() {
+  auto& options = llvm::cl::getRegisteredOptions();
+  auto found = options.find("disable-lsr");
+  if (found != options.end()) static_cast<llvm::cl::opt<bool>*>(found->second)->setValue(true);
+}
+
+/// One per process and never destroyed: kernels may outlive every static object.
+class Session {
+ public:
+  static absl::StatusOr<Session*> get() {
+    static Session* const session = make();
+    if (!session) return internal_error("LLVM has no just-in-time linker for this machine");
+    return session;
+  }
+  /// The session if there is one.
+  static Session* existing() { return existing_.load(std::memory_order_acquire); }
+
+  /// A worker for this thread to use and to give back.
+  class Lease {
+   public:
+    explicit Lease(Session& session) : session_(session) {
+      std::lock_guard lock(session.mutex_);
+      if (session.idle_.empty()) return;
+      worker_ = std::move(session.idle_.back());
+      session.idle_.pop_back();
+    }
+    ~Lease() {
+      if (!worker_) return;
+      std::lock_guard lock(session_.mutex_);
+      session_.idle_.push_back(std::move(worker_));
+    }
+    Worker* operator->() {
+      if (!worker_) worker_ = std::make_unique<Worker>();
+      return worker_.get();
+    }
+
+   private:
+    Session& session_;
+    std::unique_ptr<Worker> worker_;
+  };
+
+  /// Links an object; its symbols are those names.
+  absl::StatusOr<CompiledModule> link(std::unique_ptr<llvm::MemoryBuffer> object, std::span<const std::string> names) {
+    llvm::orc::ResourceTrackerSP tracker = dylib_->createResourceTracker();
+    auto code = std::shared_ptr<const void>(static_cast<const void*>(nullptr), [tracker](const void*) {
+      if (llvm::Error error = tracker->remove()) llvm::consumeError(std::move(error));
+    });
+    if (llvm::Error error = linker_.add(tracker, std::move(object))) return internal_error(toString(std::move(error)));
+    llvm::orc::SymbolLookupSet symbols;
+    std::vector<llvm::orc::SymbolStringPtr> interned;
+    for (const std::string& name : names) {
+      interned.push_back(session_.intern(name));
+      symbols.add(interned.back());
+    }
+    auto found = session_.lookup(llvm::orc::makeJITDylibSearchOrder(dylib_), std::move(symbols));
+    if (!found) return internal_error(toString(found.takeError()));
+    CompiledModule result;
+    for (const auto& symbol : interned) result.functions.push_back((*found)[symbol].getAddress().toPtr<KernelFn>());
+    result.code = std::move(code);
+    return result;
+  }
+
+  /// A name that no other symbol has.
+  std::string new_name() { return "etch_kernel_" + std::to_string(next_name_.fetch_add(1)); }
+
+  int64_t live_bytes() const { return memory_.live_bytes(); }
+
+ private:
+  static Session* make() {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+    disable_loop_strength_reduction();
+    auto control = llvm::orc::SelfExecutorProcessControl::Create();
+    if (!control) {
+      llvm::consumeError(control.takeError());
+      return nullptr;
+    }
+    auto* session = new Session(std::move(*control));
+    existing_.store(session, std::memory_order_release);
+    return session;
+  }
+
+  explicit Session(std::unique_ptr<llvm::orc::ExecutorProcessControl> control)
+      : session_(std::move(control)), linker_(session_, memory_), dylib_(&session_.createBareJITDylib("etch")) {}
+
+  static inline std::atomic<Session*> existing_{nullptr};
+
+  CodeMemory memory_;
+  llvm::orc::ExecutionSession session_;
+  llvm::orc::ObjectLinkingLayer linker_;
+  llvm::orc::JITDylib* dylib_;
+  std::atomic<int64_t> next_name_{0};
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Worker>> idle_;
+};
+
+}  // namespace
+
+const Target& host_target() {
+  static const Target* const target = new Target(detect_host());
+  return *target;
+}
+
+absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* const> programs,
+                                              const CodegenOptions& options) {
+  absl::StatusOr<Session*> session = Session::get();
+  if (!session.ok()) return session.status();
+  std::vector<std::string> names;
+  for (size_t i = 0; i < programs.size(); ++i) names.push_back((*session)->new_name());
+  std::unique_ptr<llvm::MemoryBuffer> object;
+  {
+    Session::Lease worker(**session);
+    llvm::LLVMContext context;
+    std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
+    if (options.verify) {
+      if (std::string error = Worker::verify(*module); !error.empty()) return internal_error(error);
+    }
+    worker->optimize(*module);
+    object = worker->emit_object(*module);
+  }
+  if (!object) return internal_error("this machine's code cannot be written as an object");
+  return (*session)->link(std::move(object), names);
+}
+
+int64_t live_code_bytes() {
+  const Session* session = Session::existing();
+  return session ? session->live_bytes() : 0;
+}
+
+}  // namespace etch::codegen
+
+namespace etch {
+
+absl::StatusOr<std::string> print_code(const KernelProgram& program, const CodegenOptions& options, CodeStage stage,
+                                       const std::string& name) {
+  using namespace codegen;
+  if (stage == CodeStage::loops) return print_loops(program, name);
+  absl::StatusOr<Session*> session = Session::get();
+  if (!session.ok()) return session.status();
+  Session::Lease worker(**session);
+  llvm::LLVMContext context;
+  const KernelProgram* programs[] = {&program};
+  const std::string names[] = {name};
+  std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
+  if (stage != CodeStage::llvm) worker->optimize(*module);
+  if (stage == CodeStage::assembly) return worker->emit_assembly(*module);
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  module->print(out, nullptr);
+  return text;
+}
+
+}  // namespace etch

@@ -1,0 +1,29 @@
+// The LLVM session of this process: programs in, functions in memory out. No cache: see cache.cc.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/codegen/codegen.h"
+
+namespace etch::codegen {
+
+/// The functions of one module, in the order of its programs; the code lives as long as `code`.
+struct CompiledModule {
+  std::shared_ptr<const void> code;
+  std::vector<KernelFn> functions;
+};
+
+/// Compiles all programs in one module. Thread-safe.
+absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* const> programs,
+                                              const CodegenOptions& options);
+
+/// Bytes of machine code and its constants alive now.
+int64_t live_code_bytes();
+
+/// Short pseudo-code of the loop nest.
+std::string print_loops(const KernelProgram& program, const std::string& name);
+
+}  // namespace etch::codegen

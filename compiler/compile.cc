@@ -1,0 +1,109 @@
+// Graph -> Executable: passes, schedule, code generation, and the plain data that runs.
+#include "compiler/compile.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "compiler/passes/pass.h"
+
+namespace etch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+absl::StatusOr<Graph> run_passes(Graph graph, const CompileOptions& options,
+                                 const std::function<void(std::string_view, const Graph&)>& observe) {
+  for (const Pass& pass : passes()) {
+    if (!pass.lowering && !options.prune_and_simplify) continue;
+    absl::StatusOr<Graph> next = pass.run(graph);
+    if (!next.ok()) return next.status();
+    if (options.verify) {
+      if (absl::Status status = verify(*next); !status.ok()) return status;
+    }
+    if (observe && !(*next == graph)) observe(pass.name, *next);
+    graph = *std::move(next);
+  }
+  return graph;
+}
+
+// A task is worth handing to another thread from about this much work on, in additions.
+constexpr int64_t kTaskWork = int64_t{1} << 18;
+constexpr int64_t kMemoryWork = 2;  // of one access of one element: about what streaming it costs beside an addition
+
+int64_t grain_of(const ScheduledKernel& kernel) {
+  int64_t work = kernel.work;
+  if (kernel.program.kind == KernelKind::loop) work += kMemoryWork * static_cast<int64_t>(kernel.buffers.size());
+  int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
+  // Rows stand for themselves; elements are split at whole cache lines, rows of a product at whole tiles.
+  int64_t multiple = kernel.program.kind == KernelKind::row ? 1 : 64;
+  return std::max<int64_t>(1, (grain + multiple - 1) / multiple) * multiple;
+}
+
+Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
+  Executable executable;
+  executable.arena_bytes = schedule.arena_bytes;
+  for (const ScheduledBuffer& buffer : schedule.buffers) {
+    switch (buffer.kind) {
+      case ScheduledBuffer::Kind::input: executable.slots.push_back({Slot::Kind::input, buffer.index}); break;
+      case ScheduledBuffer::Kind::output: executable.slots.push_back({Slot::Kind::output, buffer.index}); break;
+      case ScheduledBuffer::Kind::temporary: executable.slots.push_back({Slot::Kind::arena, buffer.offset}); break;
+    }
+  }
+  for (size_t i = 0; i < schedule.kernels.size(); ++i) {
+    const ScheduledKernel& kernel = schedule.kernels[i];
+    Launch launch;
+    launch.fn = kernels[i]->fn();
+    launch.first_slot = static_cast<int32_t>(executable.slot_pool.size());
+    launch.num_slots = static_cast<int32_t>(kernel.buffers.size());
+    launch.first_size = static_cast<int32_t>(executable.sizes_pool.size());
+    launch.iterations = kernel.iterations;
+    launch.grain = grain_of(kernel);
+    executable.max_launch_slots = std::max(executable.max_launch_slots, launch.num_slots);
+    executable.slot_pool.insert(executable.slot_pool.end(), kernel.buffers.begin(), kernel.buffers.end());
+    executable.sizes_pool.insert(executable.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
+    executable.launches.push_back(launch);
+    executable.names.push_back(kernel.name);
+  }
+  for (size_t i = 0; i < schedule.outputs.size(); ++i) {
+    const ScheduledBuffer& buffer = schedule.buffers[schedule.outputs[i]];
+    bool is_input = buffer.kind == ScheduledBuffer::Kind::input;
+    bool is_earlier = buffer.kind == ScheduledBuffer::Kind::output && buffer.index != static_cast<int>(i);
+    executable.output_bytes.push_back(buffer.bytes);
+    executable.output_is_input.push_back(is_input ? buffer.index : -1);
+    executable.output_is_output.push_back(is_earlier ? buffer.index : -1);
+  }
+  executable.code = std::make_shared<std::vector<KernelHandle>>(std::move(kernels));
+  return executable;
+}
+
+}  // namespace
+
+absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options,
+                                 const std::function<void(std::string_view, const Graph&)>& observe) {
+  Compiled compiled;
+  Clock::time_point start = Clock::now();
+  absl::StatusOr<Graph> lowered = run_passes(graph, options, observe);
+  if (!lowered.ok()) return lowered.status();
+  compiled.graph = *std::move(lowered);
+  compiled.pass_milliseconds = milliseconds_since(start);
+
+  start = Clock::now();
+  absl::StatusOr<Schedule> schedule = make_schedule(compiled.graph, {.fuse = options.fuse});
+  if (!schedule.ok()) return schedule.status();
+  compiled.schedule = *std::move(schedule);
+  compiled.schedule_milliseconds = milliseconds_since(start);
+
+  std::vector<const KernelProgram*> programs;
+  for (const ScheduledKernel& kernel : compiled.schedule.kernels) programs.push_back(&kernel.program);
+  CodegenOptions codegen{.fast_math = options.fast_math, .verify = options.verify};
+  absl::StatusOr<std::vector<KernelHandle>> kernels = compile_kernels(programs, codegen, &compiled.counts);
+  if (!kernels.ok()) return kernels.status();
+  compiled.executable = std::make_shared<const Executable>(link(compiled.schedule, *std::move(kernels)));
+  return compiled;
+}
+
+}  // namespace etch

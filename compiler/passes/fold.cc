@@ -1,0 +1,175 @@
+// fold: constants, through the `emit` column of the op table on native lanes.
+#include "compiler/passes/fold.h"
+
+#include <array>
+#include <concepts>
+
+#include "compiler/math/vector_math.h"
+
+namespace etch {
+namespace {
+
+using Bits = std::optional<uint64_t>;
+using OperandBits = std::array<uint64_t, 3>;
+
+template <class T>
+using Lane = math::Scalar<T>;
+
+template <class T>
+Lane<T> lane(uint64_t bits) {
+  return Lane<T>(from_bits<T>(bits));
+}
+
+template <class T>
+Bits result(const Lane<T>& x) {
+  if (x.v != x.v) return std::nullopt;
+  return to_bits(x.v);
+}
+
+/// True if an op with this rule takes elements of type T (for `where`: as its values).
+template <TypeRule kRule, class T>
+constexpr bool takes() {
+  switch (kRule) {
+    case TypeRule::floating:
+    case TypeRule::predicate: return std::floating_point<T>;
+    case TypeRule::numeric:
+    case TypeRule::ordering: return !std::same_as<T, bool>;
+    case TypeRule::integer: return std::integral<T> && !std::same_as<T, bool>;
+    case TypeRule::logical: return std::same_as<T, bool>;
+    case TypeRule::equality:
+    case TypeRule::select: return true;
+  }
+}
+
+template <TypeRule kRule, class T, class F>
+Bits compute(const OperandBits& x, F f) {
+  if constexpr (!takes<kRule, T>()) {
+    return std::nullopt;
+  } else if constexpr (kRule == TypeRule::select) {
+    return result(f(lane<bool>(x[0]), lane<T>(x[1]), lane<T>(x[2])));
+  } else {
+    return result(f(lane<T>(x[0]), lane<T>(x[1]), lane<T>(x[2])));
+  }
+}
+
+/// A table op on one element of each operand; `dtype` is that of its last operand.
+Bits compute(Op op, DType dtype, const OperandBits& x) {
+  switch (op) {
+#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit)                                     \
+  case Op::name:                                                                                       \
+    return dispatch(dtype, [&]<class T>() {                                                            \
+      return compute<TypeRule::rule, T>(                                                               \
+          x, []([[maybe_unused]] auto a, [[maybe_unused]] auto b, [[maybe_unused]] auto c) { return emit; }); \
+    });
+#include "compiler/ir/ops.def"
+    default: return std::nullopt;
+  }
+}
+
+Bits convert(DType from, DType to, uint64_t x) {
+  return dispatch(from, [&]<class T>() {
+    return dispatch(to, [&]<class U>() { return result(math::convert<U>(lane<T>(x))); });
+  });
+}
+
+Bits fold_elementwise(const Rewriter& graph, const Expr& expr) {
+  OperandBits x{};
+  for (size_t i = 0; i < expr.operands.size(); ++i) {
+    const Bits bits = graph.constant_bits(expr.operands[i]);
+    if (!bits) return std::nullopt;
+    x[i] = *bits;
+  }
+  const DType dtype = graph[expr.operands.back()].type.dtype;
+  if (expr.op == Op::bitcast) return x[0];
+  if (expr.op == Op::cast) return convert(dtype, expr.type.dtype, x[0]);
+  return compute(expr.op, dtype, x);
+}
+
+/// The bits that all operands share, if all are constants and share them.
+Bits common_bits(const Rewriter& graph, std::span<const Value> operands) {
+  const Bits first = graph.constant_bits(operands[0]);
+  for (Value operand : operands.subspan(1)) {
+    if (graph.constant_bits(operand) != first) return std::nullopt;
+  }
+  return first;
+}
+
+bool is_nan(DType dtype, uint64_t bits) {
+  return dispatch(dtype, [&]<class T>() { return from_bits<T>(bits) != from_bits<T>(bits); });
+}
+
+/// base to the power of n, modulo 2^64.
+uint64_t wrapping_power(uint64_t base, uint64_t n) {
+  uint64_t power = 1;
+  for (; n > 0; n >>= 1) {
+    if (n & 1) power *= base;
+    base *= base;
+  }
+  return power;
+}
+
+/// The bits of an integer result computed modulo 2^64; floats have none.
+Bits wrapped(DType dtype, uint64_t value) {
+  if (is_floating(dtype)) return std::nullopt;
+  return size_of(dtype) == 8 ? value : value & ((uint64_t{1} << 8 * size_of(dtype)) - 1);
+}
+
+/// The reduction of `n` equal elements, where every order of combining them gives the same bits.
+Bits fold_reduction(ReduceKind kind, DType dtype, uint64_t x, int64_t n) {
+  switch (kind) {
+    case ReduceKind::sum: return wrapped(dtype, x * static_cast<uint64_t>(n));
+    case ReduceKind::prod: return wrapped(dtype, wrapping_power(x, static_cast<uint64_t>(n)));
+    case ReduceKind::max:
+    case ReduceKind::min: return n > 0 && !is_nan(dtype, x) ? Bits(x) : std::nullopt;
+    case ReduceKind::any: return n > 0 ? x : 0;
+    case ReduceKind::all: return n > 0 ? x : 1;
+    case ReduceKind::argmax:
+    case ReduceKind::argmin: break;
+  }
+  return 0;  // the first of equal elements
+}
+
+Bits fold_reduce(const Rewriter& graph, const Expr& expr) {
+  const Type& type = graph[expr.operands[0]].type;
+  const Bits bits = type.size() == 0 ? Bits(0) : graph.constant_bits(expr.operands[0]);
+  if (!bits) return std::nullopt;
+  const auto& [kind, axes] = std::get<ReduceAttr>(expr.attr);
+  int64_t n = 1;
+  for (int64_t axis : axes) n *= type.shape[static_cast<int>(axis)];
+  return fold_reduction(kind, type.dtype, *bits, n);
+}
+
+Bits fold_expr(const Rewriter& graph, const Expr& expr) {
+  if (expr.type.size() == 0) return 0;
+  if (is_elementwise(expr.op)) return fold_elementwise(graph, expr);
+  switch (expr.op) {
+    case Op::iota: {
+      const int64_t axis = std::get<AxisAttr>(expr.attr).axis;
+      return expr.type.shape[static_cast<int>(axis)] == 1 ? Bits(0) : std::nullopt;
+    }
+    case Op::reduce: return fold_reduce(graph, expr);
+    case Op::reshape:
+    case Op::transpose:
+    case Op::broadcast:
+    case Op::slice:
+    case Op::pad:
+    case Op::concat: return common_bits(graph, expr.operands);
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Better fold_rule(Rewriter& graph, const Expr& expr) {
+  if (expr.op == Op::constant) return std::monostate();
+  const Bits bits = fold_expr(graph, expr);
+  if (!bits) return std::monostate();
+  return graph.constant(*bits, expr.type);
+}
+
+absl::StatusOr<Graph> fold(const Graph& graph) {
+  static constexpr Rewriter::Rule kRules[] = {fold_rule};
+  return apply_rules(graph, kRules);
+}
+
+}  // namespace etch

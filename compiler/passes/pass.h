@@ -1,0 +1,40 @@
+// What a pass is, the order they run in, and the helper that all are written with.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/graph.h"
+
+namespace etch {
+
+/// A function from graph to graph that computes the same bits.
+using PassFn = absl::StatusOr<Graph> (*)(const Graph&);
+
+struct Pass {
+  std::string_view name;
+  PassFn run;
+  bool lowering;             // needed for every compile; the others only make the graph better
+  std::string_view reason;   // why it stands where it stands
+};
+
+/// All passes in the order of passes.def.
+std::span<const Pass> passes();
+
+/// The pass of this name, or nullptr.
+const Pass* find_pass(std::string_view name);
+
+/// Per node: does an output need it?
+std::vector<bool> needed_nodes(const Graph& graph);
+
+/// Rebuilds the nodes that outputs need, in order, dropping the rest. `fn(builder, node, operands)` returns the
+/// replacement of a node whose operands were already replaced, or an invalid Value{} to keep the node as it is. New nodes get the
+/// origin of the node they replace unless they name one. Inputs all stay.
+using RewriteFn =
+    std::function<absl::StatusOr<Value>(GraphBuilder& builder, const Node& node, std::span<const Value> operands)>;
+absl::StatusOr<Graph> rewrite(const Graph& graph, const RewriteFn& fn);
+
+}  // namespace etch

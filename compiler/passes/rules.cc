@@ -1,0 +1,41 @@
+// Applies rules to expressions until none has anything to say.
+#include "compiler/passes/rules.h"
+
+namespace etch {
+
+Better Rewriter::improve(const Expr& expr) {
+  for (Rule rule : rules_) {
+    Better better = rule(*this, expr);
+    if (!std::holds_alternative<std::monostate>(better)) return better;
+  }
+  return std::monostate();
+}
+
+Value Rewriter::make(Expr expr) {
+  while (steps_left_-- > 0) {
+    Better better = improve(expr);
+    if (const Value* value = std::get_if<Value>(&better)) return *value;
+    if (std::holds_alternative<std::monostate>(better)) break;
+    expr = std::get<Expr>(std::move(better));
+  }
+  return builder_.emit(expr.op, expr.operands, expr.attr, expr.type, origin_).value();
+}
+
+Value Rewriter::constant(uint64_t bits, const Type& type) {
+  return builder_.emit(Op::constant, {}, ConstantAttr{bits}, type, origin_).value();
+}
+
+std::optional<uint64_t> Rewriter::constant_bits(Value value) const {
+  const Node& node = builder_[value];
+  if (node.op != Op::constant) return std::nullopt;
+  return std::get<ConstantAttr>(node.attr).bits;
+}
+
+absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules) {
+  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+    return Rewriter(builder, rules, node.origin)
+        .make({node.op, {operands.begin(), operands.end()}, node.attr, node.type});
+  });
+}
+
+}  // namespace etch

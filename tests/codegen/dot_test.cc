@@ -1,0 +1,408 @@
+// Dot kernels against plain loops that add the same products in the same order: the bits must be equal.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "compiler/codegen/codegen.h"
+
+namespace etch {
+namespace {
+
+/// How one operand lies in memory.
+enum class Layout { rows, columns, spread, broadcast };  // spread: no unit stride. broadcast: one matrix for the whole batch
+
+struct Case {
+  int64_t batch = 1, m = 1, n = 1, k = 1;
+  Layout a = Layout::rows;
+  Layout b = Layout::rows;
+  int axes = 3;       // of the domain: 4 has an axis for the batch, 5 splits it in two
+  int64_t split = 0;  // rows per call; 0: one call
+
+  std::string text() const {
+    std::string s;
+    for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split}) s += std::to_string(v) + " ";
+    return s;
+  }
+};
+
+struct Strides {
+  int64_t batch, outer, inner, elements;
+};
+
+Strides strides_of(Layout layout, int64_t batch, int64_t outer, int64_t inner) {
+  switch (layout) {
+    case Layout::rows: return {outer * inner, inner, 1, batch * outer * inner};
+    case Layout::columns: return {outer * inner, 1, outer, batch * outer * inner};
+    case Layout::spread: return {outer * inner * 3, inner * 3, 3, batch * outer * inner * 3};
+    case Layout::broadcast: break;
+  }
+  return {0, inner, 1, outer * inner};
+}
+
+template <class T>
+std::vector<T> random_elements(int64_t count, std::mt19937& rng) {
+  std::vector<T> result(count);
+  std::uniform_real_distribution<double> real(-2, 2);
+  for (T& x : result) {
+    if constexpr (std::is_floating_point_v<T>) {
+      x = static_cast<T>(real(rng));
+    } else {
+      x = static_cast<T>((uint64_t{rng()} << 32) | rng());
+    }
+  }
+  return result;
+}
+
+template <class T>
+T add_product(T sum, T x, T y) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return std::fma(x, y, sum);
+  } else {
+    using U = std::conditional_t<(sizeof(T) < 4), uint32_t, std::make_unsigned_t<T>>;
+    return static_cast<T>(static_cast<U>(sum) + static_cast<U>(x) * static_cast<U>(y));
+  }
+}
+
+/// A program under construction with its sizes and buffers.
+class Kernel {
+ public:
+  explicit Kernel(const Case& c) : case_(c) {
+    program.kind = KernelKind::dot;
+    program.rank = static_cast<int8_t>(c.axes);
+    if (c.axes == 5) {
+      int64_t inner = c.batch % 2 == 0 ? 2 : 1;
+      extents = {c.batch / inner, inner};
+    } else if (c.axes == 4) {
+      extents = {c.batch};
+    }
+    extents.insert(extents.end(), {c.m, c.n, c.k});
+  }
+
+  int access(DType dtype, void* data, int64_t batch, int64_t m, int64_t n, int64_t k) {
+    Access access;
+    access.dtype = dtype;
+    access.stride = n == 0 ? Stride::zero : n == 1 ? Stride::one : Stride::other;
+    access.uniform = batch == 0 && m == 0 && n == 0 && k == 0;
+    program.accesses.push_back(access);
+    buffers.push_back(data);
+    access_sizes.push_back(0);
+    if (case_.axes == 5) access_sizes.insert(access_sizes.end(), {batch * extents[1], batch});
+    if (case_.axes == 4) access_sizes.push_back(batch);
+    access_sizes.insert(access_sizes.end(), {m, n, k});
+    return static_cast<int>(buffers.size()) - 1;
+  }
+
+  int instr(InstrKind kind, DType dtype, int stage, std::vector<int> args, int slot = -1, Op op = Op::add) {
+    Instr it;
+    it.kind = kind;
+    it.op = op;
+    it.dtype = dtype;
+    it.stage = static_cast<int8_t>(stage);
+    it.slot = static_cast<int16_t>(slot);
+    it.args.assign(args.begin(), args.end());
+    program.body.push_back(it);
+    return static_cast<int>(program.body.size()) - 1;
+  }
+  int load(DType dtype, int stage, int access) { return instr(InstrKind::load, dtype, stage, {}, access); }
+  int compute(Op op, DType dtype, int stage, std::vector<int> args) {
+    return instr(InstrKind::compute, dtype, stage, args, -1, op);
+  }
+  void store(DType dtype, int value, int access) { instr(InstrKind::store, dtype, 1, {value}, access); }
+
+  void run() {
+    std::vector<int64_t> sizes = extents;
+    sizes.insert(sizes.end(), access_sizes.begin(), access_sizes.end());
+    sizes.insert(sizes.end(), params.begin(), params.end());
+    const KernelProgram* programs[] = {&program};
+    CompileCounts counts;
+    CodegenOptions options;
+    options.verify = true;
+    auto handles = compile_kernels(programs, options, &counts);
+    ASSERT_TRUE(handles.ok()) << handles.status();
+    const int64_t rows = case_.batch * case_.m;
+    const int64_t step = case_.split == 0 ? std::max<int64_t>(rows, 1) : case_.split;
+    for (int64_t begin = 0; begin < rows; begin += step) {
+      (*handles)[0]->fn()(buffers.data(), sizes.data(), begin, std::min(rows, begin + step));
+    }
+  }
+
+  KernelProgram program;
+  std::vector<int64_t> extents, access_sizes, params;
+  std::vector<void*> buffers;
+
+ private:
+  Case case_;
+};
+
+/// The operands of a case and the expected product.
+template <class T>
+struct Operands {
+  Operands(const Case& c, std::mt19937& rng)
+      : a_strides(strides_of(c.a, c.batch, c.m, c.k)),
+        b_strides(strides_of(c.b, c.batch, c.k, c.n)),
+        a(random_elements<T>(a_strides.elements, rng)),
+        b(random_elements<T>(b_strides.elements, rng)) {}
+
+  T a_at(int64_t batch, int64_t i, int64_t p) const {
+    return a[batch * a_strides.batch + i * a_strides.outer + p * a_strides.inner];
+  }
+  T b_at(int64_t batch, int64_t p, int64_t j) const {
+    return b[batch * b_strides.batch + p * b_strides.outer + j * b_strides.inner];
+  }
+
+  template <class F>
+  std::vector<T> product(const Case& c, F&& prologue) const {
+    std::vector<T> result(c.batch * c.m * c.n);
+    for (int64_t t = 0; t < c.batch; ++t) {
+      for (int64_t i = 0; i < c.m; ++i) {
+        for (int64_t j = 0; j < c.n; ++j) {
+          T sum = 0;
+          for (int64_t p = 0; p < c.k; ++p) sum = add_product(sum, prologue(a_at(t, i, p)), prologue(b_at(t, p, j)));
+          result[(t * c.m + i) * c.n + j] = sum;
+        }
+      }
+    }
+    return result;
+  }
+  std::vector<T> product(const Case& c) const {
+    return product(c, [](T x) { return x; });
+  }
+
+  int add_a(Kernel& kernel) {
+    return kernel.access(dtype_of<T>, a.data(), a_strides.batch, a_strides.outer, 0, a_strides.inner);
+  }
+  int add_b(Kernel& kernel) {
+    return kernel.access(dtype_of<T>, b.data(), b_strides.batch, 0, b_strides.inner, b_strides.outer);
+  }
+
+  Strides a_strides, b_strides;
+  std::vector<T> a, b;
+};
+
+template <class T>
+bool same_bits(const std::vector<T>& x, const std::vector<T>& y) {
+  return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0);
+}
+
+constexpr int kCanaries = 64;
+
+/// The result of the plain product of a case equals `product`, and nothing after it is written.
+template <class T>
+void check(const Case& c, std::mt19937& rng) {
+  constexpr DType dtype = dtype_of<T>;
+  Operands<T> operands(c, rng);
+  const std::vector<T> expected = operands.product(c);
+  std::vector<T> result(expected.size() + kCanaries, T{77});
+  Kernel kernel(c);
+  int a = kernel.load(dtype, 0, operands.add_a(kernel));
+  int b = kernel.load(dtype, 0, operands.add_b(kernel));
+  int dot = kernel.instr(InstrKind::dot, dtype, 0, {a, b});
+  kernel.store(dtype, dot, kernel.access(dtype, result.data(), c.m * c.n, c.n, 1, 0));
+  kernel.run();
+  const std::vector<T> canaries(result.end() - kCanaries, result.end());
+  EXPECT_TRUE(same_bits(canaries, std::vector<T>(kCanaries, T{77}))) << c.text();
+  result.resize(expected.size());
+  EXPECT_TRUE(same_bits(result, expected)) << c.text();
+}
+
+constexpr Layout kLayouts[] = {Layout::rows, Layout::columns, Layout::spread, Layout::broadcast};
+
+template <class T>
+class DotOf : public testing::Test {};
+using Types = testing::Types<float, double, int32_t, int64_t, uint8_t>;
+TYPED_TEST_SUITE(DotOf, Types);
+
+TYPED_TEST(DotOf, EveryLayoutOfBothOperands) {
+  std::mt19937 rng(1);
+  for (Layout a : kLayouts) {
+    for (Layout b : kLayouts) {
+      check<TypeParam>({3, 17, 35, 21, a, b, 4}, rng);
+      check<TypeParam>({2, 37, 131, 67, a, b, 4}, rng);
+    }
+  }
+}
+
+TYPED_TEST(DotOf, RandomSizesAndSplits) {
+  std::mt19937 rng(2);
+  auto size = [&] { return static_cast<int64_t>(1 + rng() % 70); };
+  for (int i = 0; i < 150; ++i) {
+    Case c{static_cast<int64_t>(1 + rng() % 4), size(), size(), size(), kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    if (i % 3 == 0) c.axes = 5;
+    if (i % 3 == 1) c.axes = 3, c.batch = 1;
+    if (i % 2 == 0) c.split = size();
+    check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, ExtentsOfOne) {
+  std::mt19937 rng(3);
+  for (Layout a : kLayouts) {
+    for (Layout b : kLayouts) {
+      check<TypeParam>({1, 1, 300, 45, a, b}, rng);
+      check<TypeParam>({1, 300, 1, 45, a, b}, rng);
+      check<TypeParam>({1, 30, 40, 1, a, b}, rng);
+      check<TypeParam>({1, 1, 1, 700, a, b}, rng);
+      check<TypeParam>({5, 1, 130, 9, a, b, 4}, rng);
+    }
+  }
+}
+
+TYPED_TEST(DotOf, NoProductsGiveZero) {
+  std::mt19937 rng(4);
+  check<TypeParam>({1, 19, 37, 0}, rng);
+  check<TypeParam>({1, 1, 200, 0}, rng);
+  check<TypeParam>({2, 5, 7, 0, Layout::columns, Layout::columns, 4}, rng);
+}
+
+TYPED_TEST(DotOf, NoRowsOrColumns) {
+  std::mt19937 rng(5);
+  check<TypeParam>({1, 19, 0, 5}, rng);
+  check<TypeParam>({1, 0, 19, 5}, rng);
+  check<TypeParam>({0, 19, 4, 5, Layout::rows, Layout::rows, 4}, rng);
+}
+
+TYPED_TEST(DotOf, SeveralBlocksAlongEveryAxis) {
+  std::mt19937 rng(6);
+  check<TypeParam>({1, 261, 547, 531, Layout::rows, Layout::rows}, rng);
+  check<TypeParam>({1, 261, 547, 259, Layout::columns, Layout::columns, 3, 64}, rng);
+  check<TypeParam>({1, 1, 1100, 531, Layout::rows, Layout::rows}, rng);
+}
+
+TEST(Dot, SumStartsFromPositiveZero) {
+  float a = 0, b = -1, result = 1;
+  Kernel kernel({});
+  int x = kernel.load(DType::f32, 0, kernel.access(DType::f32, &a, 1, 1, 0, 1));
+  int y = kernel.load(DType::f32, 0, kernel.access(DType::f32, &b, 1, 0, 1, 1));
+  int dot = kernel.instr(InstrKind::dot, DType::f32, 0, {x, y});
+  kernel.store(DType::f32, dot, kernel.access(DType::f32, &result, 1, 1, 1, 0));
+  kernel.run();
+  EXPECT_EQ(result, 0);
+  EXPECT_FALSE(std::signbit(result));
+}
+
+TEST(Dot, EpilogueAddsBiasOfColumnsAndRowsAndClamps) {
+  std::mt19937 rng(7);
+  for (const Case& c : {Case{1, 31, 45, 20}, Case{1, 250, 70, 300}, Case{1, 1, 301, 17}, Case{1, 29, 1, 10}}) {
+    Operands<float> operands(c, rng);
+    std::vector<float> expected = operands.product(c), result(expected.size());
+    std::vector<float> columns = random_elements<float>(c.n, rng), rows = random_elements<float>(c.m, rng);
+    float floor = 0.25f;
+    for (int64_t i = 0; i < c.m; ++i) {
+      for (int64_t j = 0; j < c.n; ++j) {
+        float& x = expected[i * c.n + j];
+        x = std::max(x + columns[j] + rows[i], floor);
+      }
+    }
+    Kernel kernel(c);
+    constexpr DType f32 = DType::f32;
+    int a = kernel.load(f32, 0, operands.add_a(kernel));
+    int b = kernel.load(f32, 0, operands.add_b(kernel));
+    int dot = kernel.instr(InstrKind::dot, f32, 0, {a, b});
+    int of_columns = kernel.load(f32, 1, kernel.access(f32, columns.data(), 0, 0, 1, 0));
+    int of_rows = kernel.load(f32, 1, kernel.access(f32, rows.data(), 0, 1, 0, 0));
+    kernel.program.num_params = 1;
+    uint32_t bits;
+    std::memcpy(&bits, &floor, 4);
+    kernel.params = {bits};
+    int param = kernel.instr(InstrKind::param, f32, 1, {}, 0);
+    int sum = kernel.compute(Op::add, f32, 1, {kernel.compute(Op::add, f32, 1, {dot, of_columns}), of_rows});
+    int clamped = kernel.compute(Op::max, f32, 1, {sum, param});
+    kernel.store(f32, clamped, kernel.access(f32, result.data(), 0, c.n, 1, 0));
+    kernel.run();
+    EXPECT_TRUE(same_bits(result, expected)) << c.text();
+  }
+}
+
+TEST(Dot, EpilogueStoresTheResultInTwoDtypesAndLayouts) {
+  std::mt19937 rng(8);
+  const Case c{1, 41, 75, 33};
+  Operands<float> operands(c, rng);
+  const std::vector<float> product = operands.product(c);
+  std::vector<double> wide(product.begin(), product.end()), wide_result(product.size());
+  std::vector<float> transposed(product.size()), transposed_result(product.size());
+  std::vector<uint8_t> positive(product.size()), positive_result(product.size());
+  for (int64_t i = 0; i < c.m; ++i) {
+    for (int64_t j = 0; j < c.n; ++j) {
+      transposed[j * c.m + i] = product[i * c.n + j];
+      positive[i * c.n + j] = product[i * c.n + j] > 0;
+    }
+  }
+  Kernel kernel(c);
+  int a = kernel.load(DType::f32, 0, operands.add_a(kernel));
+  int b = kernel.load(DType::f32, 0, operands.add_b(kernel));
+  int dot = kernel.instr(InstrKind::dot, DType::f32, 0, {a, b});
+  int zero = kernel.instr(InstrKind::param, DType::f32, 1, {}, 0);
+  kernel.program.num_params = 1;
+  kernel.params = {0};
+  int as_double = kernel.compute(Op::cast, DType::f64, 1, {dot});
+  int is_positive = kernel.compute(Op::greater, DType::boolean, 1, {dot, zero});
+  kernel.store(DType::f64, as_double, kernel.access(DType::f64, wide_result.data(), 0, c.n, 1, 0));
+  kernel.store(DType::f32, dot, kernel.access(DType::f32, transposed_result.data(), 0, 1, c.m, 0));
+  kernel.store(DType::boolean, is_positive, kernel.access(DType::boolean, positive_result.data(), 0, c.n, 1, 0));
+  kernel.run();
+  EXPECT_TRUE(same_bits(wide_result, wide));
+  EXPECT_TRUE(same_bits(transposed_result, transposed));
+  EXPECT_TRUE(same_bits(positive_result, positive));
+}
+
+TEST(Dot, PrologueComputesBothOperands) {
+  std::mt19937 rng(9);
+  for (Layout a_layout : kLayouts) {
+    for (Layout b_layout : kLayouts) {
+      const Case c{2, 29, 47, 270, a_layout, b_layout, 4};
+      Operands<float> operands(c, rng);
+      const std::vector<float> expected = operands.product(c, [](float x) { return std::max(x, 0.5f) - 0.75f; });
+      std::vector<float> result(expected.size());
+      constexpr DType f32 = DType::f32;
+      Kernel kernel(c);
+      int a = kernel.load(f32, 0, operands.add_a(kernel));
+      int b = kernel.load(f32, 0, operands.add_b(kernel));
+      int floor = kernel.instr(InstrKind::param, f32, 0, {}, 0);
+      int shift = kernel.instr(InstrKind::param, f32, 0, {}, 1);
+      kernel.program.num_params = 2;
+      kernel.params = {0x3f000000, 0x3f400000};
+      int clamped_a = kernel.compute(Op::max, f32, 0, {a, floor});
+      int clamped_b = kernel.compute(Op::max, f32, 0, {b, floor});
+      int shifted_a = kernel.compute(Op::sub, f32, 0, {clamped_a, shift});
+      int shifted_b = kernel.compute(Op::sub, f32, 0, {clamped_b, shift});
+      int dot = kernel.instr(InstrKind::dot, f32, 0, {shifted_a, shifted_b});
+      kernel.store(f32, dot, kernel.access(f32, result.data(), c.m * c.n, c.n, 1, 0));
+      kernel.run();
+      EXPECT_TRUE(same_bits(result, expected)) << c.text();
+    }
+  }
+}
+
+TEST(Dot, IndexInTheEpilogue) {
+  std::mt19937 rng(10);
+  const Case c{1, 23, 39, 5};
+  Operands<int64_t> operands(c, rng);
+  std::vector<int64_t> expected = operands.product(c), result(expected.size());
+  for (int64_t i = 0; i < c.m; ++i) {
+    for (int64_t j = 0; j < c.n; ++j) {
+      int64_t& x = expected[i * c.n + j];
+      x = static_cast<int64_t>(static_cast<uint64_t>(x) + static_cast<uint64_t>(7 + 100 * i - 3 * j));
+    }
+  }
+  constexpr DType i64 = DType::i64;
+  Kernel kernel(c);
+  int a = kernel.load(i64, 0, operands.add_a(kernel));
+  int b = kernel.load(i64, 0, operands.add_b(kernel));
+  int dot = kernel.instr(InstrKind::dot, i64, 0, {a, b});
+  int index = kernel.instr(InstrKind::index, i64, 1, {}, 0);
+  int sum = kernel.compute(Op::add, i64, 1, {dot, index});
+  kernel.store(i64, sum, kernel.access(i64, result.data(), 0, c.n, 1, 0));
+  kernel.program.num_indices = 1;
+  kernel.access_sizes.insert(kernel.access_sizes.end(), {7, 100, -3, 0});
+  kernel.run();
+  EXPECT_TRUE(same_bits(result, expected));
+}
+
+}  // namespace
+}  // namespace etch

@@ -1,0 +1,229 @@
+// Loop kernels against plain loops: dtypes, strides, ranks, lengths, splits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "program.h"
+
+namespace etch {
+namespace {
+
+/// Calls f(indices) for every element of the domain, in order.
+void for_each_index(const std::vector<int64_t>& extents, const std::function<void(const std::vector<int64_t>&)>& f) {
+  int64_t count = 1;
+  for (int64_t e : extents) count *= e;
+  std::vector<int64_t> indices(extents.size());
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t rest = i;
+    for (int axis = static_cast<int>(extents.size()) - 1; axis >= 0; --axis) {
+      indices[axis] = rest % extents[axis];
+      rest /= extents[axis];
+    }
+    f(indices);
+  }
+}
+
+int64_t dot(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+int64_t product(const std::vector<int64_t>& extents) {
+  int64_t count = 1;
+  for (int64_t e : extents) count *= e;
+  return count;
+}
+
+constexpr int64_t kLengths[] = {1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 129, 1000};
+
+template <class T>
+void copies_any_length() {
+  for (int64_t n : kLengths) {
+    TestBuffer in(dtype_of<T>, n), out(dtype_of<T>, n);
+    fill_random<T>(in, 1, true);
+    TestKernel k(KernelKind::loop, {n});
+    int from = k.access(in, {1}), to = k.access(out, {1});
+    k.store(to, k.load(from));
+    k.run();
+    ASSERT_EQ(in.bytes(), out.bytes()) << name(dtype_of<T>) << " n=" << n;
+  }
+}
+
+TEST(LoopKernel, CopiesAnyLengthOfEveryDtype) {
+  copies_any_length<float>();
+  copies_any_length<double>();
+  copies_any_length<int32_t>();
+  copies_any_length<int64_t>();
+  copies_any_length<uint8_t>();
+  copies_any_length<bool>();
+}
+
+/// Loads and stores with these strides along the last axis of [rows, n].
+template <class T>
+void strides_of_the_vector_axis(int64_t load_step, int64_t store_step, int64_t n) {
+  const int64_t rows = 3;
+  int64_t in_elements = 1 + (rows - 1) * n * std::abs(load_step) + n * std::abs(load_step);
+  TestBuffer in(dtype_of<T>, in_elements), out(dtype_of<T>, rows * n * store_step);
+  fill_random<T>(in, 2);
+  std::memset(out.data<char>(), 0, out.bytes().size());
+  TestBuffer expected = out;
+  int64_t offset = load_step < 0 ? (n - 1) * -load_step : 0;
+  TestKernel k(KernelKind::loop, {rows, n});
+  std::vector<int64_t> load_strides{n * std::abs(load_step), load_step}, store_strides{n * store_step, store_step};
+  int from = k.access(in, load_strides, offset), to = k.access(out, store_strides);
+  k.store(to, k.load(from));
+  k.run();
+  for_each_index({rows, n}, [&](const auto& at) {
+    expected.data<T>()[dot(at, store_strides)] = in.data<T>()[offset + dot(at, load_strides)];
+  });
+  ASSERT_EQ(expected.bytes(), out.bytes()) << name(dtype_of<T>) << " " << load_step << " " << store_step << " n=" << n;
+}
+
+TEST(LoopKernel, EveryStrideOfLoadsAndStores) {
+  for (int64_t n : {1, 5, 16, 40, 131}) {
+    for (int64_t load_step : {0, 1, 2, 7, -1, -3}) {
+      for (int64_t store_step : {1, 2, 5}) {
+        strides_of_the_vector_axis<float>(load_step, store_step, n);
+        strides_of_the_vector_axis<double>(load_step, store_step, n);
+        strides_of_the_vector_axis<int64_t>(load_step, store_step, n);
+        strides_of_the_vector_axis<uint8_t>(load_step, store_step, n);
+        strides_of_the_vector_axis<bool>(load_step, store_step, n);
+      }
+    }
+  }
+}
+
+TEST(LoopKernel, EveryRankWithBroadcastsAndAnySplit) {
+  const std::vector<std::vector<int64_t>> shapes = {
+      {37}, {5, 19}, {1, 70}, {9, 1}, {3, 4, 21}, {2, 3, 5, 18}, {2, 1, 3, 2, 9}, {2, 2, 2, 2, 2, 5}, {1, 2, 2, 2, 2, 2, 3},
+      {2, 1, 2, 2, 2, 1, 2, 17}};
+  for (const auto& shape : shapes) {
+    for (int64_t split : {0, 1, 5, 16, 64}) {
+      TestKernel k(KernelKind::loop, shape);
+      TestBuffer a(DType::f32, product(shape)), b(DType::f32, product(shape)), c(DType::f32, 1), out(DType::f32, product(shape));
+      fill_random<float>(a, 3);
+      fill_random<float>(b, 4);
+      fill_random<float>(c, 5);
+      std::vector<int64_t> dense = k.dense(), rows = k.dense({k.program.rank - 1}), none(shape.size());
+      int la = k.load(k.access(a, dense)), lb = k.load(k.access(b, rows)), lc = k.load(k.access(c, none));
+      int to = k.access(out, dense);
+      k.store(to, k.compute(Op::sub, DType::f32, {k.compute(Op::mul, DType::f32, {la, lb}), lc}));
+      k.run(split);
+      for_each_index(shape, [&](const auto& at) {
+        float product = a.data<float>()[dot(at, dense)] * b.data<float>()[dot(at, rows)];
+        ASSERT_EQ(out.data<float>()[dot(at, dense)], product - c.data<float>()[0]) << shape.size() << " split " << split;
+      });
+    }
+  }
+}
+
+TEST(LoopKernel, IndexIsAffineInTheDomain) {
+  std::vector<int64_t> shape{3, 4, 37};
+  TestKernel k(KernelKind::loop, shape);
+  TestBuffer out(DType::i64, product(shape));
+  int to = k.access(out, k.dense());
+  k.store(to, k.index({1000, -7, 3}, 5));
+  k.run(64);
+  for_each_index(shape, [&](const auto& at) {
+    ASSERT_EQ(out.data<int64_t>()[dot(at, k.dense())], 5 + 1000 * at[0] - 7 * at[1] + 3 * at[2]);
+  });
+}
+
+TEST(LoopKernel, ParamsAreDataOfEveryDtype) {
+  TestKernel k(KernelKind::loop, {21});
+  TestBuffer f(DType::f32, 21), d(DType::f64, 21), i(DType::i32, 21), l(DType::i64, 21), u(DType::u8, 21), t(DType::boolean, 21);
+  k.store(k.access(f, {1}), k.param(1.5f));
+  k.store(k.access(d, {1}), k.param(-0.1));
+  k.store(k.access(i, {1}), k.param(int32_t{-7}));
+  k.store(k.access(l, {1}), k.param(int64_t{1} << 40));
+  k.store(k.access(u, {1}), k.param(uint8_t{200}));
+  k.store(k.access(t, {1}), k.param(true));
+  k.run();
+  for (int n = 0; n < 21; ++n) {
+    ASSERT_EQ(f.data<float>()[n], 1.5f);
+    ASSERT_EQ(d.data<double>()[n], -0.1);
+    ASSERT_EQ(i.data<int32_t>()[n], -7);
+    ASSERT_EQ(l.data<int64_t>()[n], int64_t{1} << 40);
+    ASSERT_EQ(u.data<uint8_t>()[n], 200);
+    ASSERT_EQ(t.data<uint8_t>()[n], 1);
+  }
+}
+
+TEST(LoopKernel, SeveralDtypesAndOutputsInOneKernel) {
+  const int64_t n = 203;
+  TestBuffer x(DType::f32, n), y(DType::i32, n), below(DType::boolean, n), wide(DType::f64, n), picked(DType::i32, n);
+  fill_random<float>(x, 6, true);
+  fill_random<int32_t>(y, 7);
+  TestKernel k(KernelKind::loop, {n});
+  int lx = k.load(k.access(x, {1})), ly = k.load(k.access(y, {1}));
+  int zero = k.param(0.0f);
+  int is_below = k.compute(Op::less, DType::boolean, {lx, zero});
+  k.store(k.access(below, {1}), is_below);
+  k.store(k.access(wide, {1}), k.compute(Op::cast, DType::f64, {lx}));
+  int negated = k.compute(Op::neg, DType::i32, {ly});
+  k.store(k.access(picked, {1}), k.compute(Op::where, DType::i32, {is_below, ly, negated}));
+  k.run(64);
+  for (int64_t i = 0; i < n; ++i) {
+    float v = x.data<float>()[i];
+    ASSERT_EQ(below.data<uint8_t>()[i], v < 0 ? 1 : 0);
+    ASSERT_TRUE(same(wide.data<double>()[i], static_cast<double>(v)));
+    int32_t w = y.data<int32_t>()[i];
+    ASSERT_EQ(picked.data<int32_t>()[i], v < 0 ? w : static_cast<int32_t>(0u - static_cast<uint32_t>(w)));
+  }
+}
+
+TEST(LoopKernel, CastsBetweenAllDtypes) {
+  const int64_t n = 77;
+  for (int from = 0; from < kNumDTypes; ++from) {
+    for (int to = 0; to < kNumDTypes; ++to) {
+      dispatch(DType(from), [&]<class T>() {
+        dispatch(DType(to), [&]<class U>() {
+          TestBuffer in(DType(from), n), out(DType(to), n);
+          for (int64_t i = 0; i < n; ++i) in.data<T>()[i] = static_cast<T>(i % 50);
+          TestKernel k(KernelKind::loop, {n});
+          int x = k.load(k.access(in, {1}));
+          k.store(k.access(out, {1}), k.compute(Op::cast, DType(to), {x}));
+          k.run();
+          for (int64_t i = 0; i < n; ++i) {
+            ASSERT_EQ(out.data<U>()[i], static_cast<U>(static_cast<T>(i % 50))) << name(DType(from)) << " " << name(DType(to));
+          }
+        });
+      });
+    }
+  }
+}
+
+TEST(LoopKernel, NoIterationsTouchNoMemory) {
+  TestKernel k(KernelKind::loop, {4, 0});
+  TestBuffer in(DType::f32, 0), out(DType::f32, 0);
+  k.store(k.access(out, {0, 1}), k.load(k.access(in, {0, 0})));
+  k.run();
+  const KernelProgram* programs[] = {&k.program};
+  auto kernels = compile_kernels(programs, {}, nullptr);
+  ASSERT_TRUE(kernels.ok());
+  void* nothing[] = {nullptr, nullptr};
+  (*kernels)[0]->fn()(nothing, k.sizes().data(), 0, 0);
+}
+
+TEST(LoopKernel, TransposesBlocksOfAnySize) {
+  for (auto [rows, columns] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 200}, {65, 33}, {128, 128}, {257, 130}}) {
+    for (int64_t split : {int64_t{0}, int64_t{64}}) {
+      TestBuffer in(DType::f32, rows * columns), out(DType::f32, rows * columns);
+      fill_random<float>(in, 8);
+      TestKernel k(KernelKind::loop, {columns, rows});
+      int x = k.load(k.access(in, {1, columns}));
+      k.store(k.access(out, {rows, 1}), x);
+      k.run(split);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < columns; ++c) {
+          ASSERT_EQ(out.data<float>()[c * rows + r], in.data<float>()[r * columns + c]) << rows << "x" << columns;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace etch

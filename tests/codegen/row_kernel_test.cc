@@ -1,0 +1,297 @@
+// Row kernels against the documented tree of reductions, bit for bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "program.h"
+#include "reference.h"
+
+namespace etch {
+namespace {
+
+constexpr ReduceKind kNumericKinds[] = {ReduceKind::sum, ReduceKind::prod, ReduceKind::max, ReduceKind::min};
+constexpr int64_t kLengths[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 200, 1000, 16383, 16384, 16385, 40000};
+
+template <class T>
+std::vector<T> row_of(TestBuffer& buffer, int64_t row, int64_t n) {
+  return std::vector<T>(buffer.data<T>() + row * n, buffer.data<T>() + (row + 1) * n);
+}
+
+/// out[row] = reduce(in[row, :]) after an optional expensive function, which makes the accumulators take turns.
+template <class T>
+void reduces_rows(ReduceKind kind, int64_t n, bool specials, int64_t split) {
+  const int64_t rows = 3;
+  TestBuffer in(dtype_of<T>, rows * n), out(dtype_of<T>, rows);
+  fill_random<T>(in, 1 + n, specials);
+  TestKernel k(KernelKind::row, {rows, n});
+  int from = k.access(in, {n, 1});
+  int sum = k.reduce(kind, k.load(from));
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(out, {1, 0}), sum);
+  k.run(split);
+  for (int64_t r = 0; r < rows; ++r) {
+    T expected = reference::reduce_row(kind, row_of<T>(in, r, n));
+    ASSERT_TRUE(same(out.data<T>()[r], expected))
+        << name(dtype_of<T>) << " kind " << int(kind) << " n=" << n << ": " << +out.data<T>()[r] << " not " << +expected;
+  }
+}
+
+TEST(RowKernel, EveryKindAndDtypeFollowsTheTree) {
+  for (int64_t n : kLengths) {
+    for (ReduceKind kind : kNumericKinds) {
+      reduces_rows<float>(kind, n, false, 0);
+      reduces_rows<double>(kind, n, false, 1);
+      reduces_rows<int32_t>(kind, n, false, 2);
+      reduces_rows<int64_t>(kind, n, false, 0);
+      reduces_rows<uint8_t>(kind, n, false, 0);
+    }
+  }
+}
+
+TEST(RowKernel, SpecialFloats) {
+  for (int64_t n : {1, 2, 7, 16, 40, 200}) {
+    for (ReduceKind kind : kNumericKinds) {
+      reduces_rows<float>(kind, n, true, 0);
+      reduces_rows<double>(kind, n, true, 0);
+    }
+  }
+}
+
+TEST(RowKernel, ZerosKeepTheirSigns) {
+  for (int64_t n : {1, 2, 20, 100}) {
+    for (ReduceKind kind : kNumericKinds) {
+      for (int positive = -1; positive < n; ++positive) {
+        std::vector<float> x(n, -0.0f);
+        if (positive >= 0) x[positive] = 0.0f;
+        TestBuffer in(DType::f32, n), out(DType::f32, 1);
+        std::copy(x.begin(), x.end(), in.data<float>());
+        TestKernel k(KernelKind::row, {n});
+        int sum = k.reduce(kind, k.load(k.access(in, {1})));
+        k.next_stage();
+        k.per_row(true);
+        k.store(k.access(out, {0}), sum);
+        k.run();
+        ASSERT_TRUE(same(out.data<float>()[0], reference::reduce_row(kind, x))) << int(kind) << " n=" << n << " " << positive;
+      }
+    }
+  }
+}
+
+TEST(RowKernel, AnyAndAll) {
+  for (int64_t n : {0, 1, 16, 63, 64, 65, 300}) {
+    for (ReduceKind kind : {ReduceKind::any, ReduceKind::all}) {
+      for (int odd = -1; odd < n; odd += 13) {
+        std::vector<uint8_t> x(n, kind == ReduceKind::all);
+        if (odd >= 0) x[odd] = !x[odd];
+        TestBuffer in(DType::boolean, n), out(DType::boolean, 1);
+        std::copy(x.begin(), x.end(), in.data<uint8_t>());
+        TestKernel k(KernelKind::row, {n});
+        int result = k.reduce(kind, k.load(k.access(in, {1})));
+        k.next_stage();
+        k.per_row(true);
+        k.store(k.access(out, {0}), result);
+        k.run();
+        ASSERT_EQ(out.data<uint8_t>()[0], reference::reduce_row(kind, x)) << n;
+      }
+    }
+  }
+}
+
+template <class T>
+void finds_positions(int64_t n, bool specials, uint32_t seed, int distinct) {
+  TestBuffer in(dtype_of<T>, 2 * n), largest(DType::i64, 2), smallest(DType::i64, 2);
+  fill_random<T>(in, seed, specials);
+  if (distinct) {
+    for (int64_t i = 0; i < 2 * n; ++i) in.data<T>()[i] = static_cast<T>((i * 7919 + seed) % distinct);
+  }
+  TestKernel k(KernelKind::row, {2, n});
+  int x = k.load(k.access(in, {n, 1}));
+  int high = k.reduce(ReduceKind::argmax, x), low = k.reduce(ReduceKind::argmin, x);
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(largest, {1, 0}), high);
+  k.store(k.access(smallest, {1, 0}), low);
+  k.run();
+  for (int64_t r = 0; r < 2; ++r) {
+    auto row = row_of<T>(in, r, n);
+    ASSERT_EQ(largest.data<int64_t>()[r], reference::arg_extreme(ReduceKind::argmax, row)) << name(dtype_of<T>) << " " << n;
+    ASSERT_EQ(smallest.data<int64_t>()[r], reference::arg_extreme(ReduceKind::argmin, row)) << name(dtype_of<T>) << " " << n;
+  }
+}
+
+TEST(RowKernel, PositionsWithTiesAndNans) {
+  for (int64_t n : {1, 2, 15, 16, 17, 64, 65, 129, 1000, 20000}) {
+    for (int distinct : {0, 1, 3, 100}) {
+      finds_positions<float>(n, false, 1, distinct);
+      finds_positions<double>(n, true, 2, distinct);
+      finds_positions<float>(n, true, 3, 0);
+      finds_positions<int32_t>(n, false, 4, distinct);
+      finds_positions<int64_t>(n, false, 5, distinct);
+      finds_positions<uint8_t>(n, false, 6, distinct);
+    }
+  }
+}
+
+TEST(RowKernel, PositionOfTheFirstInfinity) {
+  for (float value : {-HUGE_VALF, HUGE_VALF}) {
+    TestBuffer in(DType::f32, 50), out(DType::i64, 2);
+    std::fill_n(in.data<float>(), 50, value);
+    TestKernel k(KernelKind::row, {50});
+    int x = k.load(k.access(in, {1}));
+    int high = k.reduce(ReduceKind::argmax, x), low = k.reduce(ReduceKind::argmin, x);
+    k.next_stage();
+    k.per_row(true);
+    k.store(k.access(out, {0}, 0), high);
+    k.store(k.access(out, {0}, 1), low);
+    k.run();
+    EXPECT_EQ(out.data<int64_t>()[0], 0);
+    EXPECT_EQ(out.data<int64_t>()[1], 0);
+  }
+}
+
+/// An expensive stage keeps the lanes in accumulators that take turns: the same tree.
+TEST(RowKernel, ExpensiveStagesFollowTheSameTree) {
+  for (int64_t n : {0, 1, 5, 16, 17, 33, 48, 49, 64, 65, 100, 129, 1000, 16384, 16400, 33000}) {
+    TestBuffer in(DType::f32, 2 * n), mapped(DType::f32, 2 * n), out(DType::f32, 2);
+    fill_random<float>(in, 9);
+    TestKernel k(KernelKind::row, {2, n});
+    int y = k.compute(Op::exp, DType::f32, {k.load(k.access(in, {n, 1}))});
+    k.store(k.access(mapped, {n, 1}), y);
+    int sum = k.reduce(ReduceKind::sum, y);
+    k.next_stage();
+    k.per_row(true);
+    k.store(k.access(out, {1, 0}), sum);
+    k.run(1);
+    for (int64_t r = 0; r < 2; ++r) {
+      float expected = reference::reduce_row(ReduceKind::sum, row_of<float>(mapped, r, n));
+      ASSERT_EQ(out.data<float>()[r], expected) << n;
+    }
+  }
+}
+
+TEST(RowKernel, ReductionsOfDifferentDtypesShareAStage) {
+  for (int64_t n : {1, 7, 8, 9, 40, 65, 1000, 20000}) {
+    TestBuffer in(DType::f32, n), narrow(DType::f32, 1), wide(DType::f64, 1), high(DType::f32, 1), at(DType::i64, 1);
+    fill_random<float>(in, 10);
+    TestKernel k(KernelKind::row, {n});
+    int x = k.load(k.access(in, {1}));
+    int w = k.compute(Op::cast, DType::f64, {x});
+    int sums[] = {k.reduce(ReduceKind::sum, x), k.reduce(ReduceKind::sum, w), k.reduce(ReduceKind::max, x),
+                  k.reduce(ReduceKind::argmin, w)};
+    k.next_stage();
+    k.per_row(true);
+    k.store(k.access(narrow, {0}), sums[0]);
+    k.store(k.access(wide, {0}), sums[1]);
+    k.store(k.access(high, {0}), sums[2]);
+    k.store(k.access(at, {0}), sums[3]);
+    k.run();
+    auto row = row_of<float>(in, 0, n);
+    std::vector<double> wide_row(row.begin(), row.end());
+    ASSERT_EQ(narrow.data<float>()[0], reference::reduce_row(ReduceKind::sum, row)) << n;
+    ASSERT_EQ(wide.data<double>()[0], reference::reduce_row(ReduceKind::sum, wide_row)) << n;
+    ASSERT_EQ(high.data<float>()[0], reference::reduce_row(ReduceKind::max, row)) << n;
+    ASSERT_EQ(at.data<int64_t>()[0], reference::arg_extreme(ReduceKind::argmin, row)) << n;
+  }
+}
+
+/// y = (x - max(x)) / sum(x - max(x)), a softmax without exp: three stages, values per row between them.
+TEST(RowKernel, StagesPassValuesPerRow) {
+  for (int64_t n : {1, 10, 64, 100, 17000}) {
+    const int64_t a = 2, b = 3;
+    TestBuffer in(DType::f32, a * b * n), out(DType::f32, a * b * n);
+    fill_random<float>(in, 11);
+    TestKernel k(KernelKind::row, {a, b, n});
+    int from = k.access(in, {b * n, n, 1});
+    int high = k.reduce(ReduceKind::max, k.load(from));
+    k.next_stage();
+    int x = k.load(from);
+    int sum = k.reduce(ReduceKind::sum, k.compute(Op::sub, DType::f32, {x, high}));
+    k.next_stage();
+    k.per_row(true);
+    int scale = k.compute(Op::div, DType::f32, {k.param(1.0f), sum});
+    k.per_row(false);
+    int y = k.compute(Op::mul, DType::f32, {k.compute(Op::sub, DType::f32, {k.load(from), high}), scale});
+    k.store(k.access(out, {b * n, n, 1}), y);
+    k.run(4);
+    for (int64_t r = 0; r < a * b; ++r) {
+      auto row = row_of<float>(in, r, n);
+      float m = reference::reduce_row(ReduceKind::max, row);
+      std::vector<float> shifted;
+      for (float v : row) shifted.push_back(v - m);
+      float s = 1.0f / reference::reduce_row(ReduceKind::sum, shifted);
+      for (int64_t i = 0; i < n; ++i) ASSERT_TRUE(same(out.data<float>()[r * n + i], (row[i] - m) * s)) << n;
+    }
+  }
+}
+
+/// Blocks in one kernel, their results combined in another: the bits of one row kernel.
+template <class T>
+void splits_rows(ReduceKind kind, int64_t n) {
+  const int64_t rows = 2, blocks = (n + kRowBlock - 1) / kRowBlock;
+  TestBuffer in(dtype_of<T>, rows * n), parts(dtype_of<T>, rows * blocks), out(dtype_of<T>, rows);
+  fill_random<T>(in, 12);
+  TestKernel part(KernelKind::row, {rows, blocks, kRowBlock});
+  part.program.partial = true;
+  part.total = n;
+  int sum = part.reduce(kind, part.load(part.access(in, {n, kRowBlock, 1})));
+  part.next_stage();
+  part.per_row(true);
+  part.store(part.access(parts, {blocks, 1, 0}), sum);
+  part.run(1);
+  TestKernel whole(KernelKind::column, {rows, blocks, 1});
+  whole.program.combine = true;
+  int total = whole.reduce(kind, whole.load(whole.access(parts, {blocks, 1, 0})));
+  whole.next_stage();
+  whole.per_row(true);
+  whole.store(whole.access(out, {1, 0, 0}), total);
+  whole.run();
+  for (int64_t r = 0; r < rows; ++r) {
+    ASSERT_EQ(out.data<T>()[r], reference::reduce_row(kind, row_of<T>(in, r, n))) << name(dtype_of<T>) << " " << n;
+  }
+}
+
+TEST(RowKernel, PartialAndCombineGiveTheSameBits) {
+  for (int64_t n : {int64_t{1}, int64_t{100}, kRowBlock, kRowBlock + 1, 3 * kRowBlock - 7}) {
+    for (ReduceKind kind : kNumericKinds) {
+      splits_rows<float>(kind, n);
+      splits_rows<double>(kind, n);
+      splits_rows<int32_t>(kind, n);
+      splits_rows<uint8_t>(kind, n);
+    }
+  }
+}
+
+TEST(RowKernel, StridedAndBroadcastOperands) {
+  const int64_t rows = 4, n = 150;
+  TestBuffer in(DType::f32, rows * n), weights(DType::f32, n), out(DType::f32, rows);
+  fill_random<float>(in, 13);
+  fill_random<float>(weights, 14);
+  TestKernel k(KernelKind::row, {rows, n});
+  int x = k.load(k.access(in, {1, rows}));  // rows of the transpose
+  int w = k.load(k.access(weights, {0, 1}));
+  int sum = k.reduce(ReduceKind::sum, k.compute(Op::mul, DType::f32, {x, w}));
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(out, {1, 0}), sum);
+  k.run();
+  for (int64_t r = 0; r < rows; ++r) {
+    std::vector<float> row;
+    for (int64_t i = 0; i < n; ++i) row.push_back(in.data<float>()[i * rows + r] * weights.data<float>()[i]);
+    ASSERT_EQ(out.data<float>()[r], reference::reduce_row(ReduceKind::sum, row));
+  }
+}
+
+TEST(RowKernel, ReducesAConstant) {
+  TestBuffer out(DType::f32, 2);
+  TestKernel k(KernelKind::row, {2, 37});
+  int sum = k.reduce(ReduceKind::sum, k.param(0.1f));
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(out, {1, 0}), sum);
+  k.run();
+  EXPECT_EQ(out.data<float>()[1], reference::reduce_row(ReduceKind::sum, std::vector<float>(37, 0.1f)));
+}
+
+}  // namespace
+}  // namespace etch

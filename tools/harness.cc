@@ -1,0 +1,155 @@
+// What tests and tools share to run graphs in every way and to compare what comes out.
+#include "tools/harness.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace etch {
+namespace {
+
+template <class T>
+T element(const Literal& literal, int64_t index) {
+  T value;
+  std::memcpy(&value, literal.bytes.data() + index * sizeof(T), sizeof(T));
+  return value;
+}
+
+template <class T>
+T special_value(std::mt19937_64& random) {
+  using Limits = std::numeric_limits<T>;
+  if constexpr (std::is_same_v<T, bool>) {
+    return random() % 2;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    const T values[] = {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(), T(0), -T(0), Limits::denorm_min(),
+                        -Limits::denorm_min() * 77, Limits::max(), Limits::lowest(), Limits::min(), T(1), T(-1),
+                        T(0.5), T(-2.5), T(88.7), T(-104), T(1e6), T(3e-6)};
+    return values[random() % std::size(values)];
+  } else {
+    const T values[] = {Limits::max(), Limits::min(), T(0), T(1), T(2), static_cast<T>(-1), T(31), T(63), T(64)};
+    return values[random() % std::size(values)];
+  }
+}
+
+template <class T>
+T draw_value(Draw draw, std::mt19937_64& random) {
+  if (draw == Draw::special && random() % 3 == 0) return special_value<T>(random);
+  if constexpr (std::is_same_v<T, bool>) {
+    return random() % 2;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (draw == Draw::whole) return static_cast<T>(static_cast<int>(random() % 9) - 4);
+    return static_cast<T>(static_cast<double>(random() % 8001) / 1000 - 4);
+  } else {
+    return static_cast<T>(static_cast<int>(random() % 19) - 9);
+  }
+}
+
+template <class T>
+double ulp_distance(T a, T b, double absolute) {
+  if (std::isnan(a) && std::isnan(b)) return 0;
+  if (a == b) return 0;
+  if (!std::isfinite(a) || !std::isfinite(b)) return std::numeric_limits<double>::infinity();
+  double difference = std::fabs(static_cast<double>(a) - static_cast<double>(b));
+  if (difference < absolute) return 0;
+  T magnitude = std::max(std::fabs(a), std::fabs(b));
+  T ulp = std::nextafter(magnitude, std::numeric_limits<T>::infinity()) - magnitude;
+  if (!std::isfinite(ulp)) ulp = magnitude - std::nextafter(magnitude, T(0));
+  return difference / static_cast<double>(ulp);
+}
+
+}  // namespace
+
+Literal random_literal(const Type& type, Draw draw, std::mt19937_64& random) {
+  Literal literal{type, std::vector<std::byte>(type.bytes())};
+  dispatch(type.dtype, [&]<class T>() {
+    for (int64_t i = 0; i < type.size(); ++i) {
+      T value = draw_value<T>(draw, random);
+      std::memcpy(literal.bytes.data() + i * sizeof(T), &value, sizeof(T));
+    }
+  });
+  return literal;
+}
+
+std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_64& random) {
+  std::vector<Literal> inputs;
+  for (Value input : graph.inputs()) inputs.push_back(random_literal(graph[input].type, draw, random));
+  return inputs;
+}
+
+std::vector<Literal> run_executable(const Executable& executable, const Graph& graph, std::span<const Literal> inputs,
+                                    int threads) {
+  // Etch promises nothing of vectors' alignment, so memory is as a user's own may be: only aligned to its element.
+  std::vector<const void*> input_pointers;
+  for (const Literal& input : inputs) input_pointers.push_back(input.bytes.data());
+  std::vector<Literal> outputs;
+  for (Value output : graph.outputs()) {
+    const Type& type = graph[output].type;
+    outputs.push_back({type, std::vector<std::byte>(type.bytes(), std::byte{0xAB})});
+  }
+  std::vector<void*> output_pointers;
+  for (Literal& output : outputs) output_pointers.push_back(output.bytes.data());
+  executable.run(input_pointers.data(), output_pointers.data(), threads);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (int32_t input = executable.output_is_input[i]; input >= 0) outputs[i].bytes = inputs[input].bytes;
+    if (int32_t output = executable.output_is_output[i]; output >= 0) outputs[i].bytes = outputs[output].bytes;
+  }
+  return outputs;
+}
+
+absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,
+                                                  std::span<const Literal> inputs, int threads) {
+  absl::StatusOr<Compiled> compiled = compile(graph, options);
+  if (!compiled.ok()) return compiled.status();
+  return run_executable(*compiled->executable, graph, inputs, threads);
+}
+
+std::string element_text(const Literal& literal, int64_t index) {
+  return dispatch(literal.type.dtype, [&]<class T>() -> std::string {
+    T value = element<T>(literal, index);
+    if constexpr (std::is_floating_point_v<T>) return absl::StrFormat("%.*g", sizeof(T) == 4 ? 9 : 17, value);
+    return absl::StrCat(static_cast<int64_t>(value));
+  });
+}
+
+std::string bit_difference(std::span<const Literal> a, std::span<const Literal> b) {
+  if (a.size() != b.size()) return absl::StrCat(a.size(), " outputs against ", b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!(a[i].type == b[i].type)) {
+      return absl::StrCat("output ", i, ": ", to_string(a[i].type), " against ", to_string(b[i].type));
+    }
+    int64_t size = size_of(a[i].type.dtype);
+    for (int64_t k = 0; k < a[i].type.size(); ++k) {
+      if (std::memcmp(a[i].bytes.data() + k * size, b[i].bytes.data() + k * size, size) == 0) continue;
+      bool both_nan = dispatch(a[i].type.dtype, [&]<class T>() {
+        T x = element<T>(a[i], k), y = element<T>(b[i], k);
+        return x != x && y != y;
+      });
+      if (both_nan) continue;
+      return absl::StrCat("output ", i, " of type ", to_string(a[i].type), ", element ", k, ": ", element_text(a[i], k),
+                          " against ", element_text(b[i], k));
+    }
+  }
+  return "";
+}
+
+double max_ulp(const Literal& a, const Literal& b, double absolute) {
+  if (!(a.type == b.type)) return std::numeric_limits<double>::infinity();
+  return dispatch(a.type.dtype, [&]<class T>() -> double {
+    double worst = 0;
+    for (int64_t i = 0; i < a.type.size(); ++i) {
+      T x = element<T>(a, i), y = element<T>(b, i);
+      if constexpr (std::is_floating_point_v<T>) {
+        worst = std::max(worst, ulp_distance(x, y, absolute));
+      } else if (x != y) {
+        return std::numeric_limits<double>::infinity();
+      }
+    }
+    return worst;
+  });
+}
+
+}  // namespace etch
