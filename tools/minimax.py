@@ -140,7 +140,7 @@ cos_tail = lambda z: (m.cos(m.sqrt(z)) - 1 + z / 2) / z ** 2
 for bits, tag, ns, nc in ((24, 'f32', 3, 3), (53, 'f64', 6, 6)):
     add('sin_tail_' + tag, sin_tail, 0, PIO4 ** 2, range(ns), lambda z: z, bits)
     add('cos_tail_' + tag, cos_tail, 0, PIO4 ** 2, range(nc), lambda z: z * z, bits)
-add('tan_tail_f32', odd_tail(m.tan), 0, PIO4 ** 2, range(6), lambda z: z, 24)
+add('tan_tail_f32', odd_tail(m.tan), 0, PIO4 ** 2, range(7), lambda z: z, 24)
 add('tan_tail_f64', odd_tail(m.tan), 0, PIO4 ** 2, range(14), lambda z: z, 53)
 add('asin_tail_f32', odd_tail(m.asin), 0, .25, range(5), lambda z: z, 24)
 add('asin_tail_f64', odd_tail(m.asin), 0, .25, range(12), lambda z: z, 53)

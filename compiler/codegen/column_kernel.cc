@@ -3,6 +3,7 @@
 // The last axis is walked in panels. A panel's accumulators stand in the frame, which stays in the first-level cache, while the
 // kernel runs down the rows: memory is read in long pieces, and the code is as small as that of one vector.
 #include <algorithm>
+#include <set>
 
 #include "compiler/codegen/emit.h"
 #include "compiler/codegen/reducer.h"
@@ -11,9 +12,10 @@ namespace etch::codegen {
 namespace {
 
 constexpr int64_t kFrameBytes = 32 << 10;    // for the panels of all values that wait in the frame
-constexpr int64_t kMaxPanel = 1024;          // columns
+constexpr int64_t kMaxPanel = 4096;          // columns
 constexpr int64_t kMinPanel = 64;
 constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
+constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
 
 /// Lanes that wait in the frame, one for each column of a panel.
 struct Row {
@@ -127,9 +129,13 @@ class ColumnKernel {
 
   bool one_block() const { return program_.partial || program_.combine; }
 
-  /// Columns a panel has on these sizes: fewer if several stages read many rows again.
+  /// Columns a panel has on these sizes: fewer if several stages pass over many rows.
   llvm::Value* choose_panel() {
-    if (stages_ == 1) return k_.i64(columns_);
+    std::set<int> passes;
+    for (const Instr& instr : program_.body) {
+      if (!instr.per_row && (instr.kind == InstrKind::load || instr.kind == InstrKind::store)) passes.insert(instr.stage);
+    }
+    if (passes.size() <= 1) return k_.i64(columns_);
     llvm::Value* rows = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, k_.extent(axis_), k_.i64(1));
     llvm::Value* fitting = b_.CreateAnd(b_.CreateUDiv(k_.i64(kPanelElements), rows), k_.i64(-kMinPanel));
     fitting = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, fitting, k_.i64(kMinPanel));
@@ -152,7 +158,7 @@ class ColumnKernel {
     }
     if (!once.empty()) {
       emit_scalars(origin, values, [&](int i) { return levels_[i] == Level::row && contains(once, i); });
-      emit_columns(once, origin, values, nullptr);
+      emit_columns(once, {origin}, {values}, nullptr);
     }
     if (rowwise.empty()) return;
     for_reducers(stage, [&](size_t r) {
@@ -183,14 +189,25 @@ class ColumnKernel {
 
   void run_rows(int stage, const std::vector<int>& rowwise, const Origin& origin, llvm::Value* rows,
                 const std::vector<llvm::Value*>& values) {
-    auto run = [&](llvm::Value* from, llvm::Value* to) {
-      k_.loop(from, to, k_.i64(1), {}, true, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
-        Origin at = k_.move(origin, axis_, row);
-        std::vector<llvm::Value*> of_row = values;
-        emit_scalars(at, of_row, [&](int i) { return levels_[i] == Level::row && contains(rowwise, i); });
-        emit_columns(rowwise, at, of_row, row);
+    auto run_by = [&](llvm::Value* from, llvm::Value* to, int count) {
+      k_.loop(from, to, k_.i64(count), {}, true, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+        std::vector<Origin> origins;
+        std::vector<std::vector<llvm::Value*>> of_rows(count, values);
+        for (int r = 0; r < count; ++r) {
+          origins.push_back(k_.move(origin, axis_, b_.CreateAdd(row, k_.i64(r))));
+          emit_scalars(origins[r], of_rows[r], [&](int i) { return levels_[i] == Level::row && contains(rowwise, i); });
+        }
+        emit_columns(rowwise, origins, of_rows, row);
         return Values{};
       });
+    };
+    bool several = work_of(program_, [&](int i) { return contains(rowwise, i); }) < kCheapWork;
+    auto run = [&](llvm::Value* from, llvm::Value* to) {
+      if (!several) return run_by(from, to, 1);
+      llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));
+      llvm::Value* even = b_.CreateSub(to, rest);
+      run_by(from, even, kRowsAtOnce);
+      run_by(even, to, 1);
     };
     bool blocks = false;
     for_reducers(stage, [&](size_t r) { blocks = blocks || totals_[r].memory; });
@@ -209,39 +226,47 @@ class ColumnKernel {
     });
   }
 
-  /// Emits instructions for all columns of the panel; `row` is null for those that are computed once per column.
-  void emit_columns(const std::vector<int>& instrs, const Origin& origin, std::vector<llvm::Value*> values,
-                    llvm::Value* row) {
-    for (int i : instrs) {
-      for (int arg : program_.body[i].args) {
-        if (values[arg]) values[arg] = splat(b_, values[arg], width_);
+  /// Emits instructions for all columns of the panel, one row after the other; values[r] holds what is known of origins[r].
+  /// `row` is the first row's index, null for what is computed once per column.
+  void emit_columns(const std::vector<int>& instrs, const std::vector<Origin>& origins,
+                    std::vector<std::vector<llvm::Value*>> values, llvm::Value* row) {
+    for (auto& of_row : values) {
+      for (int i : instrs) {
+        for (int arg : program_.body[i].args) {
+          if (of_row[arg]) of_row[arg] = splat(b_, of_row[arg], width_);
+        }
       }
     }
     for_columns([&](llvm::Value* column, llvm::Value* mask) {
-      std::vector<llvm::Value*> lanes = values;
-      Cursor at = k_.cursor(origin, column, width_, mask);
-      for (int i : instrs) {
-        const Instr& instr = program_.body[i];
-        for (int arg : instr.args) {
-          if (!lanes[arg]) lanes[arg] = load(kept_[arg], column, program_.body[arg].dtype == DType::boolean);
+      std::vector<Values> states(reducers_.size());
+      for (size_t r = 0; r < origins.size(); ++r) {
+        std::vector<llvm::Value*> lanes = values[r];
+        Cursor at = k_.cursor(origins[r], column, width_, mask);
+        for (int i : instrs) {
+          const Instr& instr = program_.body[i];
+          for (int arg : instr.args) {
+            if (!lanes[arg]) lanes[arg] = load(kept_[arg], column, program_.body[arg].dtype == DType::boolean);
+          }
+          if (instr.kind == InstrKind::reduce) {
+            accumulate(i, column, b_.CreateAdd(row, k_.i64(r)), lanes[instr.args[0]], states);
+            continue;
+          }
+          k_.emit(i, at, lanes);
+          if (kept_[i].memory) store(kept_[i], column, lanes[i]);
         }
-        if (instr.kind == InstrKind::reduce) {
-          accumulate(i, column, row, lanes[instr.args[0]]);
-          continue;
-        }
-        k_.emit(i, at, lanes);
-        if (kept_[i].memory) store(kept_[i], column, lanes[i]);
+      }
+      for (size_t n = 0; n < states.size(); ++n) {
+        for (size_t s = 0; s < states[n].size(); ++s) store(states_[n][s], column, states[n][s]);
       }
     });
   }
 
   /// One step of a reduction. Lanes past the panel take part: what they hold is never read.
-  void accumulate(int i, llvm::Value* column, llvm::Value* row, llvm::Value* x) {
+  void accumulate(int i, llvm::Value* column, llvm::Value* row, llvm::Value* x, std::vector<Values>& states) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (reducers_[r].instr() != i) continue;
-      Values state = load_state(r, column);
-      state = reducers_[r].step(state, splat(b_, x, width_), row, nullptr);
-      for (size_t s = 0; s < state.size(); ++s) store(states_[r][s], column, state[s]);
+      if (states[r].empty()) states[r] = load_state(r, column);
+      states[r] = reducers_[r].step(states[r], splat(b_, x, width_), row, nullptr);
     }
   }
 

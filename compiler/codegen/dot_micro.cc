@@ -12,10 +12,10 @@ constexpr int kRowsPerPointer = 3;
 
 class TileEmitter {
  public:
-  TileEmitter(llvm::Function* f, DType dtype, int bytes, TileShape shape)
+  TileEmitter(llvm::Function* f, DType dtype, int vector_bytes, TileShape shape)
       : f_(f),
         dtype_(dtype),
-        bytes_(bytes),
+        bytes_(shape.scalar ? size_of(dtype) : vector_bytes),
         shape_(shape),
         entry_(llvm::BasicBlock::Create(f->getContext(), "entry", f)),
         loop_(llvm::BasicBlock::Create(f->getContext(), "loop", f)),
@@ -42,13 +42,14 @@ class TileEmitter {
 
   Values load_sums(llvm::Value* in, llvm::Value* in_row);
   Values row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value* valid_rows);
-  llvm::Value* a_element(int row, llvm::ArrayRef<llvm::Value*> pointers, llvm::Value* a_row, llvm::Value* two_rows);
+  llvm::Value* a_element(int row, llvm::ArrayRef<llvm::Value*> pointers, llvm::Value* a_row, llvm::Value* two_rows,
+                         llvm::Value* walked);
   llvm::Value* multiply_add(llvm::Value* x, llvm::Value* y, llvm::Value* sum);
-  void store_sums(llvm::Value* out, llvm::ArrayRef<llvm::Value*> sums);
+  void store_sums(llvm::ArrayRef<llvm::Value*> sums, llvm::Value* out, llvm::Value* out_row);
 
   llvm::Function* f_;
   const DType dtype_;
-  const int bytes_;
+  const int64_t bytes_;  // of a vector
   const TileShape shape_;
   llvm::BasicBlock *entry_, *loop_, *exit_;
   Builder b_;
@@ -66,7 +67,7 @@ Values TileEmitter::load_sums(llvm::Value* in, llvm::Value* in_row) {
   return sums;
 }
 
-/// The pointers into `a` that the loop advances: one per row if ragged, else one per kRowsPerPointer rows.
+/// One pointer per row if ragged, which the loop leaves in place, else one per kRowsPerPointer rows, which it advances.
 Values TileEmitter::row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value* valid_rows) {
   Values pointers;
   llvm::Value* last = shape_.ragged ? b_.CreateSub(valid_rows, b_.getInt64(1)) : nullptr;
@@ -79,11 +80,16 @@ Values TileEmitter::row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value
 }
 
 llvm::Value* TileEmitter::a_element(int row, llvm::ArrayRef<llvm::Value*> pointers, llvm::Value* a_row,
-                                    llvm::Value* two_rows) {
-  llvm::Value* pointer = pointers[shape_.ragged ? row : row / kRowsPerPointer];
-  const int rest = shape_.ragged ? 0 : row % kRowsPerPointer;
-  if (rest > 0) pointer = add_bytes(pointer, rest == 1 ? a_row : two_rows);
-  return b_.CreateVectorSplat(lanes(), b_.CreateAlignedLoad(vector_->getScalarType(), pointer, align()));
+                                    llvm::Value* two_rows, llvm::Value* walked) {
+  llvm::Value* pointer;
+  if (shape_.ragged) {
+    pointer = add_bytes(pointers[row], walked);
+  } else {
+    pointer = pointers[row / kRowsPerPointer];
+    const int rest = row % kRowsPerPointer;
+    if (rest > 0) pointer = add_bytes(pointer, rest == 1 ? a_row : two_rows);
+  }
+  return splat(b_, b_.CreateAlignedLoad(vector_->getScalarType(), pointer, align()), lanes());
 }
 
 llvm::Value* TileEmitter::multiply_add(llvm::Value* x, llvm::Value* y, llvm::Value* sum) {
@@ -91,15 +97,18 @@ llvm::Value* TileEmitter::multiply_add(llvm::Value* x, llvm::Value* y, llvm::Val
   return b_.CreateAdd(b_.CreateMul(x, y), sum);
 }
 
-void TileEmitter::store_sums(llvm::Value* out, llvm::ArrayRef<llvm::Value*> sums) {
-  for (size_t i = 0; i < sums.size(); ++i) {
-    b_.CreateAlignedStore(sums[i], add_bytes(out, static_cast<int64_t>(i) * bytes_), align());
+void TileEmitter::store_sums(llvm::ArrayRef<llvm::Value*> sums, llvm::Value* out, llvm::Value* out_row) {
+  for (int row = 0; row < shape_.rows; ++row) {
+    if (row > 0) out = add_bytes(out, out_row);
+    for (int v = 0; v < shape_.vectors; ++v) {
+      b_.CreateAlignedStore(sums[row * shape_.vectors + v], add_bytes(out, v * bytes_), align());
+    }
   }
 }
 
 void TileEmitter::emit() {
   llvm::Value *a_row = f_->getArg(1), *a_step = f_->getArg(2), *b_step = f_->getArg(4), *depth = f_->getArg(5);
-  const Values rows = row_pointers(f_->getArg(0), a_row, f_->getArg(9));
+  const Values rows = row_pointers(f_->getArg(0), a_row, f_->getArg(10));
   llvm::Value* two_rows = b_.CreateShl(a_row, 1);
   const Values initial = load_sums(f_->getArg(6), f_->getArg(7));
   b_.CreateBr(loop_);
@@ -107,8 +116,9 @@ void TileEmitter::emit() {
   b_.SetInsertPoint(loop_);
   llvm::PHINode* left = phi(depth);
   llvm::PHINode* b_now = phi(f_->getArg(3));
+  llvm::PHINode* walked = shape_.ragged ? phi(b_.getInt64(0)) : nullptr;
   Values a_now, sums, summed;
-  for (llvm::Value* pointer : rows) a_now.push_back(phi(pointer));
+  for (llvm::Value* pointer : rows) a_now.push_back(walked ? pointer : phi(pointer));
   for (llvm::Value* value : initial) sums.push_back(phi(value));
   auto advance = [&](llvm::Value* phi, llvm::Value* next) { llvm::cast<llvm::PHINode>(phi)->addIncoming(next, loop_); };
 
@@ -117,10 +127,14 @@ void TileEmitter::emit() {
     b_vectors.push_back(b_.CreateAlignedLoad(vector_, add_bytes(b_now, v * bytes_), align()));
   }
   for (int row = 0; row < shape_.rows; ++row) {
-    llvm::Value* element = a_element(row, a_now, a_row, two_rows);
+    llvm::Value* element = a_element(row, a_now, a_row, two_rows, walked);
     for (llvm::Value* b_vector : b_vectors) summed.push_back(multiply_add(element, b_vector, sums[summed.size()]));
   }
-  for (llvm::Value* pointer : a_now) advance(pointer, add_bytes(pointer, a_step));
+  if (walked) {
+    advance(walked, b_.CreateAdd(walked, a_step));
+  } else {
+    for (llvm::Value* pointer : a_now) advance(pointer, add_bytes(pointer, a_step));
+  }
   for (size_t i = 0; i < sums.size(); ++i) advance(sums[i], summed[i]);
   advance(b_now, add_bytes(b_now, b_step));
   llvm::Value* still = b_.CreateSub(left, b_.getInt64(1));
@@ -128,7 +142,7 @@ void TileEmitter::emit() {
   b_.CreateCondBr(b_.CreateIsNull(still), exit_, loop_);
 
   b_.SetInsertPoint(exit_);
-  store_sums(f_->getArg(8), summed);
+  store_sums(summed, f_->getArg(8), f_->getArg(9));
   b_.CreateRetVoid();
 }
 
@@ -143,16 +157,16 @@ llvm::Function* internal_function(llvm::Module& module, const llvm::Function& ca
   return f;
 }
 
-llvm::Function* tile_function(llvm::Module& module, const llvm::Function& caller, DType dtype, int bytes,
+llvm::Function* tile_function(llvm::Module& module, const llvm::Function& caller, DType dtype, int vector_bytes,
                               TileShape shape) {
-  const std::string name = "dot_tile_" + std::to_string(shape.rows) + "x" + std::to_string(shape.vectors) + "." +
-                           std::string(etch::name(dtype));
+  const std::string name = "dot_tile_" + std::to_string(shape.rows) + "x" + std::to_string(shape.vectors) +
+                           (shape.scalar ? "_scalar." : ".") + std::string(etch::name(dtype));
   if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
   llvm::Type* i64 = llvm::Type::getInt64Ty(module.getContext());
   llvm::Function* f =
-      internal_function(module, caller, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64});
-  TileEmitter(f, dtype, bytes, shape).emit();
+      internal_function(module, caller, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64});
+  TileEmitter(f, dtype, vector_bytes, shape).emit();
   return f;
 }
 

@@ -181,6 +181,9 @@ void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int 
 /// The dtype of the operands of a compute instruction: of its last one, so that `where` names its values.
 DType operand_dtype(const KernelProgram& program, const Instr& instr);
 
+/// True if a load has Stride::other. Such loads want half-width vectors and a copy of the body without masks.
+bool loads_strided(const KernelProgram& program);
+
 /// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector form as much.
 int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen);
 

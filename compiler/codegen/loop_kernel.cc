@@ -5,14 +5,71 @@
 
 namespace etch::codegen {
 
-llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+namespace {
+
+/// Bodies with at most so much work per element wait for memory: there half-width vectors measured faster by a quarter while
+/// the data is in the caches, and as fast beyond.
+constexpr int kStreamingWork = 3;
+
+/// Elements of the last axis that a transposing kernel does of one row before it goes on to the next row.
+constexpr int64_t kTile = 64;
+
+/// True if the kernel reads along one axis and writes along another, so that whole rows would touch every line of memory again
+/// and again.
+bool transposes(const KernelProgram& program) {
+  bool strided = false, dense = false;
+  for (const Access& access : program.accesses) {
+    strided = strided || access.stride == Stride::other;
+    dense = dense || access.stride == Stride::one;
+  }
+  return program.rank >= 2 && strided && dense;
+}
+
+/// As KernelEmitter::walk_segments over all outer axes, but in tiles of the last axis.
+void walk_tiles(KernelEmitter& k,
+                llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body) {
+  Builder& b = k.b;
+  const int rank = k.program.rank;
+  auto max = [&](llvm::Value* x, llvm::Value* y) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, x, y); };
+  auto min = [&](llvm::Value* x, llvm::Value* y) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y); };
+  auto divide_up = [&](llvm::Value* x, llvm::Value* y) {
+    return b.CreateUDiv(b.CreateAdd(x, b.CreateSub(y, k.i64(1))), y);
+  };
+  llvm::Value* n = k.extent(rank - 1);
+  llvm::Value* slab = b.CreateMul(n, k.extent(rank - 2));
+  k.walk(b.CreateUDiv(k.begin(), slab), divide_up(k.end(), slab), rank - 2, [&](const Origin& origin) {
+    llvm::Value* start = b.CreateMul(origin.row, slab);
+    llvm::Value* begin = max(b.CreateSub(k.begin(), start), k.i64(0));
+    llvm::Value* end = min(b.CreateSub(k.end(), start), slab);
+    llvm::Value* first = b.CreateUDiv(begin, n);
+    llvm::Value* last = divide_up(end, n);
+    k.loop(k.i64(0), n, k.i64(kTile), {}, false, [&](llvm::Value* tile, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* tile_end = min(b.CreateAdd(tile, k.i64(kTile)), n);
+      k.loop(first, last, k.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+        llvm::Value* at = b.CreateMul(row, n);
+        llvm::Value* from = max(tile, b.CreateSub(begin, at));
+        llvm::Value* to = min(tile_end, b.CreateSub(end, at));
+        k.if_then(b.CreateICmpSLT(from, to), [&] { body(k.move(origin, rank - 2, row), from, to); });
+        return Values{};
+      });
+      return Values{};
+    });
+  });
+}
+
+}  // namespace
+
+llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& host, llvm::Module& module,
                                  const std::string& name) {
-  KernelEmitter k(program, target, module, name);
   const std::vector<Level> levels = levels_of(program);
   const int count = static_cast<int>(program.body.size());
-  // A cheap body is worth two vectors a turn and a second copy without masks.
-  const bool cheap = work_of(program, [&](int i) { return levels[i] == Level::element; }) < kCheapWork;
-  const int width = std::min(64, lanes_of(program, target) * (cheap ? 2 : 1));
+  const bool streams = work_of(program, [&](int i) { return levels[i] == Level::element; }) <= kStreamingWork;
+  const bool strided = loads_strided(program);
+  Target target = host;
+  if (streams || strided) target.vector_bytes = std::min(target.vector_bytes, 32);
+  KernelEmitter k(program, target, module, name);
+  // A streaming body does two vectors a turn, in a copy without masks.
+  const int width = lanes_of(program, target) * (streams ? 2 : 1);
 
   auto emit_level = [&](Level level, const std::vector<llvm::Value*>& pointers, std::vector<llvm::Value*>& values) {
     Cursor scalars;
@@ -25,18 +82,37 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& tar
   for (size_t a = 0; a < program.accesses.size(); ++a) origins.push_back(k.origin(a));
   emit_level(Level::kernel, origins, of_kernel);
 
-  k.walk_segments(program.rank - 1, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
-    std::vector<llvm::Value*> of_row = of_kernel;
-    emit_level(Level::row, origin.accesses, of_row);
+  auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
+    std::vector<llvm::Value*> scalars = of_kernel;
+    emit_level(Level::row, origin.accesses, scalars);
+    std::vector<llvm::Value*> of_row = scalars;
     splat_for_elements(k, levels, width, of_row);
-    k.vector_loop(from, to, width, {}, false, target.masked_ops && !cheap,
-                  [&](llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*>) {
-      std::vector<llvm::Value*> values = of_row;
-      Cursor at = k.cursor(origin, i, width, mask);
+    auto emit_lanes = [&](llvm::Value* i, int lanes, llvm::Value* mask) {
+      std::vector<llvm::Value*> values = lanes == 1 ? scalars : of_row;
+      Cursor at = k.cursor(origin, i, lanes, mask);
       for (int n = 0; n < count; ++n) k.emit(n, at, values);
       return Values{};
-    });
-  });
+    };
+    if (!strided) {
+      k.vector_loop(from, to, width, {}, false, target.masked_ops && !streams,
+                    [&](llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*>) {
+                      return emit_lanes(i, width, mask);
+                    });
+      return;
+    }
+    // What is left after full vectors is done one by one: gathers of a few lanes cost more.
+    llvm::Value* full = k.b.CreateAnd(k.b.CreateSub(to, from), k.i64(-width));
+    llvm::Value* rest = k.b.CreateAdd(from, full);
+    k.loop(from, rest, k.i64(width), {}, true,
+           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, width, nullptr); });
+    k.loop(rest, to, k.i64(1), {}, true,
+           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, 1, nullptr); });
+  };
+  if (transposes(program)) {
+    walk_tiles(k, segment);
+  } else {
+    k.walk_segments(program.rank - 1, segment);
+  }
   return k.finish();
 }
 

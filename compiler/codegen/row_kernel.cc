@@ -145,7 +145,7 @@ class RowKernel {
   /// Runs the elements from .. to of the row.
   States run(llvm::Value* from, llvm::Value* to, const States& initial, const Origin& origin,
              const std::vector<llvm::Value*>& ready) {
-    bool shared_body = k_.target.masked_ops && width_ <= lanes_of(program_, k_.target);
+    bool shared_body = k_.target.masked_ops && width_ <= lanes_of(program_, k_.target) && !loads_strided(program_);
     Values result = k_.vector_loop(
         from, to, width_, flatten(initial), true, shared_body,
         [&](llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*> carried) {

@@ -143,8 +143,8 @@ L log10(const L& x) {
 
 namespace internal {
 
-/// log(base + x + rest), where base is 0 or 1 and the sum, rounded, is normal, positive and finite; rest is at most about
-/// one ulp of x.
+/// log(base + x + rest), where base is 0 or 1 and the sum, rounded, is normal, positive and finite; rest is at most
+/// about one ulp of x.
 /// The sum keeps the low bits that base + x loses.
 template <class L>
 L log_of_sum(const L& base, const L& x, const L& rest) {

@@ -19,8 +19,8 @@ struct TrigFormat<float> {
   static constexpr float kHalfPi[] = {0x1.921fb4p+0f, 0x1.4442d0p-24f, 0x1.846988p-48f};
   static constexpr float kSin[] = {-1.66666552e-1f, 8.3321901e-3f, -1.95184082e-4f};  // 2^-28.0
   static constexpr float kCos[] = {4.16666456e-2f, -1.38873118e-3f, 2.44327421e-5f};  // 2^-33.1
-  static constexpr float kTan[] = {3.33331406e-1f, 1.33391544e-1f, 5.3385213e-2f,
-                                   2.45149788e-2f, 2.99354759e-3f, 9.45574977e-3f};  // 2^-25.5
+  static constexpr float kTan[] = {3.33333522e-1f, 1.33325949e-1f, 5.40666506e-2f, 2.12508123e-2f,
+                                   1.09109348e-2f, 1.70246381e-7f, 4.41811234e-3f};  // 2^-29.2
   static constexpr float kAsin[] = {1.66667536e-1f, 7.49527663e-2f, 4.54714522e-2f, 2.41787955e-2f,
                                     4.21625003e-2f};  // 2^-27.5
   static constexpr float kAtan[] = {-3.333323e-1f, 1.99940845e-1f, -1.41734555e-1f, 1.01530984e-1f,
@@ -206,7 +206,10 @@ L asin(const L& x) {
   L z = select(big, fma(a, T(-0.5), T(0.5)), a * a);
   L s = select(big, sqrt(z), a);
   L tail = s * z * horner(z, F::kAsin);
-  L reflected = fma(tail - F::kHalfPi[1] / 2, T(-2), fma(s, T(-2), F::kHalfPi[0]));
+  // pi / 2 - 2 s is rounded by `lost`.
+  L rough = fma(s, T(-2), F::kHalfPi[0]);
+  L lost = fma(s, T(-2), F::kHalfPi[0] - rough);
+  L reflected = rough + fma(tail - F::kHalfPi[1] / 2, T(-2), lost);
   return copysign(select(big, reflected, s + tail), x);
 }
 

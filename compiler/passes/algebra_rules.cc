@@ -1,8 +1,8 @@
 // Algebraic rules of the elementwise ops, one a line.
 //
-// Notes on IEEE 754 that the rules rest on: -0 + 0 is +0, so adding 0 changes -0 but adding -0 changes nothing; 0 * x is NaN
-// for infinite x and -0 for negative x; arithmetic hands a NaN operand on, sign included, so whatever moves a negation
-// from or to a NaN changes a bit. `integer` below means i32, i64 and u8, whose arithmetic wraps.
+// Notes on IEEE 754 that the rules rest on: -0 + 0 is +0, so adding 0 changes -0 but adding -0 changes nothing; 0 * x
+// is NaN for infinite x and -0 for negative x; arithmetic hands a NaN operand on, sign included, so whatever moves a
+// negation from or to a NaN changes a bit. `integer` below means i32, i64 and u8, whose arithmetic wraps.
 #include "compiler/passes/algebra_rules.h"
 
 #include <cmath>
@@ -32,7 +32,8 @@ class Algebra {
   /// A constant that is no NaN.
   bool is_number(Value x) const {
     const std::optional<uint64_t> bits = graph_.constant_bits(x);
-    return bits && dispatch(graph_[x].type.dtype, [&]<class T>() { return from_bits<T>(*bits) == from_bits<T>(*bits); });
+    if (!bits) return false;
+    return dispatch(dtype_of(x), [&]<class T>() { return from_bits<T>(*bits) == from_bits<T>(*bits); });
   }
 
   /// The constant `number`. The zeros of floats differ; for integers -0.0 is 0 and -1 is all bits set.
@@ -52,6 +53,14 @@ class Algebra {
   Value operand(Value x, Op op, int n = 0) const { return graph_[x].op == op ? graph_[x].operands[n] : Value{}; }
   bool made_by(Value x, Op op) const { return graph_[x].op == op; }
   Op op_of(Value x) const { return graph_[x].op; }
+  /// x is a cast from a dtype without fractions.
+  bool is_cast_integer(Value x) const {
+    return made_by(x, Op::cast) && !is_floating(dtype_of(operand(x, Op::cast)));
+  }
+  /// One is the logical_not of the other.
+  bool are_opposite(Value x, Value y) const {
+    return operand(x, Op::logical_not) == y || operand(y, Op::logical_not) == x;
+  }
   DType dtype_of(Value x) const { return graph_[x].type.dtype; }
 
   /// x, in the shape of the result.
@@ -189,60 +198,61 @@ bool cast_skips(DType from, DType middle, DType to) {
 // clang-format off
 
 Better arithmetic(const Algebra& e, Op op) {
+  using enum Op;
   const Value a = e.a, b = e.b;
   const bool integer = e.integer;
   switch (op) {
-    case Op::add:
-      if (e.is(b, -0.0)) return e.value(a);                                            // x + -0 = x; floats: not x + 0
-      if (integer && e.made_by(b, Op::neg)) return e.apply(Op::sub, a, e.operand(b, Op::neg));  // x + -y = x - y; a NaN y keeps its sign
+    case add:
+      if (e.is(b, -0.0)) return e.value(a);                                       // x + -0 = x; floats: not x + 0
+      if (integer && e.made_by(b, neg)) return e.apply(sub, a, e.operand(b, neg));  // x + -y = x - y; floats: NaN sign
       break;
-    case Op::sub:
-      if (e.is(b, 0.0)) return e.value(a);                                             // x - 0 = x; -0 - 0 is -0
-      if (integer && a == b) return e.constant(0);                                     // x - x = 0; floats: inf - inf
-      if (integer && e.is(a, 0)) return e.apply(Op::neg, b);                           // 0 - x = -x; floats: 0 - 0
-      if (integer && e.is_constant(b)) return e.apply(Op::add, a, e.make(Op::neg, b)); // x - c = x + -c; floats: nothing won
-      if (integer && e.made_by(b, Op::neg)) return e.apply(Op::add, a, e.operand(b, Op::neg));  // x - -y = x + y; a NaN y keeps its sign
+    case sub:
+      if (e.is(b, 0.0)) return e.value(a);                                        // x - 0 = x; -0 - 0 is -0
+      if (integer && a == b) return e.constant(0);                                // x - x = 0; floats: inf - inf
+      if (integer && e.is(a, 0)) return e.apply(neg, b);                          // 0 - x = -x; floats: 0 - 0
+      if (integer && e.is_constant(b)) return e.apply(add, a, e.make(neg, b));    // x - c = x + -c; floats: nothing won
+      if (integer && e.made_by(b, neg)) return e.apply(add, a, e.operand(b, neg));  // x - -y = x + y; floats: NaN sign
       break;
-    case Op::mul:
-      if (e.is(b, 1)) return e.value(a);                                               // x * 1 = x
-      if (integer && e.is(b, 0)) return e.constant(0);                                 // x * 0 = 0; floats: inf, NaN, -1
-      if (integer && e.is(b, -1)) return e.apply(Op::neg, a);                          // x * -1 = -x; a NaN keeps its sign
+    case mul:
+      if (e.is(b, 1)) return e.value(a);                                          // x * 1 = x
+      if (integer && e.is(b, 0)) return e.constant(0);                            // x * 0 = 0; floats: inf, NaN, -1
+      if (integer && e.is(b, -1)) return e.apply(neg, a);                         // x * -1 = -x; a NaN keeps its sign
       break;
-    case Op::div:
-      if (e.is(b, 1)) return e.value(a);                                               // x / 1 = x
-      if (e.is_power_of_two(b)) return e.apply(Op::mul, a, e.reciprocal(b));           // x / 2^n = x * 2^-n: one rounding of one number
+    case div:
+      if (e.is(b, 1)) return e.value(a);                                          // x / 1 = x
+      if (e.is_power_of_two(b)) return e.apply(mul, a, e.reciprocal(b));          // x / 2^n = x * 2^-n: rounds once
       break;
-    case Op::floor_div:
-    case Op::trunc_div:
-      if (integer && e.is(b, 1)) return e.value(a);                                    // x // 1 = x; floats round
+    case floor_div:
+    case trunc_div:
+      if (integer && e.is(b, 1)) return e.value(a);                               // x // 1 = x; floats round
       break;
-    case Op::floor_mod:
-    case Op::trunc_mod:
-      if (integer && e.is(b, 1)) return e.constant(0);                                 // x mod 1 = 0; floats have fractions
+    case floor_mod:
+    case trunc_mod:
+      if (integer && e.is(b, 1)) return e.constant(0);                            // x mod 1 = 0; floats have fractions
       break;
-    case Op::pow:
-      if (integer && e.is(b, 0)) return e.constant(1);                                 // x^0 = 1; floats: as pow computes it
-      if (integer && e.is(b, 1)) return e.value(a);                                    // x^1 = x
-      if (integer && e.is(b, 2)) return e.apply(Op::mul, a, a);                        // x^2 = x * x
+    case pow:
+      if (integer && e.is(b, 0)) return e.constant(1);                            // x^0 = 1; floats: as pow computes it
+      if (integer && e.is(b, 1)) return e.value(a);                               // x^1 = x
+      if (integer && e.is(b, 2)) return e.apply(mul, a, a);                       // x^2 = x * x
       break;
-    case Op::neg:
-      if (e.made_by(a, Op::neg)) return e.value(e.operand(a, Op::neg));                // -(-x) = x: flips a sign bit twice
+    case neg:
+      if (e.made_by(a, neg)) return e.value(e.operand(a, neg));                   // -(-x) = x: flips a sign bit twice
       break;
-    case Op::abs:
-      if (e.made_by(a, Op::abs)) return e.value(a);                                    // ||x|| = |x|
-      if (e.dtype == DType::u8) return e.value(a);                                     // |x| = x without a sign
-      if (e.made_by(a, Op::neg)) return e.apply(Op::abs, e.operand(a, Op::neg));       // |-x| = |x|; u8: -x wraps
+    case abs:
+      if (e.made_by(a, abs)) return e.value(a);                                   // ||x|| = |x|
+      if (e.dtype == DType::u8) return e.value(a);                                // |x| = x without a sign
+      if (e.made_by(a, neg)) return e.apply(abs, e.operand(a, neg));              // |-x| = |x|; u8: -x wraps
       break;
-    case Op::min:
-    case Op::max:
-      if (a == b) return e.value(a);                                                   // max(x, x) = x
+    case min:
+    case max:
+      if (a == b) return e.value(a);                                              // max(x, x) = x
       break;
-    case Op::floor:
-    case Op::ceil:
-    case Op::trunc:
-    case Op::round:
-      if (rounds_to_integer(e.op_of(a))) return e.value(a);                            // floor(ceil(x)) = ceil(x)
-      if (e.made_by(a, Op::cast) && !is_floating(e.dtype_of(e.operand(a, Op::cast)))) return e.value(a);  // floor(float(i)) = float(i)
+    case floor:
+    case ceil:
+    case trunc:
+    case round:
+      if (rounds_to_integer(e.op_of(a))) return e.value(a);                       // floor(ceil(x)) = ceil(x)
+      if (e.is_cast_integer(a)) return e.value(a);                                // floor(float(i)) = float(i)
       break;
     default: break;
   }
@@ -250,28 +260,29 @@ Better arithmetic(const Algebra& e, Op op) {
 }
 
 Better comparison(const Algebra& e, Op op) {
+  using enum Op;
   const Value a = e.a, b = e.b;
   const bool is_float = is_floating(e.dtype);
   const bool is_bool = e.dtype == DType::boolean;
   switch (op) {
-    case Op::equal:
-      if (!is_float && a == b) return e.constant(1);                                   // (x == x) = true; floats: NaN
-      if (is_bool && e.is(b, 1)) return e.value(a);                                    // (x == true) = x
-      if (is_bool && e.is(b, 0)) return e.apply(Op::logical_not, a);                   // (x == false) = !x
+    case equal:
+      if (!is_float && a == b) return e.constant(1);                              // (x == x) = true; floats: NaN
+      if (is_bool && e.is(b, 1)) return e.value(a);                               // (x == true) = x
+      if (is_bool && e.is(b, 0)) return e.apply(logical_not, a);                  // (x == false) = !x
       break;
-    case Op::not_equal:
-      if (is_float && a == b) return e.apply(Op::is_nan, a);                           // (x != x) = is_nan(x)
-      if (a == b) return e.constant(0);                                                // (x != x) = false
-      if (is_bool && e.is(b, 0)) return e.value(a);                                    // (x != false) = x
-      if (is_bool && e.is(b, 1)) return e.apply(Op::logical_not, a);                   // (x != true) = !x
+    case not_equal:
+      if (is_float && a == b) return e.apply(is_nan, a);                          // (x != x) = is_nan(x)
+      if (a == b) return e.constant(0);                                           // (x != x) = false
+      if (is_bool && e.is(b, 0)) return e.value(a);                               // (x != false) = x
+      if (is_bool && e.is(b, 1)) return e.apply(logical_not, a);                  // (x != true) = !x
       break;
-    case Op::less:
-    case Op::greater:
-      if (a == b) return e.constant(0);                                                // (x < x) = false, for a NaN too
+    case less:
+    case greater:
+      if (a == b) return e.constant(0);                                           // (x < x) = false, for a NaN too
       break;
-    case Op::less_equal:
-    case Op::greater_equal:
-      if (!is_float && a == b) return e.constant(1);                                   // (x <= x) = true; floats: NaN
+    case less_equal:
+    case greater_equal:
+      if (!is_float && a == b) return e.constant(1);                              // (x <= x) = true; floats: NaN
       break;
     default: break;
   }
@@ -279,64 +290,67 @@ Better comparison(const Algebra& e, Op op) {
 }
 
 Better selection(const Algebra& e) {
+  using enum Op;
   const Value a = e.a, b = e.b, c = e.c;
-  if (e.is(a, 1)) return e.value(b);                                                   // where(true, x, y) = x
-  if (e.is(a, 0)) return e.value(c);                                                   // where(false, x, y) = y
-  if (b == c) return e.value(b);                                                       // where(m, x, x) = x
-  if (e.made_by(a, Op::logical_not)) return e.apply(Op::where, e.operand(a, Op::logical_not), c, b);  // where(!m, x, y) = where(m, y, x)
-  if (e.operand(b, Op::where) == a) return e.apply(Op::where, a, e.operand(b, Op::where, 1), c);      // where(m, where(m, x, y), z) = where(m, x, z)
-  if (e.operand(c, Op::where) == a) return e.apply(Op::where, a, b, e.operand(c, Op::where, 2));      // where(m, x, where(m, y, z)) = where(m, x, z)
+  if (e.is(a, 1)) return e.value(b);                                              // where(true, x, y) = x
+  if (e.is(a, 0)) return e.value(c);                                              // where(false, x, y) = y
+  if (b == c) return e.value(b);                                                  // where(m, x, x) = x
+  // With m ? x : y for where(m, x, y):
+  if (e.made_by(a, logical_not)) return e.apply(where, e.operand(a, logical_not), c, b);  // !m ? x : y = m ? y : x
+  if (e.operand(b, where) == a) return e.apply(where, a, e.operand(b, where, 1), c);  // m ? (m ? x : y) : z = m ? x : z
+  if (e.operand(c, where) == a) return e.apply(where, a, b, e.operand(c, where, 2));  // m ? x : (m ? y : z) = m ? x : z
   if (e.dtype != DType::boolean) return {};
-  if (e.is(b, 1) && e.is(c, 0)) return e.value(a);                                     // where(m, true, false) = m
-  if (e.is(b, 0) && e.is(c, 1)) return e.apply(Op::logical_not, a);                    // where(m, false, true) = !m
+  if (e.is(b, 1) && e.is(c, 0)) return e.value(a);                                // where(m, true, false) = m
+  if (e.is(b, 0) && e.is(c, 1)) return e.apply(logical_not, a);                   // where(m, false, true) = !m
   return {};
 }
 
 Better logic(const Algebra& e, Op op) {
+  using enum Op;
   const Value a = e.a, b = e.b;
   switch (op) {
-    case Op::logical_and:
-      if (e.is(b, 1) || a == b) return e.value(a);                                     // x && true = x, x && x = x
-      if (e.is(b, 0)) return e.constant(0);                                            // x && false = false
-      if (e.operand(a, Op::logical_not) == b || e.operand(b, Op::logical_not) == a) return e.constant(0);  // x && !x = false
+    case logical_and:
+      if (e.is(b, 1) || a == b) return e.value(a);                                // x && true = x, x && x = x
+      if (e.is(b, 0)) return e.constant(0);                                       // x && false = false
+      if (e.are_opposite(a, b)) return e.constant(0);                             // x && !x = false
       break;
-    case Op::logical_or:
-      if (e.is(b, 0) || a == b) return e.value(a);                                     // x || false = x, x || x = x
-      if (e.is(b, 1)) return e.constant(1);                                            // x || true = true
-      if (e.operand(a, Op::logical_not) == b || e.operand(b, Op::logical_not) == a) return e.constant(1);  // x || !x = true
+    case logical_or:
+      if (e.is(b, 0) || a == b) return e.value(a);                                // x || false = x, x || x = x
+      if (e.is(b, 1)) return e.constant(1);                                       // x || true = true
+      if (e.are_opposite(a, b)) return e.constant(1);                             // x || !x = true
       break;
-    case Op::logical_xor:
-      if (e.is(b, 0)) return e.value(a);                                               // x ^ false = x
-      if (e.is(b, 1)) return e.apply(Op::logical_not, a);                              // x ^ true = !x
-      if (a == b) return e.constant(0);                                                // x ^ x = false
+    case logical_xor:
+      if (e.is(b, 0)) return e.value(a);                                          // x ^ false = x
+      if (e.is(b, 1)) return e.apply(logical_not, a);                             // x ^ true = !x
+      if (a == b) return e.constant(0);                                           // x ^ x = false
       break;
-    case Op::logical_not:
-      if (e.made_by(a, Op::logical_not)) return e.value(e.operand(a, Op::logical_not));  // !!x = x
+    case logical_not:
+      if (e.made_by(a, logical_not)) return e.value(e.operand(a, logical_not));   // !!x = x
       if (const Op op_a = e.op_of(a); op_a < Op::cast && info(op_a).arity == 2) {
-        const Value x = e.operand(a, op_a, 0), y = e.operand(a, op_a, 1);
+        const Value x = e.operand(a, op_a, 0);
         const Op better = negated(op_a, is_integer(e.dtype_of(x)));
-        if (better != op_a) return e.apply(better, x, y);                              // !(x < y) = x >= y; floats: NaN
+        if (better != op_a) return e.apply(better, x, e.operand(a, op_a, 1));     // !(x < y) = x >= y; floats: NaN
       }
       break;
-    case Op::bitwise_and:
-      if (e.is(b, -1) || a == b) return e.value(a);                                    // x & ~0 = x, x & x = x
-      if (e.is(b, 0)) return e.constant(0);                                            // x & 0 = 0
+    case bitwise_and:
+      if (e.is(b, -1) || a == b) return e.value(a);                               // x & ~0 = x, x & x = x
+      if (e.is(b, 0)) return e.constant(0);                                       // x & 0 = 0
       break;
-    case Op::bitwise_or:
-      if (e.is(b, 0) || a == b) return e.value(a);                                     // x | 0 = x, x | x = x
-      if (e.is(b, -1)) return e.constant(-1);                                          // x | ~0 = ~0
+    case bitwise_or:
+      if (e.is(b, 0) || a == b) return e.value(a);                                // x | 0 = x, x | x = x
+      if (e.is(b, -1)) return e.constant(-1);                                     // x | ~0 = ~0
       break;
-    case Op::bitwise_xor:
-      if (e.is(b, 0)) return e.value(a);                                               // x ^ 0 = x
-      if (e.is(b, -1)) return e.apply(Op::bitwise_not, a);                             // x ^ ~0 = ~x
-      if (a == b) return e.constant(0);                                                // x ^ x = 0
+    case bitwise_xor:
+      if (e.is(b, 0)) return e.value(a);                                          // x ^ 0 = x
+      if (e.is(b, -1)) return e.apply(bitwise_not, a);                            // x ^ ~0 = ~x
+      if (a == b) return e.constant(0);                                           // x ^ x = 0
       break;
-    case Op::bitwise_not:
-      if (e.made_by(a, Op::bitwise_not)) return e.value(e.operand(a, Op::bitwise_not));  // ~~x = x
+    case bitwise_not:
+      if (e.made_by(a, bitwise_not)) return e.value(e.operand(a, bitwise_not));   // ~~x = x
       break;
-    case Op::shift_left:
-    case Op::shift_right:
-      if (e.is(b, 0)) return e.value(a);                                               // x << 0 = x
+    case shift_left:
+    case shift_right:
+      if (e.is(b, 0)) return e.value(a);                                          // x << 0 = x
       break;
     default: break;
   }
@@ -345,12 +359,12 @@ Better logic(const Algebra& e, Op op) {
 
 Better conversion(const Algebra& e, Op op, const Expr& expr) {
   const Value a = e.a;
-  if (expr.type.dtype == e.dtype) return e.value(a);                                   // cast(x : f32 -> f32) = x
+  if (expr.type.dtype == e.dtype) return e.value(a);                              // cast(x : f32 -> f32) = x
   if (!e.made_by(a, op)) return {};
   const Value x = e.operand(a, op);
-  if (op == Op::bitcast) return Expr{op, {x}, NoAttr{}, expr.type};                    // bitcast(bitcast(x)) = bitcast(x)
-  if (cast_skips(e.dtype_of(x), e.dtype, expr.type.dtype)) return Expr{op, {x}, NoAttr{}, expr.type};  // cast(cast(x)) = cast(x)
-  return {};
+  const bool skips = op == Op::bitcast || cast_skips(e.dtype_of(x), e.dtype, expr.type.dtype);
+  if (!skips) return {};
+  return Expr{op, {x}, NoAttr{}, expr.type};                // cast(cast(x)) = cast(x), bitcast(bitcast(x)) = bitcast(x)
 }
 
 /// What holds for many ops: constants stand on the right, and meet there.
@@ -361,7 +375,7 @@ Better constants(const Algebra& e, Op op) {
   if (may_swap && e.is_number(a) && !e.is_constant(b)) return e.apply(swapped, b, a);  // c + x = x + c, c < x = x > c
   if (!associates(op, e.integer) || !e.is_number(b) || !e.made_by(a, op)) return {};
   const Value x = e.operand(a, op, 0), y = e.operand(a, op, 1);
-  if (e.is_number(y)) return e.apply(op, x, e.make(op, y, b));                         // (x + c) + d = x + (c + d)
+  if (e.is_number(y)) return e.apply(op, x, e.make(op, y, b));                    // (x + c) + d = x + (c + d)
   return {};
 }
 
@@ -373,26 +387,19 @@ Better algebra_rule(Rewriter& graph, const Expr& expr) {
   if (!is_elementwise(expr.op)) return {};
   const Algebra e(graph, expr);
   if (expr.op >= Op::cast) return conversion(e, expr.op, expr);
+  Better better;
   switch (info(expr.op).rule) {
     case TypeRule::select: return selection(e);
     case TypeRule::floating:
-    case TypeRule::numeric: {
-      Better better = arithmetic(e, expr.op);
-      return std::holds_alternative<std::monostate>(better) && info(expr.op).arity == 2 ? constants(e, expr.op) : better;
-    }
+    case TypeRule::numeric: better = arithmetic(e, expr.op); break;
     case TypeRule::equality:
-    case TypeRule::ordering: {
-      Better better = comparison(e, expr.op);
-      return std::holds_alternative<std::monostate>(better) ? constants(e, expr.op) : better;
-    }
+    case TypeRule::ordering: better = comparison(e, expr.op); break;
     case TypeRule::logical:
-    case TypeRule::integer: {
-      Better better = logic(e, expr.op);
-      return std::holds_alternative<std::monostate>(better) && info(expr.op).arity == 2 ? constants(e, expr.op) : better;
-    }
-    case TypeRule::predicate: return {};
+    case TypeRule::integer: better = logic(e, expr.op); break;
+    case TypeRule::predicate: break;
   }
-  return {};
+  if (!std::holds_alternative<std::monostate>(better) || info(expr.op).arity != 2) return better;
+  return constants(e, expr.op);
 }
 
 }  // namespace etch

@@ -5,8 +5,8 @@
 
 namespace etch {
 
-/// The identities of arithmetic, comparison, selection, logic and casts that keep every bit. In the source each rule is one
-/// line that ends with the rule as maths; where floats are left out, the note says what would change.
+/// The identities of arithmetic, comparison, selection, logic and casts that keep every bit. In the source each rule
+/// is one line that ends with the rule as maths; where floats are left out, the note says what would change.
 Better algebra_rule(Rewriter& graph, const Expr& expr);
 
 }  // namespace etch

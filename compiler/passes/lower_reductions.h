@@ -5,9 +5,10 @@
 
 namespace etch {
 
-/// A reduce over several axes becomes one reduce per maximal run of adjacent reduced axes: the run is reshaped to one axis
-/// first, and the innermost run goes first. Which kernels run, and so the tree of every sum, depends on the shape and the
-/// axes alone; eager one-node graphs take this pass too and get the same bits. Afterwards every reduce has one axis.
+/// A reduce over several axes becomes one reduce per maximal run of adjacent reduced axes: the run is reshaped to one
+/// axis first, and the innermost run goes first. Which kernels run, and so the tree of every sum, depends on the
+/// shape and the axes alone; eager one-node graphs take this pass too and get the same bits. Afterwards every reduce
+/// has one axis.
 absl::StatusOr<Graph> lower_reductions(const Graph& graph);
 
 }  // namespace etch

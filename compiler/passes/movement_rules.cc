@@ -120,7 +120,8 @@ Better slice_of_pad(Rewriter& graph, const Node& inner, Slice slice) {
   const Dims& low = std::get<PadAttr>(inner.attr).low;
   bool inside = true;
   for (int i = 0; i < low.rank(); ++i) {
-    if (slice.largest(i) < low[i] || slice.least(i) >= low[i] + shape[i]) return broadcast(inner.operands[1], slice.type);
+    const bool outside = slice.largest(i) < low[i] || slice.least(i) >= low[i] + shape[i];
+    if (outside) return broadcast(inner.operands[1], slice.type);
     inside &= slice.least(i) >= low[i] && slice.largest(i) < low[i] + shape[i];
   }
   if (!inside) return {};
@@ -167,7 +168,8 @@ Better concat_rule(Rewriter& graph, const Expr& expr) {
   return {};
 }
 
-/// A reduce over axes of extent 1 moves each element. A float sum is left: it turns -0 into 0 where the tree starts from 0.
+/// A reduce over axes of extent 1 moves each element. A float sum is left: it turns -0 into 0 where the tree starts
+/// from 0.
 Better reduce_rule(Rewriter& graph, const Expr& expr) {
   const Value x = expr.operands[0];
   if (graph[x].type.size() != expr.type.size()) return {};

@@ -26,8 +26,9 @@ class Rebuild {
     for (const std::string& text : graph.names()) builder_.name(text);
   }
 
-  /// Makes the next graph. Afterwards `origins[i]`, where there is one, is the origin that node i lacks.
-  absl::StatusOr<Graph> run(const RewriteFn& fn, const std::vector<Origin>& wanted_origins, std::vector<Origin>& origins) {
+  /// Makes the next graph. A node without an origin takes the one at its index in `fallbacks`, if they are given.
+  /// Appends to `origins`, per node of the result, the origin of the node it was made for.
+  absl::StatusOr<Graph> run(const RewriteFn& fn, const std::vector<Origin>& fallbacks, std::vector<Origin>& origins) {
     const std::vector<bool> needed = needed_nodes(graph_);
     builder_.reserve(std::count(needed.begin(), needed.end(), true) + graph_.inputs().size());
     std::vector<Value> replacement(graph_.size());
@@ -36,7 +37,7 @@ class Rebuild {
       if (!needed[i] && node.op != Op::input) continue;
       absl::InlinedVector<Value, 3> operands;
       for (Value operand : node.operands) operands.push_back(replacement[operand.node]);
-      const Origin origin = has_origin(node.origin) || wanted_origins.empty() ? node.origin : wanted_origins[i];
+      const Origin origin = has_origin(node.origin) || fallbacks.empty() ? node.origin : fallbacks[i];
       absl::StatusOr<Value> value = replace(fn, node, operands, origin);
       if (!value.ok()) return value.status();
       if (builder_[*value].type != node.type) {

@@ -31,8 +31,8 @@ const Pass* find_pass(std::string_view name);
 std::vector<bool> needed_nodes(const Graph& graph);
 
 /// Rebuilds the nodes that outputs need, in order, dropping the rest. `fn(builder, node, operands)` returns the
-/// replacement of a node whose operands were already replaced, or an invalid Value{} to keep the node as it is. New nodes get the
-/// origin of the node they replace unless they name one. Inputs all stay.
+/// replacement of a node whose operands were already replaced, or an invalid Value{} to keep the node as it is. New
+/// nodes get the origin of the node they replace unless they name one. Inputs all stay.
 using RewriteFn =
     std::function<absl::StatusOr<Value>(GraphBuilder& builder, const Node& node, std::span<const Value> operands)>;
 absl::StatusOr<Graph> rewrite(const Graph& graph, const RewriteFn& fn);

@@ -47,7 +47,7 @@ void run(const std::string& folder) {
     return std::pair(argmax(y, 1), softmax(y));
   });
   auto error = etch::function([](Tensor x, const std::vector<Layer>& layers, Tensor expected) {
-    return reduce_max(abs(logits(x, layers) - expected));
+    return max(abs(logits(x, layers) - expected));
   });
 
   auto [digits, probabilities] = classify(images, layers);

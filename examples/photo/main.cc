@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <vector>
 
 #include "examples/photo/hand_written.h"
@@ -34,7 +35,7 @@ Tensor blur(Tensor x, int axis) {
 // Coordinates from about -0.5 to 0.5 along an axis of the shape.
 Tensor centred(const etch::Shape& shape, int axis) {
   float extent = static_cast<float>(shape[axis]);
-  return (etch::iota(DType::f32, shape, axis) - 0.5f * (extent - 1)) / extent;
+  return (etch::iota(shape, axis, DType::f32) - 0.5f * (extent - 1)) / extent;
 }
 
 Tensor develop(Tensor rgb) {

@@ -1,5 +1,5 @@
-// Goldens of the passes: each .ir file below this folder says which passes to run, holds a graph and the graph that must
-// come out; both must compute the same bits. ETCH_UPDATE_GOLDENS=1 rewrites the expected parts.
+// Goldens of the passes: each .ir file below this folder says which passes to run, holds a graph and the graph that
+// must come out; both must compute the same bits. ETCH_UPDATE_GOLDENS=1 rewrites the expected parts.
 #include <gtest/gtest.h>
 
 #include <algorithm>

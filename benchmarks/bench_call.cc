@@ -1,0 +1,73 @@
+// The cost of a call that finds its code: eight floats through a traced function, and an eager op.
+#include <benchmark/benchmark.h>
+#include <etch/etch.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+std::atomic<int64_t> allocations{0};
+
+}  // namespace
+
+// Counts what a call allocates. The library allocates through these as well.
+void* operator new(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+
+using etch::Tensor;
+
+Tensor eight() { return Tensor({1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f}); }
+
+Tensor chain(Tensor x) { return tanh(x * 2.0f + 1.0f) - x; }
+
+template <class Call>
+void measure(benchmark::State& state, Call call) {
+  call();
+  int64_t before = allocations, buffers = etch::memory_stats().allocations;
+  for (auto _ : state) call();
+  state.counters["news"] = static_cast<double>(allocations - before) / static_cast<double>(state.iterations());
+  state.counters["buffers"] =
+      static_cast<double>(etch::memory_stats().allocations - buffers) / static_cast<double>(state.iterations());
+}
+
+void call_operator(benchmark::State& state) {
+  auto f = etch::function(chain);
+  Tensor x = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(f(x)); });
+}
+BENCHMARK(call_operator)->Name("call_8_floats/fused");
+
+void call_into(benchmark::State& state) {
+  auto f = etch::function(chain);
+  Tensor x = eight(), y = f(x);
+  measure(state, [&] { f.call_into(y, x); });
+}
+BENCHMARK(call_into)->Name("call_8_floats/call_into");
+
+void call_eager(benchmark::State& state) {
+  Tensor x = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(chain(x)); });
+}
+BENCHMARK(call_eager)->Name("call_8_floats/eager_4_ops");
+
+void call_two_shapes(benchmark::State& state) {
+  auto f = etch::function(chain);
+  Tensor x = eight(), z = Tensor({1.0f, 2.0f});
+  f(z);
+  measure(state, [&] {
+    benchmark::DoNotOptimize(f(x));
+    benchmark::DoNotOptimize(f(z));
+  });
+}
+BENCHMARK(call_two_shapes)->Name("call_8_floats/two_shapes_2_calls");
+
+}  // namespace

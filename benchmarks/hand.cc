@@ -1,0 +1,128 @@
+// Hand-written C++ for the same work as the benchmarks' functions.
+#include "benchmarks/hand.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hand {
+namespace {
+
+constexpr int kLanes = 64;
+
+// The partial results of 64 lanes, folded in halves.
+template <class Combine>
+float fold(float (&lanes)[kLanes], Combine combine) {
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] = combine(lanes[i], lanes[i + half]);
+  }
+  return lanes[0];
+}
+
+template <class Element>
+float row_reduce_sum(int64_t n, Element element) {
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += element(i + lane);
+  }
+  for (int lane = 0; i < n; ++i, ++lane) lanes[lane] += element(i);
+  return fold(lanes, [](float a, float b) { return a + b; });
+}
+
+float row_max(const float* x, int64_t n) {
+  float lanes[kLanes];
+  std::fill_n(lanes, kLanes, -INFINITY);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+  }
+  for (int lane = 0; i < n; ++i, ++lane) lanes[lane] = std::max(lanes[lane], x[i]);
+  return fold(lanes, [](float a, float b) { return std::max(a, b); });
+}
+
+}  // namespace
+
+void chain10(const float* __restrict x, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    float a = x[i] * 1.5f + 0.5f;
+    float b = a * x[i] - 2.0f;
+    float c = std::fabs(b) * 0.25f;
+    float d = std::max(c, x[i]) - b;
+    y[i] = std::sqrt(std::fabs(d));
+  }
+}
+
+void exp_heavy(const float* __restrict x, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = std::exp(-x[i] * x[i]) / (1.0f + std::exp(-x[i]));
+}
+
+void scale_shift(const float* __restrict x, const float* __restrict gamma, const float* __restrict beta,
+                 float* __restrict y, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) y[r * columns + c] = x[r * columns + c] * gamma[c] + beta[c];
+  }
+}
+
+float sum(const float* x, int64_t n) {
+  float total = 0;
+  constexpr int64_t kBlock = 16384;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    total += row_reduce_sum(std::min(kBlock, n - begin), [x = x + begin](int64_t i) { return x[i]; });
+  }
+  return total;
+}
+
+void row_sum(const float* x, float* y, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    y[r] = row_reduce_sum(columns, [x = x + r * columns](int64_t i) { return x[i]; });
+  }
+}
+
+void column_sum(const float* __restrict x, float* __restrict y, int64_t rows, int64_t columns) {
+  std::fill_n(y, columns, 0.0f);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) y[c] += x[r * columns + c];
+  }
+}
+
+void softmax(const float* __restrict x, float* __restrict y, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r, x += columns, y += columns) {
+    float max = row_max(x, columns);
+    for (int64_t c = 0; c < columns; ++c) y[c] = std::exp(x[c] - max);
+    float total = row_reduce_sum(columns, [y](int64_t i) { return y[i]; });
+    for (int64_t c = 0; c < columns; ++c) y[c] /= total;
+  }
+}
+
+void layer_norm(const float* __restrict x, const float* __restrict gamma, const float* __restrict beta,
+                float* __restrict y, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r, x += columns, y += columns) {
+    float mean = row_reduce_sum(columns, [x](int64_t i) { return x[i]; }) / columns;
+    float variance = row_reduce_sum(columns, [x, mean](int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / columns;
+    float scale = 1.0f / std::sqrt(variance + 1e-5f);
+    for (int64_t c = 0; c < columns; ++c) y[c] = (x[c] - mean) * scale * gamma[c] + beta[c];
+  }
+}
+
+void copy(const float* __restrict x, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i];
+}
+
+float fma_peak(int64_t n) {
+  constexpr int kWidth = 16, kVectors = 12;
+  typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
+  Vector accumulators[kVectors] = {};
+  Vector a = {}, b = {};
+  for (int lane = 0; lane < kWidth; ++lane) a[lane] = 0.999f, b[lane] = 0.001f * lane;
+  for (int64_t i = 0; i < n; ++i) {
+    for (Vector& accumulator : accumulators) accumulator = accumulator * a + b;
+  }
+  // Every lane counts: what is not read would not be computed.
+  float total = 0;
+  for (const Vector& accumulator : accumulators) {
+    for (int lane = 0; lane < kWidth; ++lane) total += accumulator[lane];
+  }
+  return total;
+}
+
+}  // namespace hand

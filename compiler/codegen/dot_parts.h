@@ -1,0 +1,89 @@
+// The functions that dot kernels call, and what their emitters share. Internal to code generation.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "compiler/codegen/dot_micro.h"
+#include "compiler/codegen/emit.h"
+
+namespace etch::codegen {
+
+inline constexpr int64_t kBlockDepth = 256;
+inline constexpr int64_t kBlockRows = 240;             // a multiple of the rows of every tile
+inline constexpr int64_t kBlockRowBytes = 2 << 10;     // of the sums of a row: a block's stay in the second cache
+inline constexpr int64_t kLeading = kBlockDepth + 16;  // of a copied block of a: its rows then fall into different sets
+inline constexpr int kWideVectors = 4;                 // of the tile of a single row, which waits for memory
+static_assert(kBlockRows <= kBlockDepth);
+
+/// The sizes of blocks and tiles for one dtype on one target.
+struct Blocking {
+  Blocking(DType sums, const Target& target)
+      : dtype(sums),
+        vector_bytes(target.vector_bytes),
+        lanes(target.vector_bytes / size_of(sums)),
+        tile_rows(target.vector_bytes == 64 ? 12 : 6),
+        columns(kBlockRowBytes / size_of(sums)) {}
+
+  DType dtype;       // of the sums; u8 is summed in 32 bits
+  int vector_bytes;
+  int64_t lanes;     // of a vector
+  int tile_rows;     // 2 vectors each: they and the operands fill the registers
+  int64_t columns;   // of a block
+
+  int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
+  int64_t panel() const { return 2 * lanes; }
+  int64_t wide() const { return kWideVectors * lanes; }
+};
+
+/// A kernel function while it is made, with the functions that it calls. These are internal to the module, and all
+/// kernels of a dtype in it share them. `leading` is kLeading, `panel` is Blocking::panel().
+class DotParts {
+ protected:
+  DotParts(const KernelProgram& program, DType dtype, const Target& target, llvm::Module& module,
+           const std::string& name)
+      : k_(program, target, module, name),
+        b_(k_.b),
+        module_(module),
+        blocking_(dtype == DType::u8 ? DType::i32 : dtype, target),
+        element_(lanes_type(k_.context, blocking_.dtype, 1)),
+        vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
+
+  /// void(from, line_stride, stride, lines, length, to), strides in elements:
+  /// to[i * leading + j] = from[i * line_stride + j * stride].
+  llvm::Function* copy_a_function();
+  /// void(from, k_stride, columns, depth, to): to[p * panel + j] = from[p * k_stride + j], or 0 if j >= columns.
+  llvm::Function* copy_b_function();
+  /// void(from, n_stride, k_stride, columns, depth, to): the same for from[p * k_stride + j * n_stride].
+  llvm::Function* transpose_b_function();
+  /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows): as tile_function, tile after tile, for
+  /// any depth and rows. A row of a tile is a panel, or one element if `scalar`.
+  llvm::Function* tiles_function(bool scalar);
+
+  llvm::Value* min(llvm::Value* x, llvm::Value* y) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y); }
+  llvm::Value* max(llvm::Value* x, llvm::Value* y) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, x, y); }
+  llvm::Value* at(llvm::Value* base, llvm::Value* elements) { return b_.CreateGEP(element_, base, elements); }
+  llvm::Align align() const { return llvm::Align(size_of(blocking_.dtype)); }
+  llvm::Value* zero_vector() const { return llvm::Constant::getNullValue(vector_); }
+  void store(llvm::Value* value, llvm::Value* to) { b_.CreateAlignedStore(value, to, align()); }
+  /// loop() without values.
+  void count(llvm::Value* from, llvm::Value* to, llvm::Value* step, bool guard,
+             llvm::function_ref<void(llvm::Value*)> body);
+
+  KernelEmitter k_;
+  Builder& b_;
+  llvm::Module& module_;
+  const Blocking blocking_;
+  llvm::Type* const element_;
+  llvm::Type* const vector_;
+
+ private:
+  /// The function of that name and this dtype, made by `body` if it is not there yet.
+  llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
+                         llvm::function_ref<void(llvm::Function*)> body);
+  /// A vector from memory; lanes that a mask turns off are 0.
+  llvm::Value* load_vector(llvm::Value* from, llvm::Value* mask = nullptr);
+  void transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::Value* to);
+};
+
+}  // namespace etch::codegen

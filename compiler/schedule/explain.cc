@@ -1,0 +1,147 @@
+// Names of kernels, and why their nodes stand together.
+#include "compiler/schedule/explain.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "compiler/ir/cat.h"
+
+namespace etch::schedule {
+namespace {
+
+constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
+constexpr std::string_view kReductions[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
+
+std::string_view word(const Node& node) {
+  if (node.op != Op::reduce) return name(node.op);
+  return kReductions[static_cast<int>(std::get<ReduceAttr>(node.attr).kind)];
+}
+
+/// The composite op that all nodes were written in, if they were.
+std::string_view common_scope(const Graph& graph, const std::vector<Value>& values) {
+  std::string_view common;
+  for (Value value : values) {
+    std::string_view scope = graph.name_of(graph[value].origin.scope);
+    if (size_t slash = scope.rfind('/'); slash != std::string_view::npos) scope.remove_prefix(slash + 1);
+    if (scope.empty() || (!common.empty() && scope != common)) return {};
+    common = scope;
+  }
+  return common;
+}
+
+std::string count(size_t n, std::string_view noun) { return cat(n, " ", noun, n == 1 ? "" : "s"); }
+
+/// `a`, `a and b`, `a, b and c`.
+std::string list(const std::vector<std::string_view>& words) {
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) text += i + 1 == words.size() ? " and " : ", ";
+    text += words[i];
+  }
+  return text;
+}
+
+/// What a kernel computes, sorted out.
+struct Contents {
+  std::vector<Value> reductions;
+  size_t elementwise = 0;
+  Value product;
+  int64_t kept_bytes = 0;  // of values that are not stored
+  size_t kept = 0;
+};
+
+Contents contents_of(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
+  Contents contents;
+  for (Value value : kernel.values) {
+    const Node& node = graph[value];
+    if (node.op == Op::reduce) contents.reductions.push_back(value);
+    if (node.op == Op::dot) contents.product = value;
+    contents.elementwise += is_elementwise(node.op);
+    bool computed = is_elementwise(node.op) || node.op == Op::reduce || node.op == Op::dot;
+    bool stored = std::any_of(cluster.roots.begin(), cluster.roots.end(), [&](const Root& root) {
+      return root.target == value || root.value == value;
+    });
+    if (!computed || stored) continue;
+    ++contents.kept;
+    contents.kept_bytes += node.type.bytes();
+  }
+  return contents;
+}
+
+std::string kept_text(const Contents& contents) {
+  if (contents.kept == 0) return {};
+  return cat(": ", count(contents.kept, "intermediate"), " (", contents.kept_bytes, " B) ",
+             contents.kept == 1 ? "stays" : "stay", " out of memory");
+}
+
+/// Results written into the parts of a concat or pad.
+std::string region_text(const Graph& graph, const Cluster& cluster) {
+  for (const Root& root : cluster.roots) {
+    Op op = graph[root.target].op;
+    if (op == Op::concat || op == Op::pad) return cat(", straight into its part of ", name(op));
+  }
+  return {};
+}
+
+std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, const Contents& contents) {
+  std::vector<std::string_view> words;
+  for (Value value : contents.reductions) {
+    std::string_view kind = word(graph[value]);
+    if (std::find(words.begin(), words.end(), kind) == words.end()) words.push_back(kind);
+  }
+  if (contents.reductions.empty()) return "copies";
+  const Node& first = graph[contents.reductions[0]];
+  std::string text = cat(list(words), " along axis ", std::get<ReduceAttr>(first.attr).axes[0], " of ",
+                         to_string(graph[first.operands[0]].type));
+  if (kernel.program.partial) return text + " in blocks, so that several threads share the few long rows";
+  if (kernel.program.combine) return text + ": the results of the blocks, in order";
+  if (contents.reductions.size() > 1) text += " share each row while it is in the cache";
+  if (contents.elementwise > 0) text += cat(", with ", count(contents.elementwise, "elementwise op"));
+  return text;
+}
+
+}  // namespace
+
+std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index) {
+  constexpr size_t kWords = 3;
+  std::string text = cat(kKinds[static_cast<int>(kernel.program.kind)], "_", index);
+  if (kernel.program.partial) text = cat("blocks_", index);
+  if (kernel.program.combine) text = cat("combine_", index);
+  if (std::string_view scope = common_scope(graph, kernel.values); !scope.empty() && kernel.values.size() > 1) {
+    text += '_';
+    for (char c : scope) text += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+    return text;
+  }
+  size_t words = 0;
+  for (Value value : kernel.values) {
+    if (words++ == kWords) return cat(text, "_and_", kernel.values.size() - kWords, "_more");
+    text += cat("_", word(graph[value]));
+  }
+  return text;
+}
+
+std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
+  Contents contents = contents_of(graph, kernel, cluster);
+  std::string end = kept_text(contents) + region_text(graph, cluster);
+  const Node& root = graph[cluster.roots[0].value];
+  switch (kernel.program.kind) {
+    case KernelKind::row:
+    case KernelKind::column: return reduction_reason(graph, kernel, contents) + end;
+    case KernelKind::dot: {
+      const Node& product = graph[contents.product];
+      std::string text = cat("product of ", to_string(graph[product.operands[0]].type), " and ",
+                             to_string(graph[product.operands[1]].type));
+      if (contents.elementwise > 0) {
+        text += cat(", with ", count(contents.elementwise, "elementwise op"), " on its results");
+      }
+      return text + end;
+    }
+    case KernelKind::loop: break;
+  }
+  if (contents.elementwise == 0) {
+    return cat(root.op == Op::constant ? "fills " : "copies ", to_string(graph[cluster.roots[0].target].type), end);
+  }
+  return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(root.type), end);
+}
+
+}  // namespace etch::schedule

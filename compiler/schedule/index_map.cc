@@ -1,0 +1,176 @@
+// Affine maps from the domain of a kernel to the elements of a value, and their way through movement ops.
+#include "compiler/schedule/index_map.h"
+
+#include <cstdlib>
+
+namespace etch::schedule {
+namespace {
+
+int64_t floor_mod(int64_t a, int64_t b) {
+  int64_t r = a % b;
+  return r < 0 ? r + b : r;
+}
+
+/// The index along each axis of a value, or what stands in the way.
+struct AxisMaps {
+  std::array<Affine, kMaxRank> axes;
+  bool ok = false;
+  std::optional<Split> split;
+};
+
+/// Splits the terms of `map` into whole multiples of `inner` (they move the outer axes) and the rest, which stays below
+/// `inner`. False if it cannot; `split` is set if a finer domain would help.
+bool divide(const Affine& map, int64_t inner, const Domain& domain, Affine& high, Affine& low,
+            std::optional<Split>& split) {
+  high = {};
+  low = {};
+  int64_t least = 0, most = 0;  // of the low terms without their offset
+  for (int k = 0; k < domain.rank; ++k) {
+    int64_t c = map.coef[k];
+    if (c == 0) continue;
+    if (c % inner == 0) {
+      high.coef[k] = c / inner;
+      continue;
+    }
+    int64_t reach = c * (domain.extents[k] - 1);
+    if (std::abs(reach) >= inner) {
+      int64_t step = std::abs(c);
+      bool possible = inner % step == 0 && domain.extents[k] % (inner / step) == 0 &&
+                      !(domain.whole >> k & 1) && domain.rank < kMaxDomainRank - 1;
+      if (possible) split = Split{k, inner / step};
+      return false;
+    }
+    low.coef[k] = c;
+    (reach < 0 ? least : most) += reach;
+  }
+  low.offset = floor_mod(map.offset + least, inner) - least;
+  high.offset = (map.offset - low.offset) / inner;
+  return low.offset + most < inner;
+}
+
+AxisMaps axis_maps(const Shape& shape, const Affine& map, const Domain& domain) {
+  AxisMaps result;
+  if (shape.product() == 0) {  // nothing is ever read
+    result.ok = true;
+    return result;
+  }
+  Affine rest = map;
+  int64_t left = shape.product();
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    int64_t extent = shape[axis];
+    if (extent == 1) continue;
+    if (extent == left) {  // the outermost axis that counts
+      result.axes[axis] = rest;
+      break;
+    }
+    Affine high;
+    if (!divide(rest, extent, domain, high, result.axes[axis], result.split)) return result;
+    rest = high;
+    left /= extent;
+  }
+  result.ok = true;
+  return result;
+}
+
+/// The map of an operand that broadcasts to `shape`.
+Affine broadcast_map(const AxisMaps& axes, const Shape& shape, const Shape& operand) {
+  Affine map;
+  Dims strides = row_major_strides(operand);
+  int shift = shape.rank() - operand.rank();
+  for (int i = 0; i < operand.rank(); ++i) {
+    if (operand[i] != 1) map.add(axes.axes[i + shift], strides[i]);
+  }
+  return map;
+}
+
+}  // namespace
+
+Domain Domain::of(const Shape& shape) {
+  Domain domain;
+  for (int64_t extent : shape) {
+    if (extent != 1) domain.extents[domain.rank++] = extent;
+  }
+  return domain;
+}
+
+int64_t Domain::size() const { return size_from(0); }
+
+int64_t Domain::size_from(int from) const {
+  int64_t n = 1;
+  for (int i = from; i < rank; ++i) n *= extents[i];
+  return n;
+}
+
+void Affine::add(const Affine& other, int64_t factor) {
+  offset += factor * other.offset;
+  for (int i = 0; i < kMaxDomainRank; ++i) coef[i] += factor * other.coef[i];
+}
+
+Affine linear_index(const Domain& domain, int skip) {
+  Affine map;
+  int64_t stride = 1;
+  for (int i = domain.rank - 1; i >= 0; --i) {
+    if (i == skip) continue;
+    map.coef[i] = domain.extents[i] == 1 ? 0 : stride;
+    stride *= domain.extents[i];
+  }
+  return map;
+}
+
+void insert_axis(int at, int64_t extent, Domain& domain) {
+  for (int i = domain.rank++; i > at; --i) domain.extents[i] = domain.extents[i - 1];
+  domain.extents[at] = extent;
+  uint32_t below = (uint32_t{1} << at) - 1;
+  domain.whole = (domain.whole & below) | (domain.whole & ~below) << 1;
+}
+
+void insert_axis(int at, Affine& map) {
+  for (int i = kMaxDomainRank - 1; i > at; --i) map.coef[i] = map.coef[i - 1];
+  map.coef[at] = 0;
+}
+
+void apply(const Split& split, Domain& domain) {
+  int64_t outer = domain.extents[split.axis] / split.inner;
+  domain.extents[split.axis] = split.inner;
+  insert_axis(split.axis, outer, domain);
+}
+
+void apply(const Split& split, Affine& map) {
+  insert_axis(split.axis, map);
+  map.coef[split.axis] = map.coef[split.axis + 1] * split.inner;
+}
+
+Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain& domain) {
+  AxisMaps axes = axis_maps(shape, map, domain);
+  if (!axes.ok) return {std::nullopt, axes.split};
+  return {axes.axes[axis], std::nullopt};
+}
+
+Continued operand_map(const Graph& graph, const Node& node, int operand, const Affine& map, const Domain& domain) {
+  const Shape& shape = node.type.shape;
+  const Shape& source = graph[node.operands[operand]].type.shape;
+  if (source.product() == 0) return {Affine{}, std::nullopt};
+  if (node.op == Op::reshape) return {map, std::nullopt};
+  bool moves = node.op == Op::transpose || node.op == Op::slice;
+  if (!moves && source.product() == shape.product()) return {map, std::nullopt};
+  if (source.product() == 1) return {Affine{}, std::nullopt};
+
+  AxisMaps axes = axis_maps(shape, map, domain);
+  if (!axes.ok) return {std::nullopt, axes.split};
+  if (!moves) return {broadcast_map(axes, shape, source), std::nullopt};
+
+  Affine result;
+  Dims strides = row_major_strides(source);
+  if (const auto* transpose = std::get_if<TransposeAttr>(&node.attr)) {
+    for (int i = 0; i < shape.rank(); ++i) result.add(axes.axes[i], strides[transpose->perm[i]]);
+  } else {
+    const auto& slice = std::get<SliceAttr>(node.attr);
+    for (int i = 0; i < shape.rank(); ++i) {
+      result.add(axes.axes[i], strides[i] * slice.step[i]);
+      result.offset += strides[i] * slice.start[i];
+    }
+  }
+  return {result, std::nullopt};
+}
+
+}  // namespace etch::schedule

@@ -1,0 +1,72 @@
+// Affine maps from the domain of a kernel to the elements of a value, and their way through movement ops.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "compiler/ir/graph.h"
+
+namespace etch::schedule {
+
+/// Room for the axes of a value, their refinements and a reduced axis.
+inline constexpr int kMaxDomainRank = 12;
+
+/// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
+struct Domain {
+  std::array<int64_t, kMaxDomainRank> extents{};
+  int rank = 0;
+  uint32_t whole = 0;  // bit per axis: it must not be split
+
+  /// The axes of a shape whose extent is not 1.
+  static Domain of(const Shape& shape);
+
+  int64_t size() const;
+  /// The product of the extents of the axes from..rank.
+  int64_t size_from(int from) const;
+  bool operator==(const Domain&) const = default;
+};
+
+/// offset + sum of coef[i] * (index along domain axis i).
+struct Affine {
+  int64_t offset = 0;
+  std::array<int64_t, kMaxDomainRank> coef{};
+
+  bool operator==(const Affine&) const = default;
+  /// this += factor * other.
+  void add(const Affine& other, int64_t factor);
+};
+
+/// A domain axis that must be seen as two, the inner one of extent `inner`, before a map can be expressed.
+struct Split {
+  int axis = 0;
+  int64_t inner = 0;
+};
+
+/// The row-major index of the domain's elements; axis `skip` (if not -1) does not count.
+Affine linear_index(const Domain& domain, int skip = -1);
+
+/// Replaces an axis by two; the same for a map on it.
+void apply(const Split& split, Domain& domain);
+void apply(const Split& split, Affine& map);
+
+/// Adds an axis at a position; maps do not depend on it.
+void insert_axis(int at, int64_t extent, Domain& domain);
+void insert_axis(int at, Affine& map);
+
+/// How a map from the domain to a value continues to an operand.
+///
+/// A map is the row-major index into the value as one affine function, so a reshape is the identity; the index along
+/// each axis is recovered where an op needs it, which is exact and unique when it is affine.
+struct Continued {
+  std::optional<Affine> map;   // the operand's element
+  std::optional<Split> split;  // without a map: it exists once the domain is split so
+};
+
+/// For node = movement op, or elementwise op, whose operand broadcasts as NumPy says. `map` leads to the node.
+Continued operand_map(const Graph& graph, const Node& node, int operand, const Affine& map, const Domain& domain);
+
+/// The index along one axis of a value of this shape, the same way.
+Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain& domain);
+
+}  // namespace etch::schedule

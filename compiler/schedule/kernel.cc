@@ -1,0 +1,56 @@
+// KernelProgram: its sizes and its canonical text.
+#include "compiler/schedule/kernel.h"
+
+#include <string_view>
+
+#include "compiler/ir/cat.h"
+
+namespace etch {
+namespace {
+
+constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
+constexpr std::string_view kStrides[] = {"0", "1", "s"};
+constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "compute", "reduce", "dot", "store"};
+constexpr std::string_view kReduceKinds[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
+
+void append(std::string& text, const Instr& instr, size_t position) {
+  text += cat("%", position, " = ");
+  if (instr.kind == InstrKind::compute) {
+    text += cat(name(instr.op));
+  } else if (instr.kind == InstrKind::reduce) {
+    text += cat("reduce_", kReduceKinds[static_cast<int>(instr.reduce)]);
+  } else {
+    text += cat(kInstrKinds[static_cast<int>(instr.kind)]);
+  }
+  if (instr.slot >= 0) text += cat(" #", static_cast<int>(instr.slot));
+  for (int arg : instr.args) text += cat(" %", arg);
+  text += cat(" ", name(instr.dtype));
+  if (instr.stage > 0) text += cat(" stage ", static_cast<int>(instr.stage));
+  if (instr.per_row) text += cat(" per_row");
+  text += '\n';
+}
+
+}  // namespace
+
+SizesLayout::SizesLayout(const KernelProgram& program)
+    : rank(program.rank),
+      accesses(rank + (program.partial ? 1 : 0)),
+      indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
+      params(indices + program.num_indices * (1 + rank)),
+      count(params + program.num_params) {}
+
+std::string to_string(const KernelProgram& program) {
+  std::string text(kKinds[static_cast<int>(program.kind)]);
+  text += cat(" rank ", static_cast<int>(program.rank), program.partial ? " partial" : "",
+                  program.combine ? " combine" : "", " indices ", static_cast<int>(program.num_indices), " params ",
+                  static_cast<int>(program.num_params), "\n");
+  for (size_t a = 0; a < program.accesses.size(); ++a) {
+    const Access& access = program.accesses[a];
+    text += cat("#", a, " ", name(access.dtype), " ", kStrides[static_cast<int>(access.stride)],
+                    access.uniform ? " uniform\n" : "\n");
+  }
+  for (size_t i = 0; i < program.body.size(); ++i) append(text, program.body[i], i);
+  return text;
+}
+
+}  // namespace etch

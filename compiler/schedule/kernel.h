@@ -1,0 +1,103 @@
+// KernelProgram: the structure of one kernel, all that decides its machine code; the sizes it runs on are data beside it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "compiler/ir/op.h"
+
+namespace etch {
+
+/// How a kernel walks its domain. The last axis of the domain is the vector axis, except in dot.
+enum class KernelKind : uint8_t {
+  loop,    // every element of the domain on its own
+  row,     // reductions along the last axis; values per row are scalars
+  column,  // reductions along the last axis but one; values per row are vectors along the last axis
+  dot,     // domain [batch..., m, n, k]: products summed over k, then an epilogue on [batch..., m, n]
+};
+
+/// The stride of an access along the vector axis (in dot: along n; k's stride is always data).
+enum class Stride : uint8_t { zero, one, other };
+
+/// One buffer that the kernel reads or writes. The element's address is affine in the domain's indices: offset and one
+/// stride per axis are sizes. A store of a value per row has stride 0 along the reduced axis.
+struct Access {
+  DType dtype = DType::f32;
+  Stride stride = Stride::one;
+  bool uniform = false;  // every stride is 0: one element for the whole kernel
+  bool operator==(const Access&) const = default;
+};
+
+/// What an instruction does.
+enum class InstrKind : uint8_t {
+  load,       // access -> value
+  index,      // index -> i64 value: offset + sum of stride * domain index, like an access, without memory
+  param,      // param -> value: a constant of the graph; its bits are data
+  compute,    // op, args -> value: an elementwise op (table op, cast or bitcast)
+  reduce,     // reduce kind, arg per element -> value per row, ready in the stages after its own
+  dot,        // args a, b -> accumulator, ready in stage 1
+  store,      // access, arg
+};
+
+/// One instruction in static single assignment: its result is its position in KernelProgram::body.
+struct Instr {
+  InstrKind kind = InstrKind::compute;
+  Op op = Op::add;                       // compute
+  ReduceKind reduce = ReduceKind::sum;   // reduce
+  DType dtype = DType::f32;              // of the result; of the stored value for a store
+  int8_t stage = 0;                      // ascending through the body; loop kernels have stage 0 only
+  bool per_row = false;                  // row, column: computed once per row, before the elements of its stage
+  int16_t slot = -1;                     // load, store: index into accesses; index, param: index into theirs
+  absl::InlinedVector<int32_t, 3> args;  // positions of earlier instructions
+  bool operator==(const Instr&) const = default;
+};
+
+/// The structure of one kernel.
+///
+/// A row or column kernel runs stage after stage over the elements of a row; a reduce of stage s is complete when stage
+/// s + 1 starts. Values per element do not outlive their stage; what a later stage needs is computed again or stored and
+/// loaded. Stores of an access come before its loads.
+///
+/// The tree of a reduction depends on the extent only. row: blocks of kRowBlock elements; element i of a block goes to
+/// lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined in
+/// ascending order. column: blocks of kColumnBlock elements in ascending order, then the blocks in ascending order.
+struct KernelProgram {
+  KernelKind kind = KernelKind::loop;
+  int8_t rank = 1;       // of the domain, with the reduced axis; at least 1 (dot: at least 3)
+  bool partial = false;  // row, column: one stage; the domain has an axis of blocks before the reduced one, each iteration
+                         // reduces one block, and the last block is short (see `total` in sizes)
+  bool combine = false;  // column: the reduced axis holds the results of blocks: one block of any length
+  std::vector<Access> accesses;
+  int16_t num_indices = 0;
+  int16_t num_params = 0;
+  std::vector<Instr> body;
+
+  bool operator==(const KernelProgram&) const = default;
+};
+
+inline constexpr int64_t kRowBlock = 16384;
+inline constexpr int64_t kColumnBlock = 512;
+
+/// Virtual lanes of a row reduction of this dtype: 256 bytes of them, and 64 for one-byte types.
+constexpr int64_t reduction_lanes(DType dtype) { return size_of(dtype) == 8 ? 32 : 64; }
+
+/// Where a kernel finds its sizes: `rank` extents; the total extent of the reduced axis if partial; then for each access,
+/// then each index: offset and `rank` strides, in elements; then for each param its bits.
+struct SizesLayout {
+  explicit SizesLayout(const KernelProgram& program);
+
+  int64_t extent(int axis) const { return axis; }
+  int64_t total() const { return rank; }
+  int64_t access(int i) const { return accesses + i * (1 + rank); }
+  int64_t index(int i) const { return indices + i * (1 + rank); }
+  int64_t param(int i) const { return params + i; }
+
+  int64_t rank, accesses, indices, params, count;
+};
+
+/// The canonical text of a program: equal texts mean equal machine code for one target and options.
+std::string to_string(const KernelProgram& program);
+
+}  // namespace etch

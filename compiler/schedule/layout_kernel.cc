@@ -1,0 +1,189 @@
+// The last step of a kernel's making: fewer axes, stride classes, sizes.
+#include "compiler/schedule/layout_kernel.h"
+
+#include <algorithm>
+
+namespace etch::schedule {
+namespace {
+
+class Layout {
+ public:
+  explicit Layout(KernelDraft& draft) : draft_(draft), domain_(draft.domain), reduced_(draft.reduced) {
+    for (AccessMap& access : draft.accesses) maps_.push_back(&access.address);
+    for (Affine& index : draft.indices) maps_.push_back(&index);
+  }
+
+  void run() {
+    drop_ones();
+    collapse();
+    if (draft_.program.kind == KernelKind::column) bring_vector_axis_behind();
+    add_missing_axes();
+    if (draft_.program.kind == KernelKind::dot) normalise_dot();
+  }
+
+ private:
+  KernelKind kind() const { return draft_.program.kind; }
+
+  /// The first axis that must stay as it is, to the end of those that must; the others may be dropped and joined.
+  int first_fixed() const {
+    switch (kind()) {
+      case KernelKind::loop: return domain_.rank;
+      case KernelKind::dot: return domain_.rank - 3;
+      default: return draft_.program.partial ? reduced_ - 1 : reduced_;
+    }
+  }
+  int end_fixed() const { return kind() == KernelKind::loop ? domain_.rank : reduced_ + 1; }
+
+  void erase(int axis) {
+    for (int i = axis; i + 1 < domain_.rank; ++i) domain_.extents[i] = domain_.extents[i + 1];
+    domain_.extents[--domain_.rank] = 0;
+    for (Affine* map : maps_) {
+      for (int i = axis; i + 1 < kMaxDomainRank; ++i) map->coef[i] = map->coef[i + 1];
+      map->coef[kMaxDomainRank - 1] = 0;
+    }
+    if (axis < reduced_) --reduced_;
+  }
+
+  void drop_ones() {
+    for (int axis = domain_.rank - 1; axis >= 0; --axis) {
+      bool fixed = axis >= first_fixed() && axis < end_fixed();
+      if (!fixed && domain_.extents[axis] == 1) erase(axis);
+    }
+  }
+
+  bool joined(int axis) const {
+    return std::all_of(maps_.begin(), maps_.end(), [&](const Affine* map) {
+      return map->coef[axis] == map->coef[axis + 1] * domain_.extents[axis + 1];
+    });
+  }
+
+  void join(int axis) {
+    domain_.extents[axis + 1] *= domain_.extents[axis];
+    erase(axis);
+  }
+
+  void collapse() {
+    for (int axis = domain_.rank - 2; axis >= 0; --axis) {
+      int first = first_fixed(), end = end_fixed();
+      // The rows of a dot may take in the batch axes where the second operand does not depend on them.
+      bool rows_of_dot = kind() == KernelKind::dot && axis + 1 == first;
+      bool outer = axis + 1 < first || rows_of_dot;
+      bool inner = axis >= end;
+      if ((outer || inner) && joined(axis)) join(axis);
+    }
+  }
+
+  /// The vector axis is the last one; other axes behind the reduced one become outer axes.
+  void bring_vector_axis_behind() {
+    while (domain_.rank > reduced_ + 2) {
+      int from = reduced_ + 1, to = first_fixed();
+      const auto rotate = [&](std::array<int64_t, kMaxDomainRank>& list) {
+        std::rotate(list.begin() + to, list.begin() + from, list.begin() + from + 1);
+      };
+      rotate(domain_.extents);
+      for (Affine* map : maps_) rotate(map->coef);
+      ++reduced_;
+    }
+  }
+
+  void add_axis(int64_t extent) {
+    domain_.extents[domain_.rank++] = extent;
+    for (AccessMap& access : draft_.accesses) access.address.coef[domain_.rank - 1] = 1;
+  }
+
+  void add_missing_axes() {
+    if (domain_.rank == 0) add_axis(1);
+    if (kind() == KernelKind::column && domain_.rank == reduced_ + 1) add_axis(1);
+  }
+
+  /// A product of one row, one column or one term looks like any other.
+  void normalise_dot() {
+    int k = domain_.rank - 1, n = k - 1;
+    for (AccessMap& access : draft_.accesses) {
+      std::array<int64_t, kMaxDomainRank>& coef = access.address.coef;
+      bool varies = std::any_of(coef.begin(), coef.end(), [](int64_t c) { return c != 0; });
+      bool along_n = access.dot_operand == 1 || access.stores || (access.dot_operand < 0 && varies);
+      if (domain_.extents[n] == 1 && along_n) coef[n] = 1;
+      if (domain_.extents[k] == 1 && access.dot_operand == 0) coef[k] = 1;
+    }
+  }
+
+  KernelDraft& draft_;
+  Domain& domain_;
+  int& reduced_;
+  std::vector<Affine*> maps_;
+};
+
+Stride stride_class(int64_t stride) { return stride == 0 ? Stride::zero : stride == 1 ? Stride::one : Stride::other; }
+
+int64_t cost_of(const Instr& instr) {
+  if (instr.kind == InstrKind::reduce || instr.kind == InstrKind::dot) return 1;
+  if (instr.kind != InstrKind::compute) return 0;
+  return instr.op < Op::cast ? info(instr.op).cost : instr.op == Op::cast ? 1 : 0;
+}
+
+/// Iterations of begin..end and the work of one, in additions.
+void measure(const KernelDraft& draft, ScheduledKernel& kernel) {
+  constexpr int64_t kMemoryCost = 2;
+  int64_t elements = 0, rows = 0;
+  for (const Instr& instr : draft.program.body) {
+    int64_t cost = cost_of(instr);
+    if (instr.kind == InstrKind::load || instr.kind == InstrKind::store) cost = kMemoryCost;
+    bool per_row = instr.per_row || instr.kind == InstrKind::param || instr.kind == InstrKind::dot;
+    (per_row ? rows : elements) += cost;
+  }
+  const Domain& domain = draft.domain;
+  kernel.iterations = 1;
+  for (int i = 0; i < domain.rank; ++i) {
+    if (i != draft.reduced) kernel.iterations *= domain.extents[i];
+  }
+  switch (draft.program.kind) {
+    case KernelKind::loop:
+      kernel.work = 0;
+      for (const Instr& instr : draft.program.body) kernel.work += cost_of(instr);
+      break;
+    case KernelKind::row:
+    case KernelKind::column: kernel.work = rows + elements * domain.extents[draft.reduced]; break;
+    case KernelKind::dot: {
+      int64_t n = domain.extents[domain.rank - 2];
+      kernel.iterations /= std::max<int64_t>(n, 1);
+      kernel.work = n * (domain.extents[draft.reduced] + elements);
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+ScheduledKernel lay_out(KernelDraft draft) {
+  Layout(draft).run();
+  const int rank = draft.domain.rank;
+  KernelProgram& program = draft.program;
+  program.rank = static_cast<int8_t>(rank);
+  program.num_indices = static_cast<int16_t>(draft.indices.size());
+  program.num_params = static_cast<int16_t>(draft.params.size());
+  const int vector_axis = program.kind == KernelKind::dot ? rank - 2 : rank - 1;
+
+  ScheduledKernel kernel;
+  std::vector<int64_t>& sizes = kernel.sizes;
+  sizes.assign(draft.domain.extents.begin(), draft.domain.extents.begin() + rank);
+  if (program.partial) sizes.push_back(draft.total);
+  const auto append = [&](const Affine& map) {
+    sizes.push_back(map.offset);
+    sizes.insert(sizes.end(), map.coef.begin(), map.coef.begin() + rank);
+  };
+  for (const AccessMap& access : draft.accesses) {
+    const auto& coef = access.address.coef;
+    bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
+    program.accesses.push_back({access.dtype, stride_class(coef[vector_axis]), !varies && access.dot_operand < 0});
+    kernel.buffers.push_back(access.storage);
+    append(access.address);
+  }
+  for (const Affine& index : draft.indices) append(index);
+  for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
+  measure(draft, kernel);
+  kernel.program = std::move(program);
+  return kernel;
+}
+
+}  // namespace etch::schedule

@@ -1,0 +1,302 @@
+// What clusters are made of and how they change; the partition without fusion.
+#include "compiler/schedule/partition.h"
+
+#include <algorithm>
+
+namespace etch::schedule {
+namespace {
+
+constexpr int64_t kFewRows = 16;
+
+
+/// The axis at which the domain's inner part of `inner` elements starts, or -1.
+int boundary(const Domain& domain, int64_t inner) {
+  int64_t size = 1;
+  for (int axis = domain.rank; axis >= 0; --axis) {
+    if (size == inner) return axis;
+    if (axis > 0) size *= domain.extents[axis - 1];
+  }
+  return -1;
+}
+
+/// The split that makes such a boundary, if there is one.
+std::optional<Split> split_at(const Domain& domain, int64_t inner) {
+  int64_t size = 1;
+  for (int axis = domain.rank - 1; axis >= 0; --axis) {
+    int64_t extent = domain.extents[axis];
+    if (size * extent > inner) {
+      bool possible = inner % size == 0 && extent % (inner / size) == 0 && !(domain.whole >> axis & 1);
+      return possible ? std::optional(Split{axis, inner / size}) : std::nullopt;
+    }
+    size *= extent;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Value storage_of(const Graph& graph, Value value) {
+  while (graph[value].op == Op::reshape) value = graph[value].operands[0];
+  return value;
+}
+
+int intern(Cluster& cluster, const Affine& map) {
+  auto it = std::find(cluster.maps.begin(), cluster.maps.end(), map);
+  if (it == cluster.maps.end()) it = cluster.maps.insert(it, map);
+  return static_cast<int>(it - cluster.maps.begin());
+}
+
+void refine(Cluster& cluster, const Split& split) {
+  apply(split, cluster.domain);
+  for (Affine& map : cluster.maps) apply(split, map);
+  if (cluster.reduced >= split.axis) ++cluster.reduced;
+}
+
+void insert_axis(Cluster& cluster, int at, int64_t extent) {
+  insert_axis(at, extent, cluster.domain);
+  for (Affine& map : cluster.maps) insert_axis(at, map);
+  if (cluster.reduced >= at) ++cluster.reduced;
+}
+
+std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map) {
+  while (true) {
+    Continued next = operand_map(graph, node, operand, cluster.maps[map], cluster.domain);
+    if (next.map || !next.split) return next.map;
+    refine(cluster, *next.split);
+  }
+}
+
+std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, int axis, int map) {
+  while (true) {
+    Continued next = axis_map(shape, axis, cluster.maps[map], cluster.domain);
+    if (next.map || !next.split) return next.map;
+    refine(cluster, *next.split);
+  }
+}
+
+Geometry geometry_of(const Graph& graph, const Node& reduce) {
+  const Shape& shape = graph[reduce.operands[0]].type.shape;
+  int axis = static_cast<int>(std::get<ReduceAttr>(reduce.attr).axes[0]);
+  Geometry geometry;
+  for (int i = 0; i < shape.rank(); ++i) {
+    (i < axis ? geometry.outer : i == axis ? geometry.n : geometry.inner) *= shape[i];
+  }
+  return geometry;
+}
+
+bool runs_in_blocks(const Geometry& geometry, ReduceKind kind) {
+  if (kind == ReduceKind::argmax || kind == ReduceKind::argmin) return false;
+  int64_t block = geometry.inner == 1 ? kRowBlock : kColumnBlock;
+  return geometry.outer * geometry.inner < kFewRows && geometry.n > block;
+}
+
+Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map) {
+  Hosting hosting;
+  const Domain& domain = cluster.domain;
+  const Affine& use = cluster.maps[map];
+  Geometry geometry = geometry_of(graph, node);
+  bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind);
+  if (cluster.kind == KernelKind::dot) return hosting;
+
+  if (cluster.reduced >= 0) {
+    hosting.axis = cluster.reduced;
+    hosting.reduces_already = true;
+    hosting.ok = domain.extents[hosting.axis] == geometry.n && domain.size_from(hosting.axis + 1) == geometry.inner &&
+                 cluster.in_blocks == in_blocks && use == linear_index(domain, hosting.axis);
+    return hosting;
+  }
+  // The cluster runs over the reduce's operand: one of its axes becomes the reduced one.
+  if (geometry.n > 1 && !in_blocks && domain.size() == geometry.outer * geometry.n * geometry.inner) {
+    int after = boundary(domain, geometry.inner);
+    if (after > 0 && domain.extents[after - 1] == geometry.n && use == linear_index(domain, after - 1)) {
+      hosting.axis = after - 1;
+      hosting.ok = true;
+      return hosting;
+    }
+  }
+  // The cluster runs over the reduce's result: the reduced axis is new.
+  if (domain.size() != geometry.outer * geometry.inner || domain.rank + 2 > kMaxDomainRank) return hosting;
+  if (!(use == linear_index(domain))) return hosting;
+  hosting.insert = true;
+  hosting.axis = boundary(domain, geometry.inner);
+  hosting.ok = hosting.axis >= 0;
+  if (hosting.ok) return hosting;
+  hosting.split = split_at(domain, geometry.inner);
+  hosting.ok = hosting.split.has_value();
+  if (hosting.ok) hosting.axis = hosting.split->axis + 1;
+  return hosting;
+}
+
+void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting) {
+  if (hosting.reduces_already) return;
+  Geometry geometry = geometry_of(graph, node);
+  if (hosting.split) refine(cluster, *hosting.split);
+  if (hosting.insert) insert_axis(cluster, hosting.axis, geometry.n);
+  cluster.reduced = hosting.axis;
+  cluster.domain.whole |= uint32_t{1} << hosting.axis;
+  cluster.kind = geometry.inner == 1 ? KernelKind::row : KernelKind::column;
+  cluster.in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind);
+}
+
+bool can_host_dot(const Node& node, const Cluster& cluster, int map) {
+  const Domain& domain = cluster.domain;
+  const Shape& shape = node.type.shape;
+  if (cluster.kind != KernelKind::loop || domain.size() != shape.product() || domain.rank + 4 > kMaxDomainRank) {
+    return false;
+  }
+  if (!(cluster.maps[map] == linear_index(domain))) return false;
+  int axis = domain.rank - 1;
+  for (int i = 0; i < 2; ++i) {
+    int64_t extent = shape[shape.rank() - 1 - i];
+    if (extent == 1) continue;
+    if (axis < 0 || domain.extents[axis] != extent) return false;
+    --axis;
+  }
+  return true;
+}
+
+void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
+  const Shape& shape = node.type.shape;
+  int64_t m = shape[shape.rank() - 2], n = shape.back();
+  if (n == 1) insert_axis(cluster, cluster.domain.rank, 1);
+  if (m == 1) insert_axis(cluster, cluster.domain.rank - 1, 1);
+  insert_axis(cluster, cluster.domain.rank, graph[node.operands[0]].type.shape.back());
+  cluster.kind = KernelKind::dot;
+  cluster.reduced = cluster.domain.rank - 1;
+  cluster.domain.whole |= uint32_t{7} << (cluster.reduced - 2);
+}
+
+Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain) {
+  const Shape& shape = graph[node.operands[operand]].type.shape;
+  int k = domain.rank - 1;
+  Affine map;
+  const auto step = [&](int axis, int64_t stride) {
+    if (domain.extents[axis] != 1) map.coef[axis] = stride;
+  };
+  int64_t stride = shape[shape.rank() - 2] * shape.back();
+  for (int axis = k - 3; axis >= 0; --axis) {
+    step(axis, stride);
+    stride *= domain.extents[axis];
+  }
+  if (operand == 0) {
+    step(k - 2, shape.back());
+    step(k, 1);
+  } else {
+    step(k, shape.back());
+    step(k - 1, 1);
+  }
+  return map;
+}
+
+std::vector<Region> regions_of(const Graph& graph, Value target) {
+  const Node& node = graph[target];
+  std::vector<Region> regions;
+  const int rank = node.type.shape.rank();
+  if (node.op == Op::concat) {
+    auto axis = static_cast<int>(std::get<AxisAttr>(node.attr).axis);
+    Dims start = Dims::filled(rank, 0);
+    for (Value operand : node.operands) {
+      const Shape& shape = graph[operand].type.shape;
+      if (shape.product() > 0) regions.push_back({operand, shape, start});
+      start[axis] += shape[axis];
+    }
+    return regions;
+  }
+  const auto& pad = std::get<PadAttr>(node.attr);
+  const Shape& inside = graph[node.operands[0]].type.shape;
+  if (inside.product() > 0) regions.push_back({node.operands[0], inside, pad.low});
+  // The border axis by axis: before it stay inside, behind it take the whole extent.
+  Shape shape = node.type.shape;
+  Dims start = Dims::filled(rank, 0);
+  for (int axis = 0; axis < rank; ++axis) {
+    for (bool high : {false, true}) {
+      Region border{node.operands[1], shape, start, true};
+      border.shape[axis] = high ? pad.high[axis] : pad.low[axis];
+      border.start[axis] = high ? node.type.shape[axis] - pad.high[axis] : 0;
+      if (border.shape.product() > 0) regions.push_back(border);
+    }
+    shape[axis] = inside[axis];
+    start[axis] = pad.low[axis];
+  }
+  return regions;
+}
+
+Cluster region_cluster(const Graph& graph, Value target, const Region& region) {
+  Cluster cluster;
+  cluster.domain = Domain::of(region.shape);
+  cluster.accesses = 2;
+  Affine address;
+  Dims strides = row_major_strides(graph[target].type.shape);
+  for (int i = 0, axis = 0; i < region.shape.rank(); ++i) {
+    address.offset += region.start[i] * strides[i];
+    if (region.shape[i] != 1) address.coef[axis++] = strides[i];
+  }
+  int map = intern(cluster, region.splat ? Affine{} : linear_index(cluster.domain));
+  cluster.roots.push_back({region.value, target, map, intern(cluster, address)});
+  return cluster;
+}
+
+namespace {
+
+/// True if a node's kernel must find this operand in memory: it cannot fold what has none.
+bool wants_memory(const Graph& graph, Value value, const std::vector<bool>& forced) {
+  Op op = graph[value].op;
+  return (op != Op::constant && op != Op::iota) || forced[value.node];
+}
+
+/// Constants that dot reads and iotas seen through a reshape get memory.
+std::vector<bool> splats_in_memory(const Graph& graph) {
+  std::vector<bool> forced(graph.size());
+  for (const Node& node : graph.nodes()) {
+    for (Value operand : node.operands) {
+      Value source = storage_of(graph, operand);
+      bool reshaped_iota = graph[source].op == Op::iota && node.op == Op::reshape;
+      if (node.op == Op::dot || reshaped_iota) forced[source.node] = true;
+    }
+  }
+  for (Value output : graph.outputs()) forced[storage_of(graph, output).node] = true;
+  return forced;
+}
+
+}  // namespace
+
+Partition partition_unfused(const Graph& graph) {
+  Partition partition;
+  partition.home.assign(graph.size(), kMemory);
+  std::vector<bool> forced = splats_in_memory(graph);
+  std::vector<bool> needed(graph.size());
+  for (Value output : graph.outputs()) needed[output.node] = true;
+  for (int i = graph.size() - 1; i >= 0; --i) {
+    if (!needed[i]) continue;
+    for (Value operand : graph.nodes()[i].operands) needed[operand.node] = true;
+  }
+  for (int i = 0; i < graph.size(); ++i) {
+    Value value{i};
+    const Node& node = graph[value];
+    if (!needed[i]) {
+      partition.home[i] = kNowhere;
+      continue;
+    }
+    if (node.op == Op::reshape || !wants_memory(graph, value, forced)) {
+      partition.home[i] = kInline;
+      continue;
+    }
+    if (node.op == Op::input || node.type.size() == 0) continue;
+    if (node.op == Op::concat || node.op == Op::pad) {
+      for (const Region& region : regions_of(graph, value)) {
+        partition.clusters.push_back(region_cluster(graph, value, region));
+      }
+      continue;
+    }
+    partition.home[i] = static_cast<int32_t>(partition.clusters.size());
+    Cluster& cluster = partition.clusters.emplace_back();
+    cluster.domain = Domain::of(node.type.shape);
+    int map = intern(cluster, linear_index(cluster.domain));
+    cluster.roots.push_back({value, value, map, map});
+    if (node.op == Op::reduce) adopt_reduce(graph, node, cluster, host_reduce(graph, node, cluster, map));
+    if (node.op == Op::dot) adopt_dot(graph, node, cluster);
+  }
+  return partition;
+}
+
+}  // namespace etch::schedule

@@ -1,0 +1,117 @@
+// Partition: which kernel computes which nodes, before any kernel is written down.
+#pragma once
+
+#include <climits>
+#include <cstdint>
+#include <vector>
+
+#include "compiler/ir/graph.h"
+#include "compiler/schedule/index_map.h"
+#include "compiler/schedule/schedule.h"
+
+namespace etch::schedule {
+
+/// What a kernel stores: `value` at `map`, into the memory of `target` at `address`. The target is the value itself, or
+/// the concat or pad whose region the value fills. Both maps are indices into Cluster::maps.
+struct Root {
+  Value value;
+  Value target;
+  int map = 0;
+  int address = 0;
+};
+
+/// A kernel to be. Maps are interned, so that a refinement of the domain reaches all of them at once.
+struct Cluster {
+  KernelKind kind = KernelKind::loop;
+  Domain domain;
+  int reduced = -1;      // the reduced axis of the domain; k in dot
+  bool in_blocks = false;  // few long rows: the reductions run in two kernels, over blocks and over their results
+  std::vector<Affine> maps;
+  std::vector<Root> roots;
+  int instrs = 0;        // upper bounds, to keep kernels small
+  int accesses = 0;
+  // Kernels that exchange values have different levels, the producer the higher one: no cycle can arise.
+  int level = 0;
+  int ceiling = INT_MAX;       // the lowest level of a producer
+  int merged_into = -1;        // a merged cluster only forwards
+  std::vector<int> forwarded;  // its maps in terms of the other's
+};
+
+/// Where the value of a node comes from, beside the clusters (not negative).
+enum Home : int32_t {
+  kNowhere = -1,  // nothing needs it
+  kInline = -2,   // every kernel that needs it computes it
+  kMemory = -3,   // its memory; kernels that fill regions of it know the node as a target
+};
+
+struct Partition {
+  std::vector<Cluster> clusters;
+  std::vector<int32_t> home;         // per node: a cluster or a Home
+  std::vector<UnfusedEdge> unfused;
+};
+
+/// The value whose memory holds the elements: reshapes are the same memory.
+Value storage_of(const Graph& graph, Value value);
+
+/// The interned map.
+int intern(Cluster& cluster, const Affine& map);
+
+/// Refines the domain; interned maps keep their indices.
+void refine(Cluster& cluster, const Split& split);
+void insert_axis(Cluster& cluster, int at, int64_t extent);
+
+/// operand_map in a cluster: refines its domain if that helps.
+std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map);
+std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, int axis, int map);
+
+/// Outer, reduced and inner extents of a reduce.
+struct Geometry {
+  int64_t outer = 1, n = 1, inner = 1;
+  bool operator==(const Geometry&) const = default;
+};
+Geometry geometry_of(const Graph& graph, const Node& reduce);
+
+/// Few long rows: a reduction alone would keep one thread busy only.
+bool runs_in_blocks(const Geometry& geometry, ReduceKind kind);
+
+/// How a reduce would join a cluster, or dot would: the axes to add.
+struct Hosting {
+  bool ok = false;
+  bool reduces_already = false;
+  bool insert = false;     // the reduced axis is new
+  int axis = -1;
+  std::optional<Split> split;  // done first
+};
+/// Whether a reduce can be computed in the cluster whose use of it is `map`: legality only.
+Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map);
+void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting);
+
+/// Whether the cluster can become the epilogue of a dot that it uses at `map`; then makes it so.
+bool can_host_dot(const Node& node, const Cluster& cluster, int map);
+void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster);
+
+/// The element of operand 0 or 1 that a dot's cluster reads.
+Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain);
+
+/// A region of a concat or pad that one kernel fills.
+struct Region {
+  Value value;   // what it is filled with
+  Shape shape;
+  Dims start;    // of the region in the result
+  bool splat = false;  // the rank-0 value everywhere
+};
+std::vector<Region> regions_of(const Graph& graph, Value target);
+
+/// The cluster that fills a region; its root reads map 0 of the value.
+Cluster region_cluster(const Graph& graph, Value target, const Region& region);
+
+/// One kernel per node: the eager way. Movement ops copy, reshapes and constants do not.
+Partition partition_unfused(const Graph& graph);
+
+enum class Effort : uint8_t {
+  all,      // kernels that read the same value may be one; cheap values are computed again
+  thrifty,  // only what never keeps a value alive for longer
+};
+Partition partition_fused(const Graph& graph, Effort effort);
+
+}  // namespace etch::schedule

@@ -1,0 +1,65 @@
+// The text form of schedules.
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+#include "compiler/schedule/schedule.h"
+
+namespace etch {
+namespace {
+
+std::string buffer_text(const Schedule& schedule, int index, const Graph& graph) {
+  const ScheduledBuffer& buffer = schedule.buffers[index];
+  std::string type = cat(" %", buffer.value.node, ": ", to_string(graph[buffer.value].type));
+  switch (buffer.kind) {
+    case ScheduledBuffer::Kind::input: return cat("input ", buffer.index, type);
+    case ScheduledBuffer::Kind::output: return cat("output ", buffer.index, type);
+    case ScheduledBuffer::Kind::temporary: break;
+  }
+  return cat("arena +", buffer.offset, " ", buffer.bytes, " B", type);
+}
+
+std::string indent(const std::string& text) {
+  std::string result;
+  for (size_t from = 0; from < text.size();) {
+    size_t end = text.find('\n', from);
+    if (end == std::string::npos) end = text.size();
+    result += cat("    ", std::string_view(text).substr(from, end - from), "\n");
+    from = end + 1;
+  }
+  return result;
+}
+
+std::string numbers(const int64_t* from, int64_t count) {
+  std::string text = "[";
+  for (int64_t i = 0; i < count; ++i) text += cat(i ? "," : "", from[i]);
+  return text + "]";
+}
+
+std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
+  SizesLayout layout(kernel.program);
+  const int64_t* sizes = kernel.sizes.data();
+  std::string text = cat(kernel.name, " over ", numbers(sizes, layout.rank), "\n  why=", kernel.why, "\n");
+  for (size_t a = 0; a < kernel.buffers.size(); ++a) {
+    const int64_t* address = sizes + layout.access(static_cast<int>(a));
+    text += cat("  #", a, " b", kernel.buffers[a], " +", address[0], " strides ", numbers(address + 1, layout.rank),
+                " = ", buffer_text(schedule, kernel.buffers[a], graph), "\n");
+  }
+  return text + indent(to_string(kernel.program));
+}
+
+}  // namespace
+
+std::string to_string(const Schedule& schedule, const Graph& graph) {
+  std::string text = cat("schedule: ", schedule.kernels.size(), schedule.kernels.size() == 1 ? " kernel, " : " kernels, ",
+                         schedule.arena_bytes, " B arena\n");
+  for (const ScheduledKernel& kernel : schedule.kernels) text += kernel_text(schedule, kernel, graph);
+  for (size_t i = 0; i < schedule.outputs.size(); ++i) {
+    text += cat("output ", i, " = b", schedule.outputs[i], "\n");
+  }
+  for (const UnfusedEdge& edge : schedule.unfused) {
+    text += cat("unfused %", edge.producer.node, " ", name(graph[edge.producer].op), " -> %", edge.consumer.node, " ",
+                name(graph[edge.consumer].op), ": ", edge.why, "\n");
+  }
+  return text;
+}
+
+}  // namespace etch

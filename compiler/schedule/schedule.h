@@ -1,0 +1,63 @@
+// Schedule: the kernels that compute a graph, in order, over planned buffers; and how fusion chose them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/graph.h"
+#include "compiler/schedule/kernel.h"
+
+namespace etch {
+
+/// Memory that kernels read and write: always row-major.
+struct ScheduledBuffer {
+  enum class Kind : uint8_t { input, output, temporary };
+  Kind kind = Kind::temporary;
+  int index = 0;           // of the input or output
+  int64_t bytes = 0;
+  int64_t offset = 0;      // of a temporary in the arena, a multiple of 64
+  Value value;             // what it holds
+};
+
+/// One kernel on its sizes.
+struct ScheduledKernel {
+  std::string name;                 // such as `loop_3_tanh_add`: readable and unique in the schedule
+  KernelProgram program;
+  std::vector<int> buffers;         // per access: index into Schedule::buffers
+  std::vector<int64_t> sizes;       // see SizesLayout
+  int64_t iterations = 0;           // of begin..end: the product of the domain's extents without the reduced axis
+  int64_t work = 0;                 // rough cost of one iteration in additions, to choose the grain
+  std::vector<Value> values;        // the nodes it computes
+  std::string why;                  // why these stand in one kernel
+};
+
+/// An edge of the graph that was not fused and the reason.
+struct UnfusedEdge {
+  Value producer;
+  Value consumer;
+  std::string why;
+};
+
+struct Schedule {
+  std::vector<ScheduledBuffer> buffers;
+  std::vector<ScheduledKernel> kernels;   // in execution order
+  std::vector<UnfusedEdge> unfused;
+  std::vector<int> outputs;               // per output of the graph: the buffer that holds it; an input's buffer, or
+                                          // that of an earlier output, where the output is the same elements
+  int64_t arena_bytes = 0;
+};
+
+struct ScheduleOptions {
+  bool fuse = true;  // false: every op is a kernel of its own, as in eager mode
+};
+
+/// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce
+/// has one axis.
+absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options);
+
+/// The schedule as text: buffers, kernels with why, edges that were not fused and why not.
+std::string to_string(const Schedule& schedule, const Graph& graph);
+
+}  // namespace etch

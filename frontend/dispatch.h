@@ -1,0 +1,30 @@
+// The one way of every op: recorded while a function is traced, else compiled as a graph of one node and run.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "compiler/ir/graph.h"
+#include "etch/tensor.h"
+
+namespace etch::detail {
+
+/// The result of an op on tensors and numbers. Numbers take the dtype of the tensors beside them. `wanted` is the type
+/// of the ops whose type says what they do (GraphBuilder::emit), else nullptr. Error if the op is illegal.
+Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const Type* wanted, Location where);
+
+inline Tensor apply(Op op, std::initializer_list<Operand> operands, const Attr& attr = {},
+                    const Type* wanted = nullptr) {
+  return apply(op, {operands.begin(), operands.size()}, attr, wanted, operands.begin()->where());
+}
+
+/// How many one-op functions are kept compiled, and the bound.
+struct EagerCacheStats {
+  int64_t entries = 0;
+  int64_t limit = 0;
+  int64_t hits = 0;
+  int64_t misses = 0;
+};
+EagerCacheStats eager_cache_stats();
+
+}  // namespace etch::detail

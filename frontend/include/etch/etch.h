@@ -1,0 +1,9 @@
+// All of Etch.
+#pragma once
+
+#include "etch/buffer.h"
+#include "etch/function.h"
+#include "etch/npy.h"
+#include "etch/ops.h"
+#include "etch/options.h"
+#include "etch/tensor.h"

@@ -1,0 +1,430 @@
+// etch::function: wraps a callable over tensors so that it is traced once per signature, compiled and run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "etch/options.h"
+#include "etch/tensor.h"
+#include "etch/values.h"
+
+namespace etch {
+
+/// The dtype and shape of a tensor argument, in place of a tensor, for concrete() and explain().
+struct TensorSpec {
+  DType dtype = DType::f32;
+  Shape shape;
+
+  /// A stand-in that may only be described and traced with.
+  operator Tensor() const;  // NOLINT: converts
+};
+
+/// What a function does when a call has a signature that it was not traced for yet, after its first trace.
+enum class Retrace : uint8_t {
+  allow,   // trace
+  warn,    // trace; warn when 5 of 10 calls did, naming what changes
+  forbid,  // Error that names what changed
+};
+
+struct FunctionOptions {
+  std::string name{};                    // in errors, reports and dumps; by default file:line of etch::function
+  bool fuse = true;                      // false: each op is a kernel of its own, as in eager mode
+  bool simplify = true;                  // false: only the passes that lowering needs
+  bool fast_math = false;                // lets the compiler reassociate: other bits, maybe faster
+  int threads = 0;                       // that may work on one call; 0: the flag `threads`
+  Retrace on_retrace = Retrace::warn;
+  int64_t max_entries = 1024;            // concrete functions kept; the one used longest ago goes first
+  int64_t max_bytes = int64_t{256} << 20;  // of all of them: graphs, schedules and code tables
+  bool trace_twice = false;              // debug: trace again and compare; an Error if the callable behaved differently
+};
+
+struct FunctionStats {
+  int64_t traces = 0;     // how often the callable was traced
+  int64_t compiles = 0;   // traces that were compiled
+  int64_t hits = 0;       // calls that found their concrete function
+  int64_t evictions = 0;  // concrete functions dropped by the bounds
+  int64_t entries = 0;    // kept now
+  int64_t bytes = 0;      // that those take, roughly
+  double trace_ms = 0;
+  double compile_ms = 0;
+};
+
+namespace detail {
+
+class Concrete;
+class FunctionCore;
+class TraceSession;
+
+/// What the non-template core knows of a function type.
+struct FunctionType {
+  void (*read)(const void* args, ArgReader& reader);
+  void (*trace)(void* callable, const void* args, TraceSession& session);
+  void (*destroy)(void* callable);
+};
+
+/// The results of one run: the tensors in order, and the rest of the result's structure.
+class Results final : public TensorVisitor {
+ public:
+  Results(const Concrete* concrete, std::vector<Tensor> tensors) : concrete_(concrete), tensors_(std::move(tensors)) {}
+  Results(const Results&) = delete;
+  Results& operator=(const Results&) = delete;
+  ~Results();
+  /// The result of the trace with its tensors taken out.
+  const void* structure() const;
+  void tensor(Tensor& tensor) override { tensor = std::move(tensors_[next_++]); }
+
+ private:
+  const Concrete* concrete_;
+  std::vector<Tensor> tensors_;
+  size_t next_ = 0;
+};
+
+/// Collects the output tensors of call_into.
+class Destinations final : public TensorVisitor {
+ public:
+  void tensor(Tensor& tensor) override {
+    if (count_ < kMax) tensors_[count_] = &tensor;
+    ++count_;
+  }
+  static constexpr size_t kMax = 64;
+  std::span<Tensor* const> tensors() const { return {tensors_, count_ < kMax ? count_ : kMax}; }
+  size_t count() const { return count_; }
+
+ private:
+  Tensor* tensors_[kMax];
+  size_t count_ = 0;
+};
+
+/// A shared handle to a concrete function.
+class ConcreteHandle {
+ public:
+  explicit ConcreteHandle(const Concrete* adopted) : concrete_(adopted) {}
+  ConcreteHandle(const ConcreteHandle& other) noexcept;
+  ConcreteHandle& operator=(const ConcreteHandle& other) noexcept;
+  ~ConcreteHandle();
+  const Concrete* get() const { return concrete_; }
+
+ private:
+  const Concrete* concrete_;
+};
+
+/// A shared handle to a function's callable, options and cache.
+class CoreHandle {
+ public:
+  CoreHandle(const FunctionType& type, void* callable, FunctionOptions options, Location where);
+  CoreHandle(const CoreHandle& other) noexcept;
+  CoreHandle& operator=(const CoreHandle& other) noexcept;
+  ~CoreHandle();
+
+  void* callable() const;
+  /// True if a call runs the callable as it is: inside a trace, where it is inlined, or when functions run eagerly.
+  bool runs_inline() const;
+
+  Tensor call_one(const ArgReader& reader, const void* args) const;
+  Results call(const ArgReader& reader, const void* args) const;
+  void call_into(const ArgReader& reader, const void* args, const Destinations& outputs) const;
+  ConcreteHandle concrete(const ArgReader& reader, const void* args) const;
+  std::string explain(const ArgReader& reader, const void* args) const;
+  FunctionStats stats() const;
+  const std::string& name() const;
+
+ private:
+  FunctionCore* core_;
+};
+
+/// Names the function's ops while it is inlined into another trace and stops endless recursion.
+class InlineScope {
+ public:
+  explicit InlineScope(const CoreHandle& core);
+  ~InlineScope();
+  InlineScope(const InlineScope&) = delete;
+  InlineScope& operator=(const InlineScope&) = delete;
+
+ private:
+  alignas(8) std::byte scope_[64];
+};
+
+/// One run of a callable that records: hands out the traced arguments and takes the results.
+class TraceSession {
+ public:
+  virtual TensorVisitor& arguments() = 0;
+  virtual TensorVisitor& results() = 0;
+  /// The rest of the result, kept as long as the concrete function.
+  virtual void keep(void* structure, void (*destroy)(void*), const ArgReader& reader) = 0;
+
+ protected:
+  ~TraceSession() = default;
+};
+
+/// Runs a concrete function on arguments of its own signature; Error for another one.
+Results run_concrete(const ConcreteHandle& concrete, const ArgReader& reader, const void* args);
+
+// R(A...) of a callable with one operator().
+template <class F>
+struct SignatureOf;
+template <class R, class... A>
+struct SignatureOf<R (*)(A...)> {
+  using type = R(A...);
+};
+#define ETCH_MEMBER_SIGNATURE(qualifiers)             \
+  template <class C, class R, class... A>             \
+  struct SignatureOf<R (C::*)(A...) qualifiers> {     \
+    using type = R(A...);                             \
+  };
+ETCH_MEMBER_SIGNATURE()
+ETCH_MEMBER_SIGNATURE(const)
+ETCH_MEMBER_SIGNATURE(noexcept)
+ETCH_MEMBER_SIGNATURE(const noexcept)
+ETCH_MEMBER_SIGNATURE(&)
+ETCH_MEMBER_SIGNATURE(const&)
+#undef ETCH_MEMBER_SIGNATURE
+template <class R, class... A>
+struct SignatureOf<R (*)(A...) noexcept> {
+  using type = R(A...);
+};
+
+template <class F>
+consteval auto signature_of() {
+  if constexpr (std::is_pointer_v<F> || std::is_member_function_pointer_v<F>) {
+    return SignatureOf<F>();
+  } else if constexpr (requires { &F::operator(); }) {
+    return SignatureOf<decltype(&F::operator())>();
+  } else {
+    static_assert(kUnreadable<F>,
+                  "etch: the callable is generic, overloaded or none; name its signature, as in "
+                  "etch::function<Tensor(Tensor)>(f)");
+  }
+}
+
+template <class A>
+consteval bool is_input() {
+  return !std::is_reference_v<A> || std::is_const_v<std::remove_reference_t<A>> || std::is_rvalue_reference_v<A>;
+}
+
+template <class Sig, class F>
+struct Typed;
+
+/// The typed half of a function: reads arguments and calls the callable.
+template <class R, class... A, class F>
+struct Typed<R(A...), F> {
+  using Args = std::tuple<const std::remove_cvref_t<A>&...>;
+  using Result = std::remove_cvref_t<R>;
+
+  static void read_args(const void* args, ArgReader& reader) {
+    read_elements(*static_cast<const Args*>(args), reader, std::index_sequence_for<A...>());
+  }
+
+  static void trace(void* callable, const void* args, TraceSession& session) {
+    std::tuple<std::remove_cvref_t<A>...> copies(*static_cast<const Args*>(args));
+    visit_tensors(copies, session.arguments());
+    F& f = *static_cast<F*>(callable);
+    if constexpr (std::is_void_v<R>) {
+      std::apply([&](auto&... copy) { f(static_cast<A&&>(copy)...); }, copies);
+    } else {
+      Result* result =
+          new Result(std::apply([&](auto&... copy) -> Result { return f(static_cast<A&&>(copy)...); }, copies));
+      ArgReader reader;
+      try {
+        read(*result, reader);
+        visit_tensors(*result, session.results());
+      } catch (...) {
+        delete result;
+        throw;
+      }
+      session.keep(result, [](void* structure) { delete static_cast<Result*>(structure); }, reader);
+    }
+  }
+
+  static R call_inline(void* callable, const std::remove_cvref_t<A>&... args) {
+    F& f = *static_cast<F*>(callable);
+    return f(pass<A>(args)...);
+  }
+
+  static constexpr FunctionType kType{read_args, trace, [](void* callable) { delete static_cast<F*>(callable); }};
+
+ private:
+  template <class P>
+  static decltype(auto) pass(const std::remove_cvref_t<P>& arg) {
+    if constexpr (std::is_lvalue_reference_v<P>) {
+      return (arg);
+    } else {
+      return std::remove_cvref_t<P>(arg);
+    }
+  }
+};
+
+}  // namespace detail
+
+/// One trace of a function, compiled: the signature is fixed. Shared like a pointer, and callable from many threads.
+class ConcreteFunctionBase {
+ public:
+  /// The stages that text() prints, in order: `signature`, `trace`, one for each pass that changed the graph, `graph`
+  /// (after all passes), `schedule`, `buffers`, `loops`, `llvm`, `optimized_llvm`, `assembly`, `times`.
+  std::vector<std::string> stages() const;
+  /// The text of one stage; Error that lists the stages for another name.
+  std::string text(std::string_view stage) const;
+
+  /// The name of the folder that dumps use.
+  std::string name() const;
+  /// How many ops the traced graph and the graph after the passes have, without inputs and constants; kernels; results.
+  int num_traced_ops() const;
+  int num_ops() const;
+  int num_kernels() const;
+  /// Kernels that went through LLVM for this function; the others were in the kernel cache.
+  int num_kernels_compiled() const;
+  /// Captured eager tensors: hidden inputs.
+  int num_captures() const;
+  /// Roughly what it keeps in memory.
+  int64_t bytes() const;
+
+ protected:
+  explicit ConcreteFunctionBase(detail::ConcreteHandle handle) : handle_(std::move(handle)) {}
+  detail::ConcreteHandle handle_;
+};
+
+template <class Sig>
+class Function;
+
+template <class Sig>
+class ConcreteFunction;
+
+template <class R, class... A>
+class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
+ public:
+  /// Runs it. Error if the arguments have another signature.
+  R operator()(const std::remove_cvref_t<A>&... args) const {
+    typename detail::Typed<R(A...), void>::Args pack(args...);
+    detail::ArgReader reader;
+    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+    detail::Results results = detail::run_concrete(handle_, reader, &pack);
+    if constexpr (!std::is_void_v<R>) {
+      using Result = std::remove_cvref_t<R>;
+      Result result = *static_cast<const Result*>(results.structure());
+      detail::visit_tensors(result, results);
+      return result;
+    }
+  }
+
+ private:
+  friend class Function<R(A...)>;
+  explicit ConcreteFunction(detail::ConcreteHandle handle) : ConcreteFunctionBase(std::move(handle)) {}
+};
+
+/// A callable that is traced and compiled once per signature; made by etch::function. The signature is the dtype and
+/// shape of every tensor in the arguments and the value of everything else. The callable's C++ code runs while tracing
+/// only, one trace at a time. Copies share the traces. Safe to call from many threads: equal first calls compile once.
+///
+/// Eager tensors that the callable uses beyond its arguments (captures) become hidden inputs: a call reads their
+/// elements at the time of the call. Captured C++ values are constants of the trace.
+template <class R, class... A>
+class Function<R(A...)> {
+  static_assert((detail::is_input<A>() && ...),
+                "etch: a function takes its arguments by value or const&; return what it computes");
+  using Result = std::remove_cvref_t<R>;
+
+ public:
+  /// Runs the function; traces and compiles first if the signature is new.
+  Result operator()(const std::remove_cvref_t<A>&... args) const {
+    if (core_.runs_inline()) [[unlikely]] {
+      detail::InlineScope scope(core_);
+      return call_inline_(core_.callable(), args...);
+    }
+    Args pack(args...);
+    detail::ArgReader reader;
+    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+    if constexpr (std::is_same_v<Result, Tensor>) {
+      return core_.call_one(reader, &pack);
+    } else {
+      detail::Results results = core_.call(reader, &pack);
+      if constexpr (!std::is_void_v<R>) {
+        Result result = *static_cast<const Result*>(results.structure());
+        detail::visit_tensors(result, results);
+        return result;
+      }
+    }
+  }
+
+  /// Runs the function into the memory of existing tensors: `outputs` is a Tensor, std::tie(a, b) or a value like the
+  /// result, with defined tensors of the result's dtypes and shapes. Allocates nothing once traced. All handles to
+  /// these tensors see the new elements. Error if an output's memory overlaps that of an input, a capture or another
+  /// output.
+  template <class Outputs>
+  void call_into(Outputs&& outputs, const std::remove_cvref_t<A>&... args) const {
+    Args pack(args...);
+    detail::ArgReader reader;
+    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+    detail::Destinations destinations;
+    detail::visit_tensors(outputs, destinations);
+    core_.call_into(reader, &pack, destinations);
+  }
+
+  /// The concrete function for these arguments; a tensor may be a TensorSpec. Traces and compiles it if it is new.
+  ConcreteFunction<R(A...)> concrete(const std::remove_cvref_t<A>&... args) const {
+    Args pack(args...);
+    detail::ArgReader reader;
+    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+    return ConcreteFunction<R(A...)>(core_.concrete(reader, &pack));
+  }
+
+  /// A report for these arguments: the signature and why it was traced, the trace, what was pruned, what each pass
+  /// changed, the schedule with its reasons, the kernels and the times. Traces and compiles if the signature is new.
+  std::string explain(const std::remove_cvref_t<A>&... args) const {
+    Args pack(args...);
+    detail::ArgReader reader;
+    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+    return core_.explain(reader, &pack);
+  }
+
+  FunctionStats stats() const { return core_.stats(); }
+  const std::string& name() const { return core_.name(); }
+
+  template <class F>
+  static Function make(F f, FunctionOptions options, Location where) {
+    using Typed = detail::Typed<R(A...), F>;
+    return Function(detail::CoreHandle(Typed::kType, new F(std::move(f)), std::move(options), where),
+                    Typed::call_inline);
+  }
+
+ private:
+  using Args = std::tuple<const std::remove_cvref_t<A>&...>;
+  using CallInline = R (*)(void* callable, const std::remove_cvref_t<A>&... args);
+
+  Function(detail::CoreHandle core, CallInline call_inline) : core_(std::move(core)), call_inline_(call_inline) {}
+
+  detail::CoreHandle core_;
+  CallInline call_inline_;
+};
+
+/// The Function of a lambda, function pointer or functor with one operator().
+template <class F>
+  requires(!std::is_function_v<F>)
+auto function(F f, FunctionOptions options = {}, Location where = Location::current()) {
+  using Sig = typename decltype(detail::signature_of<F>())::type;
+  return Function<Sig>::make(std::move(f), std::move(options), where);
+}
+
+/// The Function of a callable with the named signature, for generic lambdas and bound calls:
+/// `etch::function<Tensor(Tensor)>(f)`.
+template <class Sig, class F>
+  requires(std::is_function_v<Sig>)
+Function<Sig> function(F f, FunctionOptions options = {}, Location where = Location::current()) {
+  return Function<Sig>::make(std::move(f), std::move(options), where);
+}
+
+/// The Function of a member function on an object, which must outlive it: `etch::function(&Model::forward, &model)`.
+template <class Member, class Object>
+  requires(std::is_member_function_pointer_v<Member>)
+auto function(Member member, Object* object, FunctionOptions options = {}, Location where = Location::current()) {
+  using Sig = typename decltype(detail::signature_of<Member>())::type;
+  auto bound = [member, object]<class... A>(A&&... args) -> decltype(auto) {
+    return (object->*member)(static_cast<A&&>(args)...);
+  };
+  return Function<Sig>::make(std::move(bound), std::move(options), where);
+}
+
+}  // namespace etch

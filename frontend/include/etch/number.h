@@ -1,0 +1,72 @@
+// Number: a plain C++ number on its way to a tensor's element type.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+#include <type_traits>
+
+#include "etch/dtype.h"
+
+namespace etch {
+
+/// Where in the user's code an op was written.
+using Location = std::source_location;
+
+/// The C++ numbers that may stand beside tensors.
+template <class T>
+concept Arithmetic = std::is_arithmetic_v<T> && !std::is_same_v<T, long double>;
+
+/// A C++ number and the element type that it has on its own: bool, u8 (uint8_t), i32 (up to 32 bits), i64, f32 or f64.
+class Number {
+ public:
+  enum class Kind : uint8_t { boolean, integer, floating };
+
+  template <Arithmetic T>
+  constexpr Number(T value) : dtype_(own_dtype<T>()) {  // NOLINT: numbers convert
+    if constexpr (std::is_floating_point_v<T>) {
+      kind_ = Kind::floating;
+      floating_ = value;
+    } else {
+      kind_ = std::is_same_v<T, bool> ? Kind::boolean : Kind::integer;
+      integer_ = static_cast<int64_t>(value);
+      if constexpr (std::is_unsigned_v<T> && sizeof(T) == 8) too_large_ = integer_ < 0;
+    }
+  }
+
+  constexpr Kind kind() const { return kind_; }
+  constexpr DType dtype() const { return dtype_; }
+  /// The value of a boolean or an integer.
+  constexpr int64_t integer() const { return integer_; }
+  /// The value of a floating number.
+  constexpr double floating() const { return floating_; }
+  /// True for an unsigned number beyond int64_t.
+  constexpr bool too_large() const { return too_large_; }
+
+ private:
+  template <class T>
+  static constexpr DType own_dtype() {
+    if constexpr (Element<T>) {
+      return dtype_of<T>;
+    } else {
+      return sizeof(T) < 4 || (sizeof(T) == 4 && std::is_signed_v<T>) ? DType::i32 : DType::i64;
+    }
+  }
+
+  Kind kind_ = Kind::integer;
+  DType dtype_;
+  bool too_large_ = false;
+  int64_t integer_ = 0;
+  double floating_ = 0;
+};
+
+/// An integer and the place where it was written: the argument of `x[i]`.
+struct Index {
+  template <class T>
+    requires std::is_integral_v<T>
+  Index(T i, Location at = Location::current()) : value(static_cast<int64_t>(i)), where(at) {}  // NOLINT: converts
+
+  int64_t value;
+  Location where;
+};
+
+}  // namespace etch

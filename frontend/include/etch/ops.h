@@ -1,0 +1,373 @@
+// The ops on tensors. All work on eager tensors and, while a function is traced, on the values of its graph.
+//
+// Common rules. Operands broadcast as in NumPy. Tensors of different dtypes are never promoted: cast one. A plain
+// number beside a tensor takes the tensor's dtype; one that the dtype cannot hold (0.5 beside i32) is an Error, while a
+// fraction is rounded to f32 or f64. Axes below 0 count from the end. "float" below means f32 and f64, "numeric" every
+// dtype but bool, "integer" i32, i64 and u8. Integer arithmetic wraps around. Every illegal use is an etch::Error that
+// names the op, the types and the call site. Results of float functions are within 2 ULP of the exact ones unless it
+// says otherwise.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+#include "etch/tensor.h"
+
+namespace etch {
+
+/// The axes that an op works along: all of them if none is given, one, or a list. A name twice is an Error.
+class Axes {
+ public:
+  Axes() = default;
+  template <class T>
+    requires std::is_integral_v<T>
+  Axes(T axis) : axes_{static_cast<int64_t>(axis)}, all_(false) {}  // NOLINT: axes convert
+  Axes(std::initializer_list<int64_t> axes) : axes_(axes), all_(false) {}
+  explicit Axes(const Dims& axes) : axes_(axes), all_(false) {}
+
+  bool all() const { return all_; }
+  const Dims& axes() const { return axes_; }
+
+ private:
+  Dims axes_;
+  bool all_ = true;
+};
+
+// --- Arithmetic, elementwise ---------------------------------------------------------------------------------------
+
+/// a + b. Numeric.
+Tensor add(const Operand& a, const Operand& b);
+/// a - b. Numeric.
+Tensor sub(const Operand& a, const Operand& b);
+/// a * b. Numeric.
+Tensor mul(const Operand& a, const Operand& b);
+/// a / b, IEEE division. Float; integers are an Error, because C++ truncates, Python gives a fraction and TensorFlow
+/// gives f64: say floor_div, trunc_div or cast.
+Tensor div(const Operand& a, const Operand& b);
+/// The quotient rounded towards minus infinity (TensorFlow's floordiv). Numeric. An integer by 0 gives all bits set
+/// (-1; 255 of u8) as in XLA; the least integer by -1 is itself.
+Tensor floor_div(const Operand& a, const Operand& b);
+/// The remainder with the sign of b (TensorFlow's floormod, Python's %). Numeric; an integer a modulo 0 is a, as in
+/// XLA.
+Tensor floor_mod(const Operand& a, const Operand& b);
+/// The quotient rounded towards 0 (TensorFlow's truncatediv, C's /). Numeric; an integer by 0 as in floor_div.
+Tensor trunc_div(const Operand& a, const Operand& b);
+/// The remainder with the sign of a (TensorFlow's truncatemod, C's % and fmod). Numeric; an integer a modulo 0 is a.
+Tensor trunc_mod(const Operand& a, const Operand& b);
+/// -x. Numeric; u8 and the least integer wrap around.
+Tensor neg(const Operand& x);
+/// |x|. Numeric; the least integer stays itself.
+Tensor abs(const Operand& x);
+/// -1, 0 or 1 by the sign of x; +0 for both zeros, as TensorFlow, and NaN for NaN. Numeric.
+Tensor sign(const Operand& x);
+/// The larger of a and b; NaN if either is, +0 above -0 (IEEE 754-2019). Numeric. `max` is the reduction.
+Tensor maximum(const Operand& a, const Operand& b);
+/// The smaller of a and b; NaN if either is, -0 below +0 (IEEE 754-2019). Numeric. `min` is the reduction.
+Tensor minimum(const Operand& a, const Operand& b);
+/// x limited to low..high: minimum(maximum(x, low), high), as TensorFlow's clip_by_value. NaN stays. Numeric.
+Tensor clip(const Operand& x, const Operand& low, const Operand& high);
+/// The square root, correctly rounded. Float.
+Tensor sqrt(const Operand& x);
+/// 1 / sqrt(x). Float.
+Tensor rsqrt(const Operand& x);
+/// The cube root. Float.
+Tensor cbrt(const Operand& x);
+/// sqrt(a * a + b * b) without overflow on the way. Float.
+Tensor hypot(const Operand& a, const Operand& b);
+/// a to the power b. Numeric. Floats as C's pow. Integers wrap around; to a negative power they
+/// give 0, but for bases 1 and -1, as in XLA; 0 to the power 0 is 1.
+Tensor pow(const Operand& a, const Operand& b);
+/// The float next to a in the direction of b. Float, exact.
+Tensor nextafter(const Operand& a, const Operand& b);
+/// x * x. Numeric.
+Tensor square(const Operand& x);
+/// (a - b) * (a - b). Numeric.
+Tensor squared_difference(const Operand& a, const Operand& b);
+/// 1 / x. Float.
+Tensor reciprocal(const Operand& x);
+/// a / b, and 0 where b is 0 (TensorFlow's divide_no_nan), also for a = NaN. Float.
+Tensor divide_no_nan(const Operand& a, const Operand& b);
+/// a * b, and 0 where b is 0 (TensorFlow's multiply_no_nan), also for a = NaN or infinite. Float.
+Tensor multiply_no_nan(const Operand& a, const Operand& b);
+/// a * log(b), and 0 where a is 0 (TensorFlow's xlogy). Float.
+Tensor xlogy(const Operand& a, const Operand& b);
+/// a * log1p(b), and 0 where a is 0 (TensorFlow's xlog1py). Float.
+Tensor xlog1py(const Operand& a, const Operand& b);
+/// a / b, and 0 where a is 0 (TensorFlow's xdivy). Float.
+Tensor xdivy(const Operand& a, const Operand& b);
+
+// --- Exponentials and logarithms, elementwise, float ---------------------------------------------------------------
+
+/// e to the power x.
+Tensor exp(const Operand& x);
+/// 2 to the power x.
+Tensor exp2(const Operand& x);
+/// exp(x) - 1, exact near 0.
+Tensor expm1(const Operand& x);
+/// The natural logarithm: -inf at 0, NaN below.
+Tensor log(const Operand& x);
+/// The logarithm to base 2.
+Tensor log2(const Operand& x);
+/// The logarithm to base 10.
+Tensor log10(const Operand& x);
+/// log(1 + x), exact near 0.
+Tensor log1p(const Operand& x);
+/// 1 / (1 + exp(-x)).
+Tensor sigmoid(const Operand& x);
+/// log(1 + exp(x)) without overflow.
+Tensor softplus(const Operand& x);
+
+// --- Trigonometric and hyperbolic, elementwise, float --------------------------------------------------------------
+
+/// The sine of x in radians; NaN at the infinities.
+Tensor sin(const Operand& x);
+/// The cosine of x in radians; NaN at the infinities.
+Tensor cos(const Operand& x);
+/// The tangent of x in radians; NaN at the infinities.
+Tensor tan(const Operand& x);
+/// The inverse sine in -pi/2..pi/2; NaN outside of -1..1.
+Tensor asin(const Operand& x);
+/// The inverse cosine in 0..pi; NaN outside of -1..1.
+Tensor acos(const Operand& x);
+/// The inverse tangent in -pi/2..pi/2.
+Tensor atan(const Operand& x);
+/// The angle of the point (b, a) in -pi..pi, with C's rules for signed zeros and infinities.
+Tensor atan2(const Operand& a, const Operand& b);
+/// The hyperbolic sine.
+Tensor sinh(const Operand& x);
+/// The hyperbolic cosine.
+Tensor cosh(const Operand& x);
+/// The hyperbolic tangent.
+Tensor tanh(const Operand& x);
+/// The inverse hyperbolic sine.
+Tensor asinh(const Operand& x);
+/// The inverse hyperbolic cosine; NaN below 1.
+Tensor acosh(const Operand& x);
+/// The inverse hyperbolic tangent; NaN outside of -1..1.
+Tensor atanh(const Operand& x);
+
+// --- Special functions, elementwise, float -------------------------------------------------------------------------
+
+/// The error function 2/sqrt(pi) * integral of exp(-t^2) from 0 to x.
+Tensor erf(const Operand& x);
+/// 1 - erf(x), exact where that is small.
+Tensor erfc(const Operand& x);
+/// The inverse of erf; infinite at -1 and 1, NaN beyond.
+Tensor erf_inv(const Operand& x);
+/// log(|gamma(x)|); +inf at 0 and the negative integers.
+Tensor lgamma(const Operand& x);
+/// The derivative of lgamma; NaN at the negative integers (TensorFlow's digamma).
+Tensor digamma(const Operand& x);
+
+// --- Rounding, elementwise, float, exact ---------------------------------------------------------------------------
+
+/// The nearest integer not above x.
+Tensor floor(const Operand& x);
+/// The nearest integer not below x.
+Tensor ceil(const Operand& x);
+/// x without its fraction.
+Tensor trunc(const Operand& x);
+/// The nearest integer, halves to even (TensorFlow, NumPy and IEEE; C's round goes away from 0).
+Tensor round(const Operand& x);
+
+// --- Comparison and selection, elementwise -------------------------------------------------------------------------
+
+/// a == b as bool; NaN equals nothing. Any dtype.
+Tensor equal(const Operand& a, const Operand& b);
+/// a != b as bool. Any dtype.
+Tensor not_equal(const Operand& a, const Operand& b);
+/// a < b as bool. Numeric.
+Tensor less(const Operand& a, const Operand& b);
+/// a <= b as bool. Numeric.
+Tensor less_equal(const Operand& a, const Operand& b);
+/// a > b as bool. Numeric.
+Tensor greater(const Operand& a, const Operand& b);
+/// a >= b as bool. Numeric.
+Tensor greater_equal(const Operand& a, const Operand& b);
+/// True for NaN. Float.
+Tensor is_nan(const Operand& x);
+/// True for the infinities. Float.
+Tensor is_inf(const Operand& x);
+/// True for all but NaN and the infinities. Float.
+Tensor is_finite(const Operand& x);
+/// Elements of a where the bool condition holds, else of b; all three broadcast. Any dtype, the same for a and b.
+Tensor where(const Operand& condition, const Operand& a, const Operand& b);
+
+// --- Logical (bool) and bitwise (integer), elementwise -------------------------------------------------------------
+
+/// Both.
+Tensor logical_and(const Operand& a, const Operand& b);
+/// Either or both.
+Tensor logical_or(const Operand& a, const Operand& b);
+/// Either, not both.
+Tensor logical_xor(const Operand& a, const Operand& b);
+/// Not.
+Tensor logical_not(const Operand& x);
+/// The bits set in both.
+Tensor bitwise_and(const Operand& a, const Operand& b);
+/// The bits set in either.
+Tensor bitwise_or(const Operand& a, const Operand& b);
+/// The bits set in one of the two.
+Tensor bitwise_xor(const Operand& a, const Operand& b);
+/// All bits turned over.
+Tensor bitwise_not(const Operand& x);
+/// a times 2 to the power b, wrapping around; 0 if b is not in 0..bits-1 (XLA's shift-left).
+Tensor shift_left(const Operand& a, const Operand& b);
+/// a shifted right by b: i32 and i64 keep their sign, u8 fills with 0; b outside of 0..bits-1 shifts all bits out
+/// (XLA).
+Tensor shift_right(const Operand& a, const Operand& b);
+/// How many bits are set.
+Tensor popcount(const Operand& x);
+/// How many bits above the highest set bit are 0; all of them for 0.
+Tensor clz(const Operand& x);
+
+// --- Conversion ----------------------------------------------------------------------------------------------------
+
+/// The elements in another dtype. Float to integer truncates; out of range it saturates and NaN gives 0 (XLA). To bool:
+/// not 0. Integer to smaller integer wraps around.
+Tensor cast(const Operand& x, DType dtype);
+/// The bits of each element read as another dtype of the same size. Not bool.
+Tensor bitcast(const Operand& x, DType dtype);
+
+// --- Reductions ----------------------------------------------------------------------------------------------------
+// Over the given axes, or all. With keepdims the reduced axes stay with extent 1. No axes at all (`Axes(Dims())`)
+// reduces nothing.
+
+/// The sum; 0 of nothing. Numeric, in the tensor's own dtype (integers wrap around), as TensorFlow.
+Tensor sum(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// The product; 1 of nothing. Numeric.
+Tensor prod(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// The largest element; NaN if there is one; the least value of the dtype (-inf) of nothing, as TensorFlow. Numeric.
+Tensor max(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// The smallest element; NaN if there is one; the largest value of the dtype (inf) of nothing. Numeric.
+Tensor min(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// True if any element is. bool; false of nothing.
+Tensor any(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// True if all elements are. bool; true of nothing.
+Tensor all(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// sum / count. Numeric; of integers the quotient truncated towards 0, as TensorFlow; NaN (integers: as 0 / 0) of
+/// nothing.
+Tensor mean(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// The mean of the squared distances from the mean: sum((x - mean)^2) / (count - ddof). Float.
+Tensor variance(const Operand& x, const Axes& axes = {}, bool keepdims = false, int64_t ddof = 0);
+/// The square root of the variance (TensorFlow's reduce_std, NumPy's std). Float.
+Tensor stddev(const Operand& x, const Axes& axes = {}, bool keepdims = false, int64_t ddof = 0);
+/// log(sum(exp(x))) without overflow: the largest element is taken out first. -inf of nothing. Float.
+Tensor logsumexp(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// The index of the first largest element along an axis, i64. NaN counts as largest (NumPy). Numeric; nothing is an
+/// Error.
+Tensor argmax(const Operand& x, int64_t axis, bool keepdims = false);
+/// The index of the first smallest element along an axis, i64. NaN counts as smallest (NumPy). Numeric.
+Tensor argmin(const Operand& x, int64_t axis, bool keepdims = false);
+
+// --- Products ------------------------------------------------------------------------------------------------------
+
+struct MatmulOptions {
+  bool transpose_a = false;  // swap the last two axes of a first
+  bool transpose_b = false;  // and of b
+};
+/// The matrix product over the last two axes; the axes before broadcast. A rank-1 operand is a row (a) or a column (b)
+/// whose axis is dropped from the result, as in NumPy. Numeric, the same dtype. f32 products accumulate in f32.
+Tensor matmul(const Operand& a, const Operand& b, MatmulOptions options = {});
+
+// --- Shape ---------------------------------------------------------------------------------------------------------
+
+/// The same elements in row-major order under another shape; one extent may be -1: what remains. Shares the memory.
+Tensor reshape(const Operand& x, const Shape& shape);
+/// Result axis i is axis perm[i] of x.
+Tensor transpose(const Operand& x, const Dims& perm);
+/// All axes in reverse order.
+Tensor transpose(const Operand& x);
+/// x repeated along axes of extent 1 and along new axes before, as NumPy's broadcast_to.
+Tensor broadcast_to(const Operand& x, const Shape& shape);
+/// A new axis of extent 1 before axis `axis`; -1 puts it last.
+Tensor expand_dims(const Operand& x, int64_t axis);
+/// Without the named axes of extent 1, or without all such axes. A named axis of another extent is an Error.
+Tensor squeeze(const Operand& x, const Axes& axes = {});
+/// NumPy's x[slices]; see etch::Slice. Axes that are not named stay whole.
+Tensor slice(const Operand& x, std::initializer_list<Slice> slices);
+/// The tensors one after the other along an axis.
+Tensor concat(const std::vector<Tensor>& tensors, int64_t axis, Location where = Location::current());
+/// Tensors of one shape along a new axis.
+Tensor stack(const std::vector<Tensor>& tensors, int64_t axis = 0, Location where = Location::current());
+/// `count` equal parts along an axis. Error if they are not equal.
+std::vector<Tensor> split(const Operand& x, int64_t count, int64_t axis = 0);
+/// Parts of the given sizes along an axis; they must add up to its extent.
+std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, int64_t axis = 0);
+/// `paddings[i]` = how many elements of `value` to put before and after axis i (TensorFlow's pad, mode CONSTANT).
+Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, const Operand& value = 0);
+/// The order of the elements along the axes reversed.
+Tensor flip(const Operand& x, const Axes& axes = {});
+/// The elements moved by `shift` along an axis; what leaves at one end enters at the other.
+Tensor roll(const Operand& x, int64_t shift, int64_t axis);
+
+// --- Creation ------------------------------------------------------------------------------------------------------
+
+/// Every element is `value`, in the number's own dtype.
+Tensor full(const Shape& shape, Number value, Location where = Location::current());
+/// Every element is `value`, in this dtype; Error if the dtype cannot hold it.
+Tensor full(const Shape& shape, Number value, DType dtype, Location where = Location::current());
+Tensor zeros(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
+Tensor ones(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
+/// Of the shape and dtype of x.
+Tensor full_like(const Operand& x, Number value);
+Tensor zeros_like(const Operand& x);
+Tensor ones_like(const Operand& x);
+/// The index along an axis. Numeric.
+Tensor iota(const Shape& shape, int64_t axis, DType dtype = DType::i32, Location where = Location::current());
+/// 0, 1, ..., n - 1. Numeric.
+Tensor range(int64_t n, DType dtype = DType::i32, Location where = Location::current());
+/// start, start + step, ... before stop, as NumPy's arange and TensorFlow's range: ceil((stop - start) / step) elements
+/// in the dtype of the three numbers (f32 or f64 if one is, else i32 or i64). Element i is start + i * step. Error if
+/// step is 0.
+Tensor range(Number start, Number stop, Number step = 1, Location where = Location::current());
+/// `count` evenly spaced numbers from start to stop, both included: start + i * (stop - start) / (count - 1); the
+/// last is exactly stop. Float.
+Tensor linspace(double start, double stop, int64_t count, DType dtype = DType::f32,
+                Location where = Location::current());
+/// 1 on the diagonal, else 0; `columns` is `rows` unless given.
+Tensor eye(int64_t rows, int64_t columns = -1, DType dtype = DType::f32, Location where = Location::current());
+
+// --- Activations, elementwise --------------------------------------------------------------------------------------
+
+/// maximum(x, 0). Numeric; NaN stays.
+Tensor relu(const Operand& x);
+/// minimum(maximum(x, 0), 6). Numeric.
+Tensor relu6(const Operand& x);
+/// x where it is positive, else alpha * x. Float. TensorFlow's default alpha.
+Tensor leaky_relu(const Operand& x, double alpha = 0.2);
+/// x where it is positive, else alpha * expm1(x). Float.
+Tensor elu(const Operand& x, double alpha = 1.0);
+/// scale * (x where it is positive, else alpha * expm1(x)) with scale 1.05070098, alpha 1.67326324 (Klambauer et al.,
+/// "Self-Normalizing Neural Networks", 2017). Float.
+Tensor selu(const Operand& x);
+enum class Gelu : uint8_t {
+  exact,  // x * (1 + erf(x / sqrt(2))) / 2
+  tanh,   // x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2
+};
+/// The Gaussian error linear unit (Hendrycks and Gimpel, 2016). Exact by default, as TensorFlow. Float.
+Tensor gelu(const Operand& x, Gelu form = Gelu::exact);
+/// x * sigmoid(x), also called swish. Float.
+Tensor silu(const Operand& x);
+/// x * sigmoid(beta * x). Float.
+Tensor swish(const Operand& x, double beta = 1.0);
+/// relu6(x + 3) / 6, TensorFlow's (Keras 3) definition. Float.
+Tensor hard_sigmoid(const Operand& x);
+/// x / (|x| + 1). Float.
+Tensor softsign(const Operand& x);
+
+// --- Normalisation -------------------------------------------------------------------------------------------------
+
+/// exp(x) / sum(exp(x)) along the axes, with the largest element taken out first. Float.
+Tensor softmax(const Operand& x, const Axes& axes = -1);
+/// log(softmax(x)) = x - logsumexp(x), along the axes. Float.
+Tensor log_softmax(const Operand& x, const Axes& axes = -1);
+/// (x - mean) / sqrt(variance + epsilon) along the axes (Ba et al., "Layer Normalization", 2016). Float.
+Tensor layer_norm(const Operand& x, const Axes& axes = -1, double epsilon = 1e-5);
+/// The same, times gamma, plus beta; both broadcast against x.
+Tensor layer_norm(const Operand& x, const Tensor& gamma, const Tensor& beta, const Axes& axes = -1,
+                  double epsilon = 1e-5);
+
+}  // namespace etch

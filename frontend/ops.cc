@@ -1,0 +1,242 @@
+// The elementwise ops, expanded from the op table, and the ops that are one node.
+#include "etch/ops.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "compiler/ir/cat.h"
+#include "frontend/dispatch.h"
+#include "frontend/shape_args.h"
+#include "frontend/tensor_impl.h"
+#include "frontend/trace.h"
+
+namespace etch {
+
+using detail::apply;
+using detail::fail;
+using detail::tensor_of;
+
+// A row of the table is a function of its name, but for `min` and `max`, whose names the reductions have.
+#define ETCH_NAME_min ~, minimum
+#define ETCH_NAME_max ~, maximum
+#define ETCH_SECOND(a, b, ...) b
+#define ETCH_FUNCTION_NAME(...) ETCH_SECOND(__VA_ARGS__, ~)
+#define ETCH_FUNCTION_1(function, row) \
+  Tensor function(const Operand& x) { return apply(Op::row, {x}); }
+#define ETCH_FUNCTION_2(function, row) \
+  Tensor function(const Operand& a, const Operand& b) { return apply(Op::row, {a, b}); }
+#define ETCH_FUNCTION_3(function, row) \
+  Tensor function(const Operand& a, const Operand& b, const Operand& c) { return apply(Op::row, {a, b, c}); }
+#define ETCH_OP(row, arity, ...) ETCH_FUNCTION_##arity(ETCH_FUNCTION_NAME(ETCH_NAME_##row, row), row)
+#include "compiler/ir/ops.def"
+#undef ETCH_FUNCTION_1
+#undef ETCH_FUNCTION_2
+#undef ETCH_FUNCTION_3
+#undef ETCH_FUNCTION_NAME
+#undef ETCH_SECOND
+#undef ETCH_NAME_min
+#undef ETCH_NAME_max
+
+namespace {
+
+bool is_bool(const Operand& a, const Operand& b) {
+  const Tensor* tensor = a.tensor() ? a.tensor() : b.tensor();
+  return tensor && tensor->defined() && tensor->dtype() == DType::boolean;
+}
+
+}  // namespace
+
+Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
+Tensor operator-(const Operand& a, const Operand& b) { return sub(a, b); }
+Tensor operator*(const Operand& a, const Operand& b) { return mul(a, b); }
+Tensor operator/(const Operand& a, const Operand& b) { return div(a, b); }
+Tensor operator%(const Operand& a, const Operand& b) { return floor_mod(a, b); }
+Tensor operator==(const Operand& a, const Operand& b) { return equal(a, b); }
+Tensor operator!=(const Operand& a, const Operand& b) { return not_equal(a, b); }
+Tensor operator<(const Operand& a, const Operand& b) { return less(a, b); }
+Tensor operator<=(const Operand& a, const Operand& b) { return less_equal(a, b); }
+Tensor operator>(const Operand& a, const Operand& b) { return greater(a, b); }
+Tensor operator>=(const Operand& a, const Operand& b) { return greater_equal(a, b); }
+Tensor operator&(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_and(a, b) : bitwise_and(a, b); }
+Tensor operator|(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_or(a, b) : bitwise_or(a, b); }
+Tensor operator^(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_xor(a, b) : bitwise_xor(a, b); }
+Tensor operator<<(const Operand& a, const Operand& b) { return shift_left(a, b); }
+Tensor operator>>(const Operand& a, const Operand& b) { return shift_right(a, b); }
+Tensor operator-(const Operand& x) { return neg(x); }
+Tensor operator~(const Operand& x) { return is_bool(x, x) ? logical_not(x) : bitwise_not(x); }
+Tensor operator&&(const Tensor& a, const Tensor& b) { return logical_and(Operand(a, {}), Operand(b, {})); }
+Tensor operator||(const Tensor& a, const Tensor& b) { return logical_or(Operand(a, {}), Operand(b, {})); }
+Tensor operator!(const Tensor& x) { return logical_not(Operand(x, {})); }
+
+Tensor cast(const Operand& x, DType dtype) {
+  const Tensor& tensor = tensor_of(x, "cast");
+  if (tensor.dtype() == dtype) return tensor;
+  const Type type{dtype, tensor.shape()};
+  return apply(Op::cast, {x}, {}, &type);
+}
+
+Tensor bitcast(const Operand& x, DType dtype) {
+  const Tensor& tensor = tensor_of(x, "bitcast");
+  if (tensor.dtype() == dtype) return tensor;
+  const Type type{dtype, tensor.shape()};
+  return apply(Op::bitcast, {x}, {}, &type);
+}
+
+namespace {
+
+Tensor reduce(const Operand& x, ReduceKind kind, std::string_view op, const Axes& axes, bool keepdims) {
+  const Tensor& tensor = tensor_of(x, op);
+  const Dims reduced = detail::resolve_axes(axes, tensor.rank(), op, x.where());
+  if (reduced.empty()) return tensor;
+  Tensor result = apply(Op::reduce, {x}, ReduceAttr{kind, reduced});
+  return keepdims ? reshape(Operand(result, x.where()), detail::kept_shape(tensor.shape(), reduced)) : result;
+}
+
+}  // namespace
+
+Tensor sum(const Operand& x, const Axes& axes, bool keepdims) {
+  return reduce(x, ReduceKind::sum, "sum", axes, keepdims);
+}
+Tensor prod(const Operand& x, const Axes& axes, bool keepdims) {
+  return reduce(x, ReduceKind::prod, "prod", axes, keepdims);
+}
+Tensor max(const Operand& x, const Axes& axes, bool keepdims) {
+  return reduce(x, ReduceKind::max, "max", axes, keepdims);
+}
+Tensor min(const Operand& x, const Axes& axes, bool keepdims) {
+  return reduce(x, ReduceKind::min, "min", axes, keepdims);
+}
+Tensor any(const Operand& x, const Axes& axes, bool keepdims) {
+  return reduce(x, ReduceKind::any, "any", axes, keepdims);
+}
+Tensor all(const Operand& x, const Axes& axes, bool keepdims) {
+  return reduce(x, ReduceKind::all, "all", axes, keepdims);
+}
+Tensor argmax(const Operand& x, int64_t axis, bool keepdims) {
+  return reduce(x, ReduceKind::argmax, "argmax", Axes(axis), keepdims);
+}
+Tensor argmin(const Operand& x, int64_t axis, bool keepdims) {
+  return reduce(x, ReduceKind::argmin, "argmin", Axes(axis), keepdims);
+}
+
+Tensor reshape(const Operand& x, const Shape& shape) {
+  const Tensor& tensor = tensor_of(x, "reshape");
+  const Type type{tensor.dtype(), detail::complete_shape(tensor.shape(), shape, x.where())};
+  if (type.shape == tensor.shape()) return tensor;
+  return apply(Op::reshape, {x}, {}, &type);
+}
+
+Tensor transpose(const Operand& x, const Dims& perm) {
+  const Tensor& tensor = tensor_of(x, "transpose");
+  Dims axes = perm;
+  for (int64_t& axis : axes) axis += axis < 0 ? tensor.rank() : 0;
+  return apply(Op::transpose, {x}, TransposeAttr{axes});
+}
+
+Tensor transpose(const Operand& x) {
+  Dims perm;
+  for (int axis = tensor_of(x, "transpose").rank() - 1; axis >= 0; --axis) perm.push_back(axis);
+  return apply(Op::transpose, {x}, TransposeAttr{perm});
+}
+
+Tensor broadcast_to(const Operand& x, const Shape& shape) {
+  const Tensor& tensor = tensor_of(x, "broadcast_to");
+  if (tensor.shape() == shape) return tensor;
+  const Type type{tensor.dtype(), shape};
+  return apply(Op::broadcast, {x}, {}, &type);
+}
+
+Tensor expand_dims(const Operand& x, int64_t axis) {
+  const Tensor& tensor = tensor_of(x, "expand_dims");
+  if (tensor.rank() == kMaxRank) fail(x.where(), "expand_dims: the tensor has rank 8, the most there is, already");
+  Shape shape = tensor.shape();
+  shape.insert(detail::resolve_axis(axis, tensor.rank() + 1, "expand_dims", x.where()), 1);
+  return reshape(x, shape);
+}
+
+Tensor squeeze(const Operand& x, const Axes& axes) {
+  const Tensor& tensor = tensor_of(x, "squeeze");
+  const Dims named = detail::resolve_axes(axes, tensor.rank(), "squeeze", x.where());
+  Shape shape;
+  for (int axis = 0; axis < tensor.rank(); ++axis) {
+    const int64_t extent = tensor.shape()[axis];
+    if (!named.contains(axis) || (axes.all() && extent != 1)) {
+      shape.push_back(extent);
+    } else if (extent != 1) {
+      fail(x.where(), cat("squeeze: axis ", axis, " of ", to_string(tensor.shape()), " has extent ", extent,
+                          ", not 1"));
+    }
+  }
+  return reshape(x, shape);
+}
+
+Tensor slice(const Operand& x, std::initializer_list<Slice> slices) {
+  const Tensor& tensor = tensor_of(x, "slice");
+  const detail::SlicePlan plan = detail::plan_slices(tensor.shape(), {slices.begin(), slices.size()}, x.where());
+  Tensor result = tensor;
+  if (!plan.is_whole) {
+    const Type type{tensor.dtype(), plan.shape};
+    result = apply(Op::slice, {x}, plan.attr, &type);
+  }
+  return reshape(Operand(result, x.where()), plan.shape_without_indices);
+}
+
+Tensor concat(const std::vector<Tensor>& tensors, int64_t axis, Location where) {
+  if (tensors.empty()) fail(where, "concat: there is no tensor to join");
+  std::vector<Operand> operands;
+  for (const Tensor& tensor : tensors) operands.emplace_back(tensor, where);
+  const int rank = detail::impl_of(tensors[0], where).shape.rank();
+  if (axis < 0) axis += rank;
+  return apply(Op::concat, operands, AxisAttr{axis}, nullptr, where);
+}
+
+Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, const Operand& value) {
+  const Tensor& tensor = tensor_of(x, "pad");
+  if (static_cast<int>(paddings.size()) != tensor.rank()) {
+    fail(x.where(), cat("pad: ", paddings.size(), " pairs of paddings for a tensor of rank ", tensor.rank()));
+  }
+  PadAttr attr;
+  for (const auto& [low, high] : paddings) {
+    attr.low.push_back(low);
+    attr.high.push_back(high);
+  }
+  return apply(Op::pad, {x, value}, attr);
+}
+
+Tensor flip(const Operand& x, const Axes& axes) {
+  const Tensor& tensor = tensor_of(x, "flip");
+  const Dims flipped = detail::resolve_axes(axes, tensor.rank(), "flip", x.where());
+  if (flipped.empty()) return tensor;
+  const Type type{tensor.dtype(), tensor.shape()};
+  SliceAttr attr{Dims::filled(tensor.rank(), 0), Dims::filled(tensor.rank(), 1)};
+  for (int64_t axis : flipped) {
+    const int i = static_cast<int>(axis);
+    attr.start[i] = std::max<int64_t>(type.shape[i] - 1, 0);
+    attr.step[i] = -1;
+  }
+  return apply(Op::slice, {x}, attr, &type);
+}
+
+Tensor full(const Shape& shape, Number value, DType dtype, Location where) {
+  const Type type{dtype, shape};
+  return apply(Op::constant, {}, ConstantAttr{detail::number_bits(value, dtype, where)}, &type, where);
+}
+
+Tensor full(const Shape& shape, Number value, Location where) { return full(shape, value, value.dtype(), where); }
+Tensor zeros(const Shape& shape, DType dtype, Location where) { return full(shape, false, dtype, where); }
+Tensor ones(const Shape& shape, DType dtype, Location where) { return full(shape, true, dtype, where); }
+
+Tensor full_like(const Operand& x, Number value) {
+  const Tensor& tensor = tensor_of(x, "full_like");
+  return full(tensor.shape(), value, tensor.dtype(), x.where());
+}
+Tensor zeros_like(const Operand& x) { return full_like(x, false); }
+Tensor ones_like(const Operand& x) { return full_like(x, true); }
+
+Tensor iota(const Shape& shape, int64_t axis, DType dtype, Location where) {
+  const Type type{dtype, shape};
+  const int64_t resolved = detail::resolve_axis(axis, shape.rank(), "iota", where);
+  return apply(Op::iota, {}, AxisAttr{resolved}, &type, where);
+}
+
+}  // namespace etch

@@ -1,0 +1,26 @@
+// Tensors as text.
+#include <ostream>
+
+#include "compiler/ir/cat.h"
+#include "etch/tensor.h"
+#include "frontend/format_array.h"
+#include "frontend/tensor_impl.h"
+
+namespace etch {
+
+std::string to_string(const Tensor& tensor) {
+  const detail::TensorImpl* impl = detail::TensorAccess::get(tensor);
+  if (impl == nullptr) return "<no tensor>";
+  const std::string type = to_string(impl->type());
+  if (impl->kind == detail::TensorImpl::Kind::spec) return cat("<spec ", type, ">");
+  if (impl->kind == detail::TensorImpl::Kind::traced) {
+    std::string place = detail::at(impl->where);
+    if (!place.empty()) place = " at " + place.substr(0, place.size() - 2);
+    return cat("<traced ", type, " of ", name(impl->op), place, ">");
+  }
+  return detail::format_array(impl->dtype, impl->data, impl->shape);
+}
+
+std::ostream& operator<<(std::ostream& stream, const Tensor& tensor) { return stream << to_string(tensor); }
+
+}  // namespace etch

@@ -1,0 +1,191 @@
+// What a concrete function tells about itself: its stages, the report of explain() and the dump.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+#include "compiler/passes/describe.h"
+#include "etch/function.h"
+#include "frontend/flags.h"
+#include "frontend/function_core.h"
+
+namespace etch::detail {
+namespace {
+
+struct PassResult {
+  std::string name;
+  Graph graph;
+};
+
+/// The passes that change the traced graph, run again: they are pure.
+std::vector<PassResult> changing_passes(const Concrete& concrete) {
+  std::vector<PassResult> results;
+  (void)compile(concrete.trace.graph, concrete.options, [&](std::string_view name, const Graph& graph) {
+    results.push_back({std::string(name), graph});
+  });
+  return results;
+}
+
+std::string kernel_texts(const Concrete& concrete, CodeStage stage) {
+  std::string text;
+  CodegenOptions options{.fast_math = concrete.options.fast_math, .verify = concrete.options.verify};
+  for (const ScheduledKernel& kernel : concrete.compiled.schedule.kernels) {
+    absl::StatusOr<std::string> code = print_code(kernel.program, options, stage, kernel.name);
+    text += code.ok() ? *code : cat("// ", kernel.name, ": ", std::string(code.status().message()), "\n");
+    if (!text.empty() && text.back() != '\n') text += '\n';
+  }
+  return text;
+}
+
+std::string buffers_text(const Concrete& concrete) {
+  const Schedule& schedule = concrete.compiled.schedule;
+  std::string text;
+  for (size_t i = 0; i < schedule.buffers.size(); ++i) {
+    const ScheduledBuffer& buffer = schedule.buffers[i];
+    text += cat("b", i, " ");
+    switch (buffer.kind) {
+      case ScheduledBuffer::Kind::input: text += cat("input ", buffer.index); break;
+      case ScheduledBuffer::Kind::output: text += cat("output ", buffer.index); break;
+      case ScheduledBuffer::Kind::temporary: text += cat("temporary at ", buffer.offset); break;
+    }
+    text += cat(", ", buffer.bytes, " bytes, %", buffer.value.node, "\n");
+  }
+  return text + cat("scratch memory: ", schedule.arena_bytes, " bytes\n");
+}
+
+std::string milliseconds(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f ms", value);
+  return text;
+}
+
+std::string times_text(const Concrete& concrete) {
+  const Compiled& compiled = concrete.compiled;
+  return cat("trace    ", milliseconds(concrete.trace_ms), "\npasses   ", milliseconds(compiled.pass_milliseconds),
+             "\nschedule ", milliseconds(compiled.schedule_milliseconds), "\ncode     ",
+             milliseconds(compiled.counts.milliseconds), ", ", compiled.counts.kernels_compiled, " kernels compiled, ",
+             compiled.counts.kernels_reused, " reused\n");
+}
+
+std::string signature_stage(const Concrete& concrete) {
+  std::string text = cat("function ", concrete.function, "\n");
+  for (const ArgReader::Leaf& leaf : concrete.leaves) text += cat("  ", leaf.path, " ", leaf.text, "\n");
+  for (size_t i = 0; i < concrete.trace.captures.size(); ++i) {
+    text += cat("  capture[", i, "] ", to_string(TensorAccess::get(concrete.trace.captures[i])->type()), "\n");
+  }
+  for (size_t i = 0; i < concrete.output_types.size(); ++i) {
+    text += cat("  result[", i, "] ", to_string(concrete.output_types[i]), "\n");
+  }
+  return text + cat("traced because ", concrete.reason, "\n");
+}
+
+/// The stages in order, with what prints each; those of the passes come from `passes`.
+struct Stage {
+  std::string_view name;
+  std::string (*text)(const Concrete&);
+};
+constexpr Stage kBeforePasses[] = {
+    {"signature", signature_stage},
+    {"trace", [](const Concrete& c) { return print(c.trace.graph); }},
+};
+constexpr Stage kAfterPasses[] = {
+    {"graph", [](const Concrete& c) { return print(c.compiled.graph); }},
+    {"schedule", [](const Concrete& c) { return to_string(c.compiled.schedule, c.compiled.graph); }},
+    {"buffers", buffers_text},
+    {"loops", [](const Concrete& c) { return kernel_texts(c, CodeStage::loops); }},
+    {"llvm", [](const Concrete& c) { return kernel_texts(c, CodeStage::llvm); }},
+    {"optimized_llvm", [](const Concrete& c) { return kernel_texts(c, CodeStage::optimized_llvm); }},
+    {"assembly", [](const Concrete& c) { return kernel_texts(c, CodeStage::assembly); }},
+    {"times", times_text},
+};
+
+std::string indented(const std::string& text) {
+  std::string result;
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    result += "  " + text.substr(begin, end - begin) + "\n";
+    begin = end + 1;
+  }
+  return result;
+}
+
+std::string section(std::string_view title, const std::string& text) { return cat(title, "\n", indented(text), "\n"); }
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) throw Error(cat("cannot write the dump ", path.string()));
+}
+
+/// A name without what folders may not have.
+std::string file_name(std::string name) {
+  for (char& c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool digit = c >= '0' && c <= '9';
+    if (!letter && !digit && c != '.' && c != '-') c = '_';
+  }
+  return name;
+}
+
+}  // namespace
+
+std::vector<std::string> stages_of(const Concrete& concrete) {
+  std::vector<std::string> names;
+  for (const Stage& stage : kBeforePasses) names.emplace_back(stage.name);
+  for (const PassResult& pass : changing_passes(concrete)) names.push_back(pass.name);
+  for (const Stage& stage : kAfterPasses) names.emplace_back(stage.name);
+  return names;
+}
+
+std::string text_of(const Concrete& concrete, std::string_view name) {
+  for (const Stage& stage : kBeforePasses) {
+    if (stage.name == name) return stage.text(concrete);
+  }
+  for (const Stage& stage : kAfterPasses) {
+    if (stage.name == name) return stage.text(concrete);
+  }
+  std::string known;
+  for (const PassResult& pass : changing_passes(concrete)) {
+    if (pass.name == name) return print(pass.graph);
+  }
+  for (const std::string& stage : stages_of(concrete)) known += cat(known.empty() ? "" : ", ", stage);
+  throw Error(cat("concrete function ", concrete.folder, " has no stage '", name, "'; it has ", known));
+}
+
+std::string explain(const Concrete& concrete) {
+  std::string text = section("Signature", signature_stage(concrete));
+  text += section("Trace", print(concrete.trace.graph));
+  const Graph* before = &concrete.trace.graph;
+  const std::vector<PassResult> passes = changing_passes(concrete);
+  for (const PassResult& pass : passes) {
+    text += section(cat("Pass ", pass.name), describe_change(*before, pass.graph));
+    before = &pass.graph;
+  }
+  text += section("Graph after the passes", print(concrete.compiled.graph));
+  text += section("Schedule", to_string(concrete.compiled.schedule, concrete.compiled.graph));
+  text += section("Kernels", kernel_texts(concrete, CodeStage::loops));
+  text += section("Times", times_text(concrete));
+  text.pop_back();
+  return text;
+}
+
+void dump(const Concrete& concrete, const std::string& folder) {
+  const std::filesystem::path path = std::filesystem::path(folder) / file_name(concrete.folder);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw Error(cat("cannot make the dump folder ", path.string(), ": ", error.message()));
+  int number = 0;
+  const auto write = [&](std::string_view name, const std::string& text) {
+    char digits[8];
+    std::snprintf(digits, sizeof digits, "%02d_", number++);
+    write_file(path / cat(digits, file_name(std::string(name)), ".txt"), text);
+  };
+  for (const Stage& stage : kBeforePasses) write(stage.name, stage.text(concrete));
+  for (const PassResult& pass : changing_passes(concrete)) write(cat("pass_", pass.name), print(pass.graph));
+  for (const Stage& stage : kAfterPasses) write(stage.name, stage.text(concrete));
+}
+
+}  // namespace etch::detail

@@ -1,0 +1,120 @@
+// Axes, shapes and slices as users name them.
+#include "frontend/shape_args.h"
+
+#include <algorithm>
+
+#include "compiler/ir/cat.h"
+#include "frontend/tensor_impl.h"
+
+namespace etch::detail {
+
+const Tensor& tensor_of(const Operand& x, std::string_view op) {
+  if (x.tensor() == nullptr) {
+    const std::string number = number_text(x.number());
+    fail(x.where(), cat(op, " takes a tensor, not the plain number ", number, "; write Tensor(", number, ")"));
+  }
+  impl_of(*x.tensor(), x.where());
+  return *x.tensor();
+}
+
+int resolve_axis(int64_t axis, int rank, std::string_view op, Location where) {
+  if (-rank <= axis && axis < rank) return static_cast<int>(axis < 0 ? axis + rank : axis);
+  const std::string legal = rank == 0 ? "; there is none" : cat("; it may be ", -rank, " to ", rank - 1);
+  fail(where, cat(op, ": axis ", axis, " is out of range for rank ", rank, legal));
+}
+
+Dims resolve_axes(const Axes& axes, int rank, std::string_view op, Location where) {
+  bool named[kMaxRank] = {};
+  for (int64_t axis : axes.axes()) {
+    const int i = resolve_axis(axis, rank, op, where);
+    if (named[i]) fail(where, cat(op, ": axis ", i, " is named twice"));
+    named[i] = true;
+  }
+  Dims resolved;
+  for (int i = 0; i < rank; ++i) {
+    if (named[i] || axes.all()) resolved.push_back(i);
+  }
+  return resolved;
+}
+
+Shape kept_shape(const Shape& shape, const Dims& axes) {
+  Shape kept = shape;
+  for (int64_t axis : axes) kept[static_cast<int>(axis)] = 1;
+  return kept;
+}
+
+Shape complete_shape(const Shape& from, const Shape& wanted, Location where) {
+  Shape shape = wanted;
+  int open = -1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] != -1) continue;
+    if (open >= 0) fail(where, cat("reshape: ", to_string(wanted), " has more than one -1"));
+    open = i;
+    shape[i] = 1;
+  }
+  if (open < 0) return shape;
+  const int64_t others = is_representable(shape, 1) ? shape.product() : 0;
+  if (others <= 0 || from.product() % others != 0) {
+    fail(where, cat("reshape: the -1 in ", to_string(wanted), " has no value that keeps the ", from.product(),
+                    " elements of ", to_string(from)));
+  }
+  shape[open] = from.product() / others;
+  return shape;
+}
+
+namespace {
+
+/// start, step and extent of start:stop:step on an axis. Nothing overflows: bounds are clipped to the axis first.
+struct Range {
+  int64_t start, step, extent;
+};
+
+int64_t clip_bound(int64_t bound, int64_t n, bool backwards) {
+  if (bound < 0) bound = bound < -n ? -1 - n : bound;  // so that adding n stays in int64_t
+  if (bound < 0) bound += n;
+  return backwards ? std::clamp<int64_t>(bound, -1, n - 1) : std::clamp<int64_t>(bound, 0, n);
+}
+
+Range python_range(const Slice& slice, int64_t n) {
+  const bool backwards = slice.step() < 0;
+  const int64_t start = slice.start() == kOpen ? (backwards ? n - 1 : 0) : clip_bound(slice.start(), n, backwards);
+  const int64_t stop = slice.stop() == kOpen ? (backwards ? -1 : n) : clip_bound(slice.stop(), n, backwards);
+  const int64_t step = std::clamp<int64_t>(slice.step(), -n - 1, n + 1);  // a longer step takes the first element only
+  const int64_t distance = backwards ? start - stop : stop - start;
+  if (distance <= 0) return {0, 1, 0};
+  const int64_t stride = backwards ? -step : step;
+  return {start, step, (distance + stride - 1) / stride};
+}
+
+}  // namespace
+
+SlicePlan plan_slices(const Shape& from, std::span<const Slice> slices, Location where) {
+  const int rank = from.rank();
+  if (static_cast<int>(slices.size()) > rank) {
+    fail(where, cat("slice: ", slices.size(), " slices for a tensor of rank ", rank, ", ", to_string(from)));
+  }
+  SlicePlan plan;
+  for (int axis = 0; axis < rank; ++axis) {
+    const int64_t n = from[axis];
+    const Slice slice = axis < static_cast<int>(slices.size()) ? slices[axis] : Slice();
+    Range range{};
+    if (slice.is_index()) {
+      const int64_t index = slice.start();
+      if (index < -n || index >= n) {
+        fail(where, cat("index ", index, " is out of range for axis ", axis, " of ", to_string(from)));
+      }
+      range = {index < 0 ? index + n : index, 1, 1};
+    } else {
+      if (slice.step() == 0) fail(where, cat("slice: the step of axis ", axis, " is 0"));
+      range = python_range(slice, n);
+      plan.shape_without_indices.push_back(range.extent);
+    }
+    plan.attr.start.push_back(range.start);
+    plan.attr.step.push_back(range.step);
+    plan.shape.push_back(range.extent);
+    plan.is_whole &= range.extent == n && range.step > 0;
+  }
+  return plan;
+}
+
+}  // namespace etch::detail

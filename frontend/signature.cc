@@ -1,0 +1,153 @@
+// Signatures: the bytes that key concrete functions, and their description for people.
+#include <cstring>
+#include <charconv>
+#include <map>
+
+#include "compiler/ir/cat.h"
+#include "frontend/function_core.h"
+
+namespace etch::detail {
+
+ArgReader::ArgReader(std::vector<Leaf>* leaves, std::string_view root) : leaves_(leaves), path_(root) {}
+
+ArgReader::~ArgReader() {
+  if (key_ != inline_key_) delete[] key_;
+  if (tensors_ != inline_tensors_) delete[] tensors_;
+}
+
+void ArgReader::grow_key(size_t bytes) {
+  const size_t capacity = 2 * (key_size_ + bytes);
+  auto* grown = new std::byte[capacity];
+  std::memcpy(grown, key_, key_size_);
+  if (key_ != inline_key_) delete[] key_;
+  key_ = grown;
+  key_capacity_ = capacity;
+}
+
+void ArgReader::grow_tensors() {
+  const size_t capacity = 2 * tensors_capacity_;
+  auto** grown = new const TensorImpl*[capacity];
+  std::memcpy(grown, tensors_, num_tensors_ * sizeof *tensors_);
+  if (tensors_ != inline_tensors_) delete[] tensors_;
+  tensors_ = grown;
+  tensors_capacity_ = capacity;
+}
+
+void ArgReader::tensor(const Tensor& tensor) {
+  const TensorImpl* impl = TensorAccess::get(tensor);
+  if (num_tensors_ == tensors_capacity_) grow_tensors();
+  tensors_[num_tensors_++] = impl;
+  if (impl == nullptr) {
+    constexpr uint16_t kNothing = 0xffff;
+    append(&kNothing, sizeof kNothing);
+    if (leaves_) add_leaf("no tensor", true);
+    return;
+  }
+  const uint8_t head[2] = {static_cast<uint8_t>(impl->dtype), static_cast<uint8_t>(impl->shape.rank())};
+  append(head, sizeof head);
+  append(impl->shape.begin(), static_cast<size_t>(impl->shape.rank()) * sizeof(int64_t));
+  if (leaves_) add_leaf(to_string(impl->type()), true);
+}
+
+void ArgReader::describe_text(std::string_view value) {
+  constexpr size_t kShown = 60;
+  add_leaf(cat("\"", value.substr(0, kShown), value.size() > kShown ? "...\"" : "\""), false);
+}
+
+namespace {
+
+template <class T>
+std::string shortest(T value) {
+  char text[40];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+}  // namespace
+
+void ArgReader::describe_number(bool value) { add_leaf(value ? "true" : "false", false); }
+void ArgReader::describe_number(int64_t value) { add_leaf(std::to_string(value), false); }
+void ArgReader::describe_number(uint64_t value) { add_leaf(std::to_string(value), false); }
+void ArgReader::describe_number(float value) { add_leaf(shortest(value), false); }
+void ArgReader::describe_number(double value) { add_leaf(shortest(value), false); }
+
+void ArgReader::enter_path(uint64_t index) {
+  path_ends_.push_back(path_.size());
+  path_ += cat("[", index, "]");
+}
+
+void ArgReader::enter_path(std::string_view field) {
+  path_ends_.push_back(path_.size());
+  path_ += cat(".", field);
+}
+
+void ArgReader::leave_path() {
+  path_.resize(path_ends_.back());
+  path_ends_.pop_back();
+}
+
+void ArgReader::add_leaf(std::string text, bool is_tensor) { leaves_->push_back({path_, std::move(text), is_tensor}); }
+
+std::string signature_text(const Leaves& leaves) {
+  std::string text;
+  for (const ArgReader::Leaf& leaf : leaves) {
+    text += cat(text.empty() ? "" : ", ", leaf.path, " ", leaf.text);
+  }
+  return text.empty() ? "no arguments" : text;
+}
+
+namespace {
+
+std::map<std::string_view, const ArgReader::Leaf*> by_path(const Leaves& leaves) {
+  std::map<std::string_view, const ArgReader::Leaf*> map;
+  for (const ArgReader::Leaf& leaf : leaves) map[leaf.path] = &leaf;
+  return map;
+}
+
+std::string_view dtype_part(std::string_view type) { return type.substr(0, type.find('[')); }
+
+/// What keeps a change of this leaf from retracing.
+std::string_view remedy(const ArgReader::Leaf& now, const ArgReader::Leaf& before) {
+  if (now.is_tensor != before.is_tensor) return "pass the same kinds of arguments";
+  if (!now.is_tensor) return "pass it as a Tensor if it is data: its value is then no part of the signature";
+  if (dtype_part(now.text) != dtype_part(before.text)) return "cast it to one dtype before the call";
+  return "pad or batch it to one shape, or accept one cheap trace per shape: kernels are shared between sizes";
+}
+
+}  // namespace
+
+int distance(const Leaves& a, const Leaves& b) {
+  const auto of_b = by_path(b);
+  int same = 0;
+  for (const ArgReader::Leaf& leaf : a) {
+    auto it = of_b.find(leaf.path);
+    same += it != of_b.end() && it->second->text == leaf.text ? 1 : 0;
+  }
+  return static_cast<int>(std::max(a.size(), b.size())) - same;
+}
+
+std::string describe_difference(const Leaves& leaves, const Leaves& nearest) {
+  constexpr int kShown = 4;
+  const auto before = by_path(nearest);
+  const auto now = by_path(leaves);
+  std::string text;
+  int count = 0;
+  const auto add = [&](const std::string& line) {
+    if (count++ < kShown) text += (text.empty() ? "" : "\n") + line;
+  };
+  for (const ArgReader::Leaf& leaf : leaves) {
+    auto it = before.find(leaf.path);
+    if (it == before.end()) {
+      add(cat(leaf.path, " is new: ", leaf.text, "; pass containers of one size"));
+    } else if (it->second->text != leaf.text) {
+      add(cat(leaf.path, " changed from ", it->second->text, " to ", leaf.text, "; ", remedy(leaf, *it->second)));
+    }
+  }
+  for (const ArgReader::Leaf& leaf : nearest) {
+    if (!now.contains(leaf.path)) add(cat(leaf.path, " is gone: ", leaf.text, "; pass containers of one size"));
+  }
+  if (count > kShown) text += cat("\nand ", count - kShown, " more changes");
+  if (count == 0) text = "the structure of the arguments changed, such as an optional or an empty container";
+  return text;
+}
+
+}  // namespace etch::detail

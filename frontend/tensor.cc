@@ -1,0 +1,344 @@
+// Tensors: their memory, their making from C++ values and the reading of their elements.
+#include "etch/tensor.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "compiler/ir/cat.h"
+#include "etch/ops.h"
+#include "frontend/dispatch.h"
+#include "frontend/tensor_impl.h"
+#include "frontend/trace.h"
+
+namespace etch {
+
+using detail::TensorAccess;
+using detail::TensorImpl;
+
+namespace detail {
+namespace {
+
+// Up to here elements stand behind their TensorImpl: one allocation, no Buffer.
+constexpr int64_t kInlineBytes = 512;
+
+/// Memory for a TensorImpl and `bytes` of aligned elements behind it.
+TensorImpl* new_impl(int64_t bytes) {
+  const size_t slack = bytes > 0 ? Buffer::kAlignment : 0;
+  void* memory = std::malloc(sizeof(TensorImpl) + slack + static_cast<size_t>(bytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  auto* impl = new (memory) TensorImpl;
+  if (bytes > 0) {
+    const auto end = reinterpret_cast<uintptr_t>(memory) + sizeof(TensorImpl);
+    impl->data = reinterpret_cast<void*>((end + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment);
+  }
+  return impl;
+}
+
+TensorImpl* new_impl(TensorImpl::Kind kind, DType dtype, const Shape& shape) {
+  TensorImpl* impl = new_impl(0);
+  impl->kind = kind;
+  impl->dtype = dtype;
+  impl->shape = shape;
+  return impl;
+}
+
+template <class T>
+std::string plain_text(T value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.*g", std::numeric_limits<T>::digits10, value);
+  const bool looks_whole = std::string_view(text).find_first_not_of("-0123456789") == std::string_view::npos;
+  return cat(text, looks_whole ? ".0" : "");
+}
+
+[[noreturn]] void fail_number(const Number& number, DType dtype, Location where) {
+  const bool fraction = number.kind() == Number::Kind::floating && !is_floating(dtype);
+  fail(where, cat("the number ", number_text(number), " cannot become ", name(dtype),
+                  ", the dtype of the tensor beside it",
+                  fraction ? "; cast the tensor to f32 or f64 first, or write a whole number" : ""));
+}
+
+template <class T>
+uint64_t number_bits_as(const Number& number, DType dtype, Location where) {
+  if (number.too_large()) fail_number(number, dtype, where);
+  if (number.kind() == Number::Kind::floating) {
+    const double value = number.floating();
+    if constexpr (std::is_floating_point_v<T>) {
+      const T rounded = static_cast<T>(value);
+      if (std::isinf(rounded) && !std::isinf(value)) fail_number(number, dtype, where);
+      return to_bits<T>(rounded);
+    } else {
+      if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value)) fail_number(number, dtype, where);
+      return number_bits_as<T>(Number(static_cast<int64_t>(value)), dtype, where);
+    }
+  }
+  const int64_t value = number.integer();
+  if constexpr (std::is_same_v<T, bool>) {
+    if (value != 0 && value != 1) fail_number(number, dtype, where);
+  } else if constexpr (std::is_integral_v<T>) {
+    if (value < std::numeric_limits<T>::min() || value > std::numeric_limits<T>::max()) {
+      fail_number(number, dtype, where);
+    }
+  }
+  return to_bits<T>(static_cast<T>(value));
+}
+
+}  // namespace
+
+std::string at(Location where) {
+  if (where.line() == 0) return "";
+  std::string_view file = where.file_name();
+  return cat(file.substr(file.rfind('/') + 1), ":", where.line(), ": ");
+}
+
+void fail(Location where, const std::string& message) { throw Error(at(where) + message); }
+
+void fail_allocation(Location where, int64_t bytes, std::string_view what) {
+  fail(where, cat("cannot allocate ", bytes, " bytes for ", what));
+}
+
+std::string number_text(const Number& number) {
+  switch (number.kind()) {
+    case Number::Kind::boolean: return number.integer() ? "true" : "false";
+    case Number::Kind::integer:
+      return number.too_large() ? std::to_string(static_cast<uint64_t>(number.integer()))
+                                : std::to_string(number.integer());
+    case Number::Kind::floating: break;
+  }
+  if (number.dtype() == DType::f32) return plain_text(static_cast<float>(number.floating()));
+  return plain_text(number.floating());
+}
+
+uint64_t number_bits(const Number& number, DType dtype, Location where) {
+  return dispatch(dtype, [&]<class T> { return number_bits_as<T>(number, dtype, where); });
+}
+
+TensorImpl& impl_of(const Tensor& tensor, Location where) {
+  TensorImpl* impl = TensorAccess::get(tensor);
+  if (impl == nullptr) fail(where, "the tensor holds nothing: it was made by default or moved from; assign one first");
+  return *impl;
+}
+
+Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_view what) {
+  if (!is_representable(shape, size_of(dtype))) {
+    fail(where, cat(what, ": a tensor of ", to_string(Type{dtype, shape}),
+                    " cannot be: extents must not be negative and the elements take at most 2^46 bytes"));
+  }
+  const int64_t bytes = shape.product() * size_of(dtype);
+  try {
+    TensorImpl* impl = new_impl(bytes <= kInlineBytes ? std::max<int64_t>(bytes, 1) : 0);
+    Tensor tensor = TensorAccess::adopt(impl);
+    impl->dtype = dtype;
+    impl->shape = shape;
+    if (bytes > kInlineBytes) {
+      impl->buffer = Buffer::allocate(bytes);
+      impl->data = impl->buffer.data();
+    }
+    return tensor;
+  } catch (const std::bad_alloc&) {
+    fail_allocation(where, bytes, what);
+  }
+}
+
+Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape) {
+  TensorImpl* impl = new_impl(TensorImpl::Kind::eager, dtype, shape);
+  impl->data = of.data;
+  if (of.buffer) {
+    impl->buffer = of.buffer;
+  } else {
+    impl->owner = of.owner ? of.owner : const_cast<TensorImpl*>(&of);
+    impl->owner->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  return TensorAccess::adopt(impl);
+}
+
+Tensor make_spec(DType dtype, const Shape& shape) {
+  return TensorAccess::adopt(new_impl(TensorImpl::Kind::spec, dtype, shape));
+}
+
+Tensor make_traced(uint64_t trace, Value value, const Type& type, Op op, Location where) {
+  TensorImpl* impl = new_impl(TensorImpl::Kind::traced, type.dtype, type.shape);
+  impl->trace = trace;
+  impl->value = value;
+  impl->op = op;
+  impl->where = where;
+  return TensorAccess::adopt(impl);
+}
+
+namespace {
+
+/// Flattens a nested list: checks that it is regular and gathers numbers.
+class ListReader {
+ public:
+  explicit ListReader(Location where) : where_(where) {}
+
+  void read(std::initializer_list<Nested> list, int depth) {
+    if (depth == kMaxRank) fail(where_, "a nested list is at most 8 deep");
+    const auto extent = static_cast<int64_t>(list.size());
+    if (depth == shape_.rank()) {
+      if (leaf_depth_ >= 0) fail_ragged(depth, "a list beside a number");
+      shape_.push_back(extent);
+    } else if (shape_[depth] != extent) {
+      fail_ragged(depth, cat("a list of ", extent, " beside one of ", shape_[depth]));
+    }
+    for (const Nested& element : list) {
+      if (element.is_list()) {
+        read(element.list(), depth + 1);
+      } else {
+        add(element.number(), depth + 1);
+      }
+    }
+  }
+
+  Tensor tensor() const {
+    DType dtype = numbers_.empty() ? DType::f32 : DType::boolean;
+    for (const Number& number : numbers_) dtype = wider(dtype, number.dtype());
+    Tensor result = allocate(dtype, shape_, where_, "a list");
+    auto* to = static_cast<std::byte*>(TensorAccess::get(result)->data);
+    for (const Number& number : numbers_) {
+      const uint64_t bits = number_bits(number, dtype, where_);
+      check_exact(number, dtype, bits);
+      std::memcpy(to, &bits, static_cast<size_t>(size_of(dtype)));
+      to += size_of(dtype);
+    }
+    return result;
+  }
+
+ private:
+  static DType wider(DType a, DType b) {
+    constexpr int kRank[] = {4, 5, 2, 3, 1, 0};  // of f32, f64, i32, i64, u8, bool
+    return kRank[static_cast<int>(a)] < kRank[static_cast<int>(b)] ? b : a;
+  }
+
+  void add(const Number& number, int depth) {
+    if (leaf_depth_ < 0 && depth == shape_.rank()) leaf_depth_ = depth;
+    if (depth != shape_.rank() || depth != leaf_depth_) fail_ragged(depth - 1, "a number beside a list");
+    numbers_.push_back(number);
+  }
+
+  void check_exact(const Number& number, DType dtype, uint64_t bits) const {
+    if (number.kind() != Number::Kind::integer || !is_floating(dtype)) return;
+    const double stored = dtype == DType::f32 ? from_bits<float>(bits) : from_bits<double>(bits);
+    if (stored >= 0x1p63 || static_cast<int64_t>(stored) != number.integer()) {
+      fail(where_, cat("the integer ", number.integer(), " is not exact in ", name(dtype),
+                       ", the dtype of the list; write the numbers in one type"));
+    }
+  }
+
+  [[noreturn]] void fail_ragged(int depth, const std::string& what) const {
+    fail(where_, cat("the nested list is ragged: ", what, " at depth ", depth,
+                     "; lists side by side must have the same length"));
+  }
+
+  Location where_;
+  Shape shape_;
+  int leaf_depth_ = -1;
+  std::vector<Number> numbers_;
+};
+
+}  // namespace
+}  // namespace detail
+
+using detail::fail;
+using detail::impl_of;
+
+void Tensor::retain(TensorImpl* impl) noexcept { impl->references.fetch_add(1, std::memory_order_relaxed); }
+
+void Tensor::release(TensorImpl* impl) noexcept {
+  while (impl && impl->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    TensorImpl* owner = impl->owner;
+    impl->~TensorImpl();
+    std::free(impl);
+    impl = owner;
+  }
+}
+
+Tensor::Tensor(Number value, Location where) { *this = full(Shape{}, value, where); }
+
+Tensor::Tensor(std::initializer_list<detail::Nested> values, Location where) {
+  detail::ListReader reader(where);
+  reader.read(values, 0);
+  *this = reader.tensor();
+}
+
+Tensor Tensor::copy_of(DType dtype, const void* data, int64_t count, const Shape& shape, Location where) {
+  Tensor result = detail::allocate(dtype, shape, where, "Tensor::from");
+  if (result.size() != count) {
+    fail(where, cat("Tensor::from: ", count, " values do not fill a shape of ", result.size(), " elements, ",
+                    to_string(shape)));
+  }
+  if (count > 0) std::memcpy(TensorAccess::get(result)->data, data, static_cast<size_t>(count * size_of(dtype)));
+  return result;
+}
+
+Tensor Tensor::from_bits(const std::vector<bool>& values, const Shape& shape, Location where) {
+  std::vector<uint8_t> bytes(values.begin(), values.end());
+  return copy_of(DType::boolean, bytes.data(), static_cast<int64_t>(bytes.size()), shape, where);
+}
+
+Tensor Tensor::adopt(Buffer buffer, DType dtype, const Shape& shape, Location where) {
+  if (!is_representable(shape, size_of(dtype)) || shape.product() * size_of(dtype) > buffer.bytes()) {
+    fail(where, cat("Tensor::adopt: a buffer of ", buffer.bytes(), " bytes cannot hold ",
+                    to_string(Type{dtype, shape})));
+  }
+  if (reinterpret_cast<uintptr_t>(buffer.data()) % static_cast<uintptr_t>(size_of(dtype)) != 0) {
+    fail(where, cat("Tensor::adopt: the memory is not aligned to the ", size_of(dtype), " bytes of ", name(dtype)));
+  }
+  TensorImpl* impl = detail::new_impl(TensorImpl::Kind::eager, dtype, shape);
+  impl->data = buffer.data();
+  impl->buffer = std::move(buffer);
+  return Tensor(impl);
+}
+
+DType Tensor::dtype() const { return impl_of(*this, {}).dtype; }
+
+const Shape& Tensor::shape() const { return impl_of(*this, {}).shape; }
+
+bool Tensor::is_eager() const { return impl_of(*this, {}).kind == TensorImpl::Kind::eager; }
+
+const void* Tensor::read_data(DType dtype, Location where) const {
+  const TensorImpl& impl = impl_of(*this, where);
+  if (impl.kind != TensorImpl::Kind::eager) detail::fail_no_elements(impl, "reading its elements", where);
+  if (impl.dtype != dtype) {
+    fail(where, cat("the elements of ", to_string(impl.type()), " cannot be read as ", name(dtype),
+                    "; name its own dtype or cast it"));
+  }
+  return impl.data;
+}
+
+const void* Tensor::read_item(DType dtype, Location where) const {
+  const void* data = read_data(dtype, where);
+  if (size() != 1) {
+    fail(where, cat("item() needs a tensor of one element, not ", to_string(impl_->type()),
+                    "; index it or use data()"));
+  }
+  return data;
+}
+
+Tensor::operator bool() const {
+  const TensorImpl& impl = impl_of(*this, {});
+  if (impl.kind != TensorImpl::Kind::eager) detail::fail_no_elements(impl, "its truth, as in `if (t)`", {});
+  if (size() != 1) {
+    fail({}, cat("the truth of ", to_string(impl.type()), " is ambiguous: it needs one element; use any() or all()"));
+  }
+  return dispatch(impl.dtype, [&]<class T> { return *static_cast<const T*>(impl.data) != T{}; });
+}
+
+Tensor Tensor::operator[](Index i) const {
+  const TensorImpl& impl = impl_of(*this, i.where);
+  if (impl.shape.empty()) fail(i.where, cat("a tensor of rank 0 has no axis to index with [", i.value, "]"));
+  return etch::slice(Operand(*this, i.where), {Slice(i.value)});
+}
+
+Tensor Tensor::slice(std::initializer_list<Slice> slices, Location where) const {
+  return etch::slice(Operand(*this, where), slices);
+}
+
+Tensor& Tensor::operator+=(const Operand& other) { return *this = add(Operand(*this, other.where()), other); }
+Tensor& Tensor::operator-=(const Operand& other) { return *this = sub(Operand(*this, other.where()), other); }
+Tensor& Tensor::operator*=(const Operand& other) { return *this = mul(Operand(*this, other.where()), other); }
+Tensor& Tensor::operator/=(const Operand& other) { return *this = div(Operand(*this, other.where()), other); }
+
+}  // namespace etch

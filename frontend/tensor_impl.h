@@ -1,0 +1,76 @@
+// What stands behind a Tensor's handle.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "compiler/ir/graph.h"
+#include "etch/buffer.h"
+#include "etch/tensor.h"
+
+namespace etch::detail {
+
+/// A tensor: elements in memory, a value of a trace, or a type alone. Counted by reference; small elements stand in the
+/// same allocation, right behind it.
+struct TensorImpl {
+  enum class Kind : uint8_t { eager, traced, spec };
+
+  std::atomic<int32_t> references{1};
+  Kind kind = Kind::eager;
+  DType dtype = DType::f32;
+  Shape shape;
+
+  // eager
+  void* data = nullptr;
+  Buffer buffer;                // holds the elements, unless they stand behind this or behind `owner`
+  TensorImpl* owner = nullptr;  // the tensor whose allocation holds the elements
+
+  // traced
+  uint64_t trace = 0;
+  Value value;
+  Op op = Op::input;  // that made it
+  Location where;     // in the user's code
+
+  Type type() const { return {dtype, shape}; }
+  int64_t bytes() const { return shape.product() * size_of(dtype); }
+};
+
+struct TensorAccess {
+  static TensorImpl* get(const Tensor& tensor) { return tensor.impl_; }
+  /// A handle that takes over one reference.
+  static Tensor adopt(TensorImpl* impl) { return Tensor(impl); }
+  static Tensor share(const TensorImpl* impl) {
+    Tensor::retain(const_cast<TensorImpl*>(impl));
+    return Tensor(const_cast<TensorImpl*>(impl));
+  }
+};
+
+/// The tensor behind a handle; Error if it holds nothing.
+TensorImpl& impl_of(const Tensor& tensor, Location where);
+
+/// A new eager tensor with uninitialised elements. Error if the shape is too large or memory is short; `what` names
+/// what it is for.
+Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_view what);
+/// A tensor on the elements of another, with as many elements.
+Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape);
+/// A tensor that is a dtype and a shape only.
+Tensor make_spec(DType dtype, const Shape& shape);
+Tensor make_traced(uint64_t trace, Value value, const Type& type, Op op, Location where);
+
+/// The bits of a number in a dtype; Error if the dtype cannot hold it.
+uint64_t number_bits(const Number& number, DType dtype, Location where);
+/// The number as C++ prints it.
+std::string number_text(const Number& number);
+
+/// `demo.cc:12: `, or nothing for an unknown place. Only the file's last part, so that messages do not depend on the
+/// build.
+std::string at(Location where);
+/// Throws Error with the place before the message.
+[[noreturn]] void fail(Location where, const std::string& message);
+/// Throws Error for memory that could not be had.
+[[noreturn]] void fail_allocation(Location where, int64_t bytes, std::string_view what);
+
+}  // namespace etch::detail

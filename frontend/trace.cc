@@ -1,0 +1,148 @@
+// The recording of ops into a graph.
+#include "frontend/trace.h"
+
+#include <atomic>
+
+#include "compiler/ir/cat.h"
+
+namespace etch::detail {
+namespace {
+
+thread_local const Scope* innermost_scope = nullptr;
+thread_local TraceScope* innermost_trace = nullptr;
+
+std::string_view file_of(Location where) {
+  std::string_view file = where.file_name();
+  return file.substr(file.rfind('/') + 1);
+}
+
+/// `the value of 'less' made at demo.cc:12`, as far as it is known.
+std::string made_by(const TensorImpl& impl) {
+  std::string text = cat("a traced ", to_string(impl.type()));
+  if (impl.op == Op::input) return text + ", an argument";
+  text += cat(", the result of ", name(impl.op));
+  if (impl.where.line() != 0) text += cat(" at ", file_of(impl.where), ":", impl.where.line());
+  return text;
+}
+
+}  // namespace
+
+Scope::Scope(std::string_view name, Location where)
+    : name_(name), parent_(innermost_scope), has_place_(true), depth_(parent_ ? parent_->depth_ + 1 : 1) {
+  where_ = parent_ && parent_->has_place_ ? parent_->where_ : where;
+  innermost_scope = this;
+}
+
+Scope::Scope(std::string_view name)
+    : name_(name), parent_(innermost_scope), has_place_(false), depth_(parent_ ? parent_->depth_ + 1 : 1) {
+  innermost_scope = this;
+}
+
+Scope::~Scope() { innermost_scope = parent_; }
+
+const Scope* Scope::innermost() { return innermost_scope; }
+
+std::string Scope::path() const {
+  std::string path(name_);
+  for (const Scope* scope = parent_; scope; scope = scope->parent_) path = cat(scope->name_, "/", path);
+  return path;
+}
+
+Location Scope::place_of(Location where) {
+  return innermost_scope && innermost_scope->has_place_ ? innermost_scope->where_ : where;
+}
+
+TraceScope::TraceScope(Trace& trace) : trace_(trace), outer_(innermost_trace), outer_scope_(innermost_scope) {
+  innermost_trace = this;
+  innermost_scope = nullptr;
+}
+
+TraceScope::~TraceScope() {
+  innermost_trace = outer_;
+  innermost_scope = outer_scope_;
+}
+
+const Trace* find_trace(uint64_t id);
+const Trace* find_trace(uint64_t id) {
+  for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
+    if (scope->trace_.id() == id) return &scope->trace_;
+  }
+  return nullptr;
+}
+
+Trace* Trace::current() { return innermost_trace ? &innermost_trace->trace_ : nullptr; }
+
+Trace::Trace(std::string name) : name_(std::move(name)) {
+  static std::atomic<uint64_t> next{1};
+  id_ = next.fetch_add(1, std::memory_order_relaxed);
+}
+
+Origin Trace::origin(Location where) {
+  Origin origin;
+  if (where.line() != 0) {
+    auto [it, is_new] = files_.try_emplace(where.file_name(), -1);
+    if (is_new) it->second = builder_.name(file_of(where));
+    origin.file = it->second;
+    origin.line = static_cast<int32_t>(where.line());
+  }
+  if (const Scope* scope = Scope::innermost()) origin.scope = builder_.name(scope->path());
+  return origin;
+}
+
+Tensor Trace::argument(const Type& type) {
+  absl::StatusOr<Value> value = builder_.input(type);
+  if (!value.ok()) throw Error(std::string(value.status().message()));
+  return make_traced(id_, *value, type, Op::input, {});
+}
+
+Value Trace::value_of(const TensorImpl& impl, Location where) {
+  switch (impl.kind) {
+    case TensorImpl::Kind::traced: break;
+    case TensorImpl::Kind::spec: fail_no_elements(impl, "computing with it", where);
+    case TensorImpl::Kind::eager: {
+      auto [it, is_new] = captured_.try_emplace(&impl);
+      if (is_new) {
+        absl::StatusOr<Value> value = builder_.input(impl.type(), origin(where));
+        if (!value.ok()) fail(where, std::string(value.status().message()));
+        captures_.push_back(TensorAccess::share(&impl));
+        it->second = *value;
+      }
+      return it->second;
+    }
+  }
+  if (impl.trace == id_) return impl.value;
+  if (const Trace* outer = find_trace(impl.trace)) {
+    fail(where, cat("function ", name_, " uses ", made_by(impl), " of another trace, that of function ", outer->name(),
+                    "; pass it as an argument, or call the inner function instead of asking for concrete()"));
+  }
+  fail_no_elements(impl, "computing with it", where);
+}
+
+Tensor Trace::emit(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted, Location where) {
+  const Origin from = origin(where);
+  absl::StatusOr<Value> value =
+      wanted ? builder_.emit(op, operands, attr, *wanted, from) : builder_.emit(op, operands, attr, from);
+  if (!value.ok()) {
+    const Scope* scope = Scope::innermost();
+    const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
+    fail(where, in + std::string(value.status().message()));
+  }
+  return make_traced(id_, *value, builder_[*value].type, op, where);
+}
+
+void fail_no_elements(const TensorImpl& impl, std::string_view want, Location where) {
+  if (impl.kind == TensorImpl::Kind::spec) {
+    fail(where, cat(want, ": the tensor is a TensorSpec ", to_string(impl.type()),
+                    ", which has no elements; only concrete() and explain() take it"));
+  }
+  if (const Trace* trace = find_trace(impl.trace)) {
+    fail(where, cat(want, ": the tensor is ", made_by(impl), ", and function ", trace->name(),
+                    " is being traced, so it has no elements yet; compute with ops such as where(), return the tensor"
+                    " and read the result, or debug with run_functions_eagerly(true)"));
+  }
+  fail(where, cat(want, ": the tensor is ", made_by(impl),
+                  ", and it escaped: its trace has ended or runs in another thread; return it from the function"
+                  " instead of storing it outside"));
+}
+
+}  // namespace etch::detail

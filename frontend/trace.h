@@ -1,0 +1,96 @@
+// The recording of ops into a graph, and the scopes that name them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "compiler/ir/graph.h"
+#include "frontend/tensor_impl.h"
+
+namespace etch::detail {
+
+/// The part of a function that is written under one name: a composite op such as softmax, or an inlined function. Ops
+/// inside of a composite op belong to the place where the user called the outermost one.
+class Scope {
+ public:
+  /// A composite op.
+  Scope(std::string_view name, Location where);
+  /// An inlined function: its ops have places of their own.
+  explicit Scope(std::string_view name);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  static const Scope* innermost();
+  /// `block/softmax`.
+  std::string path() const;
+  /// The place of an op: `where`, or the one of the outermost composite op around.
+  static Location place_of(Location where);
+  int depth() const { return depth_; }
+
+ private:
+  friend class TraceScope;
+  std::string_view name_;
+  const Scope* parent_;
+  bool has_place_;
+  int depth_;
+  Location where_;
+};
+
+/// A graph in the making, on the thread that traces.
+class Trace {
+ public:
+  /// @param name of the function, for errors.
+  explicit Trace(std::string name);
+
+  uint64_t id() const { return id_; }
+  const std::string& name() const { return name_; }
+  GraphBuilder& builder() { return builder_; }
+
+  /// The next argument.
+  Tensor argument(const Type& type);
+  /// The value of a tensor: one of this trace, or a capture, which becomes the next input. Error for a tensor of
+  /// another trace.
+  Value value_of(const TensorImpl& impl, Location where);
+  /// Adds a node; Error if it is illegal.
+  Tensor emit(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted, Location where);
+
+  std::vector<Tensor>& captures() { return captures_; }
+
+  /// The trace that this thread records into, or nullptr.
+  static Trace* current();
+
+ private:
+  Origin origin(Location where);
+
+  uint64_t id_;
+  std::string name_;
+  GraphBuilder builder_;
+  std::vector<Tensor> captures_;
+  absl::flat_hash_map<const TensorImpl*, Value> captured_;
+  absl::flat_hash_map<const char*, int32_t> files_;
+};
+
+/// Makes a trace the current one of this thread for as long as it stands. Scopes around do not name its ops.
+class TraceScope {
+ public:
+  explicit TraceScope(Trace& trace);
+  ~TraceScope();
+  TraceScope(const TraceScope&) = delete;
+  TraceScope& operator=(const TraceScope&) = delete;
+
+ private:
+  friend class Trace;
+  friend const Trace* find_trace(uint64_t id);
+  Trace& trace_;
+  TraceScope* outer_;
+  const Scope* outer_scope_;
+};
+
+/// Throws the Error of somebody who wants elements of a tensor that has none: one of a trace, or a spec.
+[[noreturn]] void fail_no_elements(const TensorImpl& impl, std::string_view want, Location where);
+
+}  // namespace etch::detail

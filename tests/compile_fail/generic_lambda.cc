@@ -1,0 +1,4 @@
+// ERROR: the callable is generic, overloaded or none; name its signature
+#include <etch/etch.h>
+
+auto f = etch::function([](auto x) { return x + x; });

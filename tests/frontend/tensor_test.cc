@@ -1,0 +1,173 @@
+// Eager tensors: making them, reading them, indexing and slicing.
+#include "etch/tensor.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "etch/buffer.h"
+#include "etch/ops.h"
+
+namespace etch {
+namespace {
+
+TEST(Tensor, ScalarsHaveTheirOwnDType) {
+  EXPECT_EQ(Tensor(1.5f).dtype(), DType::f32);
+  EXPECT_EQ(Tensor(1.5).dtype(), DType::f64);
+  EXPECT_EQ(Tensor(1).dtype(), DType::i32);
+  EXPECT_EQ(Tensor(int16_t{1}).dtype(), DType::i32);
+  EXPECT_EQ(Tensor(1L).dtype(), DType::i64);
+  EXPECT_EQ(Tensor(1u).dtype(), DType::i64);
+  EXPECT_EQ(Tensor(uint8_t{1}).dtype(), DType::u8);
+  EXPECT_EQ(Tensor(true).dtype(), DType::boolean);
+  EXPECT_EQ(Tensor(2.5f).item<float>(), 2.5f);
+  EXPECT_EQ(Tensor(2.5f).rank(), 0);
+}
+
+TEST(Tensor, NestedListsOfAnyDepth) {
+  const Tensor matrix({{1.f, 2.f, 3.f}, {4.f, 5.f, 6.f}});
+  EXPECT_EQ(to_string(matrix.shape()), "[2,3]");
+  EXPECT_EQ(matrix.to_vector<float>(), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(to_string(Tensor({{1.f, 2.f}}).shape()), "[1,2]");
+  EXPECT_EQ(to_string(Tensor({{{1.f}}}).shape()), "[1,1,1]");
+  EXPECT_EQ(to_string(Tensor({1, 2, 3}).shape()), "[3]");
+  EXPECT_EQ(to_string(Tensor({{{{{{{{1}}}}}}}}).shape()), "[1,1,1,1,1,1,1,1]");
+  const Tensor assigned = {{true}, {false}};
+  EXPECT_EQ(to_string(assigned.shape()), "[2,1]");
+}
+
+TEST(Tensor, MixedListsTakeTheLastDType) {
+  EXPECT_EQ(Tensor({1, 2.5}).dtype(), DType::f64);
+  EXPECT_EQ(Tensor({1, 2.5f}).dtype(), DType::f32);
+  EXPECT_EQ(Tensor({1, 2L}).dtype(), DType::i64);
+  EXPECT_EQ(Tensor({true, 2}).to_vector<int32_t>(), (std::vector<int32_t>{1, 2}));
+  EXPECT_THROW(Tensor({16777217, 1.0f}), Error);
+}
+
+TEST(Tensor, EmptyLists) {
+  EXPECT_EQ(to_string(Tensor({}).shape()), "[0]");
+  EXPECT_EQ(to_string(Tensor({{}, {}}).shape()), "[2,0]");
+  EXPECT_EQ(Tensor({}).dtype(), DType::f32);
+}
+
+TEST(Tensor, RaggedListsAreErrors) {
+  EXPECT_THROW(Tensor({{1, 2}, {3}}), Error);
+  EXPECT_THROW(Tensor({{1, 2}, 3}), Error);
+  EXPECT_THROW(Tensor({1, {2, 3}}), Error);
+  EXPECT_THROW(Tensor({{}, {1}}), Error);
+  EXPECT_THROW(Tensor({{1}, {}}), Error);
+  EXPECT_THROW(Tensor({{{1}}, {1}}), Error);
+}
+
+TEST(Tensor, FromCopiesAnyContiguousRange) {
+  std::vector<float> values{1, 2, 3, 4};
+  const Tensor tensor = Tensor::from(values, {2, 2});
+  values[0] = 9;
+  EXPECT_EQ(tensor[0].to_vector<float>(), (std::vector<float>{1, 2}));
+  EXPECT_EQ(Tensor::from(std::array<int64_t, 2>{1, 2}, {2}).dtype(), DType::i64);
+  EXPECT_EQ(Tensor::from(std::span<const float>(values).first(2), {2}).size(), 2);
+  EXPECT_EQ(Tensor(std::vector<bool>{true, false, true}).to_vector<bool>(), (std::vector<bool>{true, false, true}));
+  EXPECT_THROW(Tensor::from(values, {3}), Error);
+  EXPECT_THROW(Tensor::from(values, {-4}), Error);
+}
+
+TEST(Tensor, AdoptsMemoryAndGivesItBack) {
+  alignas(8) static float memory[4] = {1, 2, 3, 4};
+  static int released = 0;
+  {
+    Buffer buffer = Buffer::wrap(memory, sizeof memory, [](void*) { ++released; }, nullptr);
+    Tensor tensor = Tensor::adopt(std::move(buffer), DType::f32, {2, 2});
+    EXPECT_EQ(tensor.data<float>().data(), memory);
+    const Tensor part = reshape(tensor, {4});
+    tensor = Tensor();
+    EXPECT_EQ(released, 0);
+    EXPECT_EQ(part.data<float>()[3], 4.0f);
+  }
+  EXPECT_EQ(released, 1);
+}
+
+TEST(Tensor, AdoptChecksSizeAndAlignment) {
+  alignas(8) static char memory[16];
+  const auto wrap = [](char* data, int64_t bytes) { return Buffer::wrap(data, bytes, [](void*) {}, nullptr); };
+  EXPECT_THROW(Tensor::adopt(wrap(memory, 16), DType::f32, {5}), Error);
+  EXPECT_THROW(Tensor::adopt(wrap(memory + 1, 8), DType::f32, {1}), Error);
+}
+
+TEST(Tensor, ReadingAnotherDTypeIsAnError) {
+  EXPECT_THROW(Tensor(1.0f).item<double>(), Error);
+  EXPECT_THROW(Tensor({1.0f, 2.0f}).data<int32_t>(), Error);
+  EXPECT_THROW(Tensor({1.0f, 2.0f}).item<float>(), Error);
+}
+
+TEST(Tensor, TruthNeedsOneElement) {
+  EXPECT_TRUE(static_cast<bool>(Tensor(2.0f)));
+  EXPECT_FALSE(static_cast<bool>(Tensor({{0}})));
+  EXPECT_THROW(static_cast<void>(static_cast<bool>(Tensor({1, 2}))), Error);
+}
+
+TEST(Tensor, DefaultMadeHoldsNothing) {
+  Tensor tensor;
+  EXPECT_FALSE(tensor.defined());
+  EXPECT_THROW(tensor.dtype(), Error);
+  EXPECT_THROW(tensor + 1, Error);
+  tensor = Tensor(1.0f);
+  EXPECT_TRUE(tensor.defined());
+}
+
+TEST(Tensor, SmallReshapeOutlivesItsSource) {
+  Tensor shaped;
+  {
+    const Tensor source({1.f, 2.f, 3.f, 4.f});
+    shaped = reshape(source, {2, 2});
+    EXPECT_EQ(shaped.data<float>().data(), source.data<float>().data());
+  }
+  EXPECT_EQ(shaped.to_vector<float>(), (std::vector<float>{1, 2, 3, 4}));
+}
+
+TEST(Tensor, ShapesHaveAtMostEightAxes) { EXPECT_THROW((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), Error); }
+
+TEST(Tensor, HugeShapesAreErrors) {
+  EXPECT_THROW(zeros({int64_t{1} << 40, int64_t{1} << 40}), Error);
+  EXPECT_THROW(zeros({int64_t{1} << 45}), Error);
+  EXPECT_THROW(zeros({-1}), Error);
+}
+
+std::vector<int32_t> values_of(const Tensor& x) { return x.to_vector<int32_t>(); }
+
+TEST(Slicing, FollowsPython) {
+  const Tensor x = range(10);
+  EXPECT_EQ(values_of(x.slice({{2, 5}})), (std::vector<int32_t>{2, 3, 4}));
+  EXPECT_EQ(values_of(x.slice({{-3, kOpen}})), (std::vector<int32_t>{7, 8, 9}));
+  EXPECT_EQ(values_of(x.slice({{kOpen, -7}})), (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(values_of(x.slice({{1, 8, 3}})), (std::vector<int32_t>{1, 4, 7}));
+  EXPECT_EQ(values_of(x.slice({{kOpen, kOpen, -4}})), (std::vector<int32_t>{9, 5, 1}));
+  EXPECT_EQ(values_of(x.slice({{7, 2, -2}})), (std::vector<int32_t>{7, 5, 3}));
+  EXPECT_EQ(values_of(x.slice({{5, 100}})), (std::vector<int32_t>{5, 6, 7, 8, 9}));
+  EXPECT_EQ(values_of(x.slice({{-100, 2}})), (std::vector<int32_t>{0, 1}));
+  EXPECT_EQ(values_of(x.slice({{5, 5}})), (std::vector<int32_t>{}));
+  EXPECT_EQ(values_of(x.slice({{8, 2}})), (std::vector<int32_t>{}));
+  EXPECT_EQ(values_of(x.slice({{0, 10, INT64_MAX}})), (std::vector<int32_t>{0}));
+  EXPECT_EQ(values_of(x.slice({{kOpen, kOpen, INT64_MIN + 1}})), (std::vector<int32_t>{9}));
+  EXPECT_EQ(values_of(x.slice({{INT64_MIN + 1, INT64_MAX}})).size(), 10u);
+}
+
+TEST(Slicing, IndicesDropTheirAxis) {
+  const Tensor x = reshape(range(24), {2, 3, 4});
+  EXPECT_EQ(to_string(x[1].shape()), "[3,4]");
+  EXPECT_EQ(x[-1][2][3].item<int32_t>(), 23);
+  EXPECT_EQ(to_string(x.slice({{}, 1, {1, 3}}).shape()), "[2,2]");
+  EXPECT_EQ(values_of(x.slice({{}, 1, {1, 3}})), (std::vector<int32_t>{5, 6, 17, 18}));
+  EXPECT_EQ(to_string(x.slice({}).shape()), "[2,3,4]");
+}
+
+TEST(Slicing, OutOfRangeIndicesAndZeroStepsAreErrors) {
+  const Tensor x = range(3);
+  EXPECT_THROW(x[3], Error);
+  EXPECT_THROW(x[-4], Error);
+  EXPECT_THROW(x[0][0], Error);
+  EXPECT_THROW(x.slice({{0, 1, 0}}), Error);
+  EXPECT_THROW(x.slice({{}, {}}), Error);
+}
+
+}  // namespace
+}  // namespace etch

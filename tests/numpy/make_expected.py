@@ -1,0 +1,813 @@
+#!/usr/bin/env python3
+"""Writes expected.txt: the public ops on many inputs, computed by NumPy in long double (mpmath where NumPy lacks the
+function), rounded once to the dtype. Needs python3-numpy 1.24 and python3-mpmath. Each line is one of
+
+  ID DTYPE[EXTENTS] VALUES...                       a tensor, row-major; floats that are no integers in hexadecimal
+  case ulp=N abs=X in=IDS out=IDS : EXPRESSION      EXPRESSION, a key of the table in cases_*.cc, of tensors a, b, c ...
+
+An element of a result may be N units in the last place or X off; where both are 0 it must be equal, down to the sign of
+zero (any NaN is NaN). N is 0 for movement, integers and single IEEE operations and 2 for elementwise functions, which is
+what etch/ops.h promises. For formulas of several steps, sums and products of matrices it follows from that promise: see
+class Rounded.
+"""
+import itertools
+import pathlib
+
+import mpmath
+import numpy as np
+
+mpmath.mp.prec = 300
+np.seterr(all="ignore")
+
+DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "boolean": np.bool_}
+NAMES = {np.dtype(t): name for name, t in DTYPES.items()}
+FLOATS, INTS, BOOL = ["f32", "f64"], ["i32", "i64", "u8"], ["boolean"]
+NUMERIC, ALL = FLOATS + INTS, FLOATS + INTS + BOOL
+LONG = np.longdouble
+inf, nan = np.inf, np.nan
+rng = np.random.default_rng(20240229)
+
+lines = ["# Written by make_expected.py; do not edit."]
+ids = {}
+
+
+# ---- The file --------------------------------------------------------------------------------------------------------
+
+def text_of(value):
+    if not isinstance(value, np.floating):
+        return str(int(value))
+    value = float(value)
+    if value != value or abs(value) == inf or (value == int(value) and abs(value) < 1e6):
+        return f"{value:.0f}"
+    mantissa, exponent = value.hex().split("p")
+    return mantissa.rstrip("0").rstrip(".") + "p" + exponent.lstrip("+")
+
+
+def id_of(array):
+    array = np.ascontiguousarray(array).reshape(np.shape(array))
+    key = (array.dtype, array.shape, array.tobytes())
+    if key not in ids:
+        ids[key] = f"t{len(ids)}"
+        extents = ",".join(map(str, array.shape))
+        values = "".join(" " + text_of(v) for v in array.reshape(-1))
+        lines.append(f"{ids[key]} {NAMES[array.dtype]}[{extents}]{values}")
+    return ids[key]
+
+
+def case(expression, inputs, outputs, ulp=0, absolute=0.0):
+    """`outputs`: an array, or a list of those."""
+    if not isinstance(outputs, list):
+        outputs = [outputs]
+    ins, outs = (",".join([id_of(x) for x in arrays]) for arrays in (inputs, outputs))
+    lines.append(f"case ulp={ulp} abs={float(absolute):.3g} in={ins} out={outs} : {expression}")
+
+
+# ---- Formulas in rounded arithmetic ----------------------------------------------------------------------------------
+
+class Rounded:
+    """Exact values with a bound on the error of the dtype's arithmetic that computes them (N. Higham, "Accuracy and
+    Stability of Numerical Algorithms", 2002, section 2.2): an operation adds half a unit in the last place, a function two,
+    a sum of n terms n halves of the sum of magnitudes, whatever its order."""
+
+    def __init__(self, value, dtype, error=0):
+        self.value = np.asarray(value, LONG)
+        self.dtype = dtype
+        self.half_ulp = LONG(np.finfo(DTYPES[dtype]).eps) / 2
+        self.tiny = LONG(float(np.finfo(DTYPES[dtype]).smallest_subnormal))
+        self.error = np.broadcast_to(np.asarray(error, LONG), self.value.shape)
+
+    def then(self, value, error, halves=1):
+        """The result of one more operation, whose own rounding is `halves` half units."""
+        rounding = halves * (self.half_ulp * (np.abs(value) + error) + self.tiny)
+        return Rounded(value, self.dtype, error + rounding)
+
+    def other(self, x):
+        """A constant is rounded to the dtype where the arithmetic uses it."""
+        return x if isinstance(x, Rounded) else Rounded(x, self.dtype, self.half_ulp * abs(LONG(x)))
+
+    def __add__(self, x):
+        x = self.other(x)
+        return self.then(self.value + x.value, self.error + x.error)
+
+    def __sub__(self, x):
+        x = self.other(x)
+        return self.then(self.value - x.value, self.error + x.error)
+
+    def __mul__(self, x):
+        x = self.other(x)
+        a, b = np.abs(self.value), np.abs(x.value)
+        return self.then(self.value * x.value, a * x.error + b * self.error + self.error * x.error)
+
+    def __truediv__(self, x):
+        x = self.other(x)
+        quotient = self.value / x.value
+        error = (self.error + np.abs(quotient) * x.error) / (np.abs(x.value) - x.error)
+        return self.then(quotient, error)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def of(self, function, halves=4):
+        """A monotonic function within two units in the last place."""
+        value = function(self.value)
+        moved = [np.abs(function(self.value + e) - value) for e in (-self.error, self.error)]
+        error = np.fmax(*moved)
+        return self.then(value, np.where(np.isfinite(error), error, 0), halves)
+
+    def count(self, axes):
+        return int(np.prod([self.value.shape[i] for i in axes], dtype=int))
+
+    def axes(self, axes):
+        rank = self.value.ndim
+        return tuple(range(rank)) if axes is None else tuple(a % rank for a in np.atleast_1d(axes))
+
+    def sum(self, axes=None):
+        """Over axes that stay with extent 1."""
+        axes = self.axes(axes)
+        value = self.value.sum(axes, keepdims=True)
+        magnitude = (np.abs(self.value) + self.error).sum(axes, keepdims=True)
+        error = self.error.sum(axes, keepdims=True) + self.count(axes) * self.half_ulp * magnitude
+        return Rounded(value, self.dtype, error)
+
+    def max(self, axes=None):
+        axes = self.axes(axes)
+        return Rounded(self.value.max(axes, keepdims=True, initial=-inf), self.dtype,
+                       self.error.max(axes, keepdims=True, initial=0))
+
+    def where(self, condition, other):
+        return Rounded(np.where(condition, self.value, other.value), self.dtype,
+                       np.where(condition, self.error, other.error))
+
+    def reshape(self, shape):
+        return Rounded(self.value.reshape(shape), self.dtype, self.error.reshape(shape))
+
+    def tolerance(self):
+        """Units in the last place if few are enough, else the largest absolute error."""
+        result = self.value.astype(DTYPES[self.dtype])
+        known = np.isfinite(result) & np.isfinite(self.error) & (result != 0)
+        if not known.any():
+            return {"ulp": 1}
+        spacing = np.spacing(np.abs(result[known])).astype(LONG)
+        ulp = int(np.ceil((self.error[known] / spacing).max() + LONG(0.5)))
+        if ulp <= 16 and not np.any(self.error[result == 0] > 4 * self.tiny):
+            return {"ulp": ulp}
+        error = self.error[np.isfinite(self.error) & np.isfinite(result)]
+        return {"ulp": 1, "absolute": float(error.max() * LONG(1.01) + spacing.max() / 2)}
+
+
+def rounded_case(expression, inputs, function, shape=None):
+    """`function` takes the inputs and gives the output, all Rounded; `shape` is the output's, if another."""
+    dtype = NAMES[inputs[0].dtype]
+    result = function(*[Rounded(x, dtype) for x in inputs])
+    if shape is not None:
+        result = result.reshape(shape)
+    case(expression, inputs, result.value.astype(DTYPES[dtype]), **result.tolerance())
+
+
+# ---- Values ----------------------------------------------------------------------------------------------------------
+
+def floats_for(dtype):
+    info = np.finfo(DTYPES[dtype])
+    values = [0.0, -0.0, inf, -inf, nan, info.smallest_subnormal, -info.tiny, info.max, -info.max, 0.5, -0.5, 1, -1, 1.5,
+              -1.5, 2.5, -2.5, 0.1, -0.3, 0.9, -0.999, 1e-5, -1e-20, 3, -7.75, 33.3, -88.5, 10.25, -20.125, 100, -1000,
+              1e10, -1e30, 0.75, 1.4616321, 3.1415927, -2]
+    return np.array(values, DTYPES[dtype])
+
+
+def few_floats(dtype):
+    info = np.finfo(DTYPES[dtype])
+    return np.array([0.0, -0.0, 1, -1, 2.5, -3, 0.1, inf, -inf, nan, info.smallest_subnormal, -info.max, 7.75],
+                    DTYPES[dtype])
+
+
+def ints_for(dtype):
+    info = np.iinfo(DTYPES[dtype])
+    values = {0, 1, -1, 2, -3, 7, 31, 100, 200, info.min, info.min + 1, info.max}
+    return np.array(sorted(v for v in values if info.min <= v <= info.max), DTYPES[dtype])
+
+
+def few_values(dtype):
+    return few_floats(dtype) if dtype in FLOATS else ints_for(dtype)
+
+
+def counting(shape, dtype):
+    """0, 1, 2 ...; for bool something irregular."""
+    n = int(np.prod(shape, dtype=int))
+    values = np.arange(n) * 7 % 3 == 0 if dtype == "boolean" else np.arange(n)
+    return values.reshape(shape).astype(DTYPES[dtype])
+
+
+def random(shape, dtype, scale=4):
+    """Floats of few digits, integers of all sizes, or truth values."""
+    if dtype in FLOATS:
+        return (np.round(rng.standard_normal(shape) * scale * 256) / 256).astype(DTYPES[dtype])
+    if dtype == "boolean":
+        return rng.random(shape) < 0.7
+    info = np.iinfo(DTYPES[dtype])
+    return rng.integers(info.min, info.max, shape, DTYPES[dtype], endpoint=True)
+
+
+def small(shape, dtype):
+    """Integers so small that sums and products of some are exact in every dtype but u8, where they wrap around."""
+    return rng.integers(0 if dtype == "u8" else -9, 10, shape).astype(DTYPES[dtype])
+
+
+def with_mpmath(function):
+    def of(values):
+        results = [LONG(mpmath.nstr(function(mpmath.mpf(float(v))), 25)) for v in values.reshape(-1)]
+        return np.array(results, LONG).reshape(values.shape)
+    return of
+
+
+# ---- Elementwise functions of floats ---------------------------------------------------------------------------------
+
+def erf_inv(x):
+    if x != x or abs(x) > 1:
+        return mpmath.nan
+    if x == 0 or abs(x) == 1:
+        return x * mpmath.inf if x else x
+    y = mpmath.erfinv(x)
+    for _ in range(3):  # Newton's method from mpmath's own start, which alone is too short near 1
+        y -= (mpmath.erf(y) - x) * mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(y * y)
+    return y
+
+
+def is_pole(x):
+    return x <= 0 and x == mpmath.floor(x)
+
+
+def lgamma(x):
+    if abs(x) == mpmath.inf or is_pole(x):
+        return mpmath.inf
+    return mpmath.re(mpmath.loggamma(x))
+
+
+def digamma(x):
+    if x == mpmath.inf:
+        return x
+    return mpmath.nan if x == -mpmath.inf or is_pole(x) else mpmath.digamma(x)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def erf_of_zero(function):
+    """mpmath has no negative zero and is slow far out."""
+    return lambda x: np.where(np.abs(x) < 30, np.copysign(function(np.clip(x, -30, 30)), x), np.where(x != x, x, np.sign(x)))
+
+
+erf = erf_of_zero(with_mpmath(mpmath.erf))
+UNARY = {
+    "rsqrt": lambda x: 1 / np.sqrt(x), "cbrt": np.cbrt, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log,
+    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "sigmoid": sigmoid,
+    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "erf": erf,
+    "erfc": lambda x: with_mpmath(mpmath.erfc)(np.clip(x, -200, 200)),
+    "erf_inv": lambda x: np.copysign(with_mpmath(erf_inv)(x), x), "lgamma": with_mpmath(lgamma),
+    "digamma": with_mpmath(digamma)}
+EXACT_UNARY = {
+    "neg": np.negative, "abs": np.abs, "sign": np.sign, "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil,
+    "trunc": np.trunc, "round": np.rint, "is_nan": np.isnan, "is_inf": np.isinf, "is_finite": np.isfinite,
+    "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "relu": lambda x: np.maximum(x, 0) + 0,
+    "relu6": lambda x: np.clip(x, 0, 6) + 0, "softsign": lambda x: x / (np.abs(x) + 1),
+    "hard_sigmoid": lambda x: (np.clip(x + x.dtype.type(3), 0, 6) + 0) / x.dtype.type(6)}
+for dtype in FLOATS:
+    t = DTYPES[dtype]
+    x = floats_for(dtype)
+    halves = np.array([3.5, -3.5, 4.5, -5.9, 0.49999997, 8388609.0, 4503599627370497.5, -6, 6, -3, 3], t)
+    for op, function in UNARY.items():
+        case(f"{op}(a)", [x], function(x.astype(LONG)).astype(t), ulp=2)
+    for op, function in EXACT_UNARY.items():
+        y = np.concatenate([x, halves])
+        case(f"{op}(a)", [y], function(y))
+    case("leaky_relu(a)", [x], np.where(x > 0, x, t(0.2) * x))
+    case("leaky_relu(a, 0.01)", [x], np.where(x > 0, x, t(0.01) * x))
+
+FORMULAS = {
+    "elu(a)": lambda x: x.where(x.value > 0, x.of(np.expm1) * 1),
+    "elu(a, 1.7)": lambda x: x.where(x.value > 0, x.of(np.expm1) * 1.7),
+    "selu(a)": lambda x: x.where(x.value > 0, x.of(np.expm1) * 1.6732632423543772848) * 1.0507009873554804934,
+    "gelu(a)": lambda x: x * 0.5 * ((x * np.sqrt(LONG(0.5))).of(erf) + 1),
+    "gelu(a, Gelu::tanh)": lambda x: x * 0.5 * (((x * x * x * 0.044715 + x) * np.sqrt(2 / LONG(np.pi))).of(np.tanh) + 1),
+    "silu(a)": lambda x: x * x.of(sigmoid),
+    "swish(a)": lambda x: x * x.of(sigmoid),
+    "swish(a, 2.5)": lambda x: x * (x * 2.5).of(sigmoid)}
+for dtype in FLOATS:
+    x = floats_for(dtype)
+    moderate = x[(np.abs(x) < 1e6)]
+    extreme = x[~(np.abs(x) < 1e6)]
+    for expression, formula in FORMULAS.items():
+        rounded_case(expression, [moderate], formula)
+        rounded_case(expression, [extreme], formula)
+
+
+# ---- Binary ----------------------------------------------------------------------------------------------------------
+
+def ordered(pick):
+    """max or min of IEEE 754-2019: NaN wins, and -0 is below +0."""
+    def of(x, y):
+        if x.dtype.kind != "f":
+            return np.maximum(x, y) if pick is max else np.minimum(x, y)
+        one = lambda p, q: nan if p != p or q != q else pick((p, not np.signbit(p)), (q, not np.signbit(q)))[0]
+        return np.vectorize(one, [x.dtype])(x, y)
+    return of
+
+
+def unless(zero, value):
+    return np.where(np.broadcast_to(zero, value.shape) == 0, value.dtype.type(0), value)
+
+
+COMPARE = {"equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
+           "greater": np.greater, "greater_equal": np.greater_equal}
+EXACT_BINARY = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "floor_div": lambda x, y: np.floor(x / y),
+    "trunc_div": lambda x, y: np.trunc(x / y), "floor_mod": np.mod, "trunc_mod": np.fmod, "maximum": ordered(max),
+    "minimum": ordered(min), "nextafter": np.nextafter, "squared_difference": lambda x, y: (x - y) * (x - y),
+    "divide_no_nan": lambda x, y: unless(y, x / y), "multiply_no_nan": lambda x, y: unless(y, x * y),
+    "xdivy": lambda x, y: unless(x, x / y), **COMPARE}
+LONG_BINARY = {"hypot": np.hypot, "pow": np.power, "atan2": np.arctan2}
+for dtype in FLOATS:
+    t = DTYPES[dtype]
+    a, b = few_floats(dtype)[:, None], few_floats(dtype)
+    for op, function in EXACT_BINARY.items():
+        case(f"{op}(a, b)", [a, b], function(a, b))
+    for op, function in LONG_BINARY.items():
+        case(f"{op}(a, b)", [a, b], function(a.astype(LONG), b.astype(LONG)).astype(t), ulp=2)
+    for op, function in {"xlogy": np.log, "xlog1py": np.log1p}.items():
+        y = np.abs(b)
+        exact = unless(a, a.astype(LONG) * function(y.astype(LONG))).astype(t)
+        case(f"{op}(a, b)", [a, y], exact, ulp=4)  # two of the logarithm, which the factor may double, and its rounding
+
+
+def wrapped(value, dtype):
+    bits = 8 * DTYPES[dtype]().itemsize
+    value &= (1 << bits) - 1
+    if dtype != "u8" and value >> (bits - 1):
+        value -= 1 << bits
+    return DTYPES[dtype](value)
+
+
+def truncated(x, y):
+    quotient = abs(x) // abs(y)
+    return quotient if (x < 0) == (y < 0) else -quotient
+
+
+def int_pow(x, y):
+    if y < 0:
+        return {1: 1, -1: -1 if y & 1 else 1}.get(x, 0)
+    return pow(x, y, 1 << 64)
+
+
+INT_BINARY = {
+    "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y,
+    "floor_div": lambda x, y: x // y if y else -1, "floor_mod": lambda x, y: x % y if y else x,
+    "trunc_div": lambda x, y: truncated(x, y) if y else -1, "trunc_mod": lambda x, y: x - y * truncated(x, y) if y else x,
+    "maximum": max, "minimum": min, "pow": int_pow, "bitwise_and": lambda x, y: x & y, "bitwise_or": lambda x, y: x | y,
+    "bitwise_xor": lambda x, y: x ^ y, "squared_difference": lambda x, y: (x - y) ** 2}
+INT_UNARY = {"neg": lambda x: -x, "abs": abs, "sign": lambda x: (x > 0) - (x < 0), "bitwise_not": lambda x: ~x,
+             "square": lambda x: x * x, "relu": lambda x: max(x, 0), "relu6": lambda x: min(max(x, 0), 6)}
+for dtype in INTS:
+    t = DTYPES[dtype]
+    bits = 8 * t().itemsize
+    values = ints_for(dtype)
+    a, b = values[:, None], values
+    shifts = {"shift_left": lambda x, y: x << y if 0 <= y < bits else 0,
+              "shift_right": lambda x, y: x >> (y if 0 <= y < bits else bits)}
+    for op, function in {**INT_BINARY, **shifts}.items():
+        result = [[wrapped(function(int(x), int(y)), dtype) for y in values] for x in values]
+        case(f"{op}(a, b)", [a, b], np.array(result, t))
+    for op, function in COMPARE.items():
+        case(f"{op}(a, b)", [a, b], function(a, b))
+    counts = {"popcount": lambda x: bin(x & ((1 << bits) - 1)).count("1"),
+              "clz": lambda x: bits - (x & ((1 << bits) - 1)).bit_length()}
+    for op, function in {**INT_UNARY, **counts}.items():
+        case(f"{op}(a)", [values], np.array([wrapped(function(int(x)), dtype) for x in values], t))
+
+truth = np.array([False, True, True])
+for op, function in {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
+                     "equal": np.equal, "not_equal": np.not_equal}.items():
+    case(f"{op}(a, b)", [truth[:, None], truth], function(truth[:, None], truth))
+case("logical_not(a)", [truth], ~truth)
+
+# Numbers beside tensors and the operators.
+for dtype in NUMERIC:
+    t = DTYPES[dtype]
+    x = np.array([5, 0, 1, 7, 200, 3, 100, 2, 6], t)
+    for expression, value in {"a + 2": x + t(2), "sub(7, a)": t(7) - x, "a * true": x, "maximum(a, 3)": np.maximum(x, t(3)),
+                              "a % 3": x % t(3), "a > 2": x > 2, "3 <= a": x >= 3, "a != 5": x != 5, "-a": t(0) - x,
+                              "clip(a, 2, 6)": np.clip(x, 2, 6), "where(a > 4, a, 1)": np.where(x > 4, x, t(1)),
+                              "where(a > 4, 9, a)": np.where(x > 4, t(9), x)}.items():
+        if expression != "-a" or dtype in INTS:  # floats have -0
+            case(expression, [x], value)
+    low, high = np.array([[1], [3]], t), np.array([4, 5, 6, 7, 8, 9, 50, 1, 2], t)
+    case("clip(a, b, c)", [x, low, high], np.minimum(np.maximum(x, low), high))
+for dtype in FLOATS:
+    t = DTYPES[dtype]
+    x = few_floats(dtype)
+    case("a / 3", [x], x / t(3))
+    case("0.1 * a", [x], t(0.1) * x)
+    case("1 / a", [x], 1 / x)
+    case("clip(a, -1, 0.5)", [x], np.clip(x, t(-1), t(0.5)))
+for dtype in INTS:
+    t = DTYPES[dtype]
+    x = ints_for(dtype)
+    case("(a & 6) | (a ^ 3)", [x], (x & t(6)) | (x ^ t(3)))
+    case("~a", [x], ~x)
+    case("a << 2 >> 1", [x], np.array([wrapped(int(wrapped(int(v) << 2, dtype)) >> 1, dtype) for v in x], t))
+case("(a && b) || !a", [truth[:, None], truth], (truth[:, None] & truth) | ~truth[:, None])
+case("(a & b) ^ ~(a | b)", [truth[:, None], truth], (truth[:, None] & truth) ^ ~(truth[:, None] | truth))
+
+# ---- where, cast, bitcast --------------------------------------------------------------------------------------------
+
+for dtype in ALL:
+    t = DTYPES[dtype]
+    condition = random((3, 1, 5), "boolean")
+    x, y = random((4, 1), dtype), random((1, 4, 5), dtype)
+    case("where(a, b, c)", [condition, x, y], np.where(condition, x, y))
+    case("where(a, b, c)", [truth, t(1), t(0)], np.where(truth, t(1), t(0)))
+    case("where(a, b, c)", [np.bool_(True), x, t(0)], x)
+
+
+def cast(value, dtype):
+    if dtype == "boolean":
+        return value != 0
+    if dtype in FLOATS:
+        return DTYPES[dtype](value)
+    if not isinstance(value, np.floating):
+        return wrapped(int(value), dtype)
+    if value != value:
+        return DTYPES[dtype](0)
+    info = np.iinfo(DTYPES[dtype])
+    return DTYPES[dtype](int(max(min(value.astype(LONG), LONG(info.max)), LONG(info.min))))
+
+
+for source, target in itertools.product(ALL, ALL):
+    if source in FLOATS:
+        x = np.array([0.0, -0.0, 0.7, -0.7, 1.5, -1.5, 255.9, 256, -1, 2147483520, 2147483648, -2147483648, 4e9, 2.0**62,
+                      9.3e18, -9.3e18, 1e30, inf, -inf, nan, 1e-45, 16777217, 0.1], DTYPES[source])
+    elif source == "boolean":
+        x = truth
+    else:
+        x = ints_for(source)
+        x = x if source == "u8" else np.append(x, np.array([16777217, 16777219, -16777217, 256], DTYPES[source]))
+    case(f"cast(a, {target})", [x], np.array([cast(v, target) for v in x], DTYPES[target]))
+for source, target in [("f32", "i32"), ("i32", "f32"), ("f64", "i64"), ("i64", "f64"), ("u8", "u8"), ("f32", "f32")]:
+    x = np.array([-0.0, 1.5, -2.25, inf, 1e-42], DTYPES[source]) if source in FLOATS else ints_for(source)
+    case(f"bitcast(a, {target})", [x], x.view(DTYPES[target]))
+    case(f"bitcast(a, {target})", [x[:0].reshape(2, 0)], x[:0].reshape(2, 0).view(DTYPES[target]))
+
+# ---- Ranks 0 to 8, extents 0 and 1, odd lengths ----------------------------------------------------------------------
+
+SHAPES = [(), (1,), (0,), (13,), (3, 5), (1, 7), (7, 1), (0, 3), (2, 3, 5), (5, 1, 3), (2, 0, 3), (2, 3, 1, 5),
+          (1, 2, 3, 1, 3), (2, 1, 2, 3, 1, 3), (1, 2, 1, 2, 1, 2, 3), (2, 1, 2, 1, 3, 1, 2, 3), (1,) * 8,
+          (2, 1, 0, 1, 3, 1, 2, 1)]
+for shape in SHAPES:
+    for dtype in ["f32", "i64", "u8"]:
+        x = small(shape, dtype)
+        case("a + a", [x], x + x)
+        case("sum(a)", [x], x.sum(dtype=DTYPES[dtype]))
+        case("flip(a)", [x], np.flip(x))
+        case("transpose(a)", [x], x.T)
+        case("reshape(a, {-1})", [x], x.reshape(-1))
+    x = random(shape, "f32")
+    case("exp(a)", [x], np.exp(x.astype(LONG)).astype(np.float32), ulp=2)
+    case("max(a)", [x], x.max(initial=-inf))
+    case("squeeze(a)", [x], x.squeeze())
+    if shape:
+        rounded_case("softmax(a)", [x], lambda v: softmax(v, -1)) if False else None
+for p, q in [((), (3,)), ((), (2, 0)), ((1,), (5,)), ((2, 1, 3), (4, 1)), ((0, 1), (1, 3)), ((7, 1), (1, 7)),
+             ((3, 1, 5), (3, 7, 1)), ((1,) * 8, (2, 1, 1, 2, 1, 1, 1, 3)), ((2, 1, 3, 1, 2, 1, 1, 3), (2, 1, 2, 1)),
+             ((1, 0, 1), (4, 1, 5)), ((1, 33), (3, 33)), ((3, 33), (33,)), ((3, 33), (3, 1))]:
+    for dtype in NUMERIC:
+        x, y = small(p, dtype), small(q, dtype)
+        case("a * b", [x, y], x * y)
+        case("a - b", [x, y], x - y)
+        case("b < a", [x, y], y < x)
+
+# ---- Reductions ------------------------------------------------------------------------------------------------------
+
+AXES = {"": (None, False), ", 0": (0, False), ", -1, true": (-1, True), ", {0, -1}": ((0, -1), False),
+        ", {-2, 0}, true": ((-2, 0), True), ", {}, true": (None, True), ", 1": (1, False)}
+RANK_8 = ", {0, 3, -2}"
+EMPTY_MAX = {dtype: -inf if dtype in FLOATS else np.iinfo(DTYPES[dtype]).min for dtype in NUMERIC}
+EMPTY_MIN = {dtype: inf if dtype in FLOATS else np.iinfo(DTYPES[dtype]).max for dtype in NUMERIC}
+
+
+def kept_or_not(value, axes, keepdims):
+    if keepdims:
+        return value.shape
+    dropped = range(value.ndim) if axes is None else [a % value.ndim for a in np.atleast_1d(axes)]
+    return tuple(n for i, n in enumerate(value.shape) if i not in dropped)
+
+
+def reduced(expression, x, rounded, axes, keepdims):
+    """`rounded` gives the Rounded result with the axes kept."""
+    shape = x.max(axes, keepdims=keepdims, initial=-inf).shape
+    rounded_case(expression, [x], rounded, shape)
+
+
+def variance(x, axes, ddof=0):
+    centred = x - x.sum(axes) / x.count(x.axes(axes))
+    return (centred * centred).sum(axes) / max(x.count(x.axes(axes)) - ddof, 0)
+
+
+def logsumexp(x, axes):
+    largest = x.max(axes)
+    largest = largest.where(np.isfinite(largest.value), Rounded(0, x.dtype))
+    return (x - largest).of(np.exp).sum(axes).of(np.log) + largest
+
+
+def softmax(x, axes):
+    powers = (x - x.max(axes)).of(np.exp)
+    return powers / powers.sum(axes)
+
+
+def log_softmax(x, axes):
+    shifted = x - x.max(axes)
+    return shifted - shifted.of(np.exp).sum(axes).of(np.log)
+
+
+def layer_norm(x, axes, epsilon=1e-5):
+    centred = x - x.sum(axes) / x.count(x.axes(axes))
+    mean = (centred * centred).sum(axes) / x.count(x.axes(axes))
+    return centred * (mean + epsilon).of(lambda v: 1 / np.sqrt(v))
+
+
+def int_mean(x, axes, keepdims):
+    total = x.sum(axes, keepdims=True, dtype=np.int64)
+    count = x.size // max(total.size, 1)
+    result = np.array([wrapped(truncated(int(v), count) if count else -1, NAMES[x.dtype]) for v in total.reshape(-1)],
+                      x.dtype)
+    return result.reshape(x.sum(axes, keepdims=keepdims).shape)
+
+
+SHAPES_3 = [(3, 5, 7), (2, 3, 33), (1, 1, 1), (2, 0, 3), (3, 2, 0)]
+for dtype, (suffix, (axes, keepdims)) in itertools.product(NUMERIC, AXES.items()):
+    t = DTYPES[dtype]
+    for shape in SHAPES_3:
+        if shape == (2, 3, 33) and dtype not in FLOATS:
+            continue
+        x = random(shape, dtype)
+        case(f"max(a{suffix})", [x], x.max(axes, keepdims=keepdims, initial=EMPTY_MAX[dtype]))
+        case(f"min(a{suffix})", [x], x.min(axes, keepdims=keepdims, initial=EMPTY_MIN[dtype]))
+        if dtype in INTS:
+            case(f"sum(a{suffix})", [x], x.sum(axes, keepdims=keepdims, dtype=t))
+            case(f"prod(a{suffix})", [x | t(1)], np.prod(x | t(1), axes, keepdims=keepdims, dtype=t))
+            y = small(shape, dtype) if dtype == "i64" else x
+            case(f"mean(a{suffix})", [y], int_mean(y, axes, keepdims))
+            continue
+        reduced(f"sum(a{suffix})", x, lambda v: v.sum(axes), axes, keepdims)
+        reduced(f"mean(a{suffix})", x, lambda v: v.sum(axes) / v.count(v.axes(axes)), axes, keepdims)
+        reduced(f"variance(a{suffix})", x, lambda v: variance(v, axes), axes, keepdims)
+        reduced(f"stddev(a{suffix})", x, lambda v: variance(v, axes).of(np.sqrt, 1), axes, keepdims)
+        reduced(f"logsumexp(a{suffix})", x, lambda v: logsumexp(v, axes), axes, keepdims)
+        near_one = (1 + random(shape, dtype, 1) / 64).astype(t)
+        exact = np.prod(near_one.astype(LONG), axes, keepdims=keepdims)
+        case(f"prod(a{suffix})", [near_one], exact.astype(t), ulp=near_one.size // max(exact.size, 1) + 1)
+for suffix, (axes, keepdims) in AXES.items():
+    for shape in SHAPES_3:
+        x = random(shape, "boolean")
+        case(f"any(a{suffix})", [~x], np.any(~x, axes, keepdims=keepdims))
+        case(f"all(a{suffix})", [x], np.all(x, axes, keepdims=keepdims))
+for dtype in NUMERIC:
+    t = DTYPES[dtype]
+    x = small((2, 1, 2, 1, 2, 1, 2, 3), dtype)
+    axes = (0, 3, 6)
+    case(f"sum(a{RANK_8})", [x], x.sum(axes, dtype=t))
+    case(f"max(a{RANK_8}, true)", [x], x.max(axes, keepdims=True))
+    case("sum(a, Axes(Dims()))", [x], x)
+    case("sum(a, {1, 3, 5})", [x], x.sum((1, 3, 5), dtype=t))
+    y = rng.integers(0, 4, (3, 5, 7)).astype(t)
+    if dtype in FLOATS:
+        y[1, 2, 3], y[2, 2, 3], y[1, 3, 3], y[0, 0, 0], y[0, 0, 1] = nan, nan, nan, -inf, inf
+    for op, function in [("argmax", np.argmax), ("argmin", np.argmin)]:
+        for axis in range(3):
+            case(f"{op}(a, {axis})", [y], function(y, axis))
+        case(f"{op}(a, -1, true)", [y], function(y, -1, keepdims=True))
+        case(f"{op}(a, 0)", [y[:1, 0, 0]], np.int64(0))
+        case(f"{op}(a, 1)", [np.zeros((0, 3, 2), t)], np.zeros((0, 2), np.int64))
+for dtype in FLOATS:
+    t = DTYPES[dtype]
+    special = np.array([[nan, 1, inf], [1, nan, -inf], [2, -0.0, 0.0], [inf, -inf, 3], [-inf, -inf, -inf]], t)
+    finite = np.array([[1, -1], [-0.0, 0.0]], t)
+    case("sum(a, 1)", [special], np.array([nan, nan, 2, nan, -inf], t))
+    case("prod(a, 1)", [special], np.array([nan, nan, -0.0, -inf, -inf], t))
+    case("max(a, 1)", [special], np.array([nan, nan, 2, inf, -inf], t))
+    case("min(a, 1)", [special], np.array([nan, nan, -0.0, -inf, -inf], t))
+    case("max(a, 1)", [finite], np.array([1, 0.0], t))
+    case("logsumexp(a, 1)", [special], np.array([nan, nan, 2 + np.log1p(2 * np.exp(LONG(-2))), inf, -inf], t), ulp=3)
+    case("softmax(a)", [special[[0, 1, 3, 4]]], np.full((4, 3), nan, t))
+    case("argmax(a, 1)", [special], np.argmax(special, 1))
+    case("argmin(a, 1)", [special], np.argmin(special, 1))
+    x = random((3, 5, 7), dtype)
+    rounded_case("variance(a, 1, false, 1)", [x], lambda v: variance(v, 1, 1), (3, 7))
+    rounded_case("stddev(a, {0, 2}, true, 2)", [x], lambda v: variance(v, (0, 2), 2).of(np.sqrt, 1))
+    case("variance(a, 1, false, 1)", [x[:, :1]], np.full((3, 7), nan, t))
+    for shape in SHAPES_3 + [(1, 129), (3, 1), (1, 2, 1, 2, 1, 1, 2, 3)]:
+        x = random(shape, dtype)
+        for suffix, axes in {"": -1, ", 0": 0, ", {0, -1}": (0, -1), ", Axes()": None}.items():
+            rounded_case(f"softmax(a{suffix})", [x], lambda v: softmax(v, axes))
+            rounded_case(f"log_softmax(a{suffix})", [x], lambda v: log_softmax(v, axes))
+            if shape[axes if isinstance(axes, int) else 0] > 1:  # nothing is left of one element
+                rounded_case(f"layer_norm(a{suffix})", [x], lambda v: layer_norm(v, axes))
+        gamma, beta = random(shape[-1:], dtype), random(shape[-1:], dtype)
+        if shape[-1] > 1:
+            rounded_case("layer_norm(a, b, c)", [x, gamma, beta], lambda v, g, b: layer_norm(v, -1) * g + b)
+    x = random((3, 5, 7), dtype)
+    gamma, beta = random((5, 1), dtype), random((), dtype)
+    rounded_case("layer_norm(a, b, c, {-2}, 0.25)", [x, gamma, beta], lambda v, g, b: layer_norm(v, -2, 0.25) * g + b)
+    rounded_case("layer_norm(a, -1, 0.25)", [x], lambda v: layer_norm(v, -1, 0.25))
+    rounded_case("softmax(a, {-1})", [100 * x], lambda v: softmax(v, -1))
+
+# ---- matmul ----------------------------------------------------------------------------------------------------------
+
+
+def swapped(x):
+    return np.swapaxes(x, -1, -2)
+
+
+PRODUCTS = [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((3,), (3,)), ((3,), (3, 5)), ((5, 3), (3,)), ((0,), (0,)), ((2, 0), (0, 3)),
+            ((0, 2), (2, 3)), ((2, 3), (3, 0)), ((2, 3, 4), (2, 4, 5)), ((5, 1, 2, 3), (4, 3, 2)), ((2, 3), (5, 3, 4)),
+            ((3,), (2, 5, 3, 4)), ((2, 5, 4, 3), (3,)), ((0, 2, 3), (3, 4)), ((1, 2, 1, 2, 1, 1, 2, 3), (2, 3, 1, 1, 1, 3, 2)),
+            ((17, 33), (33, 19)), ((1, 65), (65, 7)), ((13, 5), (5, 1)), ((2, 7, 9), (1, 9, 17))]
+for (p, q), dtype in itertools.product(PRODUCTS, NUMERIC):
+    if max(p) > 10 and dtype not in FLOATS + ["u8"]:
+        continue
+    a, b = (small(p, dtype), small(q, dtype)) if dtype in FLOATS or max(p) > 10 else (random(p, dtype), random(q, dtype))
+    product = (np.matmul(a, b) + DTYPES[dtype](0)).astype(DTYPES[dtype])
+    case("matmul(a, b)", [a, b], product)
+    if len(p) > 1 and max(p) <= 10:
+        case("matmul(a, b, {.transpose_a = true})", [swapped(a), b], product)
+    if len(q) > 1:
+        case("matmul(a, b, {.transpose_b = true})", [a, swapped(b)], product)
+    if len(p) > 1 and len(q) > 1 and max(p) <= 10:
+        case("matmul(a, b, {.transpose_a = true, .transpose_b = true})", [swapped(a), swapped(b)], product)
+for dtype in FLOATS:
+    for p, q in [((5, 33), (33, 7)), ((2, 3, 4), (4, 5)), ((129,), (129,)), ((9, 1), (1, 9))]:
+        a, b = random(p, dtype), random(q, dtype)
+        exact = np.matmul(a.astype(LONG), b.astype(LONG))
+        magnitude = np.matmul(np.abs(a).astype(LONG), np.abs(b).astype(LONG)).max()
+        bound = (p[-1] + 1) * LONG(np.finfo(DTYPES[dtype]).eps) / 2 * magnitude
+        case("matmul(a, b)", [a, b], exact.astype(DTYPES[dtype]), ulp=1, absolute=bound)
+    a, b = np.array([[inf, 1], [nan, 0], [0, -0.0]], DTYPES[dtype]), np.array([[0, 1], [1, 2]], DTYPES[dtype])
+    case("matmul(a, b)", [a, b], np.array([[nan, inf], [nan, nan], [0, 0]], DTYPES[dtype]))
+
+# ---- Shape -----------------------------------------------------------------------------------------------------------
+
+MOVES = {
+    "reshape(a, {6, -1})": lambda x: x.reshape(6, -1), "reshape(a, {-1, 2, 1})": lambda x: x.reshape(-1, 2, 1),
+    "reshape(a, {1, 2, 1, 3, 1, 2, 2, 1})": lambda x: x.reshape(1, 2, 1, 3, 1, 2, 2, 1),
+    "reshape(a, {2, 3, 4})": lambda x: x, "transpose(a, {2, 0, 1})": lambda x: x.transpose(2, 0, 1),
+    "transpose(a, {1, 0, 2})": lambda x: x.transpose(1, 0, 2), "transpose(a, {0, 2, 1})": lambda x: x.transpose(0, 2, 1),
+    "transpose(a, {-1, 1, 0})": lambda x: x.transpose(2, 1, 0), "transpose(a, {0, 1, 2})": lambda x: x,
+    "broadcast_to(a, {2, 3, 4})": lambda x: x, "broadcast_to(a, {3, 2, 3, 4})": lambda x: np.broadcast_to(x, (3, 2, 3, 4)),
+    "expand_dims(a, 0)": lambda x: x[None], "expand_dims(a, 2)": lambda x: x[:, :, None],
+    "expand_dims(a, -1)": lambda x: x[..., None], "expand_dims(a, -4)": lambda x: x[None],
+    "slice(a, {})": lambda x: x, "slice(a, {1})": lambda x: x[1], "slice(a, {-1, -2, -3})": lambda x: x[-1, -2, -3],
+    "slice(a, {{}, {1, 3}, 2})": lambda x: x[:, 1:3, 2], "slice(a, {{}, {kOpen, kOpen, -1}})": lambda x: x[:, ::-1],
+    "slice(a, {{}, {kOpen, kOpen, 2}, {3, 0, -2}})": lambda x: x[:, ::2, 3:0:-2],
+    "slice(a, {{-1, kOpen}, {-9, 9}, {-3, -1}})": lambda x: x[-1:, -9:9, -3:-1],
+    "slice(a, {{}, {2, 1}})": lambda x: x[:, 2:1], "slice(a, {{5, 9}, 0})": lambda x: x[5:9, 0],
+    "slice(a, {{}, {}, {kOpen, -5, -3}})": lambda x: x[:, :, :-5:-3], "slice(a, {{}, {}, {1, 4, 100}})": lambda x: x[:, :, 1:4:100],
+    "a[0]": lambda x: x[0], "a[-1][1]": lambda x: x[-1][1], "a.slice({{}, 1})": lambda x: x[:, 1],
+    "concat({a}, 0)": lambda x: x, "concat({a, a}, 1)": lambda x: np.concatenate([x, x], 1),
+    "concat({a, a, a}, -1)": lambda x: np.concatenate([x, x, x], -1), "stack({a, a})": lambda x: np.stack([x, x]),
+    "stack({a, a, a}, -1)": lambda x: np.stack([x, x, x], -1), "stack({a}, 1)": lambda x: np.stack([x], 1),
+    "split(a, 3, 1)": lambda x: np.split(x, 3, 1), "split(a, 2)": lambda x: np.split(x, 2),
+    "split(a, 1, -1)": lambda x: [x], "split(a, {1, 0, 3}, -1)": lambda x: [x[..., :1], x[..., :0], x[..., 1:]],
+    "split(a, {2, 1}, 1)": lambda x: [x[:, :2], x[:, 2:]], "flip(a, 1)": lambda x: np.flip(x, 1),
+    "flip(a, {0, -1})": lambda x: np.flip(x, (0, -1)), "flip(a, Axes(Dims()))": lambda x: x,
+    "roll(a, 1, 0)": lambda x: np.roll(x, 1, 0), "roll(a, -5, -1)": lambda x: np.roll(x, -5, -1),
+    "roll(a, 7, 1)": lambda x: np.roll(x, 7, 1), "roll(a, 8, 2)": lambda x: x,
+    "pad(a, {{0, 0}, {0, 0}, {0, 0}})": lambda x: x,
+    "pad(a, {{1, 0}, {0, 2}, {3, 1}})": lambda x: np.pad(x, ((1, 0), (0, 2), (3, 1))),
+    "pad(a, {{0, 0}, {1, 1}, {0, 0}}, 1)": lambda x: np.pad(x, ((0, 0), (1, 1), (0, 0)), constant_values=1),
+    "pad(a, {{0, 1}, {0, 0}, {0, 0}}, a[1][1][2])": lambda x: np.pad(x, ((0, 1), (0, 0), (0, 0)), constant_values=x[1, 1, 2]),
+    "full_like(a, 1)": np.ones_like, "zeros_like(a)": np.zeros_like, "ones_like(a)": np.ones_like}
+for (expression, function), dtype in itertools.product(MOVES.items(), ALL):
+    x = counting((2, 3, 4), dtype)
+    case(expression, [x], function(x))
+
+EMPTY = {
+    "reshape(a, {3, -1})": ((0, 3), lambda x: x.reshape(3, 0)), "reshape(a, {5, 0})": ((0, 3), lambda x: x.reshape(5, 0)),
+    "reshape(a, {})": ((1, 1), lambda x: x.reshape(())), "reshape(a, {-1, 1})": ((), lambda x: x.reshape(1, 1)),
+    "reshape(a, {1, 1, 1, 1, 1, 1, 1, 1})": ((), lambda x: x.reshape((1,) * 8)),
+    "transpose(a, {})": ((), lambda x: x), "transpose(a, {1, 2, 0})": ((0, 3, 1), lambda x: x.transpose(1, 2, 0)),
+    "transpose(a, {7, 2, 5, 0, 3, 1, 6, 4})": ((2, 1, 2, 3, 1, 2, 2, 1), lambda x: x.transpose(7, 2, 5, 0, 3, 1, 6, 4)),
+    "broadcast_to(a, {})": ((), lambda x: x), "broadcast_to(a, {2, 3})": ((), lambda x: np.broadcast_to(x, (2, 3))),
+    "broadcast_to(a, {0, 3})": ((1, 3), lambda x: np.broadcast_to(x, (0, 3))),
+    "broadcast_to(a, {2, 3, 2})": ((1, 3, 1), lambda x: np.broadcast_to(x, (2, 3, 2))),
+    "broadcast_to(a, {1, 2, 1, 2, 1, 1, 2, 3})": ((2, 1), lambda x: np.broadcast_to(x, (1, 2, 1, 2, 1, 1, 2, 3))),
+    "expand_dims(a, 0)": ((), lambda x: x[None]), "expand_dims(a, -8)": ((2, 1, 1, 1, 1, 1, 3), lambda x: x[None]),
+    "squeeze(a, -1)": ((3, 1), lambda x: x[:, 0]), "squeeze(a, {0, 2})": ((1, 3, 1, 1), lambda x: x.squeeze((0, 2))),
+    "squeeze(a, Axes(Dims()))": ((1, 3), lambda x: x), "slice(a, {{1, 2}})": ((0, 3), lambda x: x[1:2]),
+    "slice(a, {{kOpen, kOpen, -2}})": ((13,), lambda x: x[::-2]), "slice(a, {{2, kOpen, 5}})": ((13,), lambda x: x[2::5]),
+    "slice(a, {{}, {kOpen, kOpen, -3}, 0, {}, {}, {}, {}, {kOpen, 2}})":
+        ((2, 5, 1, 1, 2, 1, 1, 3), lambda x: x[:, ::-3, 0, :, :, :, :, :2]),
+    "flip(a, -1)": ((3, 0), lambda x: x), "roll(a, 3, 1)": ((2, 0), lambda x: x), "roll(a, 6, 0)": ((13,), lambda x: np.roll(x, 6)),
+    "roll(a, -1, 0)": ((1, 5), lambda x: x), "split(a, 4, 0)": ((0, 2), lambda x: [x] * 4),
+    "split(a, {0, 0}, 0)": ((0, 2), lambda x: [x, x]), "pad(a, {})": ((), lambda x: x),
+    "pad(a, {{2, 1}}, 1)": ((0,), lambda x: np.pad(x, ((2, 1),), constant_values=1)),
+    "pad(a, {{0, 1}, {0, 0}, {1, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 2}})":
+        ((1, 1, 2, 1, 1, 1, 1, 3), lambda x: np.pad(x, ((0, 1), (0, 0), (1, 0)) + ((0, 0),) * 4 + ((0, 2),)))}
+for (expression, (shape, function)), dtype in itertools.product(EMPTY.items(), ["f32", "f64", "u8", "boolean"]):
+    x = counting(shape, dtype)
+    case(expression, [x], function(x))
+
+for dtype in ALL:
+    a, b, c = counting((2, 3, 4), dtype), counting((2, 0, 4), dtype), counting((2, 2, 4), dtype)[:, ::-1]
+    case("concat({a, b, c, a}, 1)", [a, b, c], np.concatenate([a, b, c, a], 1))
+    case("concat({a, b}, -2)", [a, c], np.concatenate([a, c], 1))
+    case("stack({a, b}, 1)", [a, a[::-1]], np.stack([a, a[::-1]], 1))
+    case("stack({a, b}, -2)", [a, a[::-1]], np.stack([a, a[::-1]], -2))
+    case("stack({a, b})", [a[0, 0, 0], a[0, 1, 1]], np.stack([a[0, 0, 0], a[0, 1, 1]]))
+    r8 = counting((1, 2, 1, 2, 1, 1, 2, 3), dtype)
+    case("concat({a, b}, 4)", [r8, r8[::-1]], np.concatenate([r8, r8], 4))
+    r7 = counting((2, 1, 2, 1, 1, 2, 3), dtype)
+    case("stack({a, b}, 7)", [r7, r7[::-1]], np.stack([r7, r7[::-1]], 7))
+
+# ---- Creation --------------------------------------------------------------------------------------------------------
+
+CREATIONS = {
+    "full({2, 3}, 7)": np.full((2, 3), 7, np.int32), "full({}, 2.5)": np.float64(2.5), "full({0}, 2.5f)": np.zeros(0, np.float32),
+    "full({3}, true)": np.full(3, True), "full({2}, uint8_t{255})": np.full(2, 255, np.uint8),
+    "full({2}, int64_t{1} << 40)": np.full(2, 1 << 40), "full({1, 1, 1, 1, 1, 1, 1, 2}, 3, f32)": np.full((1,) * 7 + (2,), 3, np.float32),
+    "full({3}, 0.1, f32)": np.full(3, 0.1, np.float32), "full({3}, 0.1, f64)": np.full(3, 0.1), "full({2}, -0.0)": np.full(2, -0.0),
+    "full({2}, 1, boolean)": np.full(2, True), "full({2}, -5, i64)": np.full(2, -5), "full({2}, 3, i32)": np.full(2, 3, np.int32),
+    "full({2}, 200, u8)": np.full(2, 200, np.uint8), "zeros({2, 3})": np.zeros((2, 3), np.float32), "ones({})": np.float32(1),
+    "ones({0, 2}, i64)": np.zeros((0, 2), np.int64), "range(5)": np.arange(5, dtype=np.int32), "range(0)": np.arange(0, dtype=np.int32),
+    "range(2, 9, 3)": np.arange(2, 9, 3, np.int32), "range(5, 0, -2)": np.arange(5, 0, -2, np.int32), "range(3, 3)": np.zeros(0, np.int32),
+    "range(5, 2)": np.zeros(0, np.int32), "range(int64_t{1} << 40, (int64_t{1} << 40) + 3)": np.arange(1 << 40, (1 << 40) + 3),
+    "range(0, 1.0, 0.25)": np.arange(0, 1, 0.25), "range(1.5f, -1, -0.5f)": np.arange(1.5, -1, -0.5, np.float32),
+    "range(-2.0, 3.0)": np.arange(-2.0, 3.0), "eye(3)": np.eye(3, dtype=np.float32), "eye(2, 4)": np.eye(2, 4, dtype=np.float32),
+    "eye(3, 1, i32)": np.eye(3, 1, dtype=np.int32), "eye(0)": np.zeros((0, 0), np.float32), "eye(2, 0)": np.zeros((2, 0), np.float32),
+    "linspace(0, 1, 5)": np.linspace(0, 1, 5, dtype=np.float32), "linspace(3, -1, 9, f64)": np.linspace(3, -1, 9),
+    "linspace(2, 9, 1)": np.full(1, 2, np.float32), "linspace(2, 9, 0)": np.zeros(0, np.float32), "linspace(1, 2, 2, f64)": np.array([1.0, 2.0]),
+    "linspace(4, 4, 3)": np.full(3, 4, np.float32)}
+for expression, value in CREATIONS.items():
+    case(expression, [], value)
+for dtype in ALL:
+    t = DTYPES[dtype]
+    case(f"zeros({{2, 3}}, {dtype})", [], np.zeros((2, 3), t))
+    case(f"ones({{3}}, {dtype})", [], np.ones(3, t))
+    case(f"eye(3, 4, {dtype})", [], np.eye(3, 4).astype(t))
+    if dtype in NUMERIC:
+        case(f"iota({{2, 3, 2}}, 1, {dtype})", [], np.broadcast_to(np.arange(3, dtype=t)[:, None], (2, 3, 2)))
+        case(f"range(7, {dtype})", [], np.arange(7, dtype=t))
+case("iota({260}, -1, u8)", [], np.arange(260).astype(np.uint8))
+case("iota({0, 3}, 0)", [], np.zeros((0, 3), np.int32))
+case("iota({3, 2}, -2)", [], np.broadcast_to(np.arange(3, dtype=np.int32)[:, None], (3, 2)))
+case("iota({1, 2, 1, 1, 3, 1, 1, 2}, 4, i64)", [], np.broadcast_to(np.arange(3).reshape(3, 1, 1, 1), (1, 2, 1, 1, 3, 1, 1, 2)))
+# The steps are computed in f64, three roundings away from the exact value, and then rounded to the dtype.
+for dtype in FLOATS:
+    i = np.arange(13, dtype=LONG)
+    exact = (-1 + i * LONG(10) / 3 / 12) if False else (LONG(-1) + i * (LONG(2.3) + 1) / 12)
+    case(f"linspace(-1, 2.3, 13, {dtype})", [], exact.astype(DTYPES[dtype]), ulp=1 if dtype == "f32" else 0,
+         absolute=0 if dtype == "f32" else 3 * np.finfo(np.float64).eps * 2.3)
+exact = LONG(0.1) + np.arange(10, dtype=LONG) * LONG(0.3)
+case("range(0.1, 3.0, 0.3)", [], exact.astype(np.float64), absolute=2 * np.finfo(np.float64).eps * 3)
+
+# ---- Several ops, which fuse -----------------------------------------------------------------------------------------
+
+for dtype in NUMERIC:
+    t = DTYPES[dtype]
+    a, b, c = small((5, 7), dtype), small((7, 5), dtype), small((7,), dtype)
+    case("matmul(a, b) + transpose(matmul(a, b))", [a, b], a @ b + (a @ b).T)
+    case("relu(a * 2 + c) - transpose(b)", [a, b, c], np.maximum(a * t(2) + c, 0).astype(t) - b.T)
+    case("sum(a * transpose(b), 1) + sum(b, 0)", [a, b], (a * b.T).sum(1, dtype=t) + b.sum(0, dtype=t))
+    case("a - max(a, 1, true) + min(a, 0, true)", [a], a - a.max(1, keepdims=True) + a.min(0, keepdims=True))
+    case("concat({a * 2, flip(a, 0), a + c}, 0)", [a, b, c], np.concatenate([a * t(2), a[::-1], a + c]))
+    case("pad(a + 1, {{1, 2}, {0, 3}}, 5) * 2", [a], np.pad(a + t(1), ((1, 2), (0, 3)), constant_values=5) * t(2))
+    case("slice(a * a, {{kOpen, kOpen, -2}, {1, 6}}) + 1", [a], (a * a)[::-2, 1:6] + t(1))
+    case("reshape(transpose(a + c), {5, 7}) * a", [a, b, c], (a + c).T.reshape(5, 7) * a)
+    case("roll(a, 2, 1) - roll(a, -1, 0)", [a], np.roll(a, 2, 1) - np.roll(a, -1, 0))
+    case("matmul(relu(a), b - c[0])", [a, b, c], np.maximum(a, t(0)) @ (b - c[0]))
+    case("split(a * 3, {2, 5}, 1)", [a], [(a * t(3))[:, :2], (a * t(3))[:, 2:]])
+    case("stack({a, a + 1, a * c}, 2)", [a, b, c], np.stack([a, a + t(1), a * c], 2))
+    case("argmax(a * a, 1) + argmin(a, 1)", [a], np.argmax(a * a, 1) + np.argmin(a, 1))
+    case("sum(where(a > broadcast_to(c, {5, 7}), a, 0), 0)", [a, b, c], np.where(a > c, a, t(0)).sum(0, dtype=t))
+    case("cast(cast(a, f32) * 2.0, i32) + iota({5, 7}, 1)", [a], a.astype(np.int32) * 2 + np.arange(7, dtype=np.int32))
+    case("sum(a, 0) + sum(sum(a, 1))", [a], a.sum(0, dtype=t) + a.sum(dtype=t))
+    case("sum(cumulate(a, 9))", [a], (a * t(10)).sum(dtype=t)) if False else None
+# Big enough to be split between threads; the values stay exact.
+for dtype in NUMERIC:
+    t = DTYPES[dtype]
+    a = small((1031,), dtype)
+    wide = np.broadcast_to(a, (513, 1031)).astype(t)
+    rows = (np.arange(513) % 16).astype(t)[:, None]
+    big = wide * t(2) + rows
+    text = f"iota({{513, 1}}, 0, {dtype})"
+    rows = np.arange(513).astype(t)[:, None]
+    big = wide * t(2) + rows
+    case(f"sum(a * 2 + {text}, 0)", [a], big.sum(0, dtype=t))
+    case(f"sum(a * 2 + {text}, 1)", [a], big.sum(1, dtype=t))
+    case(f"max(a * 2 + {text})", [a], big.max())
+    case(f"slice(transpose(a * 2 + {text}), {{{{kOpen, kOpen, 101}}, {{kOpen, kOpen, -67}}}})", [a], big.T[::101, ::-67])
+a = small((65,), "f32")
+left, right = a[None] + np.arange(65, dtype=np.float32)[:, None], a[:, None] * np.ones((1, 77), np.float32)
+case("sum(matmul(a + iota({65, 1}, 0, f32), expand_dims(a, 1) * ones({1, 77})), 1)", [a], (left @ right).sum(1))
+
+path = pathlib.Path(__file__).with_name("expected.txt")
+path.write_text("\n".join(lines) + "\n")
+print(f"{path.name}: {sum(line.startswith('case ') for line in lines)} cases, {path.stat().st_size} bytes")

@@ -1,0 +1,92 @@
+// README.md is true: its program is examples/tour/main.cc, and what it shows of each stage is what the program prints.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <regex>
+#include <sstream>
+#include <string>
+
+namespace {
+
+std::string read_file(const std::string& path) {
+  std::ifstream stream(path);
+  EXPECT_TRUE(stream) << path;
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+std::string output_of(const std::string& command) {
+  std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  std::string output;
+  char chunk[4096];
+  while (size_t n = fread(chunk, 1, sizeof chunk, pipe.get())) output.append(chunk, n);
+  return output;
+}
+
+// The fenced block that follows the line `<!-- tour: NAME -->`.
+std::map<std::string, std::string> readme_blocks() {
+  std::map<std::string, std::string> blocks;
+  std::istringstream lines(read_file(ETCH_SOURCE_DIR "/README.md"));
+  std::string line, name;
+  bool inside = false;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("<!-- tour: ")) {
+      name = line.substr(11, line.size() - 15);
+    } else if (line.starts_with("```") && !name.empty()) {
+      if (inside) name.clear();
+      inside = !inside;
+    } else if (inside && !name.empty()) {
+      blocks[name] += line + "\n";
+    }
+  }
+  return blocks;
+}
+
+// The parts of the tour's output between the lines `== NAME`.
+std::map<std::string, std::string> tour_blocks() {
+  std::map<std::string, std::string> blocks;
+  std::istringstream lines(output_of(ETCH_BIN_DIR "/../examples/tour"));
+  std::string line, name;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("== ")) {
+      name = line.substr(3);
+    } else {
+      blocks[name] += line + "\n";
+    }
+  }
+  for (auto& [_, text] : blocks) {
+    while (text.ends_with("\n\n")) text.pop_back();
+  }
+  return blocks;
+}
+
+// Measured times change from run to run; everything else is fixed.
+std::string without_numbers(const std::string& text) {
+  return std::regex_replace(std::regex_replace(text, std::regex("[0-9.]+"), "N"), std::regex(" +"), " ");
+}
+
+TEST(Readme, ShowsTheSourceOfTheTour) {
+  EXPECT_EQ(readme_blocks()["source"], read_file(ETCH_SOURCE_DIR "/examples/tour/main.cc"));
+}
+
+TEST(Readme, ShowsWhatTheTourPrints) {
+  auto readme = readme_blocks(), tour = tour_blocks();
+  for (const char* name : {"result", "trace", "graph", "schedule", "loops"}) {
+    EXPECT_FALSE(tour[name].empty()) << name;
+    EXPECT_EQ(readme[name], tour[name]) << name;
+  }
+}
+
+TEST(Readme, ShowsTheTimesInTheFormThatTheTourPrints) {
+  EXPECT_EQ(without_numbers(readme_blocks()["times"]), without_numbers(tour_blocks()["times"]));
+}
+
+// The vectors in the code are as wide as the processor's: README shows those of AVX-512, so widths are left out here.
+TEST(Readme, ShowsTheLlvmCodeOfTheTour) {
+  EXPECT_EQ(without_numbers(readme_blocks()["llvm"]), without_numbers(tour_blocks()["llvm"]));
+}
+
+}  // namespace
