@@ -236,11 +236,11 @@ void FunctionCore::note_retrace(const std::string& reason, std::string* warning)
   constexpr int64_t kCalls = 10;
   retrace_calls_.push_back(calls_);
   if (retrace_calls_.size() > kRetraces) retrace_calls_.erase(retrace_calls_.begin());
-  if (options_.on_retrace != Retrace::warn || retrace_calls_.size() < kRetraces) return;
+  if (options_.on_retrace != Retrace::warn || warned_ || retrace_calls_.size() < kRetraces) return;
   if (calls_ - retrace_calls_.front() >= kCalls) return;
-  retrace_calls_.clear();
+  warned_ = true;
   *warning = cat("function ", name(), " was traced again in ", kRetraces, " of its last ", kCalls,
-                 " calls; the last time because\n", reason);
+                 " calls; the last time because ", reason);
 }
 
 TraceResult FunctionCore::trace(const void* args) {
@@ -320,6 +320,7 @@ ConcreteRef FunctionCore::build(const ArgReader& reader, const void* args, Leave
     concrete->folder = cat(name(), "_", num_concrete_++);
     ++stats_.traces;
     ++stats_.compiles;
+    stats_.kernels_compiled += concrete->compiled.counts.kernels_compiled;
     stats_.trace_ms += concrete->trace_ms;
     stats_.compile_ms += concrete->compile_ms;
   }

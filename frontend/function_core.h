@@ -138,6 +138,7 @@ class FunctionCore {
   int64_t calls_ = 0;
   int64_t num_concrete_ = 0;
   std::vector<int64_t> retrace_calls_;  // at which calls the last retraces happened
+  bool warned_ = false;                 // one warning a function is enough
   FunctionStats stats_;
 };
 

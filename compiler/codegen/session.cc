@@ -21,6 +21,8 @@
 #include <llvm/Transforms/Scalar.h>
 
 #include <atomic>
+#include <cmath>
+#include <cstring>
 #include <mutex>
 
 #include "compiler/codegen/code_memory.h"
@@ -131,6 +133,29 @@ void disable_loop_strength_reduction() {
   if (found != options.end()) static_cast<llvm::cl::opt<bool>*>(found->second)->setValue(true);
 }
 
+/// What LLVM calls where the processor has no instruction: only processors without FMA or SSE4.1, and large copies.
+llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
+  llvm::orc::SymbolMap symbols;
+  auto add = [&](const char* name, auto* function) {
+    symbols[session.intern(name)] = {llvm::orc::ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported};
+  };
+#define ETCH_LIBRARY_FUNCTION(name)                        \
+  add(#name, static_cast<double (*)(double)>(&std::name)); \
+  add(#name "f", static_cast<float (*)(float)>(&std::name));
+  ETCH_LIBRARY_FUNCTION(floor)
+  ETCH_LIBRARY_FUNCTION(ceil)
+  ETCH_LIBRARY_FUNCTION(trunc)
+#undef ETCH_LIBRARY_FUNCTION
+  add("fma", static_cast<double (*)(double, double, double)>(&std::fma));
+  add("fmaf", static_cast<float (*)(float, float, float)>(&std::fma));
+  // Under the default rounding mode nearbyint is roundeven.
+  add("roundeven", static_cast<double (*)(double)>(&std::nearbyint));
+  add("roundevenf", static_cast<float (*)(float)>(&std::nearbyint));
+  add("memcpy", &std::memcpy);
+  add("memset", &std::memset);
+  return symbols;
+}
+
 /// One per process and never destroyed: kernels may outlive every static object.
 class Session {
  public:
@@ -208,7 +233,9 @@ class Session {
   }
 
   explicit Session(std::unique_ptr<llvm::orc::ExecutorProcessControl> control)
-      : session_(std::move(control)), linker_(session_, memory_), dylib_(&session_.createBareJITDylib("etch")) {}
+      : session_(std::move(control)), linker_(session_, memory_), dylib_(&session_.createBareJITDylib("etch")) {
+    llvm::cantFail(dylib_->define(llvm::orc::absoluteSymbols(library_functions(session_))));
+  }
 
   static inline std::atomic<Session*> existing_{nullptr};
 

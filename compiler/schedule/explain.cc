@@ -91,11 +91,13 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
   }
   if (contents.reductions.empty()) return "copies";
   const Node& first = graph[contents.reductions[0]];
-  std::string text = cat(list(words), " along axis ", std::get<ReduceAttr>(first.attr).axes[0], " of ",
+  std::string text = list(words);
+  if (words.size() == 1 && contents.reductions.size() > 1) text = cat(contents.reductions.size(), " times ", text);
+  text += cat(" along axis ", std::get<ReduceAttr>(first.attr).axes[0], " of ",
                          to_string(graph[first.operands[0]].type));
   if (kernel.program.partial) return text + " in blocks, so that several threads share the few long rows";
   if (kernel.program.combine) return text + ": the results of the blocks, in order";
-  if (contents.reductions.size() > 1) text += " share each row while it is in the cache";
+  if (contents.reductions.size() > 1) text += ", each row while it is in the cache";
   if (contents.elementwise > 0) text += cat(", with ", count(contents.elementwise, "elementwise op"));
   return text;
 }

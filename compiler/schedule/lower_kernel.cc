@@ -116,7 +116,8 @@ class Lowering {
     for (int known : terms_of_[value.node]) {
       if (terms_[known].map == map) return known;
     }
-    Term term = computes(value) && node.type.size() > 0 ? make(value, map) : load(value, map);
+    bool made = constant || (computes(value) && node.type.size() > 0);
+    Term term = made ? make(value, map) : load(value, map);
     const bool is_index = term.kind == InstrKind::index;  // its map is that of one axis, not the key of the value
     if (!is_index) term.map = map;
     terms_.push_back(std::move(term));
@@ -291,7 +292,7 @@ class Lowering {
     std::vector<Pending> rows, elements;
   };
 
-  int push(Instr instr) {
+  int push(Instr&& instr) {
     if (static_cast<int>(code_.size()) <= instr.stage) code_.resize(instr.stage + 1);
     StageCode& stage = code_[instr.stage];
     (instr.per_row ? stage.rows : stage.elements).push_back({std::move(instr), next_id_});
@@ -339,33 +340,35 @@ class Lowering {
     instr.per_row = term.per_row && term.kind != InstrKind::reduce;
     if (term.kind == InstrKind::compute) {
       instr.op = term.op;
-      note(term.value);
     } else if (term.kind == InstrKind::reduce) {
       instr.reduce = term.reduce;
-      note(term.value);
     } else if (term.kind == InstrKind::dot) {
       instr.stage = 0;
-      note(term.value);
     } else {
       make_slot(term);
       instr.slot = static_cast<int16_t>(term.slot);
       if (term.dot_operand >= 0) instr.stage = 0;
     }
-    for (size_t i = 0; i < term.args.size(); ++i) instr.args.push_back(emit(terms_[index].args[i], stage));
+    for (size_t i = 0; i < term.args.size(); ++i) instr.args.push_back(emit(term.args[i], stage));
+    if (term.slot < 0) note(term.value);
     term.emitted_in = stage;
     term.position = push(std::move(instr));
     return term.position;
   }
 
   int reload(Term& term, int stage) {
-    Instr instr;
-    instr.kind = InstrKind::load;
-    instr.dtype = term.dtype;
-    instr.stage = static_cast<int8_t>(stage);
-    instr.slot = static_cast<int16_t>(term.reloaded_through);
     term.emitted_in = stage;
-    term.position = push(std::move(instr));
+    term.position = push(memory_instr(InstrKind::load, term.reloaded_through, term.dtype, stage));
     return term.position;
+  }
+
+  static Instr memory_instr(InstrKind kind, int slot, DType dtype, int stage) {
+    Instr instr;
+    instr.kind = kind;
+    instr.dtype = dtype;
+    instr.stage = static_cast<int8_t>(stage);
+    instr.slot = static_cast<int16_t>(slot);
+    return instr;
   }
 
   void emit_stage(int stage) {
@@ -401,12 +404,8 @@ class Lowering {
   }
 
   void push_store(int slot, DType dtype, int position, int stage, bool per_row) {
-    Instr instr;
-    instr.kind = InstrKind::store;
-    instr.dtype = dtype;
-    instr.stage = static_cast<int8_t>(stage);
+    Instr instr = memory_instr(InstrKind::store, slot, dtype, stage);
     instr.per_row = per_row;
-    instr.slot = static_cast<int16_t>(slot);
     instr.args.push_back(position);
     push(std::move(instr));
   }

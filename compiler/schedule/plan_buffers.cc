@@ -14,8 +14,8 @@ namespace {
 class Arena {
  public:
   int64_t allocate(int64_t bytes) {
-    bytes = std::max<int64_t>(bytes + Buffer::kAlignment - 1, 1) / Buffer::kAlignment * Buffer::kAlignment;
     if (bytes == 0) return 0;
+    bytes = (bytes + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment;
     auto fit = by_size_.lower_bound({bytes, 0});
     int64_t offset = size_, room = 0;
     if (fit != by_size_.end()) {
@@ -28,15 +28,12 @@ class Arena {
     }
     if (room > bytes) give(offset + bytes, room - bytes);
     size_ = std::max(size_, offset + bytes);
-    used_[offset] = bytes;
     return offset;
   }
 
-  void release(int64_t offset) {
-    auto block = used_.find(offset);
-    if (block == used_.end()) return;  // of no bytes
-    int64_t bytes = block->second;
-    used_.erase(block);
+  void release(int64_t offset, int64_t bytes) {
+    if (bytes == 0) return;
+    bytes = (bytes + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment;
     auto next = free_.lower_bound(offset);
     if (next != free_.end() && offset + bytes == next->first) {
       bytes += next->second;
@@ -67,7 +64,7 @@ class Arena {
   }
 
   int64_t size_ = 0;
-  std::map<int64_t, int64_t> free_, used_;        // offset -> bytes
+  std::map<int64_t, int64_t> free_;                // offset -> bytes
   std::set<std::pair<int64_t, int64_t>> by_size_;  // bytes, offset
 };
 
@@ -159,7 +156,7 @@ class Planner {
       if (!is_temporary(storage) || last_use_[storage] != k) continue;
       last_use_[storage] = kNone;
       bool taken = std::find(given.begin(), given.end(), storage) != given.end();
-      if (!taken) arena_.release(schedule_.buffers[buffer_of_[storage]].offset);
+      if (!taken) arena_.release(schedule_.buffers[buffer_of_[storage]].offset, bytes_of(storage));
     }
   }
 
@@ -202,21 +199,87 @@ class Planner {
   Arena arena_;
 };
 
+/// What Planner does to the schedule of one kernel a node, without making the kernels.
+class UnfusedArena {
+ public:
+  explicit UnfusedArena(const Graph& graph)
+      : graph_(graph), partition_(partition_unfused(graph)), last_use_(graph.size(), kNone), outside_(graph.size()),
+        offset_(graph.size(), 0) {}
+
+  int64_t run() {
+    for (Value input : graph_.inputs()) outside_[input.node] = true;
+    for (Value output : graph_.outputs()) outside_[storage_of(graph_, output).node] = true;
+    for (int i = 0; i < graph_.size(); ++i) {
+      if (!stands(i)) continue;
+      for (Value operand : graph_.nodes()[i].operands) last_use_[storage_of(graph_, operand).node] = i;
+    }
+    for (int i = 0; i < graph_.size(); ++i) {
+      if (stands(i)) run_node(i);
+    }
+    return arena_.size();
+  }
+
+ private:
+  bool stands(int i) const { return partition_.home[i] >= 0 || partition_.home[i] == kMemory; }
+  bool is_temporary(int i) const { return stands(i) && !outside_[i]; }
+  int64_t bytes_of(int i) const { return graph_.nodes()[i].type.bytes(); }
+
+  void run_node(int i) {
+    const Node& node = graph_.nodes()[i];
+    int64_t scratch_bytes = 0, scratch = 0;
+    if (node.op == Op::reduce && runs_in_blocks(geometry_of(graph_, node), std::get<ReduceAttr>(node.attr).kind)) {
+      Geometry geometry = geometry_of(graph_, node);
+      int64_t block = geometry.inner == 1 ? kRowBlock : kColumnBlock;
+      scratch_bytes = (geometry.n + block - 1) / block * bytes_of(i);
+      scratch = arena_.allocate(scratch_bytes);
+      release_operands(node, i, kNone);
+    }
+    int donor = kNone;
+    if (is_temporary(i)) {
+      donor = find_donor(node, i);
+      offset_[i] = donor == kNone ? arena_.allocate(bytes_of(i)) : offset_[donor];
+    }
+    release_operands(node, i, donor);
+    arena_.release(scratch, scratch_bytes);
+  }
+
+  int find_donor(const Node& node, int i) const {
+    if (!is_elementwise(node.op) && !is_movement(node.op)) return kNone;
+    Domain domain = Domain::of(node.type.shape);
+    Affine here = linear_index(domain);
+    for (size_t o = 0; o < node.operands.size(); ++o) {
+      int operand = storage_of(graph_, node.operands[o]).node;
+      const Type& type = graph_[node.operands[o]].type;
+      if (!is_temporary(operand) || last_use_[operand] != i || type.bytes() != node.type.bytes()) continue;
+      if (size_of(type.dtype) != size_of(node.type.dtype)) continue;
+      if (operand_map(graph_, node, static_cast<int>(o), here, domain).map == here) return operand;
+    }
+    return kNone;
+  }
+
+  void release_operands(const Node& node, int i, int donor) {
+    for (Value value : node.operands) {
+      int operand = storage_of(graph_, value).node;
+      if (!is_temporary(operand) || last_use_[operand] != i) continue;
+      last_use_[operand] = kNone;
+      if (operand != donor) arena_.release(offset_[operand], bytes_of(operand));
+    }
+  }
+
+  const Graph& graph_;
+  const Partition partition_;
+  std::vector<int> last_use_;
+  std::vector<bool> outside_;
+  std::vector<int64_t> offset_;
+  Arena arena_;
+};
+
 }  // namespace
 
 void plan_buffers(const Graph& graph, Lowered lowered, Schedule& schedule) {
   Planner(graph, std::move(lowered), schedule).run();
 }
 
-int64_t unfused_arena_bytes(const Graph& graph) {
-  Lowered lowered;
-  Schedule schedule;
-  Partition partition = partition_unfused(graph);
-  for (size_t c = 0; c < partition.clusters.size(); ++c) {
-    lower_cluster(graph, partition, static_cast<int>(c), lowered);
-  }
-  plan_buffers(graph, std::move(lowered), schedule);
-  return schedule.arena_bytes;
-}
+int64_t unfused_arena_bytes(const Graph& graph) { return UnfusedArena(graph).run(); }
 
 }  // namespace etch::schedule

@@ -122,8 +122,14 @@ TEST_F(Warnings, ComeAfterFiveRetracesInTenCalls) {
   f(kTwo, 5);
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_EQ(warnings[0],
-            "function f was traced again in 5 of its last 10 calls; the last time because\nargs[1] changed from 4 to 5; "
+            "function f was traced again in 5 of its last 10 calls; the last time because args[1] changed from 4 to 5; "
             "pass it as a Tensor if it is data: its value is then no part of the signature");
+}
+
+TEST_F(Warnings, ComeOnceAFunction) {
+  auto f = function([](Tensor x, int k) { return x * k; });
+  for (int k = 0; k < 40; ++k) f(kTwo, k);
+  EXPECT_EQ(warnings.size(), 1u);
 }
 
 TEST_F(Warnings, DoNotComeWhenRetracesAreRare) {

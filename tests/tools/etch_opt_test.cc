@@ -1,16 +1,13 @@
 // The binary etch-opt: its options, its output and its one line on bad input.
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
+#include <string>
+
+#include "tests/tools/tool_test.h"
 
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr char kGraph[] = R"(graph(%0: f32[4]) {
   %1 = constant value=1 : f32[]
@@ -22,47 +19,9 @@ constexpr char kGraph[] = R"(graph(%0: f32[4]) {
 )";
 constexpr char kResult[] = "graph(%0: f32[4]) {\n  %1 = tanh(%0) : f32[4]  // demo.cc:4\n  return %1\n}\n";
 
-struct Outcome {
-  int exit_code;
-  std::string out;
-  std::string err;
-};
-
-class EtchOpt : public testing::Test {
+class EtchOpt : public ToolTest {
  protected:
-  EtchOpt() {
-    std::string folder = (fs::temp_directory_path() / "etch_opt_XXXXXX").string();
-    folder_ = mkdtemp(folder.data());
-    write("in.ir", kGraph);
-  }
-  ~EtchOpt() override { fs::remove_all(folder_); }
-
-  std::string path(const std::string& file) const { return (folder_ / file).string(); }
-  void write(const std::string& file, std::string_view text) const {
-    std::ofstream(path(file), std::ios::binary) << text;
-  }
-  std::string read(const std::string& file) const {
-    std::ostringstream text;
-    text << std::ifstream(path(file), std::ios::binary).rdbuf();
-    return text.str();
-  }
-
-  /// Runs the tool in the folder; `arguments` is a piece of a shell command.
-  Outcome run(const std::string& arguments) const {
-    const std::string command =
-        "cd '" + folder_.string() + "' && '" ETCH_BIN_DIR "/etch-opt' " + arguments + " > out.txt 2> err.txt";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read("out.txt"), read("err.txt")};
-  }
-
-  void expect_one_line(const std::string& arguments, const std::string& line) const {
-    const Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.exit_code, 2) << arguments;
-    EXPECT_EQ(outcome.err, "etch-opt: " + line + "\n") << arguments;
-    EXPECT_EQ(outcome.out, "") << arguments;
-  }
-
-  fs::path folder_;
+  EtchOpt() : ToolTest("etch-opt") { write("in.ir", kGraph); }
 };
 
 TEST_F(EtchOpt, RunsAllPassesByDefault) {

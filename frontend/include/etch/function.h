@@ -27,7 +27,7 @@ struct TensorSpec {
 /// What a function does when a call has a signature that it was not traced for yet, after its first trace.
 enum class Retrace : uint8_t {
   allow,   // trace
-  warn,    // trace; warn when 5 of 10 calls did, naming what changes
+  warn,    // trace; warn once, when 5 of 10 calls did, naming what changes
   forbid,  // Error that names what changed
 };
 
@@ -46,6 +46,7 @@ struct FunctionOptions {
 struct FunctionStats {
   int64_t traces = 0;     // how often the callable was traced
   int64_t compiles = 0;   // traces that were compiled
+  int64_t kernels_compiled = 0;  // that went through LLVM; the others were in the kernel cache
   int64_t hits = 0;       // calls that found their concrete function
   int64_t evictions = 0;  // concrete functions dropped by the bounds
   int64_t entries = 0;    // kept now

@@ -1,0 +1,202 @@
+// Illegal uses of the public ops: each is an etch::Error that names the op, eagerly and while tracing.
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "etch/function.h"
+#include "etch/ops.h"
+
+namespace etch {
+namespace {
+
+using enum DType;
+
+struct Misuse {
+  const char* op;  // as the error text must name it
+  const char* what;
+  void (*run)(const Tensor& v, const Tensor& m);  // v: f32[3], m: f32[2,3]
+};
+
+Tensor ints() { return Tensor({1, 2, 3}); }
+Tensor bools() { return Tensor({true, false, true}); }
+Tensor rank_8() { return ones({1, 1, 1, 1, 1, 1, 1, 2}); }
+
+#define MISUSE(op, what, ...) \
+  {#op, what, []([[maybe_unused]] const Tensor& v, [[maybe_unused]] const Tensor& m) { (void)(__VA_ARGS__); }}
+
+constexpr Misuse kMisuses[] = {
+    MISUSE(add, "of shapes that do not broadcast", m + ones({2})),
+    MISUSE(sub, "of two dtypes", v - ints()),
+    MISUSE(mul, "of bool", bools() * bools()),
+    MISUSE(div, "of integers", ints() / ints()),
+    MISUSE(floor_div, "of bool", floor_div(bools(), bools())),
+    MISUSE(floor_mod, "of two dtypes", v % ints()),
+    MISUSE(neg, "of bool", -bools()),
+    MISUSE(maximum, "of bool", maximum(bools(), bools())),
+    MISUSE(minimum, "of shapes that do not broadcast", minimum(v, ones({2}))),
+    MISUSE(clip, "with bounds of another dtype", clip(v, ints(), 2)),
+    MISUSE(sqrt, "of integers", sqrt(ints())),
+    MISUSE(pow, "of two dtypes", pow(v, ints())),
+    MISUSE(nextafter, "of integers", nextafter(ints(), ints())),
+    MISUSE(square, "of bool", square(bools())),
+    MISUSE(squared_difference, "of bool", squared_difference(bools(), bools())),
+    MISUSE(reciprocal, "of integers", reciprocal(ints())),
+    MISUSE(divide_no_nan, "of integers", divide_no_nan(ints(), ints())),
+    MISUSE(multiply_no_nan, "of integers", multiply_no_nan(ints(), ints())),
+    MISUSE(xlogy, "of integers", xlogy(ints(), ints())),
+    MISUSE(xlog1py, "of integers", xlog1py(ints(), ints())),
+    MISUSE(xdivy, "of integers", xdivy(ints(), ints())),
+    MISUSE(exp, "of integers", exp(ints())),
+    MISUSE(sigmoid, "of bool", sigmoid(bools())),
+    MISUSE(digamma, "of integers", digamma(ints())),
+    MISUSE(round, "of integers", round(ints())),
+    MISUSE(equal, "of two dtypes", v == ints()),
+    MISUSE(less, "of bool", bools() < bools()),
+    MISUSE(is_nan, "of integers", is_nan(ints())),
+    MISUSE(where, "with a condition of floats", where(v, v, v)),
+    MISUSE(where, "of two dtypes", where(bools(), v, ints())),
+    MISUSE(logical_and, "of floats", logical_and(v, v)),
+    MISUSE(bitwise_or, "of floats", v | v),
+    MISUSE(shift_left, "of floats", v << v),
+    MISUSE(popcount, "of floats", popcount(v)),
+    MISUSE(bitcast, "to another size", bitcast(v, f64)),
+    MISUSE(bitcast, "to bool", bitcast(ints(), boolean)),
+    MISUSE(sum, "over an axis out of range", sum(m, 2)),
+    MISUSE(sum, "over a negative axis out of range", sum(m, {0, -3})),
+    MISUSE(sum, "of bool", sum(bools())),
+    MISUSE(prod, "over an axis twice", prod(m, {1, -1})),
+    MISUSE(max, "over an axis of a scalar", max(v[0], 0)),
+    MISUSE(min, "of bool", min(bools())),
+    MISUSE(any, "of floats", any(v)),
+    MISUSE(all, "over an axis out of range", all(bools(), 1)),
+    MISUSE(mean, "of bool", mean(bools())),
+    MISUSE(mean, "over an axis out of range", mean(m, -3)),
+    MISUSE(variance, "of integers", variance(ints())),
+    MISUSE(stddev, "of integers", stddev(ints())),
+    MISUSE(logsumexp, "of integers", logsumexp(ints())),
+    MISUSE(logsumexp, "over an axis out of range", logsumexp(m, 5)),
+    MISUSE(argmax, "of nothing", argmax(zeros({2, 0}), 1)),
+    MISUSE(argmin, "over an axis out of range", argmin(m, 2)),
+    MISUSE(matmul, "with inner extents that differ", matmul(m, m)),
+    MISUSE(matmul, "of a scalar", matmul(v[0], v)),
+    MISUSE(matmul, "with batches that do not broadcast", matmul(ones({2, 3, 3}), ones({3, 3, 3}))),
+    MISUSE(matmul, "of two dtypes", matmul(m, ints())),
+    MISUSE(matmul, "with a transposed vector", matmul(v, m, {.transpose_a = true})),
+    MISUSE(reshape, "to another number of elements", reshape(m, {4})),
+    MISUSE(reshape, "with two extents left open", reshape(m, {-1, -1})),
+    MISUSE(reshape, "with an open extent that fits nothing", reshape(m, {4, -1})),
+    MISUSE(reshape, "with an open extent beside 0", reshape(zeros({0, 2}), {0, -1})),
+    MISUSE(reshape, "to a negative extent", reshape(m, {-2, -3})),
+    MISUSE(transpose, "with too few axes", transpose(m, {0})),
+    MISUSE(transpose, "with an axis twice", transpose(m, {1, 1})),
+    MISUSE(transpose, "with an axis out of range", transpose(m, {0, 2})),
+    MISUSE(transpose, "with a negative axis out of range", transpose(m, {0, -3})),
+    MISUSE(broadcast, "to a smaller rank", broadcast_to(m, {3})),
+    MISUSE(broadcast, "of an extent that does not repeat", broadcast_to(v, {6})),
+    MISUSE(broadcast, "to a negative extent", broadcast_to(v[0], {-1})),
+    MISUSE(expand_dims, "with an axis out of range", expand_dims(m, 4)),
+    MISUSE(expand_dims, "of rank 8", expand_dims(rank_8(), 0)),
+    MISUSE(squeeze, "of an extent that is not 1", squeeze(m, 0)),
+    MISUSE(squeeze, "with an axis out of range", squeeze(m, -3)),
+    MISUSE(slice, "with step 0", slice(v, {{0, 3, 0}})),
+    MISUSE(slice, "with more slices than axes", slice(v, {0, 0})),
+    MISUSE(index, "out of range", slice(v, {3})),
+    MISUSE(index, "out of range below 0", v[-4]),
+    MISUSE(concat, "of nothing", concat({}, 0)),
+    MISUSE(concat, "of two ranks", concat({v, m}, 0)),
+    MISUSE(concat, "of extents that differ", concat({m, ones({2, 2})}, 0)),
+    MISUSE(concat, "of two dtypes", concat({v, ints()}, 0)),
+    MISUSE(concat, "along an axis out of range", concat({m, m}, 2)),
+    MISUSE(concat, "of scalars", concat({v[0], v[1]}, 0)),
+    MISUSE(stack, "of nothing", stack({})),
+    MISUSE(stack, "of two shapes", stack({v, ones({2})})),
+    MISUSE(stack, "along an axis out of range", stack({v, v}, 3)),
+    MISUSE(stack, "of rank 8", stack({rank_8(), rank_8()})),
+    MISUSE(split, "into parts that are not equal", split(v, 2)),
+    MISUSE(split, "into no parts", split(v, 0)),
+    MISUSE(split, "into sizes that do not add up", split(v, {1, 1})),
+    MISUSE(split, "into negative sizes", split(v, {4, -1})),
+    MISUSE(split, "along an axis out of range", split(v, 1, 1)),
+    MISUSE(pad, "with too few pairs", pad(m, {{1, 1}})),
+    MISUSE(pad, "by a negative number", pad(v, {{-1, 0}})),
+    MISUSE(pad, "with a value of rank 1", pad(v, {{1, 0}}, v)),
+    MISUSE(pad, "with a value of another dtype", pad(v, {{1, 0}}, ints()[0])),
+    MISUSE(pad, "beyond what memory can be", pad(v, {{0, int64_t{1} << 62}})),
+    MISUSE(flip, "along an axis out of range", flip(v, 1)),
+    MISUSE(flip, "along an axis twice", flip(m, {0, 0})),
+    MISUSE(roll, "along an axis out of range", roll(v, 1, -2)),
+    MISUSE(iota, "along an axis out of range", iota({2, 3}, 2)),
+    MISUSE(iota, "of bool", iota({2}, 0, boolean)),
+    MISUSE(range, "of a negative number", range(-1)),
+    MISUSE(range, "with step 0", range(0, 3, 0)),
+    MISUSE(range, "of too many numbers", range(0.0, 1e30, 1.0)),
+    MISUSE(linspace, "of a negative number", linspace(0, 1, -1)),
+    MISUSE(linspace, "of integers", linspace(0, 1, 3, i32)),
+    MISUSE(eye, "of negative size", eye(-2)),
+    MISUSE(relu, "of bool", relu(bools())),
+    MISUSE(leaky_relu, "of integers", leaky_relu(ints())),
+    MISUSE(elu, "of integers", elu(ints())),
+    MISUSE(selu, "of integers", selu(ints())),
+    MISUSE(gelu, "of integers", gelu(ints())),
+    MISUSE(silu, "of integers", silu(ints())),
+    MISUSE(swish, "of integers", swish(ints(), 2)),
+    MISUSE(hard_sigmoid, "of integers", hard_sigmoid(ints())),
+    MISUSE(softsign, "of integers", softsign(ints())),
+    MISUSE(softmax, "of integers", softmax(ints())),
+    MISUSE(softmax, "over an axis out of range", softmax(v, 1)),
+    MISUSE(log_softmax, "of a scalar", log_softmax(v[0])),
+    MISUSE(layer_norm, "of integers", layer_norm(ints())),
+    MISUSE(layer_norm, "with a gamma that does not broadcast", layer_norm(m, ones({2}), v)),
+    MISUSE(layer_norm, "over an axis twice", layer_norm(m, {0, 0})),
+};
+#undef MISUSE
+
+void expect_error(const Misuse& misuse, const std::function<void()>& run) {
+  try {
+    run();
+    ADD_FAILURE() << misuse.op << " " << misuse.what << " is no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string_view(error.what()).find(misuse.op), std::string_view::npos) << error.what();
+    EXPECT_NE(std::string_view(error.what()).find("op_errors_test.cc:"), std::string_view::npos) << error.what();
+  }
+}
+
+class OpErrors : public testing::TestWithParam<Misuse> {
+ protected:
+  const Tensor v_{1.f, 2.f, 3.f};
+  const Tensor m_{{1.f, 2.f, 3.f}, {4.f, 5.f, 6.f}};
+};
+
+TEST_P(OpErrors, NameTheOpEagerly) {
+  expect_error(GetParam(), [&] { GetParam().run(v_, m_); });
+}
+
+TEST_P(OpErrors, NameTheOpInATrace) {
+  const auto traced = function([&](const Tensor& v, const Tensor& m) { GetParam().run(v, m); });
+  expect_error(GetParam(), [&] { traced(v_, m_); });
+}
+
+TEST_P(OpErrors, LeaveTheFunctionUsable) {
+  bool misuse = true;
+  const auto traced = function([&](const Tensor& v, const Tensor& m) {
+    if (misuse) GetParam().run(v, m);
+    return v + 1;
+  });
+  EXPECT_THROW(traced(v_, m_), Error);
+  misuse = false;
+  EXPECT_EQ(traced(v_, m_).to_vector<float>(), (std::vector<float>{2, 3, 4}));
+}
+
+std::string test_name(const testing::TestParamInfo<Misuse>& info) {
+  std::string text = std::string(info.param.op) + "_" + info.param.what;
+  for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, OpErrors, testing::ValuesIn(kMisuses), test_name);
+
+}  // namespace
+}  // namespace etch
