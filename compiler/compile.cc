@@ -62,7 +62,6 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
     launch.first_size = static_cast<int32_t>(executable.sizes_pool.size());
     launch.iterations = kernel.iterations;
     launch.grain = grain_of(kernel);
-    executable.max_launch_slots = std::max(executable.max_launch_slots, launch.num_slots);
     executable.slot_pool.insert(executable.slot_pool.end(), kernel.buffers.begin(), kernel.buffers.end());
     executable.sizes_pool.insert(executable.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
     executable.launches.push_back(launch);
@@ -98,7 +97,10 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
   compiled.schedule_milliseconds = milliseconds_since(start);
 
   std::vector<const KernelProgram*> programs;
-  for (const ScheduledKernel& kernel : compiled.schedule.kernels) programs.push_back(&kernel.program);
+  for (const ScheduledKernel& kernel : compiled.schedule.kernels) {
+    if (kernel.buffers.size() > kMaxSlots) return absl::InternalError("kernel " + kernel.name + " has too many buffers");
+    programs.push_back(&kernel.program);
+  }
   CodegenOptions codegen{.fast_math = options.fast_math, .verify = options.verify};
   absl::StatusOr<std::vector<KernelHandle>> kernels = compile_kernels(programs, codegen, &compiled.counts);
   if (!kernels.ok()) return kernels.status();

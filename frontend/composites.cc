@@ -12,6 +12,7 @@
 namespace etch {
 
 using detail::fail;
+using detail::fail_in_op;
 using detail::Scope;
 using detail::tensor_of;
 
@@ -20,8 +21,8 @@ namespace {
 void check_floating(const Operand& x, std::string_view op) {
   const Tensor& tensor = tensor_of(x, op);
   if (is_floating(tensor.dtype())) return;
-  fail(Scope::place_of(x.where()),
-       cat(op, " takes f32 or f64, not ", to_string(Type{tensor.dtype(), tensor.shape()}), "; cast first"));
+  fail_in_op(x.where(),
+             cat(op, " takes f32 or f64, not ", to_string(Type{tensor.dtype(), tensor.shape()}), "; cast first"));
 }
 
 /// Both operands as tensors: a number takes the dtype of the tensor beside it.
@@ -107,7 +108,7 @@ Tensor mean(const Operand& x, const Axes& axes, bool keepdims) {
   Scope scope("mean", x.where());
   const Tensor& tensor = tensor_of(x, "mean");
   const DType dtype = tensor.dtype();
-  if (dtype == DType::boolean) fail(x.where(), "mean takes f32, f64, i32, i64 or u8, not bool; cast first");
+  if (dtype == DType::boolean) fail_in_op(x.where(), "mean takes f32, f64, i32, i64 or u8, not bool; cast first");
   const int64_t count = count_along(tensor, detail::resolve_axes(axes, tensor.rank(), "mean", x.where()));
   if (is_floating(dtype)) return sum(tensor, axes, keepdims) / count;
   return cast(trunc_div(sum(cast(tensor, DType::i64), axes, keepdims), count), dtype);
@@ -287,9 +288,11 @@ Tensor matmul(const Operand& a, const Operand& b, MatmulOptions options) {
 Tensor stack(const std::vector<Tensor>& tensors, int64_t axis, Location where) {
   Scope scope("stack", where);
   if (tensors.empty()) fail(Scope::place_of(where), "stack: there is no tensor to join");
+  const int rank = tensor_of(Operand(tensors[0], where), "stack").rank();
+  const int along = detail::resolve_axis(axis, rank + 1, "stack", where);
   std::vector<Tensor> expanded;
-  for (const Tensor& tensor : tensors) expanded.push_back(expand_dims(Operand(tensor, where), axis));
-  return concat(expanded, detail::resolve_axis(axis, expanded[0].rank(), "stack", where), where);
+  for (const Tensor& tensor : tensors) expanded.push_back(expand_dims(Operand(tensor, where), along));
+  return concat(expanded, along, where);
 }
 
 std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, int64_t axis) {

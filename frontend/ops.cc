@@ -148,7 +148,9 @@ Tensor broadcast_to(const Operand& x, const Shape& shape) {
 
 Tensor expand_dims(const Operand& x, int64_t axis) {
   const Tensor& tensor = tensor_of(x, "expand_dims");
-  if (tensor.rank() == kMaxRank) fail(x.where(), "expand_dims: the tensor has rank 8, the most there is, already");
+  if (tensor.rank() == kMaxRank) {
+    detail::fail_in_op(x.where(), "expand_dims: the tensor has rank 8, the most there is, already");
+  }
   Shape shape = tensor.shape();
   shape.insert(detail::resolve_axis(axis, tensor.rank() + 1, "expand_dims", x.where()), 1);
   return reshape(x, shape);
@@ -219,7 +221,7 @@ Tensor flip(const Operand& x, const Axes& axes) {
 
 Tensor full(const Shape& shape, Number value, DType dtype, Location where) {
   const Type type{dtype, shape};
-  return apply(Op::constant, {}, ConstantAttr{detail::number_bits(value, dtype, where)}, &type, where);
+  return apply(Op::constant, {}, ConstantAttr{detail::number_bits(value, dtype, where, "full")}, &type, where);
 }
 
 Tensor full(const Shape& shape, Number value, Location where) { return full(shape, value, value.dtype(), where); }

@@ -1,5 +1,7 @@
 // What a concrete function tells about itself: its stages, the report of explain() and the dump.
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -68,6 +70,45 @@ std::string times_text(const Concrete& concrete) {
              compiled.counts.kernels_reused, " reused\n");
 }
 
+/// Bytes of the distinct buffers of a kernel: what it moves at the least.
+int64_t bytes_of_kernel(const Schedule& schedule, const ScheduledKernel& kernel) {
+  std::vector<int> buffers = kernel.buffers;
+  std::sort(buffers.begin(), buffers.end());
+  buffers.erase(std::unique(buffers.begin(), buffers.end()), buffers.end());
+  int64_t bytes = 0;
+  for (int buffer : buffers) bytes += schedule.buffers[buffer].bytes;
+  return bytes;
+}
+
+/// Per kernel: iterations, estimated work, memory, and the measured time on inputs of zeros.
+std::string cost_text(const Concrete& concrete) {
+  constexpr int kRuns = 5;
+  const Compiled& compiled = concrete.compiled;
+  std::vector<Buffer> memory;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  for (Value input : concrete.trace.graph.inputs()) {
+    int64_t bytes = concrete.trace.graph[input].type.bytes();
+    memory.push_back(Buffer::allocate(bytes));
+    std::memset(memory.back().data(), 0, bytes);
+    inputs.push_back(memory.back().data());
+  }
+  for (int64_t bytes : compiled.executable->output_bytes) {
+    memory.push_back(Buffer::allocate(bytes));
+    outputs.push_back(memory.back().data());
+  }
+  std::vector<double> times = compiled.executable->profile(inputs.data(), outputs.data(), num_threads(), kRuns);
+  std::string text;
+  for (size_t i = 0; i < times.size(); ++i) {
+    const ScheduledKernel& kernel = compiled.schedule.kernels[i];
+    char time[32];
+    std::snprintf(time, sizeof time, "%.2f us", times[i]);
+    text += cat(kernel.name, ": ", kernel.iterations, " iterations of about ", kernel.work, " additions, ",
+                bytes_of_kernel(compiled.schedule, kernel), " bytes, ", time, "\n");
+  }
+  return text;
+}
+
 std::string signature_stage(const Concrete& concrete) {
   std::string text = cat("function ", concrete.function, "\n");
   for (const ArgReader::Leaf& leaf : concrete.leaves) text += cat("  ", leaf.path, " ", leaf.text, "\n");
@@ -98,6 +139,7 @@ constexpr Stage kAfterPasses[] = {
     {"optimized_llvm", [](const Concrete& c) { return kernel_texts(c, CodeStage::optimized_llvm); }},
     {"assembly", [](const Concrete& c) { return kernel_texts(c, CodeStage::assembly); }},
     {"times", times_text},
+    {"cost", cost_text},
 };
 
 std::string indented(const std::string& text) {

@@ -5,13 +5,14 @@
 
 #include "compiler/ir/cat.h"
 #include "frontend/tensor_impl.h"
+#include "frontend/trace.h"
 
 namespace etch::detail {
 
 const Tensor& tensor_of(const Operand& x, std::string_view op) {
   if (x.tensor() == nullptr) {
     const std::string number = number_text(x.number());
-    fail(x.where(), cat(op, " takes a tensor, not the plain number ", number, "; write Tensor(", number, ")"));
+    fail_in_op(x.where(), cat(op, " takes a tensor, not the plain number ", number, "; write Tensor(", number, ")"));
   }
   impl_of(*x.tensor(), x.where());
   return *x.tensor();
@@ -20,14 +21,14 @@ const Tensor& tensor_of(const Operand& x, std::string_view op) {
 int resolve_axis(int64_t axis, int rank, std::string_view op, Location where) {
   if (-rank <= axis && axis < rank) return static_cast<int>(axis < 0 ? axis + rank : axis);
   const std::string legal = rank == 0 ? "; there is none" : cat("; it may be ", -rank, " to ", rank - 1);
-  fail(where, cat(op, ": axis ", axis, " is out of range for rank ", rank, legal));
+  fail_in_op(where, cat(op, ": axis ", axis, " is out of range for rank ", rank, legal));
 }
 
 Dims resolve_axes(const Axes& axes, int rank, std::string_view op, Location where) {
   bool named[kMaxRank] = {};
   for (int64_t axis : axes.axes()) {
     const int i = resolve_axis(axis, rank, op, where);
-    if (named[i]) fail(where, cat(op, ": axis ", i, " is named twice"));
+    if (named[i]) fail_in_op(where, cat(op, ": axis ", i, " is named twice"));
     named[i] = true;
   }
   Dims resolved;

@@ -53,33 +53,34 @@ std::string plain_text(T value) {
   return cat(text, looks_whole ? ".0" : "");
 }
 
-[[noreturn]] void fail_number(const Number& number, DType dtype, Location where) {
+[[noreturn]] void fail_number(const Number& number, DType dtype, Location where, std::string_view op) {
+  const std::string what = cat("the number ", number_text(number), " cannot become ", name(dtype));
+  if (!op.empty()) fail(where, cat(op, ": ", what));
   const bool fraction = number.kind() == Number::Kind::floating && !is_floating(dtype);
-  fail(where, cat("the number ", number_text(number), " cannot become ", name(dtype),
-                  ", the dtype of the tensor beside it",
+  fail(where, cat(what, ", the dtype of the tensor beside it",
                   fraction ? "; cast the tensor to f32 or f64 first, or write a whole number" : ""));
 }
 
 template <class T>
-uint64_t number_bits_as(const Number& number, DType dtype, Location where) {
-  if (number.too_large()) fail_number(number, dtype, where);
+uint64_t number_bits_as(const Number& number, DType dtype, Location where, std::string_view op) {
+  if (number.too_large()) fail_number(number, dtype, where, op);
   if (number.kind() == Number::Kind::floating) {
     const double value = number.floating();
     if constexpr (std::is_floating_point_v<T>) {
       const T rounded = static_cast<T>(value);
-      if (std::isinf(rounded) && !std::isinf(value)) fail_number(number, dtype, where);
+      if (std::isinf(rounded) && !std::isinf(value)) fail_number(number, dtype, where, op);
       return to_bits<T>(rounded);
     } else {
-      if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value)) fail_number(number, dtype, where);
-      return number_bits_as<T>(Number(static_cast<int64_t>(value)), dtype, where);
+      if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value)) fail_number(number, dtype, where, op);
+      return number_bits_as<T>(Number(static_cast<int64_t>(value)), dtype, where, op);
     }
   }
   const int64_t value = number.integer();
   if constexpr (std::is_same_v<T, bool>) {
-    if (value != 0 && value != 1) fail_number(number, dtype, where);
+    if (value != 0 && value != 1) fail_number(number, dtype, where, op);
   } else if constexpr (std::is_integral_v<T>) {
     if (value < std::numeric_limits<T>::min() || value > std::numeric_limits<T>::max()) {
-      fail_number(number, dtype, where);
+      fail_number(number, dtype, where, op);
     }
   }
   return to_bits<T>(static_cast<T>(value));
@@ -111,8 +112,8 @@ std::string number_text(const Number& number) {
   return plain_text(number.floating());
 }
 
-uint64_t number_bits(const Number& number, DType dtype, Location where) {
-  return dispatch(dtype, [&]<class T> { return number_bits_as<T>(number, dtype, where); });
+uint64_t number_bits(const Number& number, DType dtype, Location where, std::string_view op) {
+  return dispatch(dtype, [&]<class T> { return number_bits_as<T>(number, dtype, where, op); });
 }
 
 TensorImpl& impl_of(const Tensor& tensor, Location where) {

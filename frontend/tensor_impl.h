@@ -60,8 +60,9 @@ Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape);
 Tensor make_spec(DType dtype, const Shape& shape);
 Tensor make_traced(uint64_t trace, Value value, const Type& type, Op op, Location where);
 
-/// The bits of a number in a dtype; Error if the dtype cannot hold it.
-uint64_t number_bits(const Number& number, DType dtype, Location where);
+/// The bits of a number in a dtype. Error if the dtype cannot hold it, which is that of the tensor beside it or, with the
+/// name of an op, the one that the user asked this op for.
+uint64_t number_bits(const Number& number, DType dtype, Location where, std::string_view op = {});
 /// The number as C++ prints it.
 std::string number_text(const Number& number);
 

@@ -52,6 +52,11 @@ Location Scope::place_of(Location where) {
   return innermost_scope && innermost_scope->has_place_ ? innermost_scope->where_ : where;
 }
 
+void fail_in_op(Location where, const std::string& message) {
+  const std::string path = innermost_scope ? innermost_scope->path() : "";
+  fail(Scope::place_of(where), message.starts_with(path) ? message : cat("in ", path, ": ", message));
+}
+
 TraceScope::TraceScope(Trace& trace) : trace_(trace), outer_(innermost_trace), outer_scope_(innermost_scope) {
   innermost_trace = this;
   innermost_scope = nullptr;

@@ -40,6 +40,9 @@ class Scope {
   Location where_;
 };
 
+/// An Error of an op, at Scope::place_of(where); within a composite op that the message does not start with, it says so.
+[[noreturn]] void fail_in_op(Location where, const std::string& message);
+
 /// A graph in the making, on the thread that traces.
 class Trace {
  public:

@@ -1,6 +1,7 @@
 // Executable: the compiled form of a function as plain data, and its run.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +10,9 @@
 #include "runtime/kernel_abi.h"
 
 namespace etch {
+
+/// The most buffers that one launch may have.
+inline constexpr int32_t kMaxSlots = 512;
 
 /// Where a slot's memory comes from at run time.
 struct Slot {
@@ -39,7 +43,6 @@ class Executable {
   /// Per output: -1, or the earlier output that is the same value.
   std::vector<int32_t> output_is_output;
   int64_t arena_bytes = 0;
-  int32_t max_launch_slots = 0;  // of any launch
   std::vector<std::string> names;  // of the kernels, per launch
   std::shared_ptr<const void> code;  // keeps the machine code alive
 
@@ -48,6 +51,13 @@ class Executable {
   /// @param threads how many threads may work on it, the caller included; 1 creates none.
   /// Throws std::bad_alloc if the arena cannot be allocated.
   void run(const void* const* inputs, void* const* outputs, int threads) const;
+
+  /// Runs all launches `runs` times: the median microseconds of each launch.
+  std::vector<double> profile(const void* const* inputs, void* const* outputs, int threads, int runs) const;
+
+ private:
+  void run_launch(const Launch& launch, const void* const* inputs, void* const* outputs, std::byte* arena,
+                  int threads) const;
 };
 
 }  // namespace etch

@@ -1,4 +1,5 @@
 // The kernel cache of this process: equal programs share one compiled kernel.
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <list>
@@ -17,6 +18,9 @@ using codegen::CompiledModule;
 
 /// Kernels that the cache keeps alive although no function uses them any more.
 constexpr size_t kKeptKernels = 512;
+
+// A module costs about a millisecond of its own, but LLVM's time per kernel grows with what the module holds.
+constexpr size_t kKernelsPerModule = 16;
 
 /// Slots by key, and the kernels used last. Never destroyed: kernels may outlive every static object.
 class Cache {
@@ -97,11 +101,17 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
     }
     if (!claimed.empty()) {
       auto start = std::chrono::steady_clock::now();
-      absl::Status status = compile_claimed(claimed, options);
+      // Every part is compiled, also after a failure: others may wait for what was claimed.
+      absl::Status status;
+      for (std::span<Request* const> rest = claimed; !rest.empty();) {
+        std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
+        rest = rest.subspan(part.size());
+        status.Update(compile_claimed(part, options));
+        mine.modules += 1;
+      }
       std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
       if (!status.ok()) return status;
       mine.kernels_compiled += claimed.size();
-      mine.modules += 1;
       mine.milliseconds += spent.count();
     }
     if (absl::Status status = wait_for_others(requests, dropped); !status.ok()) return status;
@@ -127,7 +137,8 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
   return kernels;
 }
 
-/// Finds the kernel, or the slot where another call compiles it; else claims it for this call and returns true. Under the lock.
+/// Finds the kernel, or the slot where another call compiles it; else claims it for this call and returns true. Under
+/// the lock.
 bool Cache::find_or_claim(Request& request) {
   SlotPtr& slot = slots_[request.key];
   if (slot) {
@@ -176,7 +187,8 @@ absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const Cod
   return module.status();
 }
 
-/// Takes the kernels that other calls, or this one under an equal key, compile. A kernel may be gone again: it stays null.
+/// Takes the kernels that other calls, or this one under an equal key, compile. A kernel may be gone again: it stays
+/// null.
 absl::Status Cache::wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped) {
   std::unique_lock lock(mutex_);
   for (Request& request : requests) {

@@ -12,8 +12,8 @@
 
 namespace etch::codegen {
 
-/// Gives JITLink blocks out of slabs. A slab is shared memory mapped twice, once to write and once to execute, so that no page
-/// is both, small kernels share pages, and two mappings serve some thousand modules. Thread-safe.
+/// Gives JITLink blocks out of slabs. A slab is shared memory mapped twice, once to write and once to execute, so that
+/// no page is both, small kernels share pages, and two mappings serve some thousand modules. Thread-safe.
 class CodeMemory : public llvm::jitlink::JITLinkMemoryManager {
  public:
   CodeMemory();

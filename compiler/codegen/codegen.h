@@ -35,7 +35,7 @@ struct CompileCounts {
   int64_t code_bytes = 0;        // machine code alive now, of all functions
 };
 
-/// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module. Equal
+/// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module (several if there are many). Equal
 /// programs compile once, also when several threads ask at once. `names` (may be empty) name the functions in dumps.
 absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
                                                           const CodegenOptions& options, CompileCounts* counts);

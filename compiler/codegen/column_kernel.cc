@@ -1,7 +1,7 @@
 // Column kernels: reductions along the last axis but one. Values per row are vectors along the last axis.
 //
-// The last axis is walked in panels. A panel's accumulators stand in the frame, which stays in the first-level cache, while the
-// kernel runs down the rows: memory is read in long pieces, and the code is as small as that of one vector.
+// The last axis is walked in panels. A panel's accumulators stand in the frame, which stays in the first-level cache,
+// while the kernel runs down the rows: memory is read in long pieces, and the code is as small as that of one vector.
 #include <algorithm>
 #include <set>
 
@@ -23,7 +23,8 @@ struct Row {
   llvm::Type* element = nullptr;  // i8 for bool
 };
 
-bool contains(const std::vector<int>& list, int i) { return std::find(list.begin(), list.end(), i) != list.end(); }
+/// The list is ascending.
+bool contains(const std::vector<int>& list, int i) { return std::binary_search(list.begin(), list.end(), i); }
 
 class ColumnKernel {
  public:
@@ -133,7 +134,8 @@ class ColumnKernel {
   llvm::Value* choose_panel() {
     std::set<int> passes;
     for (const Instr& instr : program_.body) {
-      if (!instr.per_row && (instr.kind == InstrKind::load || instr.kind == InstrKind::store)) passes.insert(instr.stage);
+      if (!instr.per_row && (instr.kind == InstrKind::load || instr.kind == InstrKind::store))
+        passes.insert(instr.stage);
     }
     if (passes.size() <= 1) return k_.i64(columns_);
     llvm::Value* rows = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, k_.extent(axis_), k_.i64(1));
@@ -226,8 +228,8 @@ class ColumnKernel {
     });
   }
 
-  /// Emits instructions for all columns of the panel, one row after the other; values[r] holds what is known of origins[r].
-  /// `row` is the first row's index, null for what is computed once per column.
+  /// Emits instructions for all columns of the panel, one row after the other; values[r] holds what is known of
+  /// origins[r]. `row` is the first row's index, null for what is computed once per column.
   void emit_columns(const std::vector<int>& instrs, const std::vector<Origin>& origins,
                     std::vector<std::vector<llvm::Value*>> values, llvm::Value* row) {
     for (auto& of_row : values) {

@@ -24,7 +24,8 @@ constexpr bool allowed(TypeRule rule) {
   return false;
 }
 
-/// Calls `emit` with the operands as lanes of T: the C++ type of the operands, or of the last two if the rule is select.
+/// Calls `emit` with the operands as lanes of T: the C++ type of the operands, or of the last two if the rule is
+/// select.
 template <TypeRule kRule, int kArity, class Emit>
 llvm::Value* apply(Builder& b, llvm::ArrayRef<llvm::Value*> args, DType dtype, Emit emit) {
   return dispatch(dtype, [&]<class T>() -> llvm::Value* {

@@ -1,5 +1,5 @@
-// What the kernel emitters share: the target, the frame of a kernel function, loops, and the instructions of a program on
-// lanes of any width. Internal to code generation: includes LLVM.
+// What the kernel emitters share: the target, the frame of a kernel function, loops, and the instructions of a program
+// on lanes of any width. Internal to code generation: includes LLVM.
 #pragma once
 
 #include <llvm/ADT/ArrayRef.h>
@@ -69,8 +69,8 @@ struct Origin {
   llvm::Value* last = nullptr;         // the index along the last outer axis; null if there is none
 };
 
-/// A kernel function while it is made, and its program. The builder `b` stands in the block `start`; sizes and base pointers
-/// are loaded on demand, once, in the block `entry` before it.
+/// A kernel function while it is made, and its program. The builder `b` stands in the block `start`; sizes and base
+/// pointers are loaded on demand, once, in the block `entry` before it.
 class KernelEmitter {
  public:
   KernelEmitter(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name);
@@ -100,9 +100,6 @@ class KernelEmitter {
   llvm::Value* index_origin(int index) { return size(layout.index(index)); }
   /// A param as a scalar, made in `entry`.
   llvm::Value* param(int param, DType dtype);
-  /// A builder at the end of `entry`, for what depends on arguments and sizes alone.
-  Builder& entry() { return entry_; }
-
   /// Memory in the frame of the call, at a fixed place.
   llvm::AllocaInst* scratch(llvm::Type* type, llvm::Align alignment);
 
@@ -111,9 +108,9 @@ class KernelEmitter {
 
   llvm::ConstantInt* i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
 
-  /// Emits instruction `i` (load, index, param, compute or store) for the lanes of `at` and sets values[i]. Operands are read
-  /// from `values`; scalars among them are splat. Results of loads and indices of Stride::zero, and of computes whose operands
-  /// are all scalars, stay scalars. Does nothing if values[i] is set.
+  /// Emits instruction `i` (load, index, param, compute or store) for the lanes of `at` and sets values[i]. Operands
+  /// are read from `values`; scalars among them are splat. Results of loads and indices of Stride::zero, and of
+  /// computes whose operands are all scalars, stay scalars. Does nothing if values[i] is set.
   void emit(int i, const Cursor& at, std::vector<llvm::Value*>& values);
 
   /// The op on operands of the given dtype, all of one width.
@@ -146,8 +143,8 @@ class KernelEmitter {
   /// Walks the tuples of the axes 0 .. outer - 1, flattened, from `first` < `last`. Tuples of no axes are one.
   void walk(llvm::Value* first, llvm::Value* last, int outer, llvm::function_ref<void(const Origin&)> body);
 
-  /// Walks iterations begin .. end, where an iteration is a tuple of the axes 0 .. outer - 1 and an index of the last axis:
-  /// the body does those with index from .. to of one tuple.
+  /// Walks iterations begin .. end, where an iteration is a tuple of the axes 0 .. outer - 1 and an index of the last
+  /// axis: the body does those with index from .. to of one tuple.
   void walk_segments(int outer,
                      llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body);
 
@@ -171,12 +168,13 @@ class KernelEmitter {
 /// How often the value of an instruction changes in a loop along the last axis.
 enum class Level : uint8_t { kernel, row, element };
 
-/// The level of every instruction. What is per row in a row kernel, reduces included, has level `row`; in a column kernel it
-/// varies along the last axis and has level `element`. A store has level `element` unless it is per row.
+/// The level of every instruction. What is per row in a row kernel, reduces included, has level `row`; in a column
+/// kernel it varies along the last axis and has level `element`. A store has level `element` unless it is per row.
 std::vector<Level> levels_of(const KernelProgram& program);
 
 /// Splats the values below element level that instructions at element level use, before the loop that uses them.
-void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int width, std::vector<llvm::Value*>& values);
+void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int width,
+                        std::vector<llvm::Value*>& values);
 
 /// The dtype of the operands of a compute instruction: of its last one, so that `where` names its values.
 DType operand_dtype(const KernelProgram& program, const Instr& instr);
@@ -184,7 +182,8 @@ DType operand_dtype(const KernelProgram& program, const Instr& instr);
 /// True if a load has Stride::other. Such loads want half-width vectors and a copy of the body without masks.
 bool loads_strided(const KernelProgram& program);
 
-/// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector form as much.
+/// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector
+/// form as much.
 int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen);
 
 /// Loops that do less work per element than this are emitted for speed, the others for size: see the uses.

@@ -7,15 +7,15 @@ namespace etch::codegen {
 
 namespace {
 
-/// Bodies with at most so much work per element wait for memory: there half-width vectors measured faster by a quarter while
-/// the data is in the caches, and as fast beyond.
+/// Bodies with at most so much work per element wait for memory: there half-width vectors measured faster by a quarter
+/// while the data is in the caches, and as fast beyond.
 constexpr int kStreamingWork = 3;
 
 /// Elements of the last axis that a transposing kernel does of one row before it goes on to the next row.
 constexpr int64_t kTile = 64;
 
-/// True if the kernel reads along one axis and writes along another, so that whole rows would touch every line of memory again
-/// and again.
+/// True if the kernel reads along one axis and writes along another, so that whole rows would touch every line of
+/// memory again and again.
 bool transposes(const KernelProgram& program) {
   bool strided = false, dense = false;
   for (const Access& access : program.accesses) {
@@ -68,8 +68,8 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& hos
   Target target = host;
   if (streams || strided) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, target, module, name);
-  // A streaming body does two vectors a turn, in a copy without masks.
-  const int width = lanes_of(program, target) * (streams ? 2 : 1);
+  // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
+  const int width = lanes_of(program, target);
 
   auto emit_level = [&](Level level, const std::vector<llvm::Value*>& pointers, std::vector<llvm::Value*>& values) {
     Cursor scalars;

@@ -113,9 +113,9 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
   };
   llvm::Type* mask_type = llvm::FixedVectorType::get(b.getInt1Ty(), width);
   if (!shared_body) {
-    Values carried = loop(from, full_end, step, initial, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
-      return body(i, nullptr, values);
-    });
+    Values carried =
+        loop(from, full_end, step, initial, true,
+             [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) { return body(i, nullptr, values); });
     return loop(full_end, to, step, carried, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
       return body(i, b.CreateBitCast(tail_mask(), mask_type), values);
     });

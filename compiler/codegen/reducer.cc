@@ -68,8 +68,8 @@ Values Reducer::initial(int width) const {
   }
 }
 
-/// Keys are unsigned. Floats: reading the bits as a sign-magnitude integer orders them, -0 below +0; a rotation then puts all
-/// NaNs, which stand at both ends, above +inf for max and below -inf for min.
+/// Keys are unsigned. Floats: reading the bits as a sign-magnitude integer orders them, -0 below +0; a rotation then
+/// puts all NaNs, which stand at both ends, above +inf for max and below -inf for min.
 int64_t Reducer::key_offset() const {
   int64_t inf = dtype_ == DType::f32 ? std::bit_cast<int32_t>(std::numeric_limits<float>::infinity())
                                      : std::bit_cast<int64_t>(std::numeric_limits<double>::infinity());
@@ -130,7 +130,8 @@ llvm::Value* Reducer::merge(llvm::Value* a, llvm::Value* b) const {
   }
 }
 
-Values Reducer::step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position, llvm::Value* mask) const {
+Values Reducer::step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position,
+                     llvm::Value* mask) const {
   if (uses_keys()) x = to_key(x);
   if (has_position()) {
     llvm::Value* wins = better(x, state[0]);

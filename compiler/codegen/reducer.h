@@ -7,9 +7,10 @@ namespace etch::codegen {
 
 /// One reduce instruction of a row or column kernel.
 ///
-/// Sums and products of floats depend on the order, and the kernels follow the fixed tree. They start at an identity that
-/// changes no bits: x + -0 == x and x * 1 == x for every x. All the others give the same bits in any order: float max and min
-/// run on integer keys that order all floats, with every NaN at the winning end; argmax and argmin on keys beside positions.
+/// Sums and products of floats depend on the order, and the kernels follow the fixed tree. They start at an identity
+/// that changes no bits: x + -0 == x and x * 1 == x for every x. All the others give the same bits in any order: float
+/// max and min run on integer keys that order all floats, with every NaN at the winning end; argmax and argmin on keys
+/// beside positions.
 class Reducer {
  public:
   /// `position_bits` is the width of the positions that an argmax or argmin keeps.

@@ -117,8 +117,9 @@ class RowKernel {
     return fold_others(unflatten(sums, totals));
   }
 
-  /// Cheap stages keep all virtual lanes of a reduction in one wide vector, which LLVM splits into registers: unrolled at no
-  /// cost in IR. The others keep the lanes in accumulators that take turns.
+  /// Cheap stages keep all virtual lanes of a reduction in one wide vector, which LLVM splits into registers: unrolled
+  /// at no cost in IR. The others, and those that store (LLVM would do so in descending order), keep the lanes in
+  /// accumulators that take turns.
   int choose_width() {
     int width = lanes_of(program_, k_.target);
     int64_t most = 0;
@@ -126,9 +127,11 @@ class RowKernel {
       if (r.ordered()) most = most ? std::min(most, reduction_lanes(r.dtype())) : reduction_lanes(r.dtype());
     }
     int work = work_of(program_, [&](int i) {
-      return std::find(elements_.begin(), elements_.end(), i) != elements_.end();
+      return std::binary_search(elements_.begin(), elements_.end(), i);
     });
-    return work < kCheapWork && most > width ? static_cast<int>(most) : width;
+    bool stores = std::any_of(elements_.begin(), elements_.end(),
+                              [&](int i) { return program_.body[i].kind == InstrKind::store; });
+    return work < kCheapWork && !stores && most > width ? static_cast<int>(most) : width;
   }
 
   States initial_states() {

@@ -125,8 +125,8 @@ class Worker {
   std::unique_ptr<llvm::TargetMachine> machine_;
 };
 
-/// The emitters choose addresses that the processor computes for nothing, and this pass costs half of a small kernel's code
-/// generation. LLVM has no other switch for it.
+/// The emitters choose addresses that the processor computes for nothing, and this pass costs half of a small kernel's
+/// code generation. LLVM has no other switch for it.
 void disable_loop_strength_reduction() {
   auto& options = llvm::cl::getRegisteredOptions();
   auto found = options.find("disable-lsr");
@@ -194,8 +194,10 @@ class Session {
   /// Links an object; its symbols are those names.
   absl::StatusOr<CompiledModule> link(std::unique_ptr<llvm::MemoryBuffer> object, std::span<const std::string> names) {
     llvm::orc::ResourceTrackerSP tracker = dylib_->createResourceTracker();
-    auto code = std::shared_ptr<const void>(static_cast<const void*>(nullptr), [tracker](const void*) {
+    auto code = std::shared_ptr<const void>(static_cast<const void*>(nullptr), [this, tracker](const void*) {
       if (llvm::Error error = tracker->remove()) llvm::consumeError(std::move(error));
+      // The names of freed symbols stay in LLVM's pool until somebody asks.
+      if (removed_.fetch_add(1) % 256 == 255) session_.getSymbolStringPool()->clearDeadEntries();
     });
     if (llvm::Error error = linker_.add(tracker, std::move(object))) return internal_error(toString(std::move(error)));
     llvm::orc::SymbolLookupSet symbols;
@@ -244,6 +246,7 @@ class Session {
   llvm::orc::ObjectLinkingLayer linker_;
   llvm::orc::JITDylib* dylib_;
   std::atomic<int64_t> next_name_{0};
+  std::atomic<int64_t> removed_{0};  // modules
   std::mutex mutex_;
   std::vector<std::unique_ptr<Worker>> idle_;
 };

@@ -115,9 +115,13 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
     return text;
   }
   size_t words = 0;
-  for (Value value : kernel.values) {
-    if (words++ == kWords) return cat(text, "_and_", kernel.values.size() - kWords, "_more");
-    text += cat("_", word(graph[value]));
+  std::string_view last;
+  for (size_t i = 0; i < kernel.values.size(); ++i) {
+    std::string_view next = word(graph[kernel.values[i]]);
+    if (next == last) continue;
+    if (words++ == kWords) return cat(text, "_and_", kernel.values.size() - i, "_more");
+    text += cat("_", next);
+    last = next;
   }
   return text;
 }
@@ -141,7 +145,7 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
     case KernelKind::loop: break;
   }
   if (contents.elementwise == 0) {
-    return cat(root.op == Op::constant ? "fills " : "copies ", to_string(graph[cluster.roots[0].target].type), end);
+    return cat(root.op == Op::constant || root.op == Op::iota ? "fills " : "copies ", to_string(graph[cluster.roots[0].target].type), end);
   }
   return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(root.type), end);
 }

@@ -26,13 +26,15 @@ constexpr char kOtherOrder[] = "its elements cannot be told from the consumer's 
 constexpr char kSeveral[] = "several kernels need it, and computing it again costs more than storing it";
 constexpr char kOtherAxis[] = "the consumer does not run along the same reduced axis";
 constexpr char kLongRows[] = "few long rows: their reduction runs in blocks on several threads, before the consumer";
-constexpr char kDotConsumer[] = "a product is stored unless its one consumer takes it element by element";
+constexpr char kDotConsumer[] = "its one consumer does not take the product element by element, or has a product of its own";
+constexpr char kSeveralPlaces[] = "the kernel needs it at several places, and computing it again costs more than storing it";
+constexpr char kOutputElsewhere[] = "it is an output too, whose elements the consumer does not visit once and in order";
 constexpr char kRegions[] = "kernels write the parts of it in place";
 
 struct Site {
   int cluster = 0;
   int map = 0;
-  Value consumer;        // the last one that made it; -1 for a root
+  Value consumer;        // an op that made it, or the stored value
   bool memory = false;   // must be loaded
   bool element = false;  // an instruction per element of a reduced axis reads it
   int repeated = 0;      // work per element that is done more than once on the way
@@ -112,7 +114,7 @@ class Fusion {
 
   void leave(const Site& site) { --cluster(site).accesses; }
 
-  /// How many times the site's cluster computes each element of a value of this size, at least: 1, or more.
+  /// True if the site's cluster would compute each element of a value of this size several times.
   bool repeats(Site site, int64_t size) {
     const Cluster& c = cluster(site);
     const Affine& map = c.maps[site.map];
@@ -223,6 +225,8 @@ class Fusion {
     bool memory = required_[value.node];
     for (const Site& site : sites) memory |= site.memory;
     const char* why = kSeveral;
+    if (sites.size() == 1) why = kOutputElsewhere;
+    if (sites.size() > 1 && sites.front().cluster == sites.back().cluster) why = kSeveralPlaces;
     if (!memory && sites.size() == 1) {
       why = cannot_join(value, sites[0]);
       if (!why) {
@@ -476,7 +480,7 @@ class Fusion {
       return join_dot(value, sites[0]);
     }
     if (store_in_a_consumer(value, sites, can)) return;
-    place_alone(value, sites, kDotConsumer);
+    place_alone(value, sites, sites.size() > 1 ? kSeveral : kDotConsumer);
   }
 
   void join_dot(Value value, const Site& site) {
@@ -549,8 +553,12 @@ class Fusion {
   }
 
   void not_fused(Value producer, const Site& site, const char* why) {
-    Value consumer = site.consumer;
-    if (consumer.node >= 0) partition_.unfused.push_back({producer, consumer, why});
+    std::vector<UnfusedEdge>& edges = partition_.unfused;
+    for (size_t i = edges.size(); i-- > 0 && edges[i].producer == producer;) {
+      if (edges[i].consumer == site.consumer) return;
+      if (edges.size() - i > 8) break;
+    }
+    edges.push_back({producer, site.consumer, why});
   }
 
   const Graph& graph_;

@@ -480,8 +480,7 @@ class Lowering {
     draft_.reduced = phase_ == Phase::blocks ? reduced_ + 1 : reduced_;
     ScheduledKernel kernel = lay_out(std::move(draft_));
     for (const Root& root : cluster_.roots) {
-      bool moved = is_movement(graph_[root.value].op) || root.target != root.value;
-      if (moved && phase_ != Phase::blocks) note(root.target);
+      if (phase_ != Phase::blocks) note(root.target);
     }
     kernel.values = std::move(values_);
     lowered_.kernels.push_back(std::move(kernel));

@@ -244,6 +244,13 @@ class UnfusedArena {
   }
 
   int find_donor(const Node& node, int i) const {
+    if (node.op == Op::concat || node.op == Op::pad) {
+      std::vector<Region> regions = regions_of(graph_, Value{i});
+      if (regions.size() != 1) return kNone;
+      int operand = storage_of(graph_, regions[0].value).node;
+      bool dies = is_temporary(operand) && last_use_[operand] == i;
+      return dies && bytes_of(operand) == bytes_of(i) ? operand : kNone;
+    }
     if (!is_elementwise(node.op) && !is_movement(node.op)) return kNone;
     Domain domain = Domain::of(node.type.shape);
     Affine here = linear_index(domain);

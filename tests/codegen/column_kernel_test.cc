@@ -114,8 +114,8 @@ TEST(ColumnKernel, PositionsWithTiesAndNans) {
   }
 }
 
-/// y = (x - mean) * (1 / sum of squares of (x - mean)) with weights per row: values per column go from stage to stage, and a
-/// value that changes with the row alone is not per row.
+/// y = (x - mean) * (1 / sum of squares of (x - mean)) with weights per row: values per column go from stage to stage,
+/// and a value that changes with the row alone is not per row.
 TEST(ColumnKernel, StagesPassValuesPerColumn) {
   for (auto [rows, columns] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {10, 33}, {600, 100}, {40, 3000}}) {
     TestBuffer in(DType::f32, rows * columns), weights(DType::f32, rows), out(DType::f32, rows * columns);
@@ -129,7 +129,8 @@ TEST(ColumnKernel, StagesPassValuesPerColumn) {
     int mean = k.compute(Op::mul, DType::f32, {sum, k.param(1.0f / rows)});
     k.per_row(false);
     int d = k.compute(Op::sub, DType::f32, {k.load(from), mean});
-    int squares = k.reduce(ReduceKind::sum, k.compute(Op::mul, DType::f32, {k.compute(Op::mul, DType::f32, {d, d}), k.load(weight)}));
+    int squares = k.reduce(ReduceKind::sum,
+                           k.compute(Op::mul, DType::f32, {k.compute(Op::mul, DType::f32, {d, d}), k.load(weight)}));
     k.next_stage();
     k.per_row(true);
     int scale = k.compute(Op::div, DType::f32, {k.param(1.0f), squares});
@@ -140,7 +141,8 @@ TEST(ColumnKernel, StagesPassValuesPerColumn) {
       auto column = column_of<float>(in, 0, c, rows, columns);
       float m = reference::reduce_column(ReduceKind::sum, column) * (1.0f / rows);
       std::vector<float> weighted;
-      for (int64_t r = 0; r < rows; ++r) weighted.push_back((column[r] - m) * (column[r] - m) * weights.data<float>()[r]);
+      for (int64_t r = 0; r < rows; ++r)
+        weighted.push_back((column[r] - m) * (column[r] - m) * weights.data<float>()[r]);
       float s = 1.0f / reference::reduce_column(ReduceKind::sum, weighted);
       for (int64_t r = 0; r < rows; ++r) {
         ASSERT_TRUE(same(out.data<float>()[r * columns + c], (column[r] - m) * s)) << rows << "x" << columns;
@@ -196,7 +198,8 @@ TEST(ColumnKernel, CombineIsOneBlock) {
   k.per_row(true);
   k.store(k.access(out, {0, 0}), total);
   k.run();
-  EXPECT_EQ(out.data<float>()[0], reference::reduce_column(ReduceKind::sum, column_of<float>(in, 0, 0, blocks, 1), blocks));
+  EXPECT_EQ(out.data<float>()[0],
+            reference::reduce_column(ReduceKind::sum, column_of<float>(in, 0, 0, blocks, 1), blocks));
 }
 
 TEST(ColumnKernel, ReducesTheMiddleOfFourAxes) {

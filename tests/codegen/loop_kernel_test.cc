@@ -96,13 +96,21 @@ TEST(LoopKernel, EveryStrideOfLoadsAndStores) {
 }
 
 TEST(LoopKernel, EveryRankWithBroadcastsAndAnySplit) {
-  const std::vector<std::vector<int64_t>> shapes = {
-      {37}, {5, 19}, {1, 70}, {9, 1}, {3, 4, 21}, {2, 3, 5, 18}, {2, 1, 3, 2, 9}, {2, 2, 2, 2, 2, 5}, {1, 2, 2, 2, 2, 2, 3},
-      {2, 1, 2, 2, 2, 1, 2, 17}};
+  const std::vector<std::vector<int64_t>> shapes = {{37},
+                                                    {5, 19},
+                                                    {1, 70},
+                                                    {9, 1},
+                                                    {3, 4, 21},
+                                                    {2, 3, 5, 18},
+                                                    {2, 1, 3, 2, 9},
+                                                    {2, 2, 2, 2, 2, 5},
+                                                    {1, 2, 2, 2, 2, 2, 3},
+                                                    {2, 1, 2, 2, 2, 1, 2, 17}};
   for (const auto& shape : shapes) {
     for (int64_t split : {0, 1, 5, 16, 64}) {
       TestKernel k(KernelKind::loop, shape);
-      TestBuffer a(DType::f32, product(shape)), b(DType::f32, product(shape)), c(DType::f32, 1), out(DType::f32, product(shape));
+      TestBuffer a(DType::f32, product(shape)), b(DType::f32, product(shape)), c(DType::f32, 1),
+          out(DType::f32, product(shape));
       fill_random<float>(a, 3);
       fill_random<float>(b, 4);
       fill_random<float>(c, 5);
@@ -113,7 +121,8 @@ TEST(LoopKernel, EveryRankWithBroadcastsAndAnySplit) {
       k.run(split);
       for_each_index(shape, [&](const auto& at) {
         float product = a.data<float>()[dot(at, dense)] * b.data<float>()[dot(at, rows)];
-        ASSERT_EQ(out.data<float>()[dot(at, dense)], product - c.data<float>()[0]) << shape.size() << " split " << split;
+        ASSERT_EQ(out.data<float>()[dot(at, dense)], product - c.data<float>()[0])
+            << shape.size() << " split " << split;
       });
     }
   }
@@ -133,7 +142,8 @@ TEST(LoopKernel, IndexIsAffineInTheDomain) {
 
 TEST(LoopKernel, ParamsAreDataOfEveryDtype) {
   TestKernel k(KernelKind::loop, {21});
-  TestBuffer f(DType::f32, 21), d(DType::f64, 21), i(DType::i32, 21), l(DType::i64, 21), u(DType::u8, 21), t(DType::boolean, 21);
+  TestBuffer f(DType::f32, 21), d(DType::f64, 21), i(DType::i32, 21), l(DType::i64, 21), u(DType::u8, 21),
+      t(DType::boolean, 21);
   k.store(k.access(f, {1}), k.param(1.5f));
   k.store(k.access(d, {1}), k.param(-0.1));
   k.store(k.access(i, {1}), k.param(int32_t{-7}));
@@ -187,7 +197,8 @@ TEST(LoopKernel, CastsBetweenAllDtypes) {
           k.store(k.access(out, {1}), k.compute(Op::cast, DType(to), {x}));
           k.run();
           for (int64_t i = 0; i < n; ++i) {
-            ASSERT_EQ(out.data<U>()[i], static_cast<U>(static_cast<T>(i % 50))) << name(DType(from)) << " " << name(DType(to));
+            ASSERT_EQ(out.data<U>()[i], static_cast<U>(static_cast<T>(i % 50)))
+                << name(DType(from)) << " " << name(DType(to));
           }
         });
       });
@@ -208,7 +219,8 @@ TEST(LoopKernel, NoIterationsTouchNoMemory) {
 }
 
 TEST(LoopKernel, TransposesBlocksOfAnySize) {
-  for (auto [rows, columns] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 200}, {65, 33}, {128, 128}, {257, 130}}) {
+  for (auto [rows, columns] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 200}, {65, 33}, {128, 128}, {257, 130}}) {
     for (int64_t split : {int64_t{0}, int64_t{64}}) {
       TestBuffer in(DType::f32, rows * columns), out(DType::f32, rows * columns);
       fill_random<float>(in, 8);

@@ -120,7 +120,9 @@ class TestKernel {
 
   int64_t iterations() const {
     int64_t count = 1;
-    int reduced = program.kind == KernelKind::row ? program.rank - 1 : program.kind == KernelKind::column ? program.rank - 2 : -1;
+    int reduced = program.kind == KernelKind::row      ? program.rank - 1
+                  : program.kind == KernelKind::column ? program.rank - 2
+                                                       : -1;
     for (int axis = 0; axis < program.rank; ++axis) {
       if (axis != reduced) count *= extents_[axis];
     }

@@ -10,7 +10,8 @@ namespace etch {
 namespace {
 
 constexpr ReduceKind kNumericKinds[] = {ReduceKind::sum, ReduceKind::prod, ReduceKind::max, ReduceKind::min};
-constexpr int64_t kLengths[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 200, 1000, 16383, 16384, 16385, 40000};
+constexpr int64_t kLengths[] = {0,  1,  2,   3,   15,  16,   17,    31,    32,    33,   63,
+                                64, 65, 100, 128, 200, 1000, 16383, 16384, 16385, 40000};
 
 template <class T>
 std::vector<T> row_of(TestBuffer& buffer, int64_t row, int64_t n) {
@@ -32,8 +33,8 @@ void reduces_rows(ReduceKind kind, int64_t n, bool specials, int64_t split) {
   k.run(split);
   for (int64_t r = 0; r < rows; ++r) {
     T expected = reference::reduce_row(kind, row_of<T>(in, r, n));
-    ASSERT_TRUE(same(out.data<T>()[r], expected))
-        << name(dtype_of<T>) << " kind " << int(kind) << " n=" << n << ": " << +out.data<T>()[r] << " not " << +expected;
+    ASSERT_TRUE(same(out.data<T>()[r], expected)) << name(dtype_of<T>) << " kind " << int(kind) << " n=" << n << ": "
+                                                  << +out.data<T>()[r] << " not " << +expected;
   }
 }
 
@@ -72,7 +73,8 @@ TEST(RowKernel, ZerosKeepTheirSigns) {
         k.per_row(true);
         k.store(k.access(out, {0}), sum);
         k.run();
-        ASSERT_TRUE(same(out.data<float>()[0], reference::reduce_row(kind, x))) << int(kind) << " n=" << n << " " << positive;
+        ASSERT_TRUE(same(out.data<float>()[0], reference::reduce_row(kind, x)))
+            << int(kind) << " n=" << n << " " << positive;
       }
     }
   }
@@ -115,8 +117,10 @@ void finds_positions(int64_t n, bool specials, uint32_t seed, int distinct) {
   k.run();
   for (int64_t r = 0; r < 2; ++r) {
     auto row = row_of<T>(in, r, n);
-    ASSERT_EQ(largest.data<int64_t>()[r], reference::arg_extreme(ReduceKind::argmax, row)) << name(dtype_of<T>) << " " << n;
-    ASSERT_EQ(smallest.data<int64_t>()[r], reference::arg_extreme(ReduceKind::argmin, row)) << name(dtype_of<T>) << " " << n;
+    ASSERT_EQ(largest.data<int64_t>()[r], reference::arg_extreme(ReduceKind::argmax, row))
+        << name(dtype_of<T>) << " " << n;
+    ASSERT_EQ(smallest.data<int64_t>()[r], reference::arg_extreme(ReduceKind::argmin, row))
+        << name(dtype_of<T>) << " " << n;
   }
 }
 

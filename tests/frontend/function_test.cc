@@ -431,7 +431,8 @@ TEST(Concrete, EveryStagePrints) {
   auto c = function([](Tensor x) { return softmax(x) * 1 + 0; }, {.name = "stages"}).concrete(kTwo);
   for (const std::string& stage : c.stages()) EXPECT_FALSE(c.text(stage).empty()) << stage;
   EXPECT_EQ(c.stages().front(), "signature");
-  EXPECT_EQ(c.stages().back(), "times");
+  EXPECT_EQ(c.stages().back(), "cost");
+  EXPECT_NE(c.text("cost").find(" iterations of about "), std::string::npos) << c.text("cost");
   EXPECT_NE(c.text("trace").find("in softmax"), std::string::npos);
   EXPECT_NE(error_of([&] { c.text("nonsense"); }).find("has no stage 'nonsense'; it has signature, trace, "),
             std::string::npos);

@@ -15,7 +15,7 @@ namespace {
 using enum DType;
 
 struct Misuse {
-  const char* op;  // as the error text must name it
+  const char* op;  // as the error text must name it: `maximum` and `minimum` are `max` and `min` in the graph
   const char* what;
   void (*run)(const Tensor& v, const Tensor& m);  // v: f32[3], m: f32[2,3]
 };
@@ -35,8 +35,8 @@ constexpr Misuse kMisuses[] = {
     MISUSE(floor_div, "of bool", floor_div(bools(), bools())),
     MISUSE(floor_mod, "of two dtypes", v % ints()),
     MISUSE(neg, "of bool", -bools()),
-    MISUSE(maximum, "of bool", maximum(bools(), bools())),
-    MISUSE(minimum, "of shapes that do not broadcast", minimum(v, ones({2}))),
+    MISUSE(max, "of bool as maximum", maximum(bools(), bools())),
+    MISUSE(min, "of shapes that do not broadcast as minimum", minimum(v, ones({2}))),
     MISUSE(clip, "with bounds of another dtype", clip(v, ints(), 2)),
     MISUSE(sqrt, "of integers", sqrt(ints())),
     MISUSE(pow, "of two dtypes", pow(v, ints())),
@@ -125,6 +125,9 @@ constexpr Misuse kMisuses[] = {
     MISUSE(pad, "with a value of rank 1", pad(v, {{1, 0}}, v)),
     MISUSE(pad, "with a value of another dtype", pad(v, {{1, 0}}, ints()[0])),
     MISUSE(pad, "beyond what memory can be", pad(v, {{0, int64_t{1} << 62}})),
+    MISUSE(full, "of a number out of range", full({2}, 300, u8)),
+    MISUSE(full, "of a fraction as an integer", full({2}, 0.5, i32)),
+    MISUSE(full, "of a number beyond f32", full_like(v, 1e300)),
     MISUSE(flip, "along an axis out of range", flip(v, 1)),
     MISUSE(flip, "along an axis twice", flip(m, {0, 0})),
     MISUSE(roll, "along an axis out of range", roll(v, 1, -2)),

@@ -1,4 +1,4 @@
-// Every public op against values that NumPy computed (expected.txt, made by make_expected.py), and eager against traced.
+// Every public op against values that NumPy computed (expected.txt, made by make_expected.py), and traced as eager.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -179,7 +179,7 @@ class NumPy : public testing::TestWithParam<size_t> {
     const Case& c = numpy_cases()[GetParam()];
     const auto& examples = ExpectedFile::instance().examples();
     const auto found = examples.find(c.expression);
-    ASSERT_NE(found, examples.end()) << "make_expected.py has no values for " << c.expression;
+    ASSERT_TRUE(found != examples.end()) << "make_expected.py has no values for " << c.expression;
     for (const Example& example : found->second) {
       SCOPED_TRACE(description(c, example));
       check(c, example);
@@ -219,11 +219,12 @@ std::string test_name(const testing::TestParamInfo<size_t>& info) {
 INSTANTIATE_TEST_SUITE_P(Ops, NumPy, testing::Range(size_t{0}, numpy_cases().size()), test_name);
 
 TEST(NumPyTable, HasEveryExpressionOfTheFileOnce) {
-  std::multiset<std::string> table;
-  for (const Case& c : numpy_cases()) table.insert(c.expression);
-  std::multiset<std::string> file;
-  for (const auto& [expression, examples] : ExpectedFile::instance().examples()) file.insert(expression);
-  EXPECT_EQ(table, file);
+  std::set<std::string> table;
+  for (const Case& c : numpy_cases()) EXPECT_TRUE(table.insert(c.expression).second) << c.expression << " stands twice";
+  for (const auto& [expression, examples] : ExpectedFile::instance().examples()) {
+    EXPECT_TRUE(table.contains(expression)) << expression << " is not in the table";
+  }
+  EXPECT_GT(table.size(), 400u);
 }
 
 TEST(NumPyTable, HasEveryPublicOp) {

@@ -1,0 +1,278 @@
+// What every schedule must keep to, and how common graphs are cut into kernels.
+#include "compiler/schedule/schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+#include "compiler/passes/pass.h"
+#include "compiler/schedule/plan_buffers.h"
+#include "tests/schedule/check_schedule.h"
+#include "tools/harness.h"
+#include "tools/random_graph.h"
+
+namespace etch {
+namespace {
+
+Graph graph_of(const std::string& text) {
+  absl::StatusOr<Graph> graph = parse(text);
+  EXPECT_TRUE(graph.ok()) << graph.status();
+  return *std::move(graph);
+}
+
+Schedule schedule_of(const Graph& graph, bool fuse = true) {
+  absl::StatusOr<Schedule> schedule = make_schedule(graph, {.fuse = fuse});
+  EXPECT_TRUE(schedule.ok()) << schedule.status();
+  return *std::move(schedule);
+}
+
+/// Lowered random graphs of several sizes.
+Graph random_lowered(uint64_t seed) {
+  Graph graph = random_graph({.seed = seed, .ops = 4 + static_cast<int>(seed % 40)});
+  absl::StatusOr<Graph> lowered = find_pass("lower_reductions")->run(graph);
+  EXPECT_TRUE(lowered.ok()) << lowered.status();
+  return *std::move(lowered);
+}
+
+/// All three ways on special inputs: unfused, fused, interpreter (which must agree to the bit if `exact`).
+void expect_same_bits(const Graph& graph, bool exact) {
+  std::mt19937_64 random(1);
+  std::vector<Literal> inputs = random_inputs(graph, exact ? Draw::whole : Draw::special, random);
+  absl::StatusOr<std::vector<Literal>> unfused =
+      run_compiled(graph, {.prune_and_simplify = false, .fuse = false}, inputs, 1);
+  absl::StatusOr<std::vector<Literal>> fused = run_compiled(graph, {.prune_and_simplify = false}, inputs, 2);
+  ASSERT_TRUE(unfused.ok()) << unfused.status();
+  ASSERT_TRUE(fused.ok()) << fused.status();
+  EXPECT_EQ(bit_difference(*unfused, *fused), "") << print(graph);
+  if (exact) {
+    EXPECT_EQ(bit_difference(*interpret(graph, inputs), *fused), "") << print(graph);
+  }
+}
+
+constexpr uint64_t kSeeds = 1500;
+
+TEST(ScheduleProperties, FusedKernelsTouchOnlyWhatTheyMay) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Graph graph = random_lowered(seed);
+    ASSERT_EQ(check_schedule(schedule_of(graph), graph), "") << "seed " << seed << "\n" << print(graph);
+  }
+}
+
+TEST(ScheduleProperties, UnfusedKernelsTouchOnlyWhatTheyMay) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Graph graph = random_lowered(seed);
+    ASSERT_EQ(check_schedule(schedule_of(graph, false), graph), "") << "seed " << seed << "\n" << print(graph);
+  }
+}
+
+TEST(ScheduleProperties, FusionNeverNeedsMoreMemory) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Graph graph = random_lowered(seed);
+    ASSERT_LE(schedule_of(graph).arena_bytes, schedule_of(graph, false).arena_bytes) << print(graph);
+  }
+}
+
+TEST(ScheduleProperties, TheUnfusedArenaIsForetoldExactly) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Graph graph = random_lowered(seed);
+    ASSERT_EQ(schedule::unfused_arena_bytes(graph), schedule_of(graph, false).arena_bytes) << print(graph);
+  }
+}
+
+TEST(ScheduleProperties, AScheduleIsTheSameEveryTime) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Graph graph = random_lowered(seed);
+    EXPECT_EQ(to_string(schedule_of(graph), graph), to_string(schedule_of(graph), graph));
+  }
+}
+
+// ---- Structure against sizes
+
+std::string softmax_text(int64_t rows, int64_t columns) {
+  std::string full = cat("f32[", rows, ",", columns, "]"), row = cat("f32[", rows, "]"), kept = cat("f32[", rows, ",1]");
+  return cat("graph(%0: ", full, ") {\n%1 = reduce(%0) kind=max axes=[1] : ", row, "\n%2 = reshape(%1) : ", kept,
+             "\n%3 = sub(%0, %2) : ", full, "\n%4 = exp(%3) : ", full, "\n%5 = reduce(%4) kind=sum axes=[1] : ", row,
+             "\n%6 = reshape(%5) : ", kept, "\n%7 = div(%4, %6) : ", full, "\nreturn %7\n}\n");
+}
+
+TEST(Schedule, OtherSizesGiveTheSameProgram) {
+  KernelProgram first = schedule_of(graph_of(softmax_text(8, 100))).kernels[0].program;
+  for (auto [rows, columns] : {std::pair(2, 3), {5, 64}, {4096, 1024}, {17, 20000}}) {
+    Schedule schedule = schedule_of(graph_of(softmax_text(rows, columns)));
+    ASSERT_EQ(schedule.kernels.size(), 1u);
+    EXPECT_EQ(schedule.kernels[0].program, first) << rows << "x" << columns;
+  }
+}
+
+TEST(Schedule, OneElementIsLikeMany) {
+  const char* text = "graph(%0: f32[SHAPE], %1: f32[SHAPE]) {\n%2 = add(%0, %1) : f32[SHAPE]\nreturn %2\n}\n";
+  std::set<std::string> programs;
+  for (const char* shape : {"", "1", "7", "4,5", "1,6", "2,1,3"}) {
+    std::string with = text;
+    for (size_t at; (at = with.find("SHAPE")) != with.npos;) with.replace(at, 5, shape);
+    programs.insert(to_string(schedule_of(graph_of(with)).kernels[0].program));
+  }
+  EXPECT_EQ(programs.size(), 1u);
+}
+
+TEST(Schedule, EqualSubgraphsAreEqualPrograms) {
+  GraphBuilder builder;
+  std::vector<Value> outputs;
+  for (int i = 0; i < 500; ++i) {
+    Value x = *builder.input({DType::f32, {4, 6}});
+    Value operands[] = {x, *builder.emit(Op::constant, {}, ConstantAttr{to_bits(float(i))}, {DType::f32, {}})};
+    Value scaled[] = {*builder.emit(Op::mul, operands)};
+    Value e[] = {*builder.emit(Op::exp, scaled)};
+    outputs.push_back(*builder.emit(Op::reduce, e, ReduceAttr{ReduceKind::sum, {1}}));
+  }
+  Schedule schedule = schedule_of(std::move(builder).finish(outputs));
+  ASSERT_EQ(schedule.kernels.size(), 500u);
+  for (const ScheduledKernel& kernel : schedule.kernels) EXPECT_EQ(kernel.program, schedule.kernels[0].program);
+}
+
+TEST(Schedule, ALongChainIsCutIntoKernelsOfBoundedSize) {
+  GraphBuilder builder;
+  Value x = *builder.input({DType::f32, {100}}), y = x;
+  for (int i = 0; i < 10000; ++i) {
+    Value operands[] = {y, x};
+    y = *builder.emit(i % 2 ? Op::add : Op::mul, operands);
+  }
+  Value outputs[] = {y};
+  Graph graph = std::move(builder).finish(outputs);
+  Schedule schedule = schedule_of(graph);
+  EXPECT_EQ(schedule.kernels.size(), 157u);
+  EXPECT_EQ(check_schedule(schedule, graph), "");
+  std::set<std::string> programs;
+  for (const ScheduledKernel& kernel : schedule.kernels) programs.insert(to_string(kernel.program));
+  EXPECT_LE(programs.size(), 3u);
+}
+
+// ---- Decisions
+
+TEST(Schedule, MaxAndSumOfOneInputAreOneKernel) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[9,30]) {\n%1 = reduce(%0) kind=max axes=[1] : f32[9]\n%2 = reduce(%0) kind=sum axes=[1] : f32[9]\n"
+      "return %1, %2\n}"));
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].program.kind, KernelKind::row);
+  EXPECT_EQ(schedule.kernels[0].iterations, 9);
+}
+
+TEST(Schedule, ReductionsAlongOtherAxesAreKernelsOfTheirOwn) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[9,30]) {\n%1 = reduce(%0) kind=sum axes=[1] : f32[9]\n%2 = reduce(%0) kind=sum axes=[0] : f32[30]\n"
+      "return %1, %2\n}"));
+  ASSERT_EQ(schedule.kernels.size(), 2u);
+  EXPECT_NE(schedule.kernels[0].program.kind, schedule.kernels[1].program.kind);
+}
+
+TEST(Schedule, TheModeOfAReductionFollowsItsOwnShapeNotTheLayout) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[30,20]) {\n%1 = transpose(%0) perm=[1,0] : f32[20,30]\n%2 = reduce(%1) kind=sum axes=[1] : f32[20]\n"
+      "return %2\n}"));
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].program.kind, KernelKind::row);
+  EXPECT_EQ(schedule.kernels[0].program.accesses[0].stride, Stride::other);
+}
+
+TEST(Schedule, ArgmaxOfALongRowIsNotSplit) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[40000]) {\n%1 = reduce(%0) kind=argmax axes=[0] : i64[]\nreturn %1\n}"));
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_FALSE(schedule.kernels[0].program.partial);
+}
+
+TEST(Schedule, ACheapValueOfTwoKernelsIsComputedAgain) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[9,30]) {\n%1 = neg(%0) : f32[9,30]\n%2 = reduce(%1) kind=sum axes=[1] : f32[9]\n"
+      "%3 = reduce(%1) kind=sum axes=[0] : f32[30]\nreturn %2, %3\n}"));
+  EXPECT_EQ(schedule.kernels.size(), 2u);
+  EXPECT_EQ(schedule.arena_bytes, 0);
+}
+
+TEST(Schedule, ADearValueOfTwoKernelsIsComputedOnce) {
+  Graph graph = graph_of(
+      "graph(%0: f32[9,30]) {\n%1 = tanh(%0) : f32[9,30]\n%2 = reduce(%1) kind=sum axes=[1] : f32[9]\n"
+      "%3 = reduce(%1) kind=sum axes=[0] : f32[30]\nreturn %2, %3\n}");
+  Schedule schedule = schedule_of(graph);
+  EXPECT_EQ(schedule.kernels.size(), 2u);
+  EXPECT_EQ(schedule.arena_bytes, 1088);
+  ASSERT_EQ(schedule.unfused.size(), 1u);
+  EXPECT_EQ(graph[schedule.unfused[0].producer].op, Op::tanh);
+}
+
+TEST(Schedule, AnOperandOfDotIsStoredAndTheReasonGiven) {
+  Graph graph = graph_of(
+      "graph(%0: f32[4,5], %1: f32[5,6]) {\n%2 = tanh(%0) : f32[4,5]\n%3 = dot(%2, %1) : f32[4,6]\nreturn %3\n}");
+  Schedule schedule = schedule_of(graph);
+  EXPECT_EQ(schedule.kernels.size(), 2u);
+  ASSERT_EQ(schedule.unfused.size(), 1u);
+  EXPECT_EQ(schedule.unfused[0].why, "an operand of dot is read many times, so it is computed once");
+}
+
+TEST(Schedule, EmptyValuesHaveNoKernel) {
+  Graph graph = graph_of("graph(%0: f32[0,5]) {\n%1 = exp(%0) : f32[0,5]\nreturn %1\n}");
+  EXPECT_TRUE(schedule_of(graph).kernels.empty());
+  EXPECT_TRUE(schedule_of(graph, false).kernels.empty());
+}
+
+TEST(Schedule, AChainOfUnfusedOpsWorksInPlace) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[64]) {\n%1 = exp(%0) : f32[64]\n%2 = tanh(%1) : f32[64]\n%3 = sin(%2) : f32[64]\n"
+      "%4 = cos(%3) : f32[64]\nreturn %4\n}"), false);
+  EXPECT_EQ(schedule.kernels.size(), 4u);
+  EXPECT_EQ(schedule.arena_bytes, 256);
+}
+
+// ---- Values of corner cases, fused and unfused
+
+TEST(ScheduleValues, AReductionOfNothingIsItsIdentity) {
+  for (const char* kind : {"sum", "prod", "any", "all"}) {
+    bool logical = kind[0] == 'a';
+    std::string dtype = logical ? "bool" : "f32";
+    std::string type = cat("graph(%0: ", dtype, "[4,0,3]) {\n%1 = reduce(%0) kind=", kind, " axes=[1] : ", dtype,
+                           "[4,3]\n%2 = reduce(%0) kind=", kind, " axes=[0] : ", dtype, "[0,3]\nreturn %1, %2\n}");
+    expect_same_bits(graph_of(type), true);
+  }
+}
+
+TEST(ScheduleValues, AProductOverNothingIsZero) {
+  expect_same_bits(graph_of("graph(%0: f32[4,0], %1: f32[0,3], %2: f32[4,3]) {\n%3 = dot(%0, %1) : f32[4,3]\n"
+                            "%4 = add(%3, %2) : f32[4,3]\nreturn %4, %3\n}"), true);
+}
+
+TEST(ScheduleValues, LongReductionsInBlocksHaveTheBitsOfOneKernel) {
+  expect_same_bits(graph_of("graph(%0: f32[3,20000], %1: f32[2,5000,3]) {\n"
+                            "%2 = exp(%0) : f32[3,20000]\n%3 = reduce(%2) kind=sum axes=[1] : f32[3]\n"
+                            "%4 = reduce(%2) kind=max axes=[1] : f32[3]\n%5 = div(%3, %4) : f32[3]\n"
+                            "%6 = reduce(%1) kind=sum axes=[1] : f32[2,3]\n%7 = sqrt(%6) : f32[2,3]\n"
+                            "return %5, %7\n}"), false);
+}
+
+TEST(ScheduleValues, ASoftmaxOfAFewLongRowsIsRight) { expect_same_bits(graph_of(softmax_text(2, 20000)), false); }
+
+TEST(ScheduleValues, ASpilledValueSurvivesUntilItsLastStage) {
+  // exp is needed in three stages, and its memory is that of the output.
+  expect_same_bits(graph_of("graph(%0: f32[5,40]) {\n%1 = exp(%0) : f32[5,40]\n"
+                            "%2 = reduce(%1) kind=sum axes=[1] : f32[5]\n%3 = reshape(%2) : f32[5,1]\n"
+                            "%4 = div(%1, %3) : f32[5,40]\n%5 = reduce(%4) kind=max axes=[1] : f32[5]\n"
+                            "%6 = reshape(%5) : f32[5,1]\n%7 = mul(%4, %6) : f32[5,40]\n"
+                            "%8 = add(%7, %1) : f32[5,40]\nreturn %8, %4\n}"), false);
+}
+
+TEST(ScheduleValues, EveryAxisOfEveryReductionAgrees) {
+  for (int axis = 0; axis < 4; ++axis) {
+    Shape shape{3, 4, 2, 5}, kept = shape;
+    kept.erase(axis);
+    std::string result = to_string(kept);
+    expect_same_bits(graph_of(cat("graph(%0: f32[3,4,2,5]) {\n%1 = tanh(%0) : f32[3,4,2,5]\n%2 = reduce(%1) kind=sum axes=[",
+                                  axis, "] : f32", result, "\n%3 = neg(%2) : f32", result,
+                                  "\n%4 = reduce(%0) kind=argmin axes=[", axis, "] : i64", result,
+                                  "\nreturn %3, %4\n}")), false);
+  }
+}
+
+}  // namespace
+}  // namespace etch
