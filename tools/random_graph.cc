@@ -237,9 +237,7 @@ std::optional<Graph> rebuild(const Graph& graph, std::span<const Value> outputs,
     } else {
       std::vector<Value> operands;
       for (Value operand : node.operands) operands.push_back(made[operand.node]);
-      bool typed = node.op == Op::cast || node.op == Op::bitcast || node.op == Op::constant || node.op == Op::iota ||
-                   node.op == Op::reshape || node.op == Op::broadcast || node.op == Op::slice;
-      value = typed ? builder.emit(node.op, operands, node.attr, node.type) : builder.emit(node.op, operands, node.attr);
+      value = builder.emit(node.op, operands, node.attr, node.type);
     }
     if (!value.ok()) return std::nullopt;
     made[i] = *value;

@@ -9,27 +9,12 @@
 namespace etch::codegen {
 namespace {
 
-template <class T>
-constexpr bool allowed(TypeRule rule) {
-  switch (rule) {
-    case TypeRule::floating:
-    case TypeRule::predicate: return std::floating_point<T>;
-    case TypeRule::numeric:
-    case TypeRule::ordering: return !std::same_as<T, bool>;
-    case TypeRule::integer: return std::integral<T> && !std::same_as<T, bool>;
-    case TypeRule::logical: return std::same_as<T, bool>;
-    case TypeRule::equality:
-    case TypeRule::select: return true;
-  }
-  return false;
-}
-
 /// Calls `emit` with the operands as lanes of T: the C++ type of the operands, or of the last two if the rule is
 /// select.
 template <TypeRule kRule, int kArity, class Emit>
 llvm::Value* apply(Builder& b, llvm::ArrayRef<llvm::Value*> args, DType dtype, Emit emit) {
   return dispatch(dtype, [&]<class T>() -> llvm::Value* {
-    if constexpr (!allowed<T>(kRule)) {
+    if constexpr (!takes(kRule, dtype_of<T>)) {
       std::abort();  // Type inference lets no such instruction through.
     } else if constexpr (kRule == TypeRule::select) {
       return emit(Vec<bool>(&b, args[0]), Vec<T>(&b, args[1]), Vec<T>(&b, args[2])).v;

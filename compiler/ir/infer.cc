@@ -134,13 +134,14 @@ class Inference {
     const std::span<const Type> values = operands_.subspan(selects ? 1 : 0);
     if (absl::Status status = check_same_dtype(values); !status.ok()) return status;
     const DType dtype = values[0].dtype;
+    const bool legal_dtype = takes(rule, dtype);
     switch (rule) {
-      case TypeRule::floating: return legal(is_floating(dtype), "f32 or f64", dtype);
-      case TypeRule::numeric: return legal(is_numeric(dtype), "f32, f64, i32, i64 or u8", dtype);
-      case TypeRule::integer: return legal(is_integer(dtype), "i32, i64 or u8", dtype);
-      case TypeRule::logical: return legal(dtype == DType::boolean, "bool", dtype);
-      case TypeRule::ordering: return legal(is_numeric(dtype), "f32, f64, i32, i64 or u8", DType::boolean);
-      case TypeRule::predicate: return legal(is_floating(dtype), "f32 or f64", DType::boolean);
+      case TypeRule::floating: return legal(legal_dtype, "f32 or f64", dtype);
+      case TypeRule::numeric: return legal(legal_dtype, "f32, f64, i32, i64 or u8", dtype);
+      case TypeRule::integer: return legal(legal_dtype, "i32, i64 or u8", dtype);
+      case TypeRule::logical: return legal(legal_dtype, "bool", dtype);
+      case TypeRule::ordering: return legal(legal_dtype, "f32, f64, i32, i64 or u8", DType::boolean);
+      case TypeRule::predicate: return legal(legal_dtype, "f32 or f64", DType::boolean);
       case TypeRule::equality: return DType::boolean;
       case TypeRule::select: break;
     }

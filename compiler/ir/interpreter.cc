@@ -109,20 +109,6 @@ Literal map_elements(const Type& type, Operands operands, F f) {
   return result;
 }
 
-constexpr bool takes(TypeRule rule, DType dtype) {
-  switch (rule) {
-    case TypeRule::floating:
-    case TypeRule::predicate: return is_floating(dtype);
-    case TypeRule::numeric:
-    case TypeRule::ordering: return dtype != DType::boolean;
-    case TypeRule::integer: return is_integer(dtype);
-    case TypeRule::logical: return dtype == DType::boolean;
-    case TypeRule::equality:
-    case TypeRule::select: break;
-  }
-  return true;
-}
-
 constexpr bool gives_bool(TypeRule rule) {
   return rule == TypeRule::equality || rule == TypeRule::ordering || rule == TypeRule::predicate;
 }

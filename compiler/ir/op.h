@@ -47,6 +47,21 @@ enum class TypeRule : uint8_t {
   select,     // bool, T, T -> T
 };
 
+/// True if an op with this rule takes operands of this dtype; for select, as its two values.
+constexpr bool takes(TypeRule rule, DType dtype) {
+  switch (rule) {
+    case TypeRule::floating:
+    case TypeRule::predicate: return is_floating(dtype);
+    case TypeRule::numeric:
+    case TypeRule::ordering: return dtype != DType::boolean;
+    case TypeRule::integer: return is_integer(dtype);
+    case TypeRule::logical: return dtype == DType::boolean;
+    case TypeRule::equality:
+    case TypeRule::select: break;
+  }
+  return true;
+}
+
 enum class Accuracy : uint8_t { exact, approximate };
 
 /// What ops.def says of an elementwise op.

@@ -26,24 +26,9 @@ Bits result(const Lane<T>& x) {
   return to_bits(x.v);
 }
 
-/// True if an op with this rule takes elements of type T (for `where`: as its values).
-template <TypeRule kRule, class T>
-constexpr bool takes() {
-  switch (kRule) {
-    case TypeRule::floating:
-    case TypeRule::predicate: return std::floating_point<T>;
-    case TypeRule::numeric:
-    case TypeRule::ordering: return !std::same_as<T, bool>;
-    case TypeRule::integer: return std::integral<T> && !std::same_as<T, bool>;
-    case TypeRule::logical: return std::same_as<T, bool>;
-    case TypeRule::equality:
-    case TypeRule::select: return true;
-  }
-}
-
 template <TypeRule kRule, class T, class F>
 Bits compute(const OperandBits& x, F f) {
-  if constexpr (!takes<kRule, T>()) {
+  if constexpr (!takes(kRule, dtype_of<T>)) {
     return std::nullopt;
   } else if constexpr (kRule == TypeRule::select) {
     return result(f(lane<bool>(x[0]), lane<T>(x[1]), lane<T>(x[2])));

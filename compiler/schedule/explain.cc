@@ -145,7 +145,8 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
     case KernelKind::loop: break;
   }
   if (contents.elementwise == 0) {
-    return cat(root.op == Op::constant || root.op == Op::iota ? "fills " : "copies ", to_string(graph[cluster.roots[0].target].type), end);
+    bool fills = root.op == Op::constant || root.op == Op::iota;
+    return cat(fills ? "fills " : "copies ", to_string(graph[cluster.roots[0].target].type), end);
   }
   return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(root.type), end);
 }

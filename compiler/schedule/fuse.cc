@@ -26,9 +26,11 @@ constexpr char kOtherOrder[] = "its elements cannot be told from the consumer's 
 constexpr char kSeveral[] = "several kernels need it, and computing it again costs more than storing it";
 constexpr char kOtherAxis[] = "the consumer does not run along the same reduced axis";
 constexpr char kLongRows[] = "few long rows: their reduction runs in blocks on several threads, before the consumer";
-constexpr char kDotConsumer[] = "its one consumer does not take the product element by element, or has a product of its own";
-constexpr char kSeveralPlaces[] = "the kernel needs it at several places, and computing it again costs more than storing it";
-constexpr char kOutputElsewhere[] = "it is an output too, whose elements the consumer does not visit once and in order";
+constexpr char kDotConsumer[] = "its consumer does not take it element by element, or has a product of its own";
+constexpr char kSeveralPlaces[] =
+    "the kernel needs it at several places, and computing it again costs more than storing it";
+constexpr char kOutputElsewhere[] =
+    "it is an output too, whose elements the consumer does not visit once and in order";
 constexpr char kRegions[] = "kernels write the parts of it in place";
 
 struct Site {
@@ -543,7 +545,8 @@ class Fusion {
     for (const Site& site : sites) {
       if (site.memory || partition_.clusters[site.cluster].merged_into >= 0) continue;
       Cluster& c = cluster(site);
-      if (c.kind == KernelKind::dot || c.domain.size() != size || !(c.maps[site.map] == linear_index(c.domain))) continue;
+      if (c.kind == KernelKind::dot || c.domain.size() != size) continue;
+      if (!(c.maps[site.map] == linear_index(c.domain))) continue;
       if (open >= 0 && open != site.cluster && can_merge(partition_.clusters[open], c)) {
         merge(open, site.cluster);
       } else {

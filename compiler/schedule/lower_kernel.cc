@@ -420,7 +420,7 @@ class Lowering {
     phase_domain_ = domain_;
     phase_domain_.extents[reduced_] = blocks;
     if (phase_ == Phase::results) {
-      // Row kernels left the scratch in the order of the reductions.
+      // The kernel over blocks left them in the order of the reductions.
       first_scratch_ = static_cast<int>(lowered_.scratch.size() - reduces_.size());
       for (size_t i = 0; i < reduces_.size(); ++i) {
         Term& reduce = terms_[reduces_[i]];
@@ -520,6 +520,14 @@ void lower_cluster(const Graph& graph, const Partition& partition, int cluster, 
   }
   Lowering(graph, partition, cluster, Phase::blocks, lowered).run();
   Lowering(graph, partition, cluster, Phase::results, lowered).run();
+}
+
+std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {
+  std::vector<bool> stored(kernel.buffers.size());
+  for (const Instr& instr : kernel.program.body) {
+    if (instr.kind == InstrKind::store) stored[instr.slot] = true;
+  }
+  return stored;
 }
 
 }  // namespace etch::schedule

@@ -25,4 +25,7 @@ struct Lowered {
 /// Appends the kernel of a cluster, or the two of a reduction in blocks.
 void lower_cluster(const Graph& graph, const Partition& partition, int cluster, Lowered& lowered);
 
+/// Per access of a kernel: whether it is stored to.
+std::vector<bool> stored_accesses(const ScheduledKernel& kernel);
+
 }  // namespace etch::schedule

@@ -107,14 +107,6 @@ class Planner {
     return schedule_.buffers.back();
   }
 
-  static std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {
-    std::vector<bool> stored(kernel.buffers.size());
-    for (const Instr& instr : kernel.program.body) {
-      if (instr.kind == InstrKind::store) stored[instr.slot] = true;
-    }
-    return stored;
-  }
-
   void find_uses() {
     for (size_t k = 0; k < lowered_.kernels.size(); ++k) {
       const ScheduledKernel& kernel = lowered_.kernels[k];

@@ -46,20 +46,33 @@ std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel,
   return text + indent(to_string(kernel.program));
 }
 
+/// One line for all consumers of a producer that have the same reason.
+std::string unfused_text(const Schedule& schedule, const Graph& graph) {
+  std::string text;
+  for (size_t i = 0; i < schedule.unfused.size();) {
+    const UnfusedEdge& first = schedule.unfused[i];
+    text += cat("unfused %", first.producer.node, " ", name(graph[first.producer].op), " ->");
+    for (; i < schedule.unfused.size(); ++i) {
+      const UnfusedEdge& edge = schedule.unfused[i];
+      if (edge.producer != first.producer || edge.why != first.why) break;
+      text += cat(" %", edge.consumer.node, " ", name(graph[edge.consumer].op));
+    }
+    text += cat(": ", first.why, "\n");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string to_string(const Schedule& schedule, const Graph& graph) {
-  std::string text = cat("schedule: ", schedule.kernels.size(), schedule.kernels.size() == 1 ? " kernel, " : " kernels, ",
-                         schedule.arena_bytes, " B arena\n");
+  size_t kernels = schedule.kernels.size();
+  std::string text =
+      cat("schedule: ", kernels, kernels == 1 ? " kernel, " : " kernels, ", schedule.arena_bytes, " B arena\n");
   for (const ScheduledKernel& kernel : schedule.kernels) text += kernel_text(schedule, kernel, graph);
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     text += cat("output ", i, " = b", schedule.outputs[i], "\n");
   }
-  for (const UnfusedEdge& edge : schedule.unfused) {
-    text += cat("unfused %", edge.producer.node, " ", name(graph[edge.producer].op), " -> %", edge.consumer.node, " ",
-                name(graph[edge.consumer].op), ": ", edge.why, "\n");
-  }
-  return text;
+  return text + unfused_text(schedule, graph);
 }
 
 }  // namespace etch

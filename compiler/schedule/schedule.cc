@@ -16,14 +16,6 @@ using schedule::Effort;
 using schedule::Lowered;
 using schedule::Partition;
 
-std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {
-  std::vector<bool> stored(kernel.buffers.size());
-  for (const Instr& instr : kernel.program.body) {
-    if (instr.kind == InstrKind::store) stored[instr.slot] = true;
-  }
-  return stored;
-}
-
 /// The kernels in an order that runs producers first and otherwise follows the graph, so that values die early.
 absl::StatusOr<std::vector<int>> execution_order(const Graph& graph, const Lowered& lowered) {
   const auto kernels = static_cast<int>(lowered.kernels.size());
@@ -32,7 +24,7 @@ absl::StatusOr<std::vector<int>> execution_order(const Graph& graph, const Lower
   std::vector<int> key(kernels, 0);
   for (int k = 0; k < kernels; ++k) {
     const ScheduledKernel& kernel = lowered.kernels[k];
-    stored.push_back(stored_accesses(kernel));
+    stored.push_back(schedule::stored_accesses(kernel));
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
       if (stored[k][a]) writers[kernel.buffers[a]].push_back(k);
     }

@@ -251,6 +251,24 @@ TEST(ScheduleValues, LongReductionsInBlocksHaveTheBitsOfOneKernel) {
                             "return %5, %7\n}"), false);
 }
 
+TEST(ScheduleValues, ReductionsThatNeedEachOtherOverLongColumnsAgree) {
+  // Mean and variance along a long axis with few columns; the largest distance and its place; what follows them.
+  expect_same_bits(graph_of("graph(%0: f32[2000,4]) {\n%1 = reduce(%0) kind=sum axes=[0] : f32[4]\n"
+                            "%2 = constant value=2000.0 : f32[]\n%3 = div(%1, %2) : f32[4]\n"
+                            "%4 = sub(%0, %3) : f32[2000,4]\n%5 = mul(%4, %4) : f32[2000,4]\n"
+                            "%6 = reduce(%5) kind=sum axes=[0] : f32[4]\n%7 = rsqrt(%6) : f32[4]\n"
+                            "%8 = mul(%4, %7) : f32[2000,4]\n%9 = reduce(%5) kind=argmax axes=[0] : i64[4]\n"
+                            "%10 = reduce(%5) kind=max axes=[0] : f32[4]\n%11 = add(%10, %7) : f32[4]\n"
+                            "return %8, %9, %11, %3\n}"), false);
+}
+
+TEST(ScheduleValues, ALongReductionOfAReshapedTransposeAgrees) {
+  expect_same_bits(graph_of("graph(%0: f64[300,200]) {\n%1 = transpose(%0) perm=[1,0] : f64[200,300]\n"
+                            "%2 = reshape(%1) : f64[60000]\n%3 = sin(%2) : f64[60000]\n"
+                            "%4 = reduce(%3) kind=sum axes=[0] : f64[]\n%5 = reduce(%3) kind=prod axes=[0] : f64[]\n"
+                            "%6 = add(%4, %5) : f64[]\nreturn %6\n}"), false);
+}
+
 TEST(ScheduleValues, ASoftmaxOfAFewLongRowsIsRight) { expect_same_bits(graph_of(softmax_text(2, 20000)), false); }
 
 TEST(ScheduleValues, ASpilledValueSurvivesUntilItsLastStage) {
