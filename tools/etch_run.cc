@@ -140,22 +140,6 @@ Graph read_graph(const std::string& file) {
   return *std::move(graph);
 }
 
-Literal to_literal(const Tensor& tensor) {
-  Literal literal{{tensor.dtype(), tensor.shape()}, {}};
-  dispatch(tensor.dtype(), [&]<class T>() {
-    auto bytes = std::as_bytes(tensor.data<T>());
-    literal.bytes.assign(bytes.begin(), bytes.end());
-  });
-  return literal;
-}
-
-Tensor to_tensor(const Literal& literal) {
-  return dispatch(literal.type.dtype, [&]<class T>() {
-    return Tensor::from(std::span<const T>(reinterpret_cast<const T*>(literal.bytes.data()), literal.type.size()),
-                        literal.type.shape);
-  });
-}
-
 std::vector<Literal> make_inputs(const Graph& graph, const Options& options) {
   std::mt19937_64 random(options.seed);
   if (options.inputs.empty()) return random_inputs(graph, options.draw, random);

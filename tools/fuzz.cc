@@ -38,6 +38,8 @@ std::string check_graph(const Graph& graph, uint64_t seed, bool exact) {
     std::string difference = bit_difference(expected, *outputs);
     if (!difference.empty()) return absl::StrCat(ways[0].name, " against ", way.name, ": ", difference);
   }
+  std::string eager_difference = bit_difference(expected, run_eagerly(graph, inputs));
+  if (!eager_difference.empty()) return absl::StrCat(ways[0].name, " against eager: ", eager_difference);
   absl::StatusOr<std::vector<Literal>> oracle = interpret(graph, inputs);
   if (!oracle.ok()) return absl::StrCat("interpreter: ", oracle.status().ToString());
   if (!exact) return "";

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "frontend/dispatch.h"
 
 namespace etch {
 namespace {
@@ -105,6 +106,38 @@ absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const Comp
   absl::StatusOr<Compiled> compiled = compile(graph, options);
   if (!compiled.ok()) return compiled.status();
   return run_executable(*compiled->executable, graph, inputs, threads);
+}
+
+Literal to_literal(const Tensor& tensor) {
+  Literal literal{{tensor.dtype(), tensor.shape()}, {}};
+  dispatch(tensor.dtype(), [&]<class T>() {
+    auto bytes = std::as_bytes(tensor.data<T>());
+    literal.bytes.assign(bytes.begin(), bytes.end());
+  });
+  return literal;
+}
+
+Tensor to_tensor(const Literal& literal) {
+  return dispatch(literal.type.dtype, [&]<class T>() {
+    return Tensor::from(std::span<const T>(reinterpret_cast<const T*>(literal.bytes.data()), literal.type.size()),
+                        literal.type.shape);
+  });
+}
+
+std::vector<Literal> run_eagerly(const Graph& graph, std::span<const Literal> inputs) {
+  std::vector<Tensor> values;
+  for (const Node& node : graph.nodes()) {
+    if (node.op == Op::input) {
+      values.push_back(to_tensor(inputs[std::get<InputAttr>(node.attr).index]));
+      continue;
+    }
+    std::vector<Operand> operands;
+    for (Value operand : node.operands) operands.emplace_back(values[operand.node]);
+    values.push_back(detail::apply(node.op, operands, node.attr, &node.type, Location::current()));
+  }
+  std::vector<Literal> outputs;
+  for (Value output : graph.outputs()) outputs.push_back(to_literal(values[output.node]));
+  return outputs;
 }
 
 std::string element_text(const Literal& literal, int64_t index) {

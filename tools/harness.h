@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "compiler/compile.h"
 #include "compiler/ir/interpreter.h"
+#include "etch/tensor.h"
 
 namespace etch {
 
@@ -33,6 +34,13 @@ absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const Comp
 /// The same for a graph that is compiled already.
 std::vector<Literal> run_executable(const Executable& executable, const Graph& graph, std::span<const Literal> inputs,
                                     int threads);
+
+/// A tensor's elements as a literal, and back.
+Literal to_literal(const Tensor& tensor);
+Tensor to_tensor(const Literal& literal);
+
+/// The outputs of the graph run eagerly, op by op, as a user's code would. Throws etch::Error.
+std::vector<Literal> run_eagerly(const Graph& graph, std::span<const Literal> inputs);
 
 /// Empty if all bits are equal, else where the first difference is and both values. NaNs are equal to each other.
 std::string bit_difference(std::span<const Literal> a, std::span<const Literal> b);

@@ -1,5 +1,5 @@
-// Every row of ops.def, on every legal dtype and a list of shape cases: unfused and fused code on one and two threads
-// agree to the bit, and the interpreter agrees as ops.def promises: exactly, or within 2 ULP.
+// Every row of ops.def, on every legal dtype and a list of shape cases: eager ops, unfused and fused code on one and two
+// threads agree to the bit, and the interpreter agrees as ops.def promises: exactly, or within 2 ULP.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -86,6 +86,7 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
       auto fused = run_compiled(graph, {.verify = true}, inputs, 1);
       auto fused_2 = run_compiled(graph, {}, inputs, 2);
       ASSERT_TRUE(unfused_2.ok() && fused.ok() && fused_2.ok());
+      EXPECT_EQ(bit_difference(*unfused, run_eagerly(graph, inputs)), "") << "unfused against eager";
       EXPECT_EQ(bit_difference(*unfused, *unfused_2), "") << "unfused, 1 thread against 2";
       EXPECT_EQ(bit_difference(*unfused, *fused), "") << "unfused against fused";
       EXPECT_EQ(bit_difference(*unfused, *fused_2), "") << "unfused against fused on 2 threads";
