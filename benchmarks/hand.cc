@@ -111,7 +111,8 @@ void copy(const float* __restrict x, float* __restrict y, int64_t n) {
 float fma_peak(int64_t n) {
   constexpr int kWidth = 16, kVectors = 12;
   typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
-  Vector accumulators[kVectors] = {};
+  Vector accumulators[kVectors];
+  for (int i = 0; i < kVectors; ++i) accumulators[i] = Vector{} + static_cast<float>(i);  // equal ones would be one
   Vector a = {}, b = {};
   for (int lane = 0; lane < kWidth; ++lane) a[lane] = 0.999f, b[lane] = 0.001f * lane;
   for (int64_t i = 0; i < n; ++i) {

@@ -142,7 +142,8 @@ Tensor softmax(const Operand& x, const Axes& axes) {
   Scope scope("softmax", x.where());
   check_floating(x, "softmax");
   const Tensor powers = exp(*x.tensor() - max(x, axes, true));
-  return powers / sum(powers, axes, true);
+  // As TensorFlow: one division a row instead of one an element.
+  return powers * (1.0 / sum(powers, axes, true));
 }
 
 Tensor log_softmax(const Operand& x, const Axes& axes) {

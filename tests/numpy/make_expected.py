@@ -525,7 +525,7 @@ def logsumexp(x, axes):
 
 def softmax(x, axes):
     powers = (x - x.max(axes)).of(np.exp)
-    return powers / powers.sum(axes)
+    return powers * (Rounded(1, x.dtype) / powers.sum(axes))
 
 
 def log_softmax(x, axes):

@@ -362,7 +362,8 @@ Tensor softsign(const Operand& x);
 
 // --- Normalisation -------------------------------------------------------------------------------------------------
 
-/// exp(x) / sum(exp(x)) along the axes, with the largest element taken out first. Float.
+/// exp(x) * (1 / sum(exp(x))) along the axes, with the largest element taken out first. The reciprocal is rounded, as in
+/// TensorFlow. Float.
 Tensor softmax(const Operand& x, const Axes& axes = -1);
 /// log(softmax(x)) = x - logsumexp(x), along the axes. Float.
 Tensor log_softmax(const Operand& x, const Axes& axes = -1);
