@@ -2,25 +2,6 @@
 #include <benchmark/benchmark.h>
 #include <etch/etch.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
-namespace {
-
-std::atomic<int64_t> allocations{0};
-
-}  // namespace
-
-// Counts what a call allocates. The library allocates through these as well.
-void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
 namespace {
 
 using etch::Tensor;
@@ -32,11 +13,7 @@ Tensor chain(Tensor x) { return tanh(x * 2.0f + 1.0f) - x; }
 template <class Call>
 void measure(benchmark::State& state, Call call) {
   call();
-  int64_t before = allocations, buffers = etch::memory_stats().allocations;
   for (auto _ : state) call();
-  state.counters["news"] = static_cast<double>(allocations - before) / static_cast<double>(state.iterations());
-  state.counters["buffers"] =
-      static_cast<double>(etch::memory_stats().allocations - buffers) / static_cast<double>(state.iterations());
 }
 
 void call_operator(benchmark::State& state) {
