@@ -46,7 +46,7 @@ int64_t resident_bytes() {
 void first_call(benchmark::State& state) {
   Tensor x({1.0f, 2.0f, 3.0f});
   random_function(10, 0)(x);
-  unsigned seed = 1;
+  static unsigned seed = 1;  // repetitions go on with new functions
   for (auto _ : state) {
     auto f = random_function(static_cast<int>(state.range(0)), seed++);
     benchmark::DoNotOptimize(f(x));
@@ -56,7 +56,7 @@ BENCHMARK(first_call)->Name("first_call_new_kernel/fused")->Arg(10)->Arg(1000)->
 
 void first_call_tanh(benchmark::State& state) {
   Tensor x({1.0f, 2.0f, 3.0f});
-  unsigned seed = 1u << 20;
+  static unsigned seed = 1u << 20;
   for (auto _ : state) {
     auto f = etch::function([s = seed++](Tensor x) {
       std::mt19937 random(s);

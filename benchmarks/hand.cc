@@ -114,7 +114,7 @@ float fma_peak(int64_t n) {
   Vector accumulators[kVectors];
   for (int i = 0; i < kVectors; ++i) accumulators[i] = Vector{} + static_cast<float>(i);  // equal ones would be one
   Vector a = {}, b = {};
-  for (int lane = 0; lane < kWidth; ++lane) a[lane] = 0.999f, b[lane] = 0.001f * lane;
+  for (int lane = 0; lane < kWidth; ++lane) a[lane] = 0.999f, b[lane] = 0.001f * (lane + 1);
   for (int64_t i = 0; i < n; ++i) {
     for (Vector& accumulator : accumulators) accumulator = accumulator * a + b;
   }
