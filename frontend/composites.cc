@@ -119,6 +119,7 @@ Tensor variance(const Operand& x, const Axes& axes, bool keepdims, int64_t ddof)
   check_floating(x, "variance");
   const Tensor& tensor = *x.tensor();
   const int64_t count = count_along(tensor, detail::resolve_axes(axes, tensor.rank(), "variance", x.where()));
+  if (ddof < 0) fail(x.where(), cat("variance: ddof is ", ddof, "; it may not be negative"));
   return sum(square(tensor - mean(tensor, axes, true)), axes, keepdims) / std::max<int64_t>(count - ddof, 0);
 }
 
@@ -324,7 +325,8 @@ std::vector<Tensor> split(const Operand& x, int64_t count, int64_t axis) {
   const Tensor& tensor = tensor_of(x, "split");
   const int along = detail::resolve_axis(axis, tensor.rank(), "split", x.where());
   const int64_t extent = tensor.shape()[along];
-  if (count <= 0 || extent % count != 0) {
+  constexpr int64_t kMaxParts = int64_t{1} << 20;
+  if (count <= 0 || count > kMaxParts || extent % count != 0) {
     fail(x.where(), cat("split: axis ", along, " of ", to_string(tensor.shape()), " has no ", count, " equal parts"));
   }
   return split(x, std::vector<int64_t>(static_cast<size_t>(count), extent / count), axis);

@@ -251,13 +251,17 @@ Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const T
   if (Trace* trace = Trace::current()) return record(*trace, op, resolved, attr, wanted, where);
   check_eager(resolved, op, where);
   if (op == Op::constant) return fill(*wanted, std::get<ConstantAttr>(attr).bits, where);
-  const EagerKey key(op, resolved, attr, wanted);
-  std::shared_ptr<const EagerKernel> kernel = EagerCache::instance().find(key);
-  if (!kernel) {
-    kernel = compile_one(op, resolved, attr, wanted, where);
-    EagerCache::instance().insert(key, kernel);
+  try {
+    const EagerKey key(op, resolved, attr, wanted);
+    std::shared_ptr<const EagerKernel> kernel = EagerCache::instance().find(key);
+    if (!kernel) {
+      kernel = compile_one(op, resolved, attr, wanted, where);
+      EagerCache::instance().insert(key, kernel);
+    }
+    return run(*kernel, op, resolved, where);
+  } catch (const std::bad_alloc&) {
+    throw Error(cat(at(where), name(op), ": out of memory"));
   }
-  return run(*kernel, op, resolved, where);
 }
 
 EagerCacheStats eager_cache_stats() { return EagerCache::instance().stats(); }

@@ -146,6 +146,7 @@ ConcreteRef FunctionCore::find(const ArgReader& reader, const void* args, bool i
     built_.wait(lock);
   }
 
+  reader.pin();
   Leaves leaves;
   {
     ArgReader describing(&leaves, "args");
@@ -244,6 +245,11 @@ void FunctionCore::note_retrace(const std::string& reason, std::string* warning)
 }
 
 TraceResult FunctionCore::trace(const void* args) {
+  constexpr int kMaxNesting = 32;
+  if (trace_nesting() >= kMaxNesting) {
+    throw Error(cat("function ", name(), " is traced inside of ", kMaxNesting,
+                    " other traces; a callable that asks for its own concrete function never ends"));
+  }
   Trace trace(name());
   Recording recording(trace);
   {
@@ -381,34 +387,58 @@ const std::string& CoreHandle::name() const { return core_->name(); }
 
 FunctionStats CoreHandle::stats() const { return core_->stats(); }
 
+namespace {
+
+/// What has no memory of a size to name: tables, graphs, code.
+template <class F>
+auto or_out_of_memory(const std::string& name, F f) {
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    throw Error(cat("function ", name, ": out of memory"));
+  }
+}
+
+}  // namespace
+
 Tensor CoreHandle::call_one(const ArgReader& reader, const void* args) const {
-  const ConcreteRef concrete = core_->find(reader, args, true);
-  Tensor result;
-  concrete->run(reader.tensors(), &result);
-  return result;
+  return or_out_of_memory(name(), [&] {
+    const ConcreteRef concrete = core_->find(reader, args, true);
+    Tensor result;
+    concrete->run(reader.tensors(), &result);
+    return result;
+  });
 }
 
 Results CoreHandle::call(const ArgReader& reader, const void* args) const {
-  ConcreteRef concrete = core_->find(reader, args, true);
-  std::vector<Tensor> tensors(concrete->output_types.size());
-  concrete->run(reader.tensors(), tensors.data());
-  return Results(concrete.release(), std::move(tensors));
+  return or_out_of_memory(name(), [&] {
+    ConcreteRef concrete = core_->find(reader, args, true);
+    std::vector<Tensor> tensors(concrete->output_types.size());
+    concrete->run(reader.tensors(), tensors.data());
+    return Results(concrete.release(), std::move(tensors));
+  });
 }
 
 void CoreHandle::call_into(const ArgReader& reader, const void* args, const Destinations& outputs) const {
   if (Trace::current()) {
     throw Error(cat("call_into of function ", name(), " cannot be traced: it writes to memory; call the function"));
   }
-  const ConcreteRef concrete = core_->find(reader, args, true);
-  concrete->run_into(reader.tensors(), outputs.tensors(), outputs.count());
+  if (outputs.count() > Destinations::kMax) {
+    throw Error(cat("call_into of function ", name(), " takes at most ", Destinations::kMax,
+                    " output tensors, not ", outputs.count(), "; call the function"));
+  }
+  or_out_of_memory(name(), [&] {
+    const ConcreteRef concrete = core_->find(reader, args, true);
+    concrete->run_into(reader.tensors(), outputs.tensors(), outputs.count());
+  });
 }
 
 ConcreteHandle CoreHandle::concrete(const ArgReader& reader, const void* args) const {
-  return ConcreteHandle(core_->find(reader, args, false).release());
+  return or_out_of_memory(name(), [&] { return ConcreteHandle(core_->find(reader, args, false).release()); });
 }
 
 std::string CoreHandle::explain(const ArgReader& reader, const void* args) const {
-  return detail::explain(*core_->find(reader, args, false).get());
+  return or_out_of_memory(name(), [&] { return detail::explain(*core_->find(reader, args, false).get()); });
 }
 
 Results run_concrete(const ConcreteHandle& handle, const ArgReader& reader, const void*) {

@@ -49,6 +49,12 @@ void ArgReader::tensor(const Tensor& tensor) {
   if (leaves_) add_leaf(to_string(impl->type()), true);
 }
 
+void ArgReader::pin() const {
+  for (const TensorImpl* impl : tensors()) {
+    if (impl) pins_.push_back(TensorAccess::share(impl));
+  }
+}
+
 void ArgReader::describe_text(std::string_view value) {
   constexpr size_t kShown = 60;
   add_leaf(cat("\"", value.substr(0, kShown), value.size() > kShown ? "...\"" : "\""), false);

@@ -67,6 +67,12 @@ TraceScope::~TraceScope() {
   innermost_scope = outer_scope_;
 }
 
+int trace_nesting() {
+  int nesting = 0;
+  for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) ++nesting;
+  return nesting;
+}
+
 const Trace* find_trace(uint64_t id);
 const Trace* find_trace(uint64_t id) {
   for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {

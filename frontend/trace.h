@@ -43,6 +43,9 @@ class Scope {
 /// An Error of an op, at Scope::place_of(where); within a composite op that the message does not start with, it says so.
 [[noreturn]] void fail_in_op(Location where, const std::string& message);
 
+/// How many traces are open on this thread, one inside the other.
+int trace_nesting();
+
 /// A graph in the making, on the thread that traces.
 class Trace {
  public:
@@ -88,6 +91,7 @@ class TraceScope {
  private:
   friend class Trace;
   friend const Trace* find_trace(uint64_t id);
+  friend int trace_nesting();
   Trace& trace_;
   TraceScope* outer_;
   const Scope* outer_scope_;

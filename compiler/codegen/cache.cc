@@ -58,6 +58,7 @@ class Cache {
   bool find_or_claim(Request& request);
   void keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<KernelHandle>& dropped);
   absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options);
+  void give_up(std::span<Request* const> claimed);
   absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
 
   std::mutex mutex_;
@@ -103,11 +104,16 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
       auto start = std::chrono::steady_clock::now();
       // Every part is compiled, also after a failure: others may wait for what was claimed.
       absl::Status status;
-      for (std::span<Request* const> rest = claimed; !rest.empty();) {
-        std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
-        rest = rest.subspan(part.size());
-        status.Update(compile_claimed(part, options));
-        mine.modules += 1;
+      try {
+        for (std::span<Request* const> rest = claimed; !rest.empty();) {
+          std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
+          rest = rest.subspan(part.size());
+          status.Update(compile_claimed(part, options));
+          mine.modules += 1;
+        }
+      } catch (...) {
+        give_up(claimed);
+        throw;
       }
       std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
       if (!status.ok()) return status;
@@ -185,6 +191,18 @@ absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const Cod
   }
   changed_.notify_all();
   return module.status();
+}
+
+/// Tells those who wait for claimed kernels that none will come: there was no memory.
+void Cache::give_up(std::span<Request* const> claimed) {
+  std::lock_guard lock(mutex_);
+  for (Request* request : claimed) {
+    if (request->slot->ready) continue;
+    request->slot->ready = true;
+    request->slot->status = absl::ResourceExhaustedError("out of memory");
+    slots_.erase(request->key);
+  }
+  changed_.notify_all();
 }
 
 /// Takes the kernels that other calls, or this one under an equal key, compile. A kernel may be gone again: it stays

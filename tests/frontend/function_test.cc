@@ -447,5 +447,26 @@ TEST(Concrete, ExplainTellsEverySection) {
   }
 }
 
+TEST(Function, TheCallableMayDropTheCallersTensors) {
+  Tensor state({1.0f, 2.0f, 3.0f});
+  auto f = function([&](Tensor x) {
+    state = Tensor();
+    return x * 2;
+  });
+  EXPECT_EQ(f(state).to_vector<float>(), (std::vector<float>{2, 4, 6}));
+}
+
+TEST(Function, AskingForItsOwnConcreteFunctionWhileTracedIsAnError) {
+  std::function<void()> again;
+  auto f = function([&](Tensor x) {
+    again();
+    return x;
+  });
+  again = [&] { f.concrete(Tensor({1.0f})); };
+  EXPECT_THROW(f(Tensor({1.0f})), Error);
+  again = [] {};
+  EXPECT_EQ(f(Tensor({1.0f})).item<float>(), 1.0f);
+}
+
 }  // namespace
 }  // namespace etch

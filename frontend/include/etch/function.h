@@ -318,7 +318,8 @@ class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
 
 /// A callable that is traced and compiled once per signature; made by etch::function. The signature is the dtype and
 /// shape of every tensor in the arguments and the value of everything else. The callable's C++ code runs while tracing
-/// only, one trace at a time. Copies share the traces. Safe to call from many threads: equal first calls compile once.
+/// only, one trace at a time, so it must not wait for another thread that calls the same function. Copies share the
+/// traces. Safe to call from many threads: equal first calls compile once.
 ///
 /// Eager tensors that the callable uses beyond its arguments (captures) become hidden inputs: a call reads their
 /// elements at the time of the call. Captured C++ values are constants of the trace.
@@ -351,8 +352,9 @@ class Function<R(A...)> {
   }
 
   /// Runs the function into the memory of existing tensors: `outputs` is a Tensor, std::tie(a, b) or a value like the
-  /// result, with defined tensors of the result's dtypes and shapes. Allocates nothing once traced. All handles to
-  /// these tensors see the new elements. Error if an output's memory overlaps that of an input, a capture or another
+  /// result, with defined tensors of the result's dtypes and shapes, at most 64. Once traced it allocates nothing as long
+  /// as there are at most 12 argument tensors, 16 inputs with captures, 16 outputs, 192 bytes of signature and 64 MiB of
+  /// temporaries. It runs compiled code also where functions run eagerly. All handles to these tensors see the new elements. Error if an output's memory overlaps that of an input, a capture or another
   /// output.
   template <class Outputs>
   void call_into(Outputs&& outputs, const std::remove_cvref_t<A>&... args) const {

@@ -63,6 +63,8 @@ class ArgReader {
 
   std::span<const std::byte> key() const { return {key_, key_size_}; }
   std::span<const TensorImpl* const> tensors() const { return {tensors_, num_tensors_}; }
+  /// Keeps the tensors alive as long as the reader: a callable that is traced may drop the caller's own handles.
+  void pin() const;
 
  private:
   void append(const void* data, size_t bytes) {
@@ -100,6 +102,7 @@ class ArgReader {
   const TensorImpl** tensors_ = inline_tensors_;
   size_t num_tensors_ = 0;
   size_t tensors_capacity_ = 12;
+  mutable std::vector<Tensor> pins_;
   std::vector<Leaf>* leaves_ = nullptr;
   std::string path_;
   std::vector<size_t> path_ends_;
@@ -128,7 +131,8 @@ concept OrderedRange = requires(const T& v) {
   v.begin();
   v.end();
   v.size();
-} && !requires { typename T::hasher; };
+} && !requires { typename T::hasher; } && !requires { typename T::element_type; } &&
+    !std::is_same_v<T, std::initializer_list<typename T::value_type>>;  // views do not own what they show
 template <class T>
 concept TupleLike = requires { std::tuple_size<T>::value; };
 /// A class of plain members, read by Boost.PFR.
@@ -184,7 +188,7 @@ void read(const T& value, ArgReader& reader) {
   } else if constexpr (TextLike<T>) {
     reader.text(value);
   } else if constexpr (OptionalLike<T>) {
-    reader.number(value.has_value());
+    reader.count(value.has_value() ? 1 : 0);  // as a container of none or one
     if (value.has_value()) read(*value, reader);
   } else if constexpr (OrderedRange<T>) {
     reader.count(value.size());
@@ -205,10 +209,11 @@ void read(const T& value, ArgReader& reader) {
 
 template <class T>
 void visit_tensors(T& value, TensorVisitor& visitor) {
-  if constexpr (std::is_same_v<T, Tensor>) {
+  if constexpr (std::is_same_v<std::remove_const_t<T>, Tensor>) {
+    static_assert(!std::is_const_v<T>, "etch: a const Tensor cannot be replaced while tracing; make it non-const");
     visitor.tensor(value);
-  } else if constexpr (std::is_const_v<T> || std::is_enum_v<T> || Arithmetic<T> || TextLike<T>) {
-    return;  // holds no tensor: keys of maps are const
+  } else if constexpr (std::is_enum_v<std::remove_const_t<T>> || Arithmetic<std::remove_const_t<T>> || TextLike<T>) {
+    return;  // holds no tensor
   } else if constexpr (OptionalLike<T>) {
     if (value.has_value()) visit_tensors(*value, visitor);
   } else if constexpr (OrderedRange<T>) {
