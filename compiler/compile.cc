@@ -5,9 +5,17 @@
 #include <chrono>
 
 #include "compiler/passes/pass.h"
+#include "compiler/schedule/verify_schedule.h"
 
 namespace etch {
 namespace {
+
+// Debug builds verify every compile.
+#ifdef ETCH_VERIFY_ALWAYS
+constexpr bool kVerifyAlways = true;
+#else
+constexpr bool kVerifyAlways = false;
+#endif
 
 using Clock = std::chrono::steady_clock;
 
@@ -21,7 +29,7 @@ absl::StatusOr<Graph> run_passes(Graph graph, const CompileOptions& options,
     if (!pass.lowering && !options.prune_and_simplify) continue;
     absl::StatusOr<Graph> next = pass.run(graph);
     if (!next.ok()) return next.status();
-    if (options.verify) {
+    if (options.verify || kVerifyAlways) {
       if (absl::Status status = verify(*next); !status.ok()) return status;
     }
     if (observe && !(*next == graph)) observe(pass.name, *next);
@@ -94,6 +102,9 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
   absl::StatusOr<Schedule> schedule = make_schedule(compiled.graph, {.fuse = options.fuse});
   if (!schedule.ok()) return schedule.status();
   compiled.schedule = *std::move(schedule);
+  if (options.verify || kVerifyAlways) {
+    if (absl::Status status = verify(compiled.schedule, compiled.graph); !status.ok()) return status;
+  }
   compiled.schedule_milliseconds = milliseconds_since(start);
 
   std::vector<const KernelProgram*> programs;
@@ -101,7 +112,7 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
     if (kernel.buffers.size() > kMaxSlots) return absl::InternalError("kernel " + kernel.name + " has too many buffers");
     programs.push_back(&kernel.program);
   }
-  CodegenOptions codegen{.fast_math = options.fast_math, .verify = options.verify};
+  CodegenOptions codegen{.fast_math = options.fast_math, .verify = options.verify || kVerifyAlways};
   absl::StatusOr<std::vector<KernelHandle>> kernels = compile_kernels(programs, codegen, &compiled.counts);
   if (!kernels.ok()) return kernels.status();
   compiled.executable = std::make_shared<const Executable>(link(compiled.schedule, *std::move(kernels)));

@@ -19,7 +19,7 @@ struct CompileOptions {
   bool prune_and_simplify = true;  // false: only the passes that lowering needs
   bool fuse = true;
   bool fast_math = false;
-  bool verify = false;             // verify after each pass and each LLVM module
+  bool verify = false;             // verify after each pass, the schedule, and each LLVM module
 };
 
 struct Compiled {

@@ -9,7 +9,6 @@
 namespace etch::codegen {
 namespace {
 
-constexpr std::string_view kAxes[] = {"i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8"};
 constexpr std::string_view kReduceNames[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
 
 class LoopPrinter {
@@ -69,7 +68,7 @@ class LoopPrinter {
     for (int axis = from; axis < to; ++axis) {
       bool vector = axis == program_.rank - 1 && program_.kind != KernelKind::dot;
       bool block = program_.partial && axis == program_.rank - (program_.kind == KernelKind::column ? 3 : 2);
-      line(cat("for ", kAxes[axis], " in 0..n", axis, block ? ":  # blocks" : vector ? ":  # vectors" : ":"));
+      line(cat("for i", axis, " in 0..n", axis, block ? ":  # blocks" : vector ? ":  # vectors" : ":"));
       ++depth_;
     }
   }
@@ -78,7 +77,8 @@ class LoopPrinter {
     const Access& access = program_.accesses[slot];
     if (access.uniform) return cat("b", slot, "[0]");
     std::string_view last = access.stride == Stride::zero ? "" : access.stride == Stride::one ? " + 1*" : " + s*";
-    return cat("b", slot, "[..", last, last.empty() ? "" : kAxes[program_.rank - 1], "]");
+    if (last.empty()) return cat("b", slot, "[..]");
+    return cat("b", slot, "[..", last, "i", program_.rank - 1, "]");
   }
 
   std::string value(size_t i) const {

@@ -218,6 +218,19 @@ TEST(LoopKernel, NoIterationsTouchNoMemory) {
   (*kernels)[0]->fn()(nothing, k.sizes().data(), 0, 0);
 }
 
+TEST(LoopKernel, LoopsOfTwelveAxesArePrinted) {
+  std::vector<int64_t> extents(12, 2), strides(12, 4);
+  TestBuffer in(DType::f32, 64), out(DType::f32, 64);
+  TestKernel k(KernelKind::loop, extents);
+  int from = k.access(in, strides), to = k.access(out, strides);
+  k.store(to, k.load(from));
+  absl::StatusOr<std::string> text = print_code(k.program, {}, CodeStage::loops, "deep");
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_NE(text->find("for i10 in 0..n10:\n"), text->npos) << *text;
+  EXPECT_NE(text->find("for i11 in 0..n11:  # vectors\n"), text->npos) << *text;
+  EXPECT_NE(text->find("v0 = b0[.. + s*i11]"), text->npos) << *text;
+}
+
 TEST(LoopKernel, TransposesBlocksOfAnySize) {
   for (auto [rows, columns] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 200}, {65, 33}, {128, 128}, {257, 130}}) {

@@ -9,8 +9,7 @@
 #include <sstream>
 
 #include "compiler/ir/text.h"
-#include "compiler/schedule/schedule.h"
-#include "tests/schedule/check_schedule.h"
+#include "compiler/schedule/verify_schedule.h"
 #include "tools/harness.h"
 
 namespace etch {
@@ -48,7 +47,7 @@ TEST_P(ScheduleGolden, FusedScheduleIsTheExpectedOneAndComputesTheSameBits) {
   ASSERT_TRUE(graph.ok()) << graph.status();
   absl::StatusOr<Schedule> schedule = make_schedule(*graph, {});
   ASSERT_TRUE(schedule.ok()) << schedule.status();
-  EXPECT_EQ(check_schedule(*schedule, *graph), "");
+  EXPECT_EQ(verify(*schedule, *graph), absl::OkStatus());
   std::string actual = to_string(*schedule, *graph);
   if (std::getenv("ETCH_UPDATE_GOLDENS")) {
     std::ofstream(folder() / GetParam(), std::ios::binary) << before << kSeparator << actual;

@@ -8,8 +8,9 @@
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/pass.h"
+#include "compiler/schedule/order_kernels.h"
 #include "compiler/schedule/plan_buffers.h"
-#include "tests/schedule/check_schedule.h"
+#include "compiler/schedule/verify_schedule.h"
 #include "tools/harness.h"
 #include "tools/random_graph.h"
 
@@ -56,14 +57,23 @@ constexpr uint64_t kSeeds = 1500;
 TEST(ScheduleProperties, FusedKernelsTouchOnlyWhatTheyMay) {
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Graph graph = random_lowered(seed);
-    ASSERT_EQ(check_schedule(schedule_of(graph), graph), "") << "seed " << seed << "\n" << print(graph);
+    ASSERT_EQ(verify(schedule_of(graph), graph), absl::OkStatus()) << "seed " << seed << "\n" << print(graph);
   }
 }
 
 TEST(ScheduleProperties, UnfusedKernelsTouchOnlyWhatTheyMay) {
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Graph graph = random_lowered(seed);
-    ASSERT_EQ(check_schedule(schedule_of(graph, false), graph), "") << "seed " << seed << "\n" << print(graph);
+    ASSERT_EQ(verify(schedule_of(graph, false), graph), absl::OkStatus()) << "seed " << seed << "\n" << print(graph);
+  }
+}
+
+TEST(ScheduleProperties, TheVerifierOfLargeSchedulesAcceptsWhatTheWalkAccepts) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Graph graph = random_lowered(seed);
+    for (bool fuse : {false, true}) {
+      ASSERT_EQ(verify(schedule_of(graph, fuse), graph, 0), absl::OkStatus()) << seed << "\n" << print(graph);
+    }
   }
 }
 
@@ -143,10 +153,31 @@ TEST(Schedule, ALongChainIsCutIntoKernelsOfBoundedSize) {
   Graph graph = std::move(builder).finish(outputs);
   Schedule schedule = schedule_of(graph);
   EXPECT_EQ(schedule.kernels.size(), 157u);
-  EXPECT_EQ(check_schedule(schedule, graph), "");
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
   std::set<std::string> programs;
   for (const ScheduledKernel& kernel : schedule.kernels) programs.insert(to_string(kernel.program));
   EXPECT_LE(programs.size(), 3u);
+}
+
+TEST(Schedule, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
+  constexpr int kParts = 8000;
+  GraphBuilder builder;
+  std::vector<Value> parts, outputs;
+  for (int i = 0; i < kParts; ++i) parts.push_back(*builder.input({DType::f32, {1, 3}}));
+  Value all[] = {*builder.emit(Op::concat, parts, AxisAttr{0})};
+  for (int64_t i = 0; i < kParts; ++i) {
+    outputs.push_back(*builder.emit(Op::slice, all, SliceAttr{Dims{i, 0}, Dims{1, 1}}, {DType::f32, {1, 3}}));
+  }
+  Graph graph = std::move(builder).finish(outputs);
+  schedule::Partition partition = schedule::partition_fused(graph, schedule::Effort::all);
+  schedule::Lowered lowered;
+  for (size_t c = 0; c < partition.clusters.size(); ++c) {
+    schedule::lower_cluster(graph, partition, static_cast<int>(c), lowered);
+  }
+  absl::StatusOr<schedule::KernelOrder> order = schedule::order_kernels(graph, lowered);
+  ASSERT_TRUE(order.ok()) << order.status();
+  EXPECT_EQ(order->kernels.size(), 2u * kParts);
+  EXPECT_LE(order->edges, 4 * kParts);
 }
 
 // ---- Decisions

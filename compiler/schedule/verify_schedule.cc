@@ -1,0 +1,420 @@
+// The verifier of schedules: programs, bounds, and what lies in memory when a kernel reads it.
+#include "compiler/schedule/verify_schedule.h"
+
+#include <algorithm>
+#include <map>
+
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+
+namespace etch {
+namespace {
+
+bool is_temporary(const ScheduledBuffer& buffer) { return buffer.kind == ScheduledBuffer::Kind::temporary; }
+
+std::string buffer_text(const Schedule& schedule, int id, const Graph& graph) {
+  const ScheduledBuffer& buffer = schedule.buffers[id];
+  std::string holds = cat(" (%", buffer.value.node, ": ", to_string(graph[buffer.value].type), ")");
+  switch (buffer.kind) {
+    case ScheduledBuffer::Kind::input: return cat("b", id, ", input ", buffer.index, holds);
+    case ScheduledBuffer::Kind::output: return cat("b", id, ", output ", buffer.index, holds);
+    case ScheduledBuffer::Kind::temporary: break;
+  }
+  return cat("b", id, " at arena +", buffer.offset, holds);
+}
+
+/// Offset and strides of an access.
+struct Address {
+  Address(const ScheduledKernel& kernel, int access)
+      : from(kernel.sizes.data() + SizesLayout(kernel.program).access(access)), rank(kernel.program.rank) {}
+  int64_t offset() const { return from[0]; }
+  int64_t stride(int axis) const { return from[1 + axis]; }
+  bool operator==(const Address& other) const { return std::equal(from, from + 1 + rank, other.from); }
+
+  const int64_t* from;
+  int rank;
+};
+
+/// The axis along which a kernel reduces, or -1.
+int reduced_axis(const KernelProgram& program) {
+  switch (program.kind) {
+    case KernelKind::loop: return -1;
+    case KernelKind::column: return program.rank - 2;
+    case KernelKind::row:
+    case KernelKind::dot: return program.rank - 1;
+  }
+  return -1;
+}
+
+/// What holds for every kernel by itself; empty if all is well.
+class KernelCheck {
+ public:
+  KernelCheck(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph)
+      : schedule_(schedule), kernel_(kernel), program_(kernel.program), graph_(graph) {}
+
+  std::string run() {
+    check_counts();
+    if (error_.empty()) check_body();
+    if (error_.empty()) check_bounds();
+    return error_;
+  }
+
+ private:
+  void fail(std::string what) {
+    if (error_.empty()) error_ = std::move(what);
+  }
+
+  void check_counts() {
+    if (program_.rank < 1 || kernel_.iterations <= 0) fail("it has no iterations");
+    if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
+    if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
+    for (int id : kernel_.buffers) {
+      if (id < 0 || id >= static_cast<int>(schedule_.buffers.size())) fail("an access has no buffer");
+    }
+  }
+
+  void check_body() {
+    int stage = 0;
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      const Instr& instr = program_.body[i];
+      if (instr.stage < stage) fail("its stages do not ascend");
+      stage = instr.stage;
+      check_slot(instr, i);
+      for (int32_t arg : instr.args) {
+        bool before = arg >= 0 && arg < static_cast<int32_t>(i);
+        if (!before) return fail(cat("an argument of %", i, " does not come before it"));
+        check_argument(instr, program_.body[arg], i);
+      }
+    }
+  }
+
+  void check_slot(const Instr& instr, size_t position) {
+    int count = 0;
+    switch (instr.kind) {
+      case InstrKind::load:
+      case InstrKind::store: count = static_cast<int>(program_.accesses.size()); break;
+      case InstrKind::index: count = program_.num_indices; break;
+      case InstrKind::param: count = program_.num_params; break;
+      case InstrKind::compute:
+      case InstrKind::reduce:
+      case InstrKind::dot: return;
+    }
+    if (instr.slot < 0 || instr.slot >= count) fail(cat("%", position, " has no place"));
+    if (!error_.empty() || instr.kind != InstrKind::store) return;
+    const ScheduledBuffer& buffer = schedule_.buffers[kernel_.buffers[instr.slot]];
+    if (buffer.kind == ScheduledBuffer::Kind::input) fail(cat("it writes ", text(instr.slot)));
+  }
+
+  void check_argument(const Instr& instr, const Instr& arg, size_t position) {
+    bool has_rows = program_.kind == KernelKind::row || program_.kind == KernelKind::column;
+    if (!has_rows) return;
+    bool row_value = arg.per_row || arg.kind == InstrKind::reduce;
+    if (arg.kind == InstrKind::reduce && arg.stage >= instr.stage) fail(cat("%", position, " reads a sum too early"));
+    if (!row_value && instr.per_row) fail(cat("%", position, " reads an element once per row"));
+    if (!row_value && arg.stage != instr.stage) fail(cat("%", position, " reads an element of another stage"));
+  }
+
+  void check_bounds() {
+    for (int slot = 0; slot < static_cast<int>(kernel_.buffers.size()); ++slot) {
+      Address address(kernel_, slot);
+      int64_t least = address.offset(), most = least;
+      bool empty = false;
+      for (int axis = 0; axis < program_.rank; ++axis) {
+        int64_t reach = address.stride(axis) * (last_index(axis));
+        (reach < 0 ? least : most) += reach;
+        empty |= kernel_.sizes[axis] == 0;
+      }
+      int64_t size = size_of(program_.accesses[slot].dtype);
+      if (!empty && (least < 0 || (most + 1) * size > schedule_.buffers[kernel_.buffers[slot]].bytes)) {
+        fail(cat("access #", slot, " leaves ", text(slot)));
+      }
+    }
+  }
+
+  /// Blocks of a reduction: the last one is short, so the axis of blocks reaches less far than its extent says.
+  int64_t last_index(int axis) const {
+    int reduced = reduced_axis(program_);
+    if (!program_.partial || (axis != reduced && axis != reduced - 1)) return kernel_.sizes[axis] - 1;
+    int64_t block = kernel_.sizes[reduced], last = kernel_.sizes[SizesLayout(program_).total()] - 1;
+    return axis == reduced ? last % block : last / block;
+  }
+
+  std::string text(int slot) const { return buffer_text(schedule_, kernel_.buffers[slot], graph_); }
+
+  const Schedule& schedule_;
+  const ScheduledKernel& kernel_;
+  const KernelProgram& program_;
+  const Graph& graph_;
+  std::string error_;
+};
+
+/// Executes the loads and stores of every kernel, element by element.
+class Walk {
+ public:
+  Walk(const Schedule& schedule, const Graph& graph) : schedule_(schedule), graph_(graph) {
+    arena_.assign(schedule.arena_bytes, -1);
+    for (const ScheduledBuffer& buffer : schedule.buffers) {
+      outputs_.emplace_back(buffer.kind == ScheduledBuffer::Kind::output ? buffer.bytes : 0, false);
+    }
+  }
+
+  std::string run(const ScheduledKernel& kernel) {
+    kernel_ = &kernel;
+    std::vector<int64_t> index(program().rank, 0);
+    walk_axis(0, index);
+    return error_;
+  }
+
+  bool is_written(int id) const {
+    return std::find(outputs_[id].begin(), outputs_[id].end(), false) == outputs_[id].end();
+  }
+
+ private:
+  const KernelProgram& program() const { return kernel_->program; }
+
+  /// Every element of the domain: rows (without the reduced axis), then stages, then the elements of the row.
+  void walk_axis(int axis, std::vector<int64_t>& index) {
+    if (axis == program().rank) return visit_row(index);
+    if (axis == reduced_axis(program())) return walk_axis(axis + 1, index);
+    for (int64_t i = 0; i < kernel_->sizes[axis]; ++i) {
+      index[axis] = i;
+      walk_axis(axis + 1, index);
+    }
+  }
+
+  void visit_row(std::vector<int64_t>& index) {
+    const int axis = reduced_axis(program());
+    int64_t n = axis < 0 ? 1 : kernel_->sizes[axis];
+    if (program().partial) {
+      int64_t block = kernel_->sizes[axis];
+      int64_t which = index[axis - 1];
+      n = std::min(n, kernel_->sizes[SizesLayout(program()).total()] - which * block);
+    }
+    int last = program().body.empty() ? 0 : program().body.back().stage;
+    for (int stage = 0; stage <= last; ++stage) {
+      if (axis >= 0) index[axis] = 0;
+      visit(stage, true, index);
+      bool over_elements = program().kind != KernelKind::dot || stage == 0;
+      for (int64_t i = 0; i < (over_elements ? n : 1); ++i) {
+        if (axis >= 0) index[axis] = i;
+        visit(stage, false, index);
+      }
+    }
+  }
+
+  void visit(int stage, bool per_row, const std::vector<int64_t>& index) {
+    for (const Instr& instr : program().body) {
+      if (instr.stage != stage || instr.per_row != per_row) continue;
+      if (instr.kind == InstrKind::load) touch(instr.slot, index, false);
+      if (instr.kind == InstrKind::store) touch(instr.slot, index, true);
+    }
+  }
+
+  void touch(int slot, const std::vector<int64_t>& index, bool stores) {
+    Address address(*kernel_, slot);
+    int64_t element = address.offset();
+    for (int i = 0; i < program().rank; ++i) element += address.stride(i) * index[i];
+    int64_t size = size_of(program().accesses[slot].dtype);
+    int id = kernel_->buffers[slot];
+    for (int64_t byte = element * size; byte < (element + 1) * size; ++byte) touch_byte(id, byte, stores);
+  }
+
+  void touch_byte(int id, int64_t byte, bool stores) {
+    const ScheduledBuffer& buffer = schedule_.buffers[id];
+    if (buffer.kind == ScheduledBuffer::Kind::input) return;
+    if (buffer.kind == ScheduledBuffer::Kind::output) {
+      if (!stores && !outputs_[id][byte]) fail("before it is written: ", id);
+      outputs_[id][byte] = true;
+      return;
+    }
+    int& owner = arena_[buffer.offset + byte];
+    if (!stores && owner != id) fail("where it does not lie: ", id);
+    owner = id;
+  }
+
+  void fail(const char* what, int id) {
+    if (error_.empty()) error_ = cat("it reads a value ", what, buffer_text(schedule_, id, graph_));
+  }
+
+  const Schedule& schedule_;
+  const Graph& graph_;
+  const ScheduledKernel* kernel_ = nullptr;
+  std::vector<int> arena_;                  // per byte: the buffer that was written last
+  std::vector<std::vector<bool>> outputs_;  // per buffer and byte: written
+  std::string error_;
+};
+
+/// The same for whole buffers: a kernel's stores bring a buffer to life and end those whose memory it takes.
+class Summary {
+ public:
+  Summary(const Schedule& schedule, const Graph& graph)
+      : schedule_(schedule), graph_(graph), written_(schedule.buffers.size(), 0) {}
+
+  std::string run(const ScheduledKernel& kernel) {
+    kernel_ = &kernel;
+    stores_.assign(kernel.buffers.size(), false);
+    for (const Instr& instr : kernel.program.body) {
+      if (instr.kind == InstrKind::load && !holds(instr.slot)) return error("where it does not lie: ", instr.slot);
+      if (instr.kind != InstrKind::store) continue;
+      if (int slot = overwritten_by(instr); slot >= 0) return error("that it has overwritten: ", slot);
+      stores_[instr.slot] = true;
+    }
+    for (size_t slot = 0; slot < stores_.size(); ++slot) {
+      if (stores_[slot]) bring_to_life(static_cast<int>(slot));
+    }
+    return {};
+  }
+
+  bool is_written(int id) const { return written_[id] >= schedule_.buffers[id].bytes; }
+
+ private:
+  const ScheduledBuffer& buffer(int slot) const { return schedule_.buffers[kernel_->buffers[slot]]; }
+
+  bool stored_here(int id) const {
+    for (size_t slot = 0; slot < stores_.size(); ++slot) {
+      if (stores_[slot] && kernel_->buffers[slot] == id) return true;
+    }
+    return false;
+  }
+
+  bool holds(int slot) const {
+    int id = kernel_->buffers[slot];
+    if (buffer(slot).kind == ScheduledBuffer::Kind::input || buffer(slot).bytes == 0 || stored_here(id)) return true;
+    if (!is_temporary(buffer(slot))) return written_[id] > 0;
+    auto owner = alive_.find(buffer(slot).offset);
+    return owner != alive_.end() && owner->second == id;
+  }
+
+  /// A load after this store, or at another place than it, of a buffer in the same memory.
+  int overwritten_by(const Instr& store) const {
+    const ScheduledBuffer& target = buffer(store.slot);
+    if (!is_temporary(target)) return -1;
+    const KernelProgram& program = kernel_->program;
+    for (const Instr& instr : program.body) {
+      if (instr.kind != InstrKind::load || kernel_->buffers[instr.slot] == kernel_->buffers[store.slot]) continue;
+      const ScheduledBuffer& source = buffer(instr.slot);
+      bool apart = !is_temporary(source) || source.offset + source.bytes <= target.offset ||
+                   target.offset + target.bytes <= source.offset;
+      if (apart) continue;
+      bool before = &instr < &store && instr.per_row == store.per_row;
+      bool same_place = source.offset == target.offset &&
+                        Address(*kernel_, instr.slot) == Address(*kernel_, store.slot) &&
+                        size_of(program.accesses[instr.slot].dtype) == size_of(program.accesses[store.slot].dtype);
+      if (!before || !same_place) return instr.slot;
+    }
+    return -1;
+  }
+
+  void bring_to_life(int slot) {
+    const ScheduledBuffer& target = buffer(slot);
+    written_[kernel_->buffers[slot]] += stored_bytes(slot);
+    if (!is_temporary(target)) return;
+    int64_t end = target.offset + target.bytes;
+    auto it = alive_.lower_bound(target.offset);
+    if (it != alive_.begin()) {
+      auto previous = std::prev(it);
+      const ScheduledBuffer& other = schedule_.buffers[previous->second];
+      if (other.offset + other.bytes > target.offset) it = previous;
+    }
+    while (it != alive_.end() && it->first < end) it = alive_.erase(it);
+    alive_[target.offset] = kernel_->buffers[slot];
+  }
+
+  /// Bytes of the elements that an access visits, each once.
+  int64_t stored_bytes(int slot) const {
+    Address address(*kernel_, slot);
+    int64_t count = size_of(kernel_->program.accesses[slot].dtype);
+    for (int axis = 0; axis < kernel_->program.rank; ++axis) {
+      if (address.stride(axis) != 0) count *= kernel_->sizes[axis];
+    }
+    return count;
+  }
+
+  std::string error(const char* what, int slot) const {
+    return cat("it reads a value ", what, buffer_text(schedule_, kernel_->buffers[slot], graph_));
+  }
+
+  const Schedule& schedule_;
+  const Graph& graph_;
+  const ScheduledKernel* kernel_ = nullptr;
+  std::vector<bool> stores_;       // per access of the kernel: stored to so far
+  std::vector<int64_t> written_;   // per buffer: bytes
+  std::map<int64_t, int> alive_;   // offset in the arena: the temporary that lies there
+};
+
+/// Of the kernel's loads and stores; just above `most` if there are more.
+int64_t touched_bytes(const ScheduledKernel& kernel, int64_t most) {
+  int64_t elements = 1, per_element = 0;
+  for (int axis = 0; axis < kernel.program.rank; ++axis) {
+    int64_t extent = std::max<int64_t>(kernel.sizes[axis], 1);
+    if (elements > most / extent) return most + 1;
+    elements *= extent;
+  }
+  for (const Instr& instr : kernel.program.body) {
+    bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+    per_element += touches ? size_of(kernel.program.accesses[instr.slot].dtype) : 0;
+  }
+  return elements * per_element;
+}
+
+bool touches_at_most(const Schedule& schedule, int64_t most) {
+  int64_t bytes = schedule.arena_bytes;
+  for (const ScheduledKernel& kernel : schedule.kernels) {
+    bytes += touched_bytes(kernel, most);
+    if (bytes > most) return false;
+  }
+  return true;
+}
+
+std::string check_buffers(const Schedule& schedule, const Graph& graph) {
+  for (size_t id = 0; id < schedule.buffers.size(); ++id) {
+    const ScheduledBuffer& buffer = schedule.buffers[id];
+    bool inside = !is_temporary(buffer) || buffer.bytes == 0 || buffer.offset + buffer.bytes <= schedule.arena_bytes;
+    if (buffer.offset % 64 == 0 && inside) continue;
+    return cat(buffer_text(schedule, static_cast<int>(id), graph), " lies outside the arena");
+  }
+  return {};
+}
+
+template <class Memory>
+std::string check_outputs(const Schedule& schedule, const Graph& graph, const Memory& memory) {
+  if (schedule.outputs.size() != graph.outputs().size()) return "an output has no buffer";
+  for (size_t i = 0; i < schedule.outputs.size(); ++i) {
+    int id = schedule.outputs[i];
+    const ScheduledBuffer& buffer = schedule.buffers[id];
+    if (buffer.bytes != graph[graph.outputs()[i]].type.bytes()) {
+      return cat("output ", i, " has another size than ", buffer_text(schedule, id, graph));
+    }
+    if (buffer.kind != ScheduledBuffer::Kind::input && !memory.is_written(id)) {
+      return cat("no kernel writes all of ", buffer_text(schedule, id, graph));
+    }
+  }
+  return {};
+}
+
+template <class Memory>
+std::string check_all(const Schedule& schedule, const Graph& graph) {
+  Memory memory(schedule, graph);
+  if (std::string error = check_buffers(schedule, graph); !error.empty()) return error;
+  for (const ScheduledKernel& kernel : schedule.kernels) {
+    std::string error = memory.run(kernel);
+    if (!error.empty()) return cat(kernel.name, ": ", error);
+  }
+  return check_outputs(schedule, graph, memory);
+}
+
+}  // namespace
+
+absl::Status verify(const Schedule& schedule, const Graph& graph, int64_t walked_bytes) {
+  std::string error;
+  for (const ScheduledKernel& kernel : schedule.kernels) {
+    error = KernelCheck(schedule, kernel, graph).run();
+    if (!error.empty()) return absl::InternalError(cat("the schedule is wrong: ", kernel.name, ": ", error));
+  }
+  bool walk = touches_at_most(schedule, walked_bytes);
+  error = walk ? check_all<Walk>(schedule, graph) : check_all<Summary>(schedule, graph);
+  if (!error.empty()) return absl::InternalError(cat("the schedule is wrong: ", error));
+  return absl::OkStatus();
+}
+
+}  // namespace etch
