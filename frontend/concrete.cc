@@ -1,6 +1,4 @@
 // Runs of concrete functions.
-#include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "absl/container/inlined_vector.h"
@@ -8,6 +6,7 @@
 #include "frontend/flags.h"
 #include "frontend/function_core.h"
 #include "frontend/trace.h"
+#include "runtime/parallel.h"
 
 namespace etch::detail {
 namespace {
@@ -26,50 +25,62 @@ Bytes bytes_of(const TensorImpl& impl) {
   return {begin, begin + impl.bytes()};
 }
 
+/// The tensor, or one on its elements where the shape is another.
+Tensor view(const TensorImpl& impl, const Type& type) {
+  return impl.shape == type.shape ? TensorAccess::share(&impl) : alias(impl, type.dtype, type.shape);
+}
+
 }  // namespace
 
 int Concrete::num_threads() const { return threads > 0 ? threads : detail::num_threads(); }
 
-void Concrete::launch(const void* const* inputs, void* const* outputs) const {
-  try {
-    compiled.executable->run(inputs, outputs, num_threads());
-  } catch (const std::bad_alloc&) {
-    fail_allocation({}, compiled.executable->arena_bytes, cat("the temporaries of function ", function));
-  }
+const TensorImpl& Concrete::input(std::span<const TensorImpl* const> arguments, size_t i) const {
+  return i < arguments.size() ? *arguments[i] : *trace.captures[i - arguments.size()].get();
 }
 
 void Concrete::gather_inputs(std::span<const TensorImpl* const> arguments, const void** inputs) const {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i]->kind != TensorImpl::Kind::eager) {
-      fail_no_elements(*arguments[i], cat("calling function ", function), {});
-    }
-    inputs[i] = arguments[i]->data;
+  for (const TensorImpl* argument : arguments) {
+    if (argument->kind != TensorImpl::Kind::eager) fail_no_elements(*argument, cat("calling function ", function), {});
+    *inputs++ = argument->data;
   }
-  for (size_t i = 0; i < trace.captures.size(); ++i) {
-    inputs[arguments.size() + i] = TensorAccess::get(trace.captures[i])->data;
+  for (const Capture& capture : trace.captures) *inputs++ = capture->data;
+}
+
+void Concrete::launch(const void* const* inputs, void* const* outputs) const {
+  const Executable& executable = *compiled.executable;
+  try {
+    executable.run(inputs, outputs, num_threads());
+  } catch (const std::bad_alloc&) {
+    fail_allocation({}, executable.arena_bytes, cat("the temporaries of function ", function));
+  }
+  for (size_t i = 0; i < output_types.size(); ++i) {
+    const void* source = nullptr;
+    if (executable.output_is_input[i] >= 0) source = inputs[executable.output_is_input[i]];
+    if (executable.output_is_output[i] >= 0) source = outputs[executable.output_is_output[i]];
+    if (source == nullptr || outputs[i] == nullptr || outputs[i] == source) continue;
+    copy_bytes(outputs[i], source, output_types[i].bytes(), num_threads());
   }
 }
 
 void Concrete::run(std::span<const TensorImpl* const> arguments, Tensor* results) const {
   absl::InlinedVector<const void*, kFew> inputs(arguments.size() + trace.captures.size());
   gather_inputs(arguments, inputs.data());
-  const Executable& executable = *compiled.executable;
   const size_t n = output_types.size();
   absl::InlinedVector<void*, kFew> outputs(n);
   for (size_t i = 0; i < n; ++i) {
-    if (int32_t input = executable.output_is_input[i]; input >= 0) {
-      const auto at = static_cast<size_t>(input);
-      const TensorImpl* source =
-          at < arguments.size() ? arguments[at] : TensorAccess::get(trace.captures[at - arguments.size()]);
-      const bool same = source->shape == output_types[i].shape;
-      results[i] = same ? TensorAccess::share(source) : alias(*source, output_types[i].dtype, output_types[i].shape);
-    } else if (int32_t earlier = executable.output_is_output[i]; earlier >= 0) {
-      results[i] = results[earlier].shape() == output_types[i].shape
-                       ? results[earlier]
-                       : alias(*TensorAccess::get(results[earlier]), output_types[i].dtype, output_types[i].shape);
-    } else {
-      results[i] = allocate(output_types[i].dtype, output_types[i].shape, {}, function);
-      outputs[i] = TensorAccess::get(results[i])->data;
+    const Sharing& sharing = trace.sharing[i];
+    const Type& type = output_types[i];
+    const auto index = static_cast<size_t>(sharing.index);
+    switch (sharing.with) {
+      case Sharing::With::nothing:
+        results[i] = allocate(type.dtype, type.shape, {}, function);
+        outputs[i] = TensorAccess::get(results[i])->data;
+        break;
+      case Sharing::With::input: results[i] = view(input(arguments, index), type); break;
+      case Sharing::With::result:
+        results[i] = view(*TensorAccess::get(results[index]), type);
+        outputs[i] = outputs[index];
+        break;
     }
   }
   launch(inputs.data(), outputs.data());
@@ -106,22 +117,18 @@ void Concrete::run_into(std::span<const TensorImpl* const> arguments, std::span<
         fail_output(i, cat("overlaps input tensor ", j, " in memory; write to another tensor and swap the two"));
       }
     }
-    for (const Tensor& capture : trace.captures) {
-      if (bytes.overlaps(bytes_of(*TensorAccess::get(capture)))) {
+    for (const Capture& capture : trace.captures) {
+      if (bytes.overlaps(bytes_of(*capture.get()))) {
         fail_output(i, "overlaps a captured tensor in memory; write to another tensor");
       }
+    }
+    if (is_held_elsewhere(*out)) {
+      fail_output(i, cat("shares its memory with another tensor, which would change with it; write to a tensor that"
+                         " nothing else holds, such as zeros(shape, dtype) for ", to_string(output_types[i])));
     }
     pointers[i] = out->data;
   }
   launch(inputs.data(), pointers.data());
-  const Executable& executable = *compiled.executable;
-  for (size_t i = 0; i < n; ++i) {
-    const void* source = nullptr;
-    if (executable.output_is_input[i] >= 0) source = inputs[executable.output_is_input[i]];
-    if (executable.output_is_output[i] >= 0) source = pointers[executable.output_is_output[i]];
-    const auto bytes = static_cast<size_t>(output_types[i].bytes());
-    if (source != nullptr && bytes > 0) std::memcpy(pointers[i], source, bytes);
-  }
 }
 
 }  // namespace etch::detail

@@ -15,6 +15,7 @@
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
+#include "runtime/parallel.h"
 
 namespace etch::detail {
 namespace {
@@ -76,7 +77,7 @@ Tensor record(Trace& trace, Op op, const ResolvedList& operands, const Attr& att
 /// A compiled function of one op.
 struct EagerKernel {
   Type type;
-  int32_t alias_of = -1;  // the operand whose elements are the result
+  int32_t same_as = -1;  // the operand whose elements the result's are, or -1 where kernels compute them
   std::shared_ptr<const Executable> executable;
 };
 
@@ -204,18 +205,18 @@ std::shared_ptr<const EagerKernel> compile_one(Op op, const ResolvedList& operan
   options.fuse = false;
   options.verify = current_flags().verify;
   kernel->executable = value_or_fail(compile(graph, options), where).executable;
-  kernel->alias_of = kernel->executable->output_is_input[0];
+  kernel->same_as = kernel->executable->output_is_input[0];
   return kernel;
 }
 
 Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, Location where) {
-  if (kernel.alias_of >= 0 && operands[kernel.alias_of].impl) {
-    return alias(*operands[kernel.alias_of].impl, kernel.type.dtype, kernel.type.shape);
-  }
+  // A reshape is a view by its meaning. What the compiler finds equal otherwise is copied: results are tensors of their own.
+  if (op == Op::reshape) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
   Tensor result = allocate(kernel.type.dtype, kernel.type.shape, where, name(op));
   void* output = TensorAccess::get(result)->data;
-  if (kernel.alias_of >= 0) {
-    std::memcpy(output, &operands[kernel.alias_of].bits, static_cast<size_t>(kernel.type.bytes()));
+  if (kernel.same_as >= 0) {
+    const Resolved& source = operands[kernel.same_as];
+    copy_bytes(output, source.impl ? source.impl->data : &source.bits, kernel.type.bytes(), num_threads());
     return result;
   }
   absl::InlinedVector<const void*, 4> inputs;

@@ -30,6 +30,25 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+/// Results that are an input or an earlier result under the same or another shape, and nothing else.
+std::vector<Sharing> sharing_of(const Graph& graph) {
+  std::vector<Sharing> sharing;
+  absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
+  for (Value value : graph.outputs()) {
+    while (graph[value].op == Op::reshape) value = graph[value].operands[0];
+    const auto next = static_cast<int32_t>(sharing.size());
+    if (graph[value].op == Op::input) {
+      const int64_t index = std::get<InputAttr>(graph[value].attr).index;
+      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
+    } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
+      sharing.push_back({Sharing::With::result, owner->second});
+    } else {
+      sharing.push_back({});
+    }
+  }
+  return sharing;
+}
+
 /// The trace's side of one run of the callable.
 class Recording final : public TraceSession {
  public:
@@ -45,6 +64,7 @@ class Recording final : public TraceSession {
   TraceResult finish(Trace& trace) {
     TraceResult result;
     result.graph = std::move(trace.builder()).finish(results_.values);
+    result.sharing = sharing_of(result.graph);
     result.captures = std::move(trace.captures());
     result.result_key = std::move(result_key_);
     result.structure = std::move(structure_);
@@ -77,9 +97,9 @@ class Recording final : public TraceSession {
   std::shared_ptr<const void> structure_;
 };
 
-bool same_capture(const Tensor& a, const Tensor& b) {
-  const TensorImpl& x = *TensorAccess::get(a);
-  const TensorImpl& y = *TensorAccess::get(b);
+bool same_capture(const Capture& a, const Capture& b) {
+  const TensorImpl& x = *a.get();
+  const TensorImpl& y = *b.get();
   if (&x == &y) return true;
   return x.type() == y.type() && (x.bytes() == 0 || std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0);
 }
@@ -319,6 +339,11 @@ ConcreteRef FunctionCore::build(const ArgReader& reader, const void* args, Leave
   }
   if (!compiled.ok()) throw Error(cat("function ", name(), ": ", std::string(compiled.status().message())));
   concrete->compiled = *std::move(compiled);
+  for (size_t i = 0; i < concrete->output_types.size(); ++i) {
+    Sharing& sharing = concrete->trace.sharing[i];
+    const bool is_written = concrete->compiled.executable->output_is_input[i] < 0;
+    if (sharing.with == Sharing::With::input && is_written) sharing = {};  // kernels never write to an input
+  }
   concrete->compile_ms = milliseconds_since(compile_start);
   concrete->bytes = bytes_of(*concrete);
   {

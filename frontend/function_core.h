@@ -19,10 +19,19 @@ namespace etch::detail {
 
 using Leaves = std::vector<ArgReader::Leaf>;
 
+/// Whose memory a result takes. The trace decides it, never a rule that finds values equal: a result that the callable
+/// returned as it got it, or under another shape, is that tensor; every other result is a tensor of its own.
+struct Sharing {
+  enum class With : uint8_t { nothing, input, result };
+  With with = With::nothing;
+  int32_t index = 0;  // of the input; of the earlier result
+};
+
 /// What one trace of a callable gave.
 struct TraceResult {
   Graph graph;
-  std::vector<Tensor> captures;
+  std::vector<Capture> captures;
+  std::vector<Sharing> sharing;  // per result
   std::string result_key;  // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
 };
@@ -56,8 +65,10 @@ class Concrete {
   }
 
  private:
-  void launch(const void* const* inputs, void* const* outputs) const;
+  const TensorImpl& input(std::span<const TensorImpl* const> arguments, size_t i) const;
   void gather_inputs(std::span<const TensorImpl* const> arguments, const void** inputs) const;
+  /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
+  void launch(const void* const* inputs, void* const* outputs) const;
 
   mutable std::atomic<int64_t> references_{1};
 };

@@ -113,7 +113,7 @@ std::string signature_stage(const Concrete& concrete) {
   std::string text = cat("function ", concrete.function, "\n");
   for (const ArgReader::Leaf& leaf : concrete.leaves) text += cat("  ", leaf.path, " ", leaf.text, "\n");
   for (size_t i = 0; i < concrete.trace.captures.size(); ++i) {
-    text += cat("  capture[", i, "] ", to_string(TensorAccess::get(concrete.trace.captures[i])->type()), "\n");
+    text += cat("  capture[", i, "] ", to_string(concrete.trace.captures[i]->type()), "\n");
   }
   for (size_t i = 0; i < concrete.output_types.size(); ++i) {
     text += cat("  result[", i, "] ", to_string(concrete.output_types[i]), "\n");

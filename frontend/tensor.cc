@@ -155,6 +155,15 @@ Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape) {
   return TensorAccess::adopt(impl);
 }
 
+bool is_held_elsewhere(const TensorImpl& impl) {
+  const auto has_others = [](const TensorImpl& holder) {
+    return holder.references.load(std::memory_order_acquire) - holder.captures.load(std::memory_order_relaxed) > 1;
+  };
+  if (has_others(impl)) return true;
+  if (impl.buffer) return !impl.buffer.unique();
+  return impl.owner != nullptr && has_others(*impl.owner);
+}
+
 Tensor make_spec(DType dtype, const Shape& shape) {
   return TensorAccess::adopt(new_impl(TensorImpl::Kind::spec, dtype, shape));
 }

@@ -19,6 +19,7 @@ struct TensorImpl {
   enum class Kind : uint8_t { eager, traced, spec };
 
   std::atomic<int32_t> references{1};
+  std::atomic<int32_t> captures{0};  // how many of the references are captures of functions
   Kind kind = Kind::eager;
   DType dtype = DType::f32;
   Shape shape;
@@ -47,6 +48,30 @@ struct TensorAccess {
     return Tensor(const_cast<TensorImpl*>(impl));
   }
 };
+
+/// The hold of a traced function on an eager tensor that its callable uses.
+class Capture {
+ public:
+  explicit Capture(const TensorImpl& impl) : tensor_(TensorAccess::share(&impl)) { count(1); }
+  Capture(Capture&&) noexcept = default;
+  Capture& operator=(Capture&& other) noexcept {
+    std::swap(tensor_, other.tensor_);
+    return *this;
+  }
+  ~Capture() {
+    if (tensor_.defined()) count(-1);
+  }
+  const TensorImpl* get() const { return TensorAccess::get(tensor_); }
+  const TensorImpl* operator->() const { return get(); }
+
+ private:
+  void count(int32_t n) { TensorAccess::get(tensor_)->captures.fetch_add(n, std::memory_order_relaxed); }
+  Tensor tensor_;
+};
+
+/// True if the elements belong to another tensor, or to a Buffer of the user's, as well. Captures of functions do not
+/// count: a function follows the elements of what it captured.
+bool is_held_elsewhere(const TensorImpl& impl);
 
 /// The tensor behind a handle; Error if it holds nothing.
 TensorImpl& impl_of(const Tensor& tensor, Location where);

@@ -115,7 +115,7 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
       if (is_new) {
         absl::StatusOr<Value> value = builder_.input(impl.type(), origin(where));
         if (!value.ok()) fail(where, std::string(value.status().message()));
-        captures_.push_back(TensorAccess::share(&impl));
+        captures_.emplace_back(impl);
         it->second = *value;
       }
       return it->second;

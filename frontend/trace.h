@@ -64,7 +64,7 @@ class Trace {
   /// Adds a node; Error if it is illegal.
   Tensor emit(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted, Location where);
 
-  std::vector<Tensor>& captures() { return captures_; }
+  std::vector<Capture>& captures() { return captures_; }
 
   /// The trace that this thread records into, or nullptr.
   static Trace* current();
@@ -75,7 +75,7 @@ class Trace {
   uint64_t id_;
   std::string name_;
   GraphBuilder builder_;
-  std::vector<Tensor> captures_;
+  std::vector<Capture> captures_;
   absl::flat_hash_map<const TensorImpl*, Value> captured_;
   absl::flat_hash_map<const char*, int32_t> files_;
 };

@@ -4,6 +4,8 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "oneapi/tbb/blocked_range.h"
 #include "oneapi/tbb/parallel_for.h"
@@ -41,6 +43,19 @@ void parallel_for(int64_t n, int64_t grain, int threads, void (*body)(void* cont
   // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own.
   if (tbb::this_task_arena::max_concurrency() <= threads) return loop();
   tbb::task_arena(threads).execute(loop);
+}
+
+void copy_bytes(void* to, const void* from, int64_t bytes, int threads) {
+  constexpr int64_t kGrain = int64_t{1} << 20;
+  struct Copy {
+    std::byte* to;
+    const std::byte* from;
+  } copy{static_cast<std::byte*>(to), static_cast<const std::byte*>(from)};
+  const auto body = [](void* context, int64_t begin, int64_t end) {
+    const Copy& copy = *static_cast<const Copy*>(context);
+    std::memcpy(copy.to + begin, copy.from + begin, static_cast<size_t>(end - begin));
+  };
+  parallel_for(bytes, kGrain, threads, body, &copy);
 }
 
 }  // namespace etch

@@ -321,6 +321,9 @@ class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
 /// only, one trace at a time, so it must not wait for another thread that calls the same function. Copies share the
 /// traces. Safe to call from many threads: equal first calls compile once.
 ///
+/// A result is a tensor of its own, unless the callable returned an argument, a capture or another result as it is or
+/// reshaped: then it is that tensor and shares its memory. What the optimiser finds equal is never shared.
+///
 /// Eager tensors that the callable uses beyond its arguments (captures) become hidden inputs: a call reads their
 /// elements at the time of the call. Captured C++ values are constants of the trace.
 template <class R, class... A>
@@ -354,8 +357,10 @@ class Function<R(A...)> {
   /// Runs the function into the memory of existing tensors: `outputs` is a Tensor, std::tie(a, b) or a value like the
   /// result, with defined tensors of the result's dtypes and shapes, at most 64. Once traced it allocates nothing as long
   /// as there are at most 12 argument tensors, 16 inputs with captures, 16 outputs, 192 bytes of signature and 64 MiB of
-  /// temporaries. It runs compiled code also where functions run eagerly. All handles to these tensors see the new elements. Error if an output's memory overlaps that of an input, a capture or another
-  /// output.
+  /// temporaries. It runs compiled code also where functions run eagerly. Error if an output shares its memory with an
+  /// input, a capture, another output or any other tensor: values never change behind a handle that was not named here.
+  /// Copies, reshapes and a Buffer that is still held count as other tensors. Captures of other functions do not: they
+  /// see the new elements.
   template <class Outputs>
   void call_into(Outputs&& outputs, const std::remove_cvref_t<A>&... args) const {
     Args pack(args...);
