@@ -22,7 +22,7 @@ void check_floating(const Operand& x, std::string_view op) {
   const Tensor& tensor = tensor_of(x, op);
   if (is_floating(tensor.dtype())) return;
   fail_in_op(x.where(),
-             cat(op, " takes f32 or f64, not ", to_string(Type{tensor.dtype(), tensor.shape()}), "; cast first"));
+             cat(op, " takes ", list_dtypes(is_floating), ", not ", to_string(Type{tensor.dtype(), tensor.shape()}), "; cast first"));
 }
 
 /// Both operands as tensors: a number takes the dtype of the tensor beside it.
@@ -108,7 +108,9 @@ Tensor mean(const Operand& x, const Axes& axes, bool keepdims) {
   Scope scope("mean", x.where());
   const Tensor& tensor = tensor_of(x, "mean");
   const DType dtype = tensor.dtype();
-  if (dtype == DType::boolean) fail_in_op(x.where(), "mean takes f32, f64, i32, i64 or u8, not bool; cast first");
+  if (!is_numeric(dtype)) {
+    fail_in_op(x.where(), cat("mean takes ", list_dtypes(is_numeric), ", not ", name(dtype), "; cast first"));
+  }
   const int64_t count = count_along(tensor, detail::resolve_axes(axes, tensor.rank(), "mean", x.where()));
   if (is_floating(dtype)) return sum(tensor, axes, keepdims) / count;
   return cast(trunc_div(sum(cast(tensor, DType::i64), axes, keepdims), count), dtype);
@@ -393,7 +395,9 @@ Tensor linspace(double start, double stop, int64_t count, DType dtype, Location 
   Scope scope("linspace", where);
   where = Scope::place_of(where);
   if (count < 0) fail(where, cat("linspace: ", count, " numbers cannot be counted"));
-  if (!is_floating(dtype)) fail(where, cat("linspace gives f32 or f64, not ", name(dtype), "; cast the result"));
+  if (!is_floating(dtype)) {
+    fail(where, cat("linspace gives ", list_dtypes(is_floating), ", not ", name(dtype), "; cast the result"));
+  }
   const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
   const Tensor i = iota({count}, 0, DType::f64, where);
   const Tensor even = i * step + start;

@@ -20,7 +20,6 @@ namespace etch {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::string_view kDescr[kNumDTypes] = {"<f4", "<f8", "<i4", "<i8", "|u1", "|b1"};  // by DType
 constexpr size_t kMaxHeader = size_t{1} << 16;
 
 static_assert(std::endian::native == std::endian::little, "elements are copied as they lie in the file");
@@ -57,6 +56,18 @@ std::string quote(std::string_view text) {
   std::string quoted = "'";
   for (char c : text.substr(0, kLongest)) quoted += c >= ' ' && c <= '~' ? c : '?';
   return quoted + (text.size() > kLongest ? "...'" : "'");
+}
+
+/// The name that NumPy gives a dtype, such as `float32`.
+std::string numpy_name(DType dtype) {
+  const int64_t bits = 8 * size_of(dtype);
+  switch (info(dtype).kind) {
+    case DTypeKind::floating: return cat("float", bits);
+    case DTypeKind::signed_integer: return cat("int", bits);
+    case DTypeKind::unsigned_integer: return cat("uint", bits);
+    case DTypeKind::boolean: break;
+  }
+  return "bool";
 }
 
 /// Elements in Fortran order, copied into row-major order: a walk along the rows of the result.
@@ -214,18 +225,22 @@ class Reader {
     skip_space();
     if (text_.starts_with('[')) fail("its elements are records; save one array per field, `x[\"name\"]`");
     const std::string descr = quoted();
+    std::string known;
     for (int i = 0; i < kNumDTypes; ++i) {
-      if (descr == kDescr[i]) return static_cast<DType>(i);
+      const auto dtype = static_cast<DType>(i);
+      if (descr == info(dtype).npy) return dtype;
+      known += cat(i == 0 ? "" : i + 1 < kNumDTypes ? ", " : " or ", numpy_name(dtype));
     }
-    fail(cat("its dtype is ", quote(descr), ", not float32, float64, int32, int64, uint8 or bool; ", way_out(descr)));
+    fail(cat("its dtype is ", quote(descr), ", not ", known, "; ", way_out(descr)));
   }
 
   /// What to do in NumPy about elements that no tensor holds. `descr` is byte order, kind and size, such as `>f4`.
   static std::string way_out(std::string_view descr) {
     const char order = descr.empty() ? ' ' : descr[0];
     const std::string_view rest = descr.substr(std::min<size_t>(1, descr.size()));
-    for (std::string_view known : kDescr) {
-      if (order == '>' && rest == known.substr(1)) return cat("it is big endian, save `x.astype('", known, "')`");
+    for (const DTypeInfo& known : kDTypes) {
+      if (order != '>' || rest != known.npy.substr(1)) continue;
+      return cat("it is big endian, save `x.astype('", known.npy, "')`");
     }
     switch (rest.empty() ? ' ' : rest[0]) {
       case 'f': return rest == "f2" ? "save `x.astype(np.float32)`" : "save `x.astype(np.float64)`";
@@ -284,7 +299,7 @@ std::string header_text(const Type& type) {
   for (int64_t extent : type.shape) shape += cat(extent, ", ");
   if (type.shape.rank() == 1) shape.pop_back();
   if (type.shape.rank() > 1) shape.resize(shape.size() - 2);
-  std::string header = cat("{'descr': '", kDescr[static_cast<int>(type.dtype)], "', 'fortran_order': False, 'shape': (",
+  std::string header = cat("{'descr': '", info(type.dtype).npy, "', 'fortran_order': False, 'shape': (",
                            shape, "), }");
   // The elements start at a multiple of 64 bytes; a newline ends the header.
   constexpr size_t kBefore = 10;

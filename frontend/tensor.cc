@@ -217,9 +217,10 @@ class ListReader {
   }
 
  private:
+  /// The dtype of a list with numbers of both: a float before integers, else the one that holds the other.
   static DType wider(DType a, DType b) {
-    constexpr int kRank[] = {4, 5, 2, 3, 1, 0};  // of f32, f64, i32, i64, u8, bool
-    return kRank[static_cast<int>(a)] < kRank[static_cast<int>(b)] ? b : a;
+    if (is_floating(a) != is_floating(b)) return is_floating(a) ? a : b;
+    return holds(a, b) ? a : b;
   }
 
   void add(const Number& number, int depth) {
@@ -230,7 +231,7 @@ class ListReader {
 
   void check_exact(const Number& number, DType dtype, uint64_t bits) const {
     if (number.kind() != Number::Kind::integer || !is_floating(dtype)) return;
-    const double stored = dtype == DType::f32 ? from_bits<float>(bits) : from_bits<double>(bits);
+    const double stored = dispatch(dtype, [&]<class T> { return static_cast<double>(from_bits<T>(bits)); });
     if (stored >= 0x1p63 || static_cast<int64_t>(stored) != number.integer()) {
       fail(where_, cat("the integer ", number.integer(), " is not exact in ", name(dtype),
                        ", the dtype of the list; write the numbers in one type"));

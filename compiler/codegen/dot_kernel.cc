@@ -380,7 +380,8 @@ llvm::Value* DotEmitter::operand_lanes(int i, const Cursor& at) {
   const int instr = k_.program.body[dot_].args[i];
   emit_operands(instr, at, values);
   llvm::Value* value = splat(b_, values[instr], at.width);
-  return dtype_ == DType::u8 ? b_.CreateZExt(value, value->getType()->getWithNewType(element_)) : value;
+  if (is_floating(dtype_)) return value;
+  return b_.CreateIntCast(value, value->getType()->getWithNewType(element_), is_signed_integer(dtype_));
 }
 
 void DotEmitter::collect_loads(int instr, std::vector<int>& accesses) const {

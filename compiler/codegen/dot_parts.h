@@ -25,7 +25,7 @@ struct Blocking {
         tile_rows(target.vector_bytes == 64 ? 12 : 6),
         columns(kBlockRowBytes / size_of(sums)) {}
 
-  DType dtype;       // of the sums; u8 is summed in 32 bits
+  DType dtype;       // of the sums; shorter integers are summed in 32 bits
   int vector_bytes;
   int64_t lanes;     // of a vector
   int tile_rows;     // 2 vectors each: they and the operands fill the registers
@@ -45,7 +45,7 @@ class DotParts {
       : k_(program, target, module, name),
         b_(k_.b),
         module_(module),
-        blocking_(dtype == DType::u8 ? DType::i32 : dtype, target),
+        blocking_(size_of(dtype) < 4 ? DType::i32 : dtype, target),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
         vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
 

@@ -48,9 +48,8 @@ llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width) {
 }
 
 llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype) {
-  if (dtype == DType::f32) return llvm::Type::getFloatTy(context);
-  if (dtype == DType::f64) return llvm::Type::getDoubleTy(context);
-  return llvm::Type::getIntNTy(context, 8 * size_of(dtype));
+  if (!is_floating(dtype)) return llvm::Type::getIntNTy(context, 8 * size_of(dtype));
+  return size_of(dtype) == 4 ? llvm::Type::getFloatTy(context) : llvm::Type::getDoubleTy(context);
 }
 
 llvm::Value* splat(Builder& b, llvm::Value* value, int width) {

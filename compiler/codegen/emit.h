@@ -31,7 +31,7 @@ struct Target {
 /// The processor that this process runs on.
 const Target& host_target();
 
-/// The type of `width` lanes of a dtype as values: scalars at width 1; bool is i1, u8 is i8.
+/// The type of `width` lanes of a dtype as values: scalars at width 1; bool is i1, other integers have their bits.
 llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width);
 
 /// The type of one element in memory: as lanes_type at width 1, but bool is i8.

@@ -45,7 +45,7 @@ bool Reducer::uses_keys() const {
 
 Values Reducer::initial(int width) const {
   llvm::Type* type = lanes_type(k_.context, dtype_, width);
-  unsigned bits = dtype_ == DType::boolean ? 8 : 8 * size_of(dtype_);
+  unsigned bits = 8 * size_of(dtype_);
   if (uses_keys()) {
     llvm::Type* key = with_element(type, b_.getIntNTy(bits));
     Values state{int_constant(key, is_max() ? 0 : ~uint64_t{0})};
@@ -53,7 +53,7 @@ Values Reducer::initial(int width) const {
     return state;
   }
   uint64_t highest = (uint64_t{1} << (bits - 1)) - 1;  // signed
-  bool is_signed = dtype_ == DType::i32 || dtype_ == DType::i64;
+  bool is_signed = is_signed_integer(dtype_);
   switch (kind_) {
     case ReduceKind::sum:
       if (is_floating(dtype_)) return {llvm::ConstantFP::get(type, -0.0)};
@@ -71,7 +71,7 @@ Values Reducer::initial(int width) const {
 /// Keys are unsigned. Floats: reading the bits as a sign-magnitude integer orders them, -0 below +0; a rotation then
 /// puts all NaNs, which stand at both ends, above +inf for max and below -inf for min.
 int64_t Reducer::key_offset() const {
-  int64_t inf = dtype_ == DType::f32 ? std::bit_cast<int32_t>(std::numeric_limits<float>::infinity())
+  int64_t inf = size_of(dtype_) == 4 ? std::bit_cast<int32_t>(std::numeric_limits<float>::infinity())
                                      : std::bit_cast<int64_t>(std::numeric_limits<double>::infinity());
   return is_max() ? ~inf : inf + 1;  // ~inf is the sign-magnitude value of -inf
 }
@@ -79,7 +79,7 @@ int64_t Reducer::key_offset() const {
 llvm::Value* Reducer::to_key(llvm::Value* x) const {
   llvm::Type* shape = x->getType();
   if (dtype_ == DType::boolean) return b_.CreateZExt(x, with_element(shape, b_.getInt8Ty()));
-  if (dtype_ == DType::u8) return x;
+  if (is_unsigned_integer(dtype_)) return x;
   unsigned bits = 8 * size_of(dtype_);
   uint64_t magnitude = (uint64_t{1} << (bits - 1)) - 1;
   if (!is_floating(dtype_)) return b_.CreateXor(x, int_constant(shape, ~magnitude));
@@ -112,7 +112,7 @@ llvm::Value* Reducer::better(llvm::Value* key, llvm::Value* than) const {
 
 /// The state of two lanes without a position, taken together.
 llvm::Value* Reducer::merge(llvm::Value* a, llvm::Value* b) const {
-  bool is_signed = dtype_ == DType::i32 || dtype_ == DType::i64;
+  bool is_signed = is_signed_integer(dtype_);
   switch (kind_) {
     case ReduceKind::sum:
     case ReduceKind::prod:
@@ -162,7 +162,7 @@ Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
   llvm::Value* lanes = state[0];
   if (!has_position()) {
     if (width == 1) return {lanes};
-    bool is_signed = (dtype_ == DType::i32 || dtype_ == DType::i64) && !uses_keys();
+    bool is_signed = is_signed_integer(dtype_) && !uses_keys();
     switch (kind_) {
       case ReduceKind::sum: return {b_.CreateAddReduce(lanes)};
       case ReduceKind::prod: return {b_.CreateMulReduce(lanes)};

@@ -47,9 +47,9 @@ std::optional<uint64_t> parse_float(std::string_view text) {
     const auto bits = parse_number<T>(text);
     return bits && std::isnan(from_bits<T>(*bits)) ? std::nullopt : bits;
   }
-  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-  const auto bits = parse_number<Bits>(text.substr(kNanPrefix.size()), 16);
-  return bits && std::isnan(from_bits<T>(*bits)) ? bits : std::nullopt;
+  const auto bits = parse_number<uint64_t>(text.substr(kNanPrefix.size()), 16);
+  const bool fits = bits && to_bits(from_bits<T>(*bits)) == *bits;
+  return fits && std::isnan(from_bits<T>(*bits)) ? bits : std::nullopt;
 }
 
 std::string field_text(int64_t value, DType) { return std::to_string(value); }

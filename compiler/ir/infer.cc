@@ -37,8 +37,6 @@ bool type_says_what_it_does(Op op) {
   }
 }
 
-bool is_numeric(DType dtype) { return dtype != DType::boolean; }
-
 /// A tensor's extents bound every number an attribute can sensibly hold; sums of two such numbers do not overflow.
 bool in_bounds(int64_t value) { return -kMaxBytes <= value && value <= kMaxBytes; }
 
@@ -134,24 +132,21 @@ class Inference {
     const std::span<const Type> values = operands_.subspan(selects ? 1 : 0);
     if (absl::Status status = check_same_dtype(values); !status.ok()) return status;
     const DType dtype = values[0].dtype;
-    const bool legal_dtype = takes(rule, dtype);
+    if (!takes(rule, dtype)) {
+      return error("takes ", list_dtypes(rule), ", not ", name(dtype), "; cast first",
+                   op_ == Op::div ? ", or use floor_div or trunc_div" : "");
+    }
     switch (rule) {
-      case TypeRule::floating: return legal(legal_dtype, "f32 or f64", dtype);
-      case TypeRule::numeric: return legal(legal_dtype, "f32, f64, i32, i64 or u8", dtype);
-      case TypeRule::integer: return legal(legal_dtype, "i32, i64 or u8", dtype);
-      case TypeRule::logical: return legal(legal_dtype, "bool", dtype);
-      case TypeRule::ordering: return legal(legal_dtype, "f32, f64, i32, i64 or u8", DType::boolean);
-      case TypeRule::predicate: return legal(legal_dtype, "f32 or f64", DType::boolean);
-      case TypeRule::equality: return DType::boolean;
+      case TypeRule::equality:
+      case TypeRule::ordering:
+      case TypeRule::predicate: return DType::boolean;
+      case TypeRule::floating:
+      case TypeRule::numeric:
+      case TypeRule::integer:
+      case TypeRule::logical:
       case TypeRule::select: break;
     }
     return dtype;
-  }
-
-  absl::StatusOr<DType> legal(bool holds, std::string_view dtypes, DType result) const {
-    if (holds) return result;
-    return error("takes ", dtypes, ", not ", name(operands_[0].dtype), "; cast first",
-                 op_ == Op::div ? ", or use floor_div or trunc_div" : "");
   }
 
   absl::Status check_same_dtype(std::span<const Type> types) const {
@@ -201,7 +196,7 @@ class Inference {
   }
 
   absl::StatusOr<Type> iota(int64_t axis) const {
-    if (!is_numeric(wanted_->dtype)) return error("counts in f32, f64, i32, i64 or u8, not bool");
+    if (!is_numeric(wanted_->dtype)) return error("counts in ", list_dtypes(is_numeric), ", not bool");
     if (absl::Status status = check_axis(axis, wanted_->shape.rank()); !status.ok()) return status;
     return *wanted_;
   }
@@ -211,7 +206,7 @@ class Inference {
     const bool logical = attr.kind == ReduceKind::any || attr.kind == ReduceKind::all;
     const bool finds_index = attr.kind == ReduceKind::argmax || attr.kind == ReduceKind::argmin;
     if (logical == is_numeric(operand.dtype)) {
-      return error(name(attr.kind), logical ? " takes bool" : " takes f32, f64, i32, i64 or u8", ", not ",
+      return error(name(attr.kind), " takes ", logical ? "bool" : list_dtypes(is_numeric), ", not ",
                    name(operand.dtype), logical ? "; compare first, as in x != 0" : "; cast first");
     }
     if (attr.axes.empty()) return error("there is no axis to reduce");
@@ -233,7 +228,7 @@ class Inference {
 
   absl::StatusOr<Type> dot(const Shape& a, const Shape& b) const {
     if (absl::Status status = check_same_dtype(operands_); !status.ok()) return status;
-    if (!is_numeric(operands_[0].dtype)) return error("takes f32, f64, i32, i64 or u8, not bool; cast first");
+    if (!is_numeric(operands_[0].dtype)) return error("takes ", list_dtypes(is_numeric), ", not bool; cast first");
     if (a.rank() < 2 || b.rank() < 2) return error("operands need rank 2 or more; reshape a vector to [1,n] or [n,1]");
     if (a.rank() != b.rank()) {
       return error("operands have ranks ", a.rank(), " and ", b.rank(),

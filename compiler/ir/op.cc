@@ -2,6 +2,7 @@
 #include "compiler/ir/op.h"
 
 #include <unordered_map>
+#include <vector>
 
 namespace etch {
 namespace {
@@ -20,6 +21,19 @@ constexpr std::string_view kStructuralNames[] = {
 static_assert(std::size(kStructuralNames) == kNumOps - kNumTableOps);
 
 }  // namespace
+
+std::string list_dtypes(absl::FunctionRef<bool(DType)> chosen) {
+  std::vector<std::string_view> names;
+  for (int i = 0; i < kNumDTypes; ++i) {
+    if (chosen(static_cast<DType>(i))) names.push_back(name(static_cast<DType>(i)));
+  }
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 < names.size() ? ", " : " or ";
+    text += names[i];
+  }
+  return text;
+}
 
 const OpInfo& info(Op op) { return kTableOps[static_cast<int>(op)]; }
 

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 
+#include "absl/functional/function_ref.h"
 #include "etch/dtype.h"
 #include "etch/shape.h"
 
@@ -37,13 +39,13 @@ inline constexpr int kNumOps = static_cast<int>(Op::concat) + 1;
 
 /// Legal operand dtypes of an elementwise op and what results.
 enum class TypeRule : uint8_t {
-  floating,   // f32, f64 -> the same
+  floating,   // a float -> the same
   numeric,    // all but bool -> the same
-  integer,    // i32, i64, u8 -> the same
+  integer,    // an integer -> the same
   logical,    // bool -> bool
   equality,   // any -> bool
   ordering,   // all but bool -> bool
-  predicate,  // f32, f64 -> bool
+  predicate,  // a float -> bool
   select,     // bool, T, T -> T
 };
 
@@ -53,13 +55,21 @@ constexpr bool takes(TypeRule rule, DType dtype) {
     case TypeRule::floating:
     case TypeRule::predicate: return is_floating(dtype);
     case TypeRule::numeric:
-    case TypeRule::ordering: return dtype != DType::boolean;
+    case TypeRule::ordering: return is_numeric(dtype);
     case TypeRule::integer: return is_integer(dtype);
-    case TypeRule::logical: return dtype == DType::boolean;
+    case TypeRule::logical: return !is_numeric(dtype);
     case TypeRule::equality:
     case TypeRule::select: break;
   }
   return true;
+}
+
+/// The names of the dtypes for which `chosen` holds, as in `f32, f64 or u8`.
+std::string list_dtypes(absl::FunctionRef<bool(DType)> chosen);
+
+/// The names of the dtypes that the rule takes.
+inline std::string list_dtypes(TypeRule rule) {
+  return list_dtypes([rule](DType dtype) { return takes(rule, dtype); });
 }
 
 enum class Accuracy : uint8_t { exact, approximate };

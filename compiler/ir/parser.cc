@@ -220,7 +220,7 @@ class Parser {
       dtype = static_cast<DType>(i);
       return true;
     }
-    return fail(at, "expected a type such as f32[8,4], of f32, f64, i32, i64, u8 or bool");
+    return fail(at, cat("expected a type such as f32[8,4], of ", list_dtypes(TypeRule::select)));
   }
 
   /// Skips white space and comments; returns the position of the next token.

@@ -2,7 +2,7 @@
 //
 // Notes on IEEE 754 that the rules rest on: -0 + 0 is +0, so adding 0 changes -0 but adding -0 changes nothing; 0 * x
 // is NaN for infinite x and -0 for negative x; arithmetic hands a NaN operand on, sign included, so whatever moves a
-// negation from or to a NaN changes a bit. `integer` below means i32, i64 and u8, whose arithmetic wraps.
+// negation from or to a NaN changes a bit. `integer` below means the integer dtypes, whose arithmetic wraps.
 #include "compiler/passes/algebra_rules.h"
 
 #include <cmath>
@@ -46,7 +46,7 @@ class Algebra {
   bool is_power_of_two(Value x) const {
     int exponent = 0;  // x is 2^(exponent - 1)
     const bool is_power = std::fabs(std::frexp(as_double(x), &exponent)) == 0.5;
-    return is_power && std::abs(exponent - 1) <= (dtype == DType::f32 ? 126 : 1022);
+    return is_power && std::abs(exponent - 1) <= info(dtype).max_exponent - 2;
   }
 
   /// The n-th operand of x if x is made by `op`, else no value.
@@ -109,7 +109,7 @@ class Algebra {
   double as_double(Value x) const {
     const std::optional<uint64_t> bits = graph_.constant_bits(x);
     if (!bits || !is_floating(dtype)) return 0;
-    return dtype == DType::f32 ? from_bits<float>(*bits) : from_bits<double>(*bits);
+    return dispatch(dtype, [&]<class T>() { return static_cast<double>(from_bits<T>(*bits)); });
   }
 
   Rewriter& graph_;
@@ -177,22 +177,11 @@ bool rounds_to_integer(Op op) {
   return op == Op::floor || op == Op::ceil || op == Op::trunc || op == Op::round;
 }
 
-/// True if `wide` holds every value of `narrow`.
-bool holds(DType wide, DType narrow) {
-  if (wide == narrow || narrow == DType::boolean) return true;
-  switch (narrow) {
-    case DType::u8: return wide != DType::boolean;
-    case DType::i32: return wide == DType::i64 || wide == DType::f64;
-    case DType::f32: return wide == DType::f64;
-    default: return false;
-  }
-}
-
 /// cast(cast(x : from -> middle) -> to) = cast(x -> to). Integers wrap when narrowed, but floats saturate.
 bool cast_skips(DType from, DType middle, DType to) {
   if (!holds(middle, from)) return false;
   const bool saturates = !is_floating(from) && is_floating(middle) && !is_floating(to);
-  return !saturates || holds(to, from) || to == DType::boolean;
+  return !saturates || holds(to, from) || !is_numeric(to);
 }
 
 // clang-format off
@@ -240,8 +229,8 @@ Better arithmetic(const Algebra& e, Op op) {
       break;
     case abs:
       if (e.made_by(a, abs)) return e.value(a);                                   // ||x|| = |x|
-      if (e.dtype == DType::u8) return e.value(a);                                // |x| = x without a sign
-      if (e.made_by(a, neg)) return e.apply(abs, e.operand(a, neg));              // |-x| = |x|; u8: -x wraps
+      if (is_unsigned_integer(e.dtype)) return e.value(a);                        // |x| = x without a sign
+      if (e.made_by(a, neg)) return e.apply(abs, e.operand(a, neg));              // |-x| = |x|; unsigned: -x wraps
       break;
     case min:
     case max:

@@ -1,59 +1,107 @@
-// Element types of tensors and their C++ counterparts.
+// Element types of tensors and their C++ counterparts: what follows from the rows of dtypes.def.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 #include <string_view>
-#include <type_traits>
 
 namespace etch {
 
-/// The element types. A `boolean` is stored as one byte that is 0 or 1.
-enum class DType : uint8_t { f32, f64, i32, i64, u8, boolean };
+/// The element types, one for each row of dtypes.def. A `boolean` is stored as one byte that is 0 or 1.
+enum class DType : uint8_t {
+#define ETCH_DTYPE(id, ...) id,
+#include "etch/dtypes.def"
+};
 
-inline constexpr int kNumDTypes = 6;
+enum class DTypeKind : uint8_t { floating, signed_integer, unsigned_integer, boolean };
 
-/// The name used in printed types: `f32`, `f64`, `i32`, `i64`, `u8`, `bool`.
-constexpr std::string_view name(DType dtype) {
-  constexpr std::string_view kNames[] = {"f32", "f64", "i32", "i64", "u8", "bool"};
-  return kNames[static_cast<int>(dtype)];
-}
+/// What dtypes.def says of an element type, and what follows from its C++ type.
+struct DTypeInfo {
+  std::string_view name;  // in printed types, such as `f32`
+  int64_t bytes;          // of one element
+  DType compute;          // ops compute in this dtype; itself for most
+  DTypeKind kind;
+  std::string_view npy;   // NumPy's type string
+  int digits;             // significant bits: of the significand of floats, without the sign of integers
+  int min_exponent;       // floats: as std::numeric_limits
+  int max_exponent;
+};
+
+inline constexpr DTypeInfo kDTypes[] = {
+#define ETCH_DTYPE(id, text, type, compute, kind, npy)                                                         \
+  {text,                                                                                                       \
+   sizeof(type),                                                                                               \
+   DType::compute,                                                                                             \
+   DTypeKind::kind,                                                                                            \
+   npy,                                                                                                        \
+   std::numeric_limits<type>::digits,                                                                          \
+   std::numeric_limits<type>::min_exponent,                                                                    \
+   std::numeric_limits<type>::max_exponent},
+#include "etch/dtypes.def"
+};
+
+inline constexpr int kNumDTypes = static_cast<int>(std::size(kDTypes));
+
+/// True for the values that are rows of dtypes.def; a DType may hold others by a cast.
+constexpr bool is_dtype(DType dtype) { return static_cast<int>(dtype) < kNumDTypes; }
+
+/// The row of an element type; `is_dtype(dtype)` must hold.
+constexpr const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<int>(dtype)]; }
+
+/// The name used in printed types, such as `f32` or `bool`.
+constexpr std::string_view name(DType dtype) { return is_dtype(dtype) ? info(dtype).name : "no dtype"; }
 
 /// Bytes of one element.
-constexpr int64_t size_of(DType dtype) {
-  constexpr int64_t kSizes[] = {4, 8, 4, 8, 1, 1};
-  return kSizes[static_cast<int>(dtype)];
+constexpr int64_t size_of(DType dtype) { return info(dtype).bytes; }
+
+constexpr bool is_floating(DType dtype) { return info(dtype).kind == DTypeKind::floating; }
+constexpr bool is_signed_integer(DType dtype) { return info(dtype).kind == DTypeKind::signed_integer; }
+constexpr bool is_unsigned_integer(DType dtype) { return info(dtype).kind == DTypeKind::unsigned_integer; }
+constexpr bool is_integer(DType dtype) { return is_signed_integer(dtype) || is_unsigned_integer(dtype); }
+/// All but bool.
+constexpr bool is_numeric(DType dtype) { return info(dtype).kind != DTypeKind::boolean; }
+
+/// True if every value of `narrow` is one of `wide`. A bool counts as 0 and 1.
+constexpr bool holds(DType wide, DType narrow) {
+  if (wide == narrow || !is_numeric(narrow)) return true;
+  if (!is_numeric(wide)) return false;
+  const DTypeInfo& to = info(wide);
+  const DTypeInfo& from = info(narrow);
+  if (to.digits < from.digits) return false;
+  if (is_floating(narrow)) {
+    return is_floating(wide) && to.min_exponent <= from.min_exponent && to.max_exponent >= from.max_exponent;
+  }
+  return is_floating(wide) ? to.max_exponent > from.digits : !is_signed_integer(narrow) || is_signed_integer(wide);
 }
 
-constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
-constexpr bool is_integer(DType dtype) { return dtype == DType::i32 || dtype == DType::i64 || dtype == DType::u8; }
+namespace detail {
+template <class T>
+inline constexpr int kRowOf = -1;
+#define ETCH_DTYPE(id, text, type, ...) \
+  template <>                           \
+  inline constexpr int kRowOf<type> = static_cast<int>(DType::id);
+#include "etch/dtypes.def"
+}  // namespace detail
 
 /// The C++ types that are element types.
 template <class T>
-concept Element = std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, int32_t> ||
-                  std::is_same_v<T, int64_t> || std::is_same_v<T, uint8_t> || std::is_same_v<T, bool>;
+concept Element = detail::kRowOf<T> >= 0;
 
 /// The element type that stores a C++ type.
 template <Element T>
-inline constexpr DType dtype_of = std::is_same_v<T, float>     ? DType::f32
-                                  : std::is_same_v<T, double>  ? DType::f64
-                                  : std::is_same_v<T, int32_t> ? DType::i32
-                                  : std::is_same_v<T, int64_t> ? DType::i64
-                                  : std::is_same_v<T, uint8_t> ? DType::u8
-                                                               : DType::boolean;
+inline constexpr DType dtype_of = static_cast<DType>(detail::kRowOf<T>);
 
 /// Calls `f.template operator()<T>()` with the C++ type of `dtype`.
 template <class F>
 decltype(auto) dispatch(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f64: return f.template operator()<double>();
-    case DType::i32: return f.template operator()<int32_t>();
-    case DType::i64: return f.template operator()<int64_t>();
-    case DType::u8: return f.template operator()<uint8_t>();
-    case DType::boolean: break;
+#define ETCH_DTYPE(id, text, type, ...) \
+  case DType::id: return f.template operator()<type>();
+#include "etch/dtypes.def"
   }
-  return f.template operator()<bool>();
+  __builtin_unreachable();
 }
 
 }  // namespace etch
