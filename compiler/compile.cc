@@ -112,8 +112,8 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
     if (kernel.buffers.size() > kMaxSlots) return absl::InternalError("kernel " + kernel.name + " has too many buffers");
     programs.push_back(&kernel.program);
   }
-  CodegenOptions codegen{.fast_math = options.fast_math, .verify = options.verify || kVerifyAlways};
-  absl::StatusOr<std::vector<KernelHandle>> kernels = compile_kernels(programs, codegen, &compiled.counts);
+  absl::StatusOr<std::vector<KernelHandle>> kernels =
+      compile_kernels(programs, options.codegen(), &compiled.counts, options.verify || kVerifyAlways);
   if (!kernels.ok()) return kernels.status();
   compiled.executable = std::make_shared<const Executable>(link(compiled.schedule, *std::move(kernels)));
   return compiled;

@@ -19,7 +19,10 @@ struct CompileOptions {
   bool prune_and_simplify = true;  // false: only the passes that lowering needs
   bool fuse = true;
   bool fast_math = false;
+  Target target = host_target();   // the processor that the code is for
   bool verify = false;             // verify after each pass, the schedule, and each LLVM module
+
+  CodegenOptions codegen() const { return {.target = target, .fast_math = fast_math}; }
 };
 
 struct Compiled {

@@ -81,7 +81,7 @@ struct EagerKernel {
   std::shared_ptr<const Executable> executable;
 };
 
-/// All that decides an EagerKernel, as numbers: op, operand types, attribute and wanted type.
+/// All that decides an EagerKernel, as numbers: op, operand types, attribute, wanted type and target.
 class EagerKey {
  public:
   EagerKey(Op op, const ResolvedList& operands, const Attr& attr, const Type* wanted) {
@@ -93,6 +93,7 @@ class EagerKey {
     }
     if (wanted) add(wanted->dtype, wanted->shape);
     std::visit([&](const auto& a) { add(a); }, attr);
+    words_.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(current_flags().target)));
   }
 
   std::string_view text() const {
@@ -203,6 +204,7 @@ std::shared_ptr<const EagerKernel> compile_one(Op op, const ResolvedList& operan
   const Graph graph = std::move(builder).finish({&result, 1});
   CompileOptions options;
   options.fuse = false;
+  options.target = *current_flags().target;
   options.verify = current_flags().verify;
   kernel->executable = value_or_fail(compile(graph, options), where).executable;
   kernel->same_as = kernel->executable->output_is_input[0];

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "compiler/codegen/target.h"
+
 namespace etch::detail {
 
 struct Flags {
@@ -15,6 +17,7 @@ struct Flags {
   bool fuse = true;
   bool simplify = true;
   bool fast_math = false;
+  const Target* target = &host_target();
   int threads = 0;  // 0: all that this process may run on
 
   bool operator==(const Flags&) const = default;

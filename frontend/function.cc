@@ -313,6 +313,7 @@ ConcreteRef FunctionCore::build(const ArgReader& reader, const void* args, Leave
   concrete->options.fuse = options_.fuse && flags.fuse;
   concrete->options.prune_and_simplify = options_.simplify && flags.simplify;
   concrete->options.fast_math = options_.fast_math || flags.fast_math;
+  concrete->options.target = *flags.target;
   concrete->options.verify = flags.verify;
 
   const Clock::time_point trace_start = Clock::now();

@@ -43,6 +43,12 @@ bool set_threads(Flags& flags, std::string_view value) {
   return true;
 }
 
+bool set_target(Flags& flags, std::string_view value) {
+  const Target* const target = find_target(value);
+  if (target) flags.target = target;
+  return target != nullptr;
+}
+
 bool set_dump(Flags& flags, std::string_view value) {
   flags.dump = value;
   return !value.empty();
@@ -71,6 +77,9 @@ constexpr Flag kFlags[] = {
     {{"simplify", "0|1", "1", "0 runs only the passes that lowering needs"}, set_bool<&Flags::simplify>},
     {{"fast_math", "0|1", "0", "1 lets the compiler reassociate in every function: bits may differ"},
      set_bool<&Flags::fast_math>},
+    {{"target", "NAME", "host",
+      "the processor that code is made for: `host`, or the level of x86-64 with `sse4`, `avx2` or `avx512`"},
+     set_target},
     {{"threads", "N", "0", "how many threads one call may use, at most 1024; 0 for all that the process may run on"},
      set_threads},
 };

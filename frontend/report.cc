@@ -31,7 +31,7 @@ std::vector<PassResult> changing_passes(const Concrete& concrete) {
 
 std::string kernel_texts(const Concrete& concrete, CodeStage stage) {
   std::string text;
-  CodegenOptions options{.fast_math = concrete.options.fast_math, .verify = concrete.options.verify};
+  const CodegenOptions options = concrete.options.codegen();
   for (const ScheduledKernel& kernel : concrete.compiled.schedule.kernels) {
     absl::StatusOr<std::string> code = print_code(kernel.program, options, stage, kernel.name);
     text += code.ok() ? *code : cat("// ", kernel.name, ": ", std::string(code.status().message()), "\n");

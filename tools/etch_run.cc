@@ -33,6 +33,7 @@ Runs the graph in FILE ('-' for standard input) and prints its outputs.
   --interpret           evaluate with the interpreter instead of compiled code
   --unfused             every op a kernel of its own
   --fast-math           let LLVM reassociate and contract
+  --target=NAME         the processor that code is made for: host, sse4, avx2 or avx512
   --threads=N           how many threads may run it (those of the machine)
   --compare             run fused, unfused and on 1 thread, and the interpreter; exit 1 if the compiled ones differ
   --time[=N]            the median of N runs (100) fused and unfused, and the compile time
@@ -66,6 +67,13 @@ T number(std::string_view flag, std::string_view text, T least) {
                    std::string(text) + "'");
   }
   return value;
+}
+
+Target target_of(const std::string& name) {
+  if (const Target* target = find_target(name)) return *target;
+  std::string known;
+  for (const std::string& one : target_names()) known += (known.empty() ? "" : ", ") + one;
+  throw BadInput("--target=" + name + ": it may be " + known);
 }
 
 Options parse_options(int argc, char** argv) {
@@ -107,6 +115,8 @@ Options parse_options(int argc, char** argv) {
       options.time_runs = has_value ? number<int>(flag, value, 1) : 100;
     } else if (valued("inputs")) {
       options.inputs = absl::StrSplit(value, ',');
+    } else if (valued("target")) {
+      options.compile.target = target_of(value);
     } else if (valued("seed")) {
       options.seed = number<uint64_t>(flag, value, 0);
     } else if (valued("threads")) {
@@ -175,8 +185,7 @@ void emit_code(const Graph& graph, const Options& options) {
   for (auto [name, stage] : stages) {
     if (options.emit != name) continue;
     for (const ScheduledKernel& kernel : compiled.schedule.kernels) {
-      CodegenOptions codegen{.fast_math = options.compile.fast_math, .verify = false};
-      std::cout << value_or_throw(print_code(kernel.program, codegen, stage, kernel.name)) << "\n";
+      std::cout << value_or_throw(print_code(kernel.program, options.compile.codegen(), stage, kernel.name)) << "\n";
     }
     return;
   }

@@ -4,11 +4,12 @@
 #include <condition_variable>
 #include <list>
 #include <mutex>
-#include <string>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "compiler/codegen/codegen.h"
+#include "compiler/codegen/kernel_key.h"
 #include "compiler/codegen/session.h"
 
 namespace etch {
@@ -22,6 +23,38 @@ constexpr size_t kKeptKernels = 512;
 // A module costs about a millisecond of its own, but LLVM's time per kernel grows with what the module holds.
 constexpr size_t kKernelsPerModule = 16;
 
+/// A kernel that some call compiles or has compiled.
+struct Slot {
+  explicit Slot(KernelKey its_key) : key(std::move(its_key)) {}
+
+  const KernelKey key;
+  bool ready = false;
+  absl::Status status;
+  std::weak_ptr<const CompiledKernel> kernel;
+  KernelHandle kept;  // set while the slot stands in recent_
+  std::list<std::shared_ptr<Slot>>::iterator in_recent;
+};
+using SlotPtr = std::shared_ptr<Slot>;
+
+/// A key to look up without a copy of the program.
+struct KeyView {
+  const KernelProgram& program;
+  const CodegenOptions& options;
+};
+KeyView view(KeyView key) { return key; }
+KeyView view(const SlotPtr& slot) { return {slot->key.program, slot->key.options}; }
+
+struct KeyHash {
+  using is_transparent = void;
+  size_t operator()(const auto& key) const { return absl::HashOf(view(key).program, view(key).options); }
+};
+struct KeyEqual {
+  using is_transparent = void;
+  bool operator()(const auto& a, const auto& b) const {
+    return view(a).program == view(b).program && view(a).options == view(b).options;
+  }
+};
+
 /// Slots by key, and the kernels used last. Never destroyed: kernels may outlive every static object.
 class Cache {
  public:
@@ -31,96 +64,86 @@ class Cache {
   }
 
   absl::StatusOr<std::vector<KernelHandle>> compile(std::span<const KernelProgram* const> programs,
-                                                    const CodegenOptions& options, CompileCounts* counts);
+                                                    const CodegenOptions& options, CompileCounts* counts, bool verify);
+  KernelHandle find(KeyView key);
   /// Drops the slot of a kernel that is gone.
-  void forget(const std::string& key);
+  void forget(const SlotPtr& slot);
   void trim();
   CompileCounts totals();
 
  private:
-  struct Slot;
-  using SlotPtr = std::shared_ptr<Slot>;
-  /// A kernel that some call compiles or has compiled.
-  struct Slot {
-    bool ready = false;
-    absl::Status status;
-    std::weak_ptr<const CompiledKernel> kernel;
-    KernelHandle kept;                       // set while the slot stands in recent_
-    std::list<SlotPtr>::iterator in_recent;
-  };
   struct Request {
     const KernelProgram* program = nullptr;
-    std::string key;
     SlotPtr slot;
     KernelHandle kernel;
   };
 
-  bool find_or_claim(Request& request);
+  bool find_or_claim(Request& request, const CodegenOptions& options);
   void keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<KernelHandle>& dropped);
-  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options);
+  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify);
   void give_up(std::span<Request* const> claimed);
   absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  absl::flat_hash_map<std::string, SlotPtr> slots_;
+  absl::flat_hash_set<SlotPtr, KeyHash, KeyEqual> slots_;
   std::list<SlotPtr> recent_;  // used last in front
   CompileCounts totals_;
 };
 
 class Kernel final : public CompiledKernel {
  public:
-  Kernel(KernelFn fn, std::shared_ptr<const void> code, std::string key)
-      : fn_(fn), code_(std::move(code)), key_(std::move(key)) {}
-  ~Kernel() override { Cache::get().forget(key_); }
+  Kernel(KernelFn fn, std::shared_ptr<const void> code, SlotPtr slot)
+      : fn_(fn), code_(std::move(code)), slot_(std::move(slot)) {}
+  ~Kernel() override { Cache::get().forget(slot_); }
   KernelFn fn() const override { return fn_; }
 
  private:
   KernelFn fn_;
   std::shared_ptr<const void> code_;
-  std::string key_;
+  SlotPtr slot_;
 };
 
 absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelProgram* const> programs,
-                                                         const CodegenOptions& options, CompileCounts* counts) {
+                                                         const CodegenOptions& options, CompileCounts* counts,
+                                                         bool verify) {
   std::vector<KernelHandle> dropped;  // destroyed without the lock
   std::vector<Request> requests(programs.size());
-  for (size_t i = 0; i < programs.size(); ++i) {
-    requests[i].program = programs[i];
-    requests[i].key = (options.fast_math ? "fast " : "") + to_string(*programs[i]);
-  }
+  for (size_t i = 0; i < programs.size(); ++i) requests[i].program = programs[i];
   CompileCounts mine;
   bool complete = false;
   while (!complete) {
     std::vector<Request*> claimed;
-    {
-      std::lock_guard lock(mutex_);
-      for (Request& request : requests) {
-        if (!request.kernel && find_or_claim(request)) claimed.push_back(&request);
-        if (request.kernel) keep(request.slot, request.kernel, dropped);
-      }
-    }
-    if (!claimed.empty()) {
-      auto start = std::chrono::steady_clock::now();
-      // Every part is compiled, also after a failure: others may wait for what was claimed.
-      absl::Status status;
-      try {
-        for (std::span<Request* const> rest = claimed; !rest.empty();) {
-          std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
-          rest = rest.subspan(part.size());
-          status.Update(compile_claimed(part, options));
-          mine.modules += 1;
+    claimed.reserve(requests.size());
+    absl::Status status;
+    auto start = std::chrono::steady_clock::now();
+    try {
+      {
+        std::lock_guard lock(mutex_);
+        for (Request& request : requests) {
+          if (!request.kernel && find_or_claim(request, options)) claimed.push_back(&request);
+          if (request.kernel) keep(request.slot, request.kernel, dropped);
         }
-      } catch (...) {
-        give_up(claimed);
-        throw;
       }
+      // Every part is compiled, also after a failure: others may wait for what was claimed.
+      for (std::span<Request* const> rest = claimed; !rest.empty();) {
+        std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
+        rest = rest.subspan(part.size());
+        status.Update(compile_claimed(part, options, verify));
+        mine.modules += 1;
+      }
+    } catch (...) {
+      give_up(claimed);
+      throw;
+    }
+    if (!status.ok()) return status;
+    if (!claimed.empty()) {
       std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
-      if (!status.ok()) return status;
       mine.kernels_compiled += claimed.size();
       mine.milliseconds += spent.count();
     }
-    if (absl::Status status = wait_for_others(requests, dropped); !status.ok()) return status;
+    status = wait_for_others(requests, dropped);
+    if (!status.ok()) return status;
     complete = true;
     for (const Request& request : requests) complete = complete && request.kernel;
   }
@@ -144,18 +167,26 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
 }
 
 /// Finds the kernel, or the slot where another call compiles it; else claims it for this call and returns true. Under
-/// the lock.
-bool Cache::find_or_claim(Request& request) {
-  SlotPtr& slot = slots_[request.key];
-  if (slot) {
-    request.slot = slot;
-    if (!slot->ready) return false;
-    request.kernel = slot->kernel.lock();
+/// the lock. Where memory runs out nothing is claimed.
+bool Cache::find_or_claim(Request& request, const CodegenOptions& options) {
+  auto found = slots_.find(KeyView{*request.program, options});
+  if (found != slots_.end()) {
+    request.slot = *found;
+    if (!request.slot->ready) return false;
+    request.kernel = request.slot->kernel.lock();
     if (request.kernel) return false;
   }
-  slot = std::make_shared<Slot>();
-  request.slot = slot;
+  auto slot = std::make_shared<Slot>(KernelKey{*request.program, options});
+  if (found != slots_.end()) slots_.erase(found);
+  slots_.insert(slot);
+  request.slot = std::move(slot);
   return true;
+}
+
+KernelHandle Cache::find(KeyView key) {
+  std::lock_guard lock(mutex_);
+  auto found = slots_.find(key);
+  return found == slots_.end() ? nullptr : (*found)->kernel.lock();
 }
 
 /// Marks the kernel as the one used last. What falls out goes to `dropped`. Under the lock.
@@ -164,29 +195,31 @@ void Cache::keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<Ke
     recent_.splice(recent_.begin(), recent_, slot->in_recent);
     return;
   }
+  const bool full = recent_.size() >= kKeptKernels;
+  if (full) dropped.emplace_back();  // the place first: a kernel must not go under the lock because there is none
   recent_.push_front(slot);
   slot->in_recent = recent_.begin();
   slot->kept = kernel;
-  if (recent_.size() <= kKeptKernels) return;
-  dropped.push_back(std::exchange(recent_.back()->kept, nullptr));
+  if (!full) return;
+  dropped.back() = std::exchange(recent_.back()->kept, nullptr);
   recent_.pop_back();
 }
 
 /// Compiles what this call claimed and tells those who wait.
-absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options) {
+absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify) {
   std::vector<const KernelProgram*> programs;
   for (const Request* request : claimed) programs.push_back(request->program);
-  absl::StatusOr<CompiledModule> module = codegen::compile_module(programs, options);
+  absl::StatusOr<CompiledModule> module = codegen::compile_module(programs, options, verify);
   std::lock_guard lock(mutex_);
   for (size_t i = 0; i < claimed.size(); ++i) {
     Request& request = *claimed[i];
     request.slot->ready = true;
     request.slot->status = module.status();
     if (!module.ok()) {
-      slots_.erase(request.key);
+      slots_.erase(request.slot);
       continue;
     }
-    request.kernel = std::make_shared<Kernel>(module->functions[i], module->code, request.key);
+    request.kernel = std::make_shared<Kernel>(module->functions[i], module->code, request.slot);
     request.slot->kernel = request.kernel;
   }
   changed_.notify_all();
@@ -200,7 +233,7 @@ void Cache::give_up(std::span<Request* const> claimed) {
     if (request->slot->ready) continue;
     request->slot->ready = true;
     request->slot->status = absl::ResourceExhaustedError("out of memory");
-    slots_.erase(request->key);
+    slots_.erase(request->slot);
   }
   changed_.notify_all();
 }
@@ -218,11 +251,11 @@ absl::Status Cache::wait_for_others(std::span<Request> requests, std::vector<Ker
   return absl::OkStatus();
 }
 
-void Cache::forget(const std::string& key) {
+void Cache::forget(const SlotPtr& slot) {
   std::lock_guard lock(mutex_);
-  auto found = slots_.find(key);
+  auto found = slots_.find(slot);
   // A new slot of the same key may stand there already.
-  if (found != slots_.end() && found->second->ready && found->second->kernel.expired()) slots_.erase(found);
+  if (found != slots_.end() && *found == slot) slots_.erase(found);
 }
 
 void Cache::trim() {
@@ -243,8 +276,13 @@ CompileCounts Cache::totals() {
 }  // namespace
 
 absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
-                                                          const CodegenOptions& options, CompileCounts* counts) {
-  return Cache::get().compile(programs, options, counts);
+                                                          const CodegenOptions& options, CompileCounts* counts,
+                                                          bool verify) {
+  return Cache::get().compile(programs, options, counts, verify);
+}
+
+KernelHandle find_kernel(const KernelProgram& program, const CodegenOptions& options) {
+  return Cache::get().find({program, options});
 }
 
 void trim_kernel_cache() { Cache::get().trim(); }

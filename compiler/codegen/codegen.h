@@ -8,14 +8,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "compiler/codegen/target.h"
 #include "compiler/schedule/kernel.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch {
 
+/// What decides a kernel's machine code beside its program; all of it is part of the key.
 struct CodegenOptions {
-  bool fast_math = false;       // lets LLVM reassociate and contract; bits may differ
-  bool verify = false;          // runs LLVM's verifier on every module
+  Target target = host_target();
+  bool fast_math = false;  // lets LLVM reassociate and contract; bits may differ
   bool operator==(const CodegenOptions&) const = default;
 };
 
@@ -35,15 +37,21 @@ struct CompileCounts {
   int64_t code_bytes = 0;        // machine code alive now, of all functions
 };
 
-/// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module (several if there are many). Equal
-/// programs compile once, also when several threads ask at once. `names` (may be empty) name the functions in dumps.
+/// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module (several
+/// if there are many). Equal programs compile once, also when several threads ask at once. With `verify` LLVM's verifier
+/// runs on every new module. FailedPrecondition if this processor lacks what the target has.
 absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
-                                                          const CodegenOptions& options, CompileCounts* counts);
+                                                          const CodegenOptions& options, CompileCounts* counts,
+                                                          bool verify = false);
+
+/// The kernel of this program if the cache holds it, else null.
+KernelHandle find_kernel(const KernelProgram& program, const CodegenOptions& options);
 
 /// What stage of code generation to print.
 enum class CodeStage : uint8_t { loops, llvm, optimized_llvm, assembly };
 
-/// The code of one program as text: `loops` is short pseudo-code of the loop nest.
+/// The code of one program as text, for any target of this machine's kind: nothing is run. `loops` is short pseudo-code
+/// of the loop nest.
 absl::StatusOr<std::string> print_code(const KernelProgram& program, const CodegenOptions& options, CodeStage stage,
                                        const std::string& name);
 

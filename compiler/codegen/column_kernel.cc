@@ -28,12 +28,13 @@ bool contains(const std::vector<int>& list, int i) { return std::binary_search(l
 
 class ColumnKernel {
  public:
-  ColumnKernel(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name)
-      : k_(program, target, module, name),
+  ColumnKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
+               const std::string& name)
+      : k_(program, options, module, name),
         b_(k_.b),
         program_(program),
         levels_(levels_of(program)),
-        width_(lanes_of(program, target)),
+        width_(lanes_of(program, options.target)),
         axis_(program.rank - 2),
         stages_(program.body.back().stage + 1),
         kept_(program.body.size()) {
@@ -309,9 +310,9 @@ class ColumnKernel {
 
 }  // namespace
 
-llvm::Function* emit_column_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_column_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                    const std::string& name) {
-  return ColumnKernel(program, target, module, name).emit();
+  return ColumnKernel(program, options, module, name).emit();
 }
 
 }  // namespace etch::codegen

@@ -50,7 +50,7 @@ llvm::Value* KernelEmitter::compute(const Instr& instr, llvm::ArrayRef<llvm::Val
   if (instr.op == Op::cast) return cast(b, operands[0], dtype, instr.dtype);
   if (instr.op == Op::bitcast) return cast_bits(b, operands[0], dtype, instr.dtype);
   llvm::IRBuilderBase::FastMathFlagGuard guard(b);
-  if (target.fast_math && info(instr.op).accuracy == Accuracy::exact) {
+  if (options.fast_math && info(instr.op).accuracy == Accuracy::exact) {
     llvm::FastMathFlags flags;
     flags.setAllowReassoc();
     flags.setAllowContract();

@@ -42,9 +42,9 @@ struct Steps {
 
 class DotEmitter : private DotParts {
  public:
-  DotEmitter(const KernelProgram& program, int dot, const Target& target, llvm::Module& module,
+  DotEmitter(const KernelProgram& program, int dot, const CodegenOptions& options, llvm::Module& module,
              const std::string& name)
-      : DotParts(program, program.body[dot].dtype, target, module, name),
+      : DotParts(program, program.body[dot].dtype, options, module, name),
         dot_(dot),
         dtype_(program.body[dot].dtype),
         m_axis_(program.rank - 3),
@@ -434,11 +434,11 @@ void DotEmitter::compute_b(const Origin& origin, const Part& part, const Steps& 
 
 }  // namespace
 
-llvm::Function* emit_dot_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_dot_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                 const std::string& name) {
   auto is_dot = [](const Instr& instr) { return instr.kind == InstrKind::dot; };
   auto dot = std::find_if(program.body.begin(), program.body.end(), is_dot);
-  return DotEmitter(program, static_cast<int>(dot - program.body.begin()), target, module, name).emit();
+  return DotEmitter(program, static_cast<int>(dot - program.body.begin()), options, module, name).emit();
 }
 
 }  // namespace etch::codegen

@@ -40,12 +40,12 @@ struct Blocking {
 /// kernels of a dtype in it share them. `leading` is kLeading, `panel` is Blocking::panel().
 class DotParts {
  protected:
-  DotParts(const KernelProgram& program, DType dtype, const Target& target, llvm::Module& module,
+  DotParts(const KernelProgram& program, DType dtype, const CodegenOptions& options, llvm::Module& module,
            const std::string& name)
-      : k_(program, target, module, name),
+      : k_(program, options, module, name),
         b_(k_.b),
         module_(module),
-        blocking_(size_of(dtype) < 4 ? DType::i32 : dtype, target),
+        blocking_(size_of(dtype) < 4 ? DType::i32 : dtype, options.target),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
         vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
 

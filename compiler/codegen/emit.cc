@@ -107,10 +107,11 @@ int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen) 
   return work;
 }
 
-KernelEmitter::KernelEmitter(const KernelProgram& program, const Target& target, llvm::Module& module,
+KernelEmitter::KernelEmitter(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                              const std::string& name)
     : program(program),
-      target(target),
+      options(options),
+      target(options.target),
       layout(program),
       context(module.getContext()),
       function(nullptr),

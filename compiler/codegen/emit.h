@@ -1,5 +1,5 @@
-// What the kernel emitters share: the target, the frame of a kernel function, loops, and the instructions of a program
-// on lanes of any width. Internal to code generation: includes LLVM.
+// What the kernel emitters share: the frame of a kernel function, loops, and the instructions of a program on lanes of any
+// width. Internal to code generation: includes LLVM.
 #pragma once
 
 #include <llvm/ADT/ArrayRef.h>
@@ -12,24 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "compiler/schedule/kernel.h"
+#include "compiler/codegen/codegen.h"
 
 namespace etch::codegen {
 
 using Builder = llvm::IRBuilder<>;
 using Values = llvm::SmallVector<llvm::Value*, 8>;
-
-/// The processor that code is made for.
-struct Target {
-  std::string cpu;
-  std::string features;   // LLVM's feature string, such as `+avx2,+fma`
-  int vector_bytes = 16;  // of the widest vectors: 64 with AVX-512, else 32 or 16
-  bool masked_ops = false;  // masked loads and stores are as fast as plain ones (AVX-512)
-  bool fast_math = false;   // see CodegenOptions
-};
-
-/// The processor that this process runs on.
-const Target& host_target();
 
 /// The type of `width` lanes of a dtype as values: scalars at width 1; bool is i1, other integers have their bits.
 llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width);
@@ -73,13 +61,15 @@ struct Origin {
 /// pointers are loaded on demand, once, in the block `entry` before it.
 class KernelEmitter {
  public:
-  KernelEmitter(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name);
+  KernelEmitter(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
+                const std::string& name);
 
   /// Ends the function: `ret void` at the builder's place.
   llvm::Function* finish();
 
   const KernelProgram& program;
-  const Target& target;
+  const CodegenOptions& options;
+  const Target& target;  // options.target
   const SizesLayout layout;
   llvm::LLVMContext& context;
   llvm::Function* function;
@@ -193,13 +183,13 @@ inline constexpr int kCheapWork = 12;
 int lanes_of(const KernelProgram& program, const Target& target);
 
 // One emitter per kind of kernel. Each adds one function `name` with the type of KernelFn to the module.
-llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                  const std::string& name);
-llvm::Function* emit_row_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_row_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                 const std::string& name);
-llvm::Function* emit_column_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_column_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                    const std::string& name);
-llvm::Function* emit_dot_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_dot_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                 const std::string& name);
 
 }  // namespace etch::codegen

@@ -59,15 +59,16 @@ void walk_tiles(KernelEmitter& k,
 
 }  // namespace
 
-llvm::Function* emit_loop_kernel(const KernelProgram& program, const Target& host, llvm::Module& module,
+llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& given, llvm::Module& module,
                                  const std::string& name) {
   const std::vector<Level> levels = levels_of(program);
   const int count = static_cast<int>(program.body.size());
   const bool streams = work_of(program, [&](int i) { return levels[i] == Level::element; }) <= kStreamingWork;
   const bool strided = loads_strided(program);
-  Target target = host;
+  CodegenOptions options = given;
+  Target& target = options.target;
   if (streams || strided) target.vector_bytes = std::min(target.vector_bytes, 32);
-  KernelEmitter k(program, target, module, name);
+  KernelEmitter k(program, options, module, name);
   // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
   const int width = lanes_of(program, target);
 

@@ -28,8 +28,8 @@ States unflatten(llvm::ArrayRef<llvm::Value*> flat, const States& shape) {
 
 class RowKernel {
  public:
-  RowKernel(const KernelProgram& program, const Target& target, llvm::Module& module, const std::string& name)
-      : k_(program, target, module, name), b_(k_.b), program_(program), levels_(levels_of(program)) {}
+  RowKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
+      : k_(program, options, module, name), b_(k_.b), program_(program), levels_(levels_of(program)) {}
 
   llvm::Function* emit() {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
@@ -232,9 +232,9 @@ class RowKernel {
 
 }  // namespace
 
-llvm::Function* emit_row_kernel(const KernelProgram& program, const Target& target, llvm::Module& module,
+llvm::Function* emit_row_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                 const std::string& name) {
-  return RowKernel(program, target, module, name).emit();
+  return RowKernel(program, options, module, name).emit();
 }
 
 }  // namespace etch::codegen

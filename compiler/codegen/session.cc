@@ -17,9 +17,9 @@
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/Target/TargetOptions.h>
 #include <llvm/TargetParser/Host.h>
-#include <llvm/TargetParser/SubtargetFeature.h>
 #include <llvm/Transforms/Scalar.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -33,34 +33,20 @@ namespace {
 
 absl::Status internal_error(const std::string& what) { return absl::InternalError("code generation: " + what); }
 
-Target detect_host() {
-  Target target;
-  target.cpu = llvm::sys::getHostCPUName().str();
-  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-  llvm::SubtargetFeatures features;
-  for (const auto& feature : host) features.AddFeature(feature.first(), feature.second);
-  target.features = features.getString();
-  auto has = [&](const char* feature) { return host.lookup(feature); };
-  target.masked_ops = has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl");
-  target.vector_bytes = target.masked_ops ? 64 : has("avx2") && has("fma") ? 32 : 16;
-  return target;
-}
-
 /// What a thread needs to compile, kept between modules: making a TargetMachine takes longer than a small kernel.
 class Worker {
  public:
-  Worker() {
-    const Target& host = host_target();
+  explicit Worker(const Target& target) : target_(target) {
     std::string error;
     std::string triple = llvm::sys::getProcessTriple();
-    const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, error);
+    const llvm::Target* backend = llvm::TargetRegistry::lookupTarget(triple, error);
     llvm::TargetOptions options;
     options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
-    machine_.reset(target->createTargetMachine(triple, host.cpu, host.features, options, llvm::Reloc::PIC_,
-                                               llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
+    machine_.reset(backend->createTargetMachine(triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
+                                                llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
   }
 
-  llvm::TargetMachine& machine() { return *machine_; }
+  const Target& target() const { return target_; }
 
   /// The module of these programs, as emitted.
   std::unique_ptr<llvm::Module> build(llvm::LLVMContext& context, std::span<const KernelProgram* const> programs,
@@ -68,15 +54,13 @@ class Worker {
     auto module = std::make_unique<llvm::Module>("etch", context);
     module->setTargetTriple(machine_->getTargetTriple().str());
     module->setDataLayout(machine_->createDataLayout());
-    Target target = host_target();
-    target.fast_math = options.fast_math;
     for (size_t i = 0; i < programs.size(); ++i) {
       const KernelProgram& program = *programs[i];
       switch (program.kind) {
-        case KernelKind::loop: emit_loop_kernel(program, target, *module, names[i]); break;
-        case KernelKind::row: emit_row_kernel(program, target, *module, names[i]); break;
-        case KernelKind::column: emit_column_kernel(program, target, *module, names[i]); break;
-        case KernelKind::dot: emit_dot_kernel(program, target, *module, names[i]); break;
+        case KernelKind::loop: emit_loop_kernel(program, options, *module, names[i]); break;
+        case KernelKind::row: emit_row_kernel(program, options, *module, names[i]); break;
+        case KernelKind::column: emit_column_kernel(program, options, *module, names[i]); break;
+        case KernelKind::dot: emit_dot_kernel(program, options, *module, names[i]); break;
       }
     }
     return module;
@@ -122,6 +106,7 @@ class Worker {
   }
 
  private:
+  Target target_;
   std::unique_ptr<llvm::TargetMachine> machine_;
 };
 
@@ -167,24 +152,26 @@ class Session {
   /// The session if there is one.
   static Session* existing() { return existing_.load(std::memory_order_acquire); }
 
-  /// A worker for this thread to use and to give back.
+  /// A worker of a target for this thread to use and to give back.
   class Lease {
    public:
-    explicit Lease(Session& session) : session_(session) {
-      std::lock_guard lock(session.mutex_);
-      if (session.idle_.empty()) return;
-      worker_ = std::move(session.idle_.back());
-      session.idle_.pop_back();
+    Lease(Session& session, const Target& target) : session_(session) {
+      {
+        std::lock_guard lock(session.mutex_);
+        auto fits = [&](const std::unique_ptr<Worker>& worker) { return worker->target() == target; };
+        auto found = std::find_if(session.idle_.rbegin(), session.idle_.rend(), fits);
+        if (found != session.idle_.rend()) {
+          worker_ = std::move(*found);
+          session.idle_.erase(std::next(found).base());
+        }
+      }
+      if (!worker_) worker_ = std::make_unique<Worker>(target);
     }
     ~Lease() {
-      if (!worker_) return;
       std::lock_guard lock(session_.mutex_);
       session_.idle_.push_back(std::move(worker_));
     }
-    Worker* operator->() {
-      if (!worker_) worker_ = std::make_unique<Worker>();
-      return worker_.get();
-    }
+    Worker* operator->() { return worker_.get(); }
 
    private:
     Session& session_;
@@ -253,23 +240,22 @@ class Session {
 
 }  // namespace
 
-const Target& host_target() {
-  static const Target* const target = new Target(detect_host());
-  return *target;
-}
-
 absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* const> programs,
-                                              const CodegenOptions& options) {
+                                              const CodegenOptions& options, bool verify) {
+  if (std::string missing = missing_features(options.target); !missing.empty()) {
+    return absl::FailedPreconditionError("this processor cannot run code for " + options.target.cpu + ": it lacks " +
+                                         missing);
+  }
   absl::StatusOr<Session*> session = Session::get();
   if (!session.ok()) return session.status();
   std::vector<std::string> names;
   for (size_t i = 0; i < programs.size(); ++i) names.push_back((*session)->new_name());
   std::unique_ptr<llvm::MemoryBuffer> object;
   {
-    Session::Lease worker(**session);
+    Session::Lease worker(**session, options.target);
     llvm::LLVMContext context;
     std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
-    if (options.verify) {
+    if (verify) {
       if (std::string error = Worker::verify(*module); !error.empty()) return internal_error(error);
     }
     worker->optimize(*module);
@@ -294,7 +280,7 @@ absl::StatusOr<std::string> print_code(const KernelProgram& program, const Codeg
   if (stage == CodeStage::loops) return print_loops(program, name);
   absl::StatusOr<Session*> session = Session::get();
   if (!session.ok()) return session.status();
-  Session::Lease worker(**session);
+  Session::Lease worker(**session, options.target);
   llvm::LLVMContext context;
   const KernelProgram* programs[] = {&program};
   const std::string names[] = {name};

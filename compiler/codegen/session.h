@@ -16,9 +16,9 @@ struct CompiledModule {
   std::vector<KernelFn> functions;
 };
 
-/// Compiles all programs in one module. Thread-safe.
+/// Compiles all programs in one module; with `verify` LLVM's verifier checks it. Thread-safe.
 absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* const> programs,
-                                              const CodegenOptions& options);
+                                              const CodegenOptions& options, bool verify);
 
 /// Bytes of machine code and its constants alive now.
 int64_t live_code_bytes();

@@ -1,4 +1,4 @@
-// KernelProgram: its sizes and its canonical text.
+// KernelProgram: its sizes and its text.
 #include "compiler/schedule/kernel.h"
 
 #include <string_view>

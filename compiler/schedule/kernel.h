@@ -97,7 +97,7 @@ struct SizesLayout {
   int64_t rank, accesses, indices, params, count;
 };
 
-/// The canonical text of a program: equal texts mean equal machine code for one target and options.
+/// A program as text, for people; keys compare the program itself.
 std::string to_string(const KernelProgram& program);
 
 }  // namespace etch

@@ -122,9 +122,7 @@ class Kernel {
     sizes.insert(sizes.end(), params.begin(), params.end());
     const KernelProgram* programs[] = {&program};
     CompileCounts counts;
-    CodegenOptions options;
-    options.verify = true;
-    auto handles = compile_kernels(programs, options, &counts);
+    auto handles = compile_kernels(programs, {}, &counts, true);
     ASSERT_TRUE(handles.ok()) << handles.status();
     const int64_t rows = case_.batch * case_.m;
     const int64_t step = case_.split == 0 ? std::max<int64_t>(rows, 1) : case_.split;

@@ -132,9 +132,7 @@ class TestKernel {
   /// Compiles with LLVM's verifier on and runs all iterations, `split` at a time (0: all at once).
   void run(int64_t split = 0) {
     const KernelProgram* programs[] = {&program};
-    CodegenOptions options;
-    options.verify = true;
-    auto kernels = compile_kernels(programs, options, nullptr);
+    auto kernels = compile_kernels(programs, {.target = target}, nullptr, true);
     ASSERT_TRUE(kernels.ok()) << kernels.status();
     std::vector<int64_t> data = sizes();
     ASSERT_EQ(static_cast<int64_t>(data.size()), SizesLayout(program).count);
@@ -150,6 +148,7 @@ class TestKernel {
 
   KernelProgram program;
   int64_t total = 0;  // extent of the reduced axis, of a partial kernel
+  Target target = host_target();
 
  private:
   struct Place {

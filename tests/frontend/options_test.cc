@@ -36,6 +36,8 @@ TEST(Options, EachFlagSetsItsValue) {
   EXPECT_FALSE(flags_of("fuse=0").fuse);
   EXPECT_FALSE(flags_of("simplify=0").simplify);
   EXPECT_TRUE(flags_of("fast_math").fast_math);
+  EXPECT_EQ(*flags_of("target=host").target, host_target());
+  EXPECT_EQ(flags_of("target=avx2").target, find_target("avx2"));
   EXPECT_EQ(flags_of("threads=1").threads, 1);
 }
 
@@ -44,7 +46,7 @@ TEST(Options, TheTableHoldsTheInitialValues) {
   for (const FlagInfo& flag : flag_table()) {
     if (!flag.initial.empty()) text += std::string(flag.name) + "=" + std::string(flag.initial) + ",";
   }
-  EXPECT_EQ(flags_of("time,verify,trace_twice,eager,fuse=0,simplify=0,fast_math,threads=3," + text), Flags());
+  EXPECT_EQ(flags_of("time,verify,trace_twice,eager,fuse=0,simplify=0,fast_math,target=avx2,threads=3," + text), Flags());
 }
 
 TEST(Options, SeveralFlagsWithSpacesAndEmptyItems) {
