@@ -16,6 +16,7 @@ namespace {
 constexpr int kMaxInstrs = 64;
 constexpr int kMaxAccesses = 24;
 constexpr int kMaxSiblingRoots = 4;
+constexpr int kMaxOverflowRoots = 8;  // of what one full kernel reads: it is alive together in any case
 // Work that may be done more than once per element, in additions: about the cost of a store and a load.
 constexpr int kMaxRepeatedCost = 4;
 
@@ -31,6 +32,7 @@ constexpr char kSeveralPlaces[] =
     "the kernel needs it at several places, and computing it again costs more than storing it";
 constexpr char kOutputElsewhere[] =
     "it is an output too, whose elements the consumer does not visit once and in order";
+constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
 constexpr char kRegions[] = "kernels write the parts of it in place";
 
 struct Site {
@@ -46,7 +48,7 @@ int64_t cost_of(const Node& node) { return node.op < Op::cast ? info(node.op).co
 
 class Fusion {
  public:
-  Fusion(const Graph& graph, Effort effort) : graph_(graph), effort_(effort), sites_(graph.size()) {
+  Fusion(const Graph& graph, const std::vector<Care>& care) : graph_(graph), care_(care), sites_(graph.size()) {
     partition_.home.assign(graph.size(), kNowhere);
     required_.resize(graph.size());
   }
@@ -58,7 +60,7 @@ class Fusion {
     }
     // Nodes of a cluster that was merged live in the one it went into.
     for (int32_t& home : partition_.home) {
-      while (home >= 0 && partition_.clusters[home].merged_into >= 0) home = partition_.clusters[home].merged_into;
+      if (home >= 0) home = forward(home);
     }
     return std::move(partition_);
   }
@@ -76,6 +78,14 @@ class Fusion {
       site.map = cluster(site).forwarded[site.map];
       site.cluster = cluster(site).merged_into;
     }
+  }
+
+  /// The cluster that a cluster went into.
+  int forward(int cluster) const {
+    while (cluster >= 0 && partition_.clusters[cluster].merged_into >= 0) {
+      cluster = partition_.clusters[cluster].merged_into;
+    }
+    return cluster;
   }
 
   /// The sites of a value, each cluster and map once.
@@ -166,6 +176,10 @@ class Fusion {
       case Op::iota: return place_iota(value);
       case Op::concat:
       case Op::pad: return place_regions(value);
+      default: break;
+    }
+    if (is_undone(value) && node.op != Op::reshape) return place_alone(value, sites_of(value), kUndone);
+    switch (node.op) {
       case Op::reduce: return place_reduce(value);
       case Op::dot: return place_dot(value);
       default: break;
@@ -173,6 +187,8 @@ class Fusion {
     if (is_movement(node.op)) return place_movement(value);
     place_elementwise(value);
   }
+
+  bool is_undone(Value value) const { return care_[value.node] == Care::alone; }
 
   void place_constant(Value value) {
     Sites sites = sites_of(value);
@@ -243,12 +259,28 @@ class Fusion {
     }
     if (store_in_a_consumer(value, sites, [&](const Site& site) { return !cannot_join(value, site); })) return;
     place_alone(value, sites, why);
+    if (!sites.empty() && is_full(sites[0])) gather_overflow(sites[0], partition_.home[value.node]);
+  }
+
+  bool is_full(const Site& site) { return cluster(site).instrs >= kMaxInstrs; }
+
+  /// Values that a full kernel reads are computed in one kernel before it: apart, each of them would need much of what
+  /// the others compute.
+  void gather_overflow(Site site, int from) {
+    forward(site);
+    std::vector<Cluster>& clusters = partition_.clusters;
+    int first = forward(cluster(site).overflow);
+    from = forward(from);
+    bool joins = first >= 0 && first != from && can_merge(clusters[first], clusters[from], kMaxOverflowRoots);
+    if (joins) merge(first, from);
+    cluster(site).overflow = joins ? first : from;
   }
 
   /// Why an elementwise node cannot, or should not, be computed at a site; nullptr if it can.
   const char* cannot_join(Value value, const Site& site) {
     const Node& node = graph_[value];
     if (site.memory) return kDotOperand;
+    if (cluster(site).alone) return kUndone;
     int operands = 0;
     for (Value operand : node.operands) operands += graph_[operand].op != Op::constant;
     Cluster& c = cluster(site);
@@ -277,7 +309,7 @@ class Fusion {
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites& sites) {
     const Node& node = graph_[value];
-    if (effort_ != Effort::all || sites.size() > 4) return false;
+    if (care_[value.node] != Care::none || sites.size() > 4) return false;
     int64_t cost = cost_of(node) * static_cast<int64_t>(sites.size() - 1), repeated = 0;
     int operands = 0;
     for (Value operand : node.operands) {
@@ -362,6 +394,8 @@ class Fusion {
     Cluster& c = partition_.clusters.emplace_back();
     c.domain = Domain::of(graph_[value].type.shape);
     c.level = level;
+    c.alone = is_undone(value);
+    c.single = care_[value.node] != Care::none;
     c.accesses = 2;
     int map = intern(c, linear_index(c.domain));
     c.roots.push_back({value, value, map, map});
@@ -429,6 +463,7 @@ class Fusion {
   const char* cannot_reduce(Value value, const Site& site) {
     const Cluster& c = cluster(site);
     if (site.memory) return kDotOperand;
+    if (c.alone) return kUndone;
     if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return kFull;
     if (c.in_blocks && site.element) return kLongRows;
     return host_reduce(graph_, graph_[value], c, site.map).ok ? nullptr : kOtherAxis;
@@ -436,7 +471,7 @@ class Fusion {
 
   /// Clusters that could all compute the reduction become one.
   void gather_hosts(Value value) {
-    if (effort_ != Effort::all) return;
+    if (care_[value.node] != Care::none) return;
     const Node& node = graph_[value];
     Sites sites = sites_of(value);
     if (sites.size() < 2 || sites.size() > 8) return;
@@ -474,7 +509,7 @@ class Fusion {
   void place_dot(Value value) {
     Sites sites = sites_of(value);
     const auto can = [&](const Site& site) {
-      return !site.memory && cluster(site).accesses + 2 <= kMaxAccesses &&
+      return !site.memory && !cluster(site).alone && cluster(site).accesses + 2 <= kMaxAccesses &&
              can_host_dot(graph_[value], cluster(site), site.map);
     };
     if (!required_[value.node] && sites.size() == 1 && can(sites[0])) {
@@ -505,11 +540,12 @@ class Fusion {
   }
 
   /// True if two clusters can be one kernel: the same domain, no path between them, and small enough.
-  bool can_merge(const Cluster& a, const Cluster& b) const {
+  bool can_merge(const Cluster& a, const Cluster& b, size_t max_roots = kMaxSiblingRoots) const {
+    if (a.single || b.single) return false;
     if (a.kind == KernelKind::dot || b.kind == KernelKind::dot || a.domain.rank != b.domain.rank) return false;
     if (a.domain.extents != b.domain.extents || !same_rows(a, b)) return false;
     if (std::max(a.level, b.level) >= std::min(a.ceiling, b.ceiling)) return false;
-    return a.roots.size() + b.roots.size() <= kMaxSiblingRoots && a.instrs + b.instrs <= kMaxInstrs &&
+    return a.roots.size() + b.roots.size() <= max_roots && a.instrs + b.instrs <= kMaxInstrs &&
            a.accesses + b.accesses <= kMaxAccesses;
   }
 
@@ -531,6 +567,7 @@ class Fusion {
     a.accesses += b.accesses;
     a.level = std::max(a.level, b.level);
     a.ceiling = std::min(a.ceiling, b.ceiling);
+    a.took_in = true;
     b.merged_into = into;
     b.maps.clear();
     b.roots.clear();
@@ -538,7 +575,6 @@ class Fusion {
 
   /// Kernels that read all of the same value in the same order become one, which reads it once.
   void merge_readers(Value value) {
-    if (effort_ != Effort::all) return;
     Sites sites = sites_of(value);
     int64_t size = graph_[value].type.size();
     int open = -1;
@@ -565,7 +601,7 @@ class Fusion {
   }
 
   const Graph& graph_;
-  const Effort effort_;
+  const std::vector<Care>& care_;
   Partition partition_;
   std::vector<absl::InlinedVector<Site, 2>> sites_;
   std::vector<bool> required_;
@@ -573,6 +609,6 @@ class Fusion {
 
 }  // namespace
 
-Partition partition_fused(const Graph& graph, Effort effort) { return Fusion(graph, effort).run(); }
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care) { return Fusion(graph, care).run(); }
 
 }  // namespace etch::schedule

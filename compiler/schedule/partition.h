@@ -33,6 +33,10 @@ struct Cluster {
   // Kernels that exchange values have different levels, the producer the higher one: no cycle can arise.
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer
+  bool alone = false;          // computes its root only
+  bool single = false;         // takes in no other cluster
+  bool took_in = false;        // another cluster
+  int overflow = -1;           // the cluster that computes what this one had no room for
   int merged_into = -1;        // a merged cluster only forwards
   std::vector<int> forwarded;  // its maps in terms of the other's
 };
@@ -108,10 +112,14 @@ Cluster region_cluster(const Graph& graph, Value target, const Region& region);
 /// One kernel per node: the eager way. Movement ops copy, reshapes and constants do not.
 Partition partition_unfused(const Graph& graph);
 
-enum class Effort : uint8_t {
-  all,      // kernels that read the same value may be one; cheap values are computed again
-  thrifty,  // only what never keeps a value alive for longer
+/// How far fusion may go with a node; what is undone where memory would be short.
+enum class Care : uint8_t {
+  none,
+  single,  // its kernel is not joined with others that read the same value, and it is not computed again
+  alone,   // it has a kernel of its own, as without fusion
 };
-Partition partition_fused(const Graph& graph, Effort effort);
+
+/// Kernels of many nodes. `care` holds one entry per node.
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care);
 
 }  // namespace etch::schedule

@@ -77,7 +77,7 @@ class Planner {
         buffer_of_(graph.size() + lowered_.scratch.size(), kNone), last_use_(buffer_of_.size(), kNone),
         writers_(buffer_of_.size(), 0) {}
 
-  void run() {
+  int run() {
     for (size_t i = 0; i < graph_.inputs().size(); ++i) {
       Value input = graph_.inputs()[i];
       add(input.node, ScheduledBuffer::Kind::input, static_cast<int>(i));
@@ -91,6 +91,7 @@ class Planner {
     for (size_t k = 0; k < lowered_.kernels.size(); ++k) plan_kernel(static_cast<int>(k));
     schedule_.arena_bytes = arena_.size();
     schedule_.kernels = std::move(lowered_.kernels);
+    return peak_;
   }
 
  private:
@@ -130,6 +131,7 @@ class Planner {
     ScheduledKernel& kernel = lowered_.kernels[k];
     std::vector<bool> stored = stored_accesses(kernel);
     std::vector<int> given;  // storages whose memory another one took over
+    const int64_t size_before = arena_.size();
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
       int storage = kernel.buffers[a];
       if (buffer_of_[storage] != kNone) continue;
@@ -142,6 +144,7 @@ class Planner {
         given.push_back(donor);
       }
     }
+    if (arena_.size() > size_before) peak_ = k;
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
       int storage = kernel.buffers[a];
       kernel.buffers[a] = buffer_of_[storage];
@@ -159,10 +162,21 @@ class Planner {
     return {from, from + 1 + layout.rank};
   }
 
-  /// A temporary that dies in this loop kernel and is read only where the access stores: it can be overwritten.
+  /// True if a kernel's last load from one storage comes before its first store into another, row by row.
+  static bool read_before_written(const ScheduledKernel& kernel, int read, int written) {
+    bool stored = false;
+    for (const Instr& instr : kernel.program.body) {
+      if (instr.kind == InstrKind::store) stored |= kernel.buffers[instr.slot] == written;
+      if (instr.kind == InstrKind::load && stored && kernel.buffers[instr.slot] == read) return false;
+    }
+    return true;
+  }
+
+  /// A temporary that dies in this kernel and is read only where the access stores, and before that: it can be
+  /// overwritten. The products of a dot read their operands many times, and its results may pass through memory.
   int find_donor(const ScheduledKernel& kernel, const std::vector<bool>& stored, int access, int k,
                  const std::vector<int>& given) const {
-    if (kernel.program.kind != KernelKind::loop || writers_[kernel.buffers[access]] != 1) return kNone;
+    if (kernel.program.kind == KernelKind::dot || writers_[kernel.buffers[access]] != 1) return kNone;
     const auto same_place = [&](int other) {
       return size_of(kernel.program.accesses[other].dtype) == size_of(kernel.program.accesses[access].dtype) &&
              address(kernel, other) == address(kernel, access);
@@ -177,7 +191,7 @@ class Planner {
       for (size_t b = 0; b < kernel.buffers.size(); ++b) {
         if (kernel.buffers[b] == storage) fits = fits && !stored[b] && same_place(static_cast<int>(b));
       }
-      if (fits) return storage;
+      if (fits && read_before_written(kernel, storage, kernel.buffers[access])) return storage;
     }
     return kNone;
   }
@@ -189,96 +203,13 @@ class Planner {
   std::vector<int> last_use_;   // per storage: a kernel
   std::vector<int> writers_;    // per storage: kernels
   Arena arena_;
-};
-
-/// What Planner does to the schedule of one kernel a node, without making the kernels.
-class UnfusedArena {
- public:
-  explicit UnfusedArena(const Graph& graph)
-      : graph_(graph), partition_(partition_unfused(graph)), last_use_(graph.size(), kNone), outside_(graph.size()),
-        offset_(graph.size(), 0) {}
-
-  int64_t run() {
-    for (Value input : graph_.inputs()) outside_[input.node] = true;
-    for (Value output : graph_.outputs()) outside_[storage_of(graph_, output).node] = true;
-    for (int i = 0; i < graph_.size(); ++i) {
-      if (!stands(i)) continue;
-      for (Value operand : graph_.nodes()[i].operands) last_use_[storage_of(graph_, operand).node] = i;
-    }
-    for (int i = 0; i < graph_.size(); ++i) {
-      if (stands(i)) run_node(i);
-    }
-    return arena_.size();
-  }
-
- private:
-  bool stands(int i) const { return partition_.home[i] >= 0 || partition_.home[i] == kMemory; }
-  bool is_temporary(int i) const { return stands(i) && !outside_[i]; }
-  int64_t bytes_of(int i) const { return graph_.nodes()[i].type.bytes(); }
-
-  void run_node(int i) {
-    const Node& node = graph_.nodes()[i];
-    int64_t scratch_bytes = 0, scratch = 0;
-    if (node.op == Op::reduce && runs_in_blocks(geometry_of(graph_, node), std::get<ReduceAttr>(node.attr).kind)) {
-      Geometry geometry = geometry_of(graph_, node);
-      int64_t block = geometry.inner == 1 ? kRowBlock : kColumnBlock;
-      scratch_bytes = (geometry.n + block - 1) / block * bytes_of(i);
-      scratch = arena_.allocate(scratch_bytes);
-      release_operands(node, i, kNone);
-    }
-    int donor = kNone;
-    if (is_temporary(i)) {
-      donor = find_donor(node, i);
-      offset_[i] = donor == kNone ? arena_.allocate(bytes_of(i)) : offset_[donor];
-    }
-    release_operands(node, i, donor);
-    arena_.release(scratch, scratch_bytes);
-  }
-
-  int find_donor(const Node& node, int i) const {
-    if (node.op == Op::concat || node.op == Op::pad) {
-      std::vector<Region> regions = regions_of(graph_, Value{i});
-      if (regions.size() != 1) return kNone;
-      int operand = storage_of(graph_, regions[0].value).node;
-      bool dies = is_temporary(operand) && last_use_[operand] == i;
-      return dies && bytes_of(operand) == bytes_of(i) ? operand : kNone;
-    }
-    if (!is_elementwise(node.op) && !is_movement(node.op)) return kNone;
-    Domain domain = Domain::of(node.type.shape);
-    Affine here = linear_index(domain);
-    for (size_t o = 0; o < node.operands.size(); ++o) {
-      int operand = storage_of(graph_, node.operands[o]).node;
-      const Type& type = graph_[node.operands[o]].type;
-      if (!is_temporary(operand) || last_use_[operand] != i || type.bytes() != node.type.bytes()) continue;
-      if (size_of(type.dtype) != size_of(node.type.dtype)) continue;
-      if (operand_map(graph_, node, static_cast<int>(o), here, domain).map == here) return operand;
-    }
-    return kNone;
-  }
-
-  void release_operands(const Node& node, int i, int donor) {
-    for (Value value : node.operands) {
-      int operand = storage_of(graph_, value).node;
-      if (!is_temporary(operand) || last_use_[operand] != i) continue;
-      last_use_[operand] = kNone;
-      if (operand != donor) arena_.release(offset_[operand], bytes_of(operand));
-    }
-  }
-
-  const Graph& graph_;
-  const Partition partition_;
-  std::vector<int> last_use_;
-  std::vector<bool> outside_;
-  std::vector<int64_t> offset_;
-  Arena arena_;
+  int peak_ = kNone;
 };
 
 }  // namespace
 
-void plan_buffers(const Graph& graph, Lowered lowered, Schedule& schedule) {
-  Planner(graph, std::move(lowered), schedule).run();
+int plan_buffers(const Graph& graph, Lowered lowered, Schedule& schedule) {
+  return Planner(graph, std::move(lowered), schedule).run();
 }
-
-int64_t unfused_arena_bytes(const Graph& graph) { return UnfusedArena(graph).run(); }
 
 }  // namespace etch::schedule

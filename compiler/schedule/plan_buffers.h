@@ -6,10 +6,8 @@
 namespace etch::schedule {
 
 /// Replaces the storages of the kernels, which are in execution order, by buffers, and fills in the schedule's kernels,
-/// buffers, outputs and arena size.
-void plan_buffers(const Graph& graph, Lowered lowered, Schedule& schedule);
-
-/// The arena that the schedule without fusion needs.
-int64_t unfused_arena_bytes(const Graph& graph);
+/// buffers, outputs and arena size. Returns the kernel at which the arena grew last, where memory is shortest; -1 if
+/// there is no arena.
+int plan_buffers(const Graph& graph, Lowered lowered, Schedule& schedule);
 
 }  // namespace etch::schedule

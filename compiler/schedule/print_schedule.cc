@@ -68,6 +68,10 @@ std::string to_string(const Schedule& schedule, const Graph& graph) {
   size_t kernels = schedule.kernels.size();
   std::string text =
       cat("schedule: ", kernels, kernels == 1 ? " kernel, " : " kernels, ", schedule.arena_bytes, " B arena\n");
+  if (schedule.arena_bound >= 0) {
+    text += cat("arena bound: ", schedule.arena_bound, " B, ", schedule.undone,
+                schedule.undone == 1 ? " fused kernel" : " fused kernels", " undone to keep it\n");
+  }
   for (const ScheduledKernel& kernel : schedule.kernels) text += kernel_text(schedule, kernel, graph);
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     text += cat("output ", i, " = b", schedule.outputs[i], "\n");

@@ -3,20 +3,23 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/bound_arena.h"
 #include "compiler/schedule/explain.h"
 #include "compiler/schedule/lower_kernel.h"
 #include "compiler/schedule/order_kernels.h"
-#include "compiler/schedule/partition.h"
 #include "compiler/schedule/plan_buffers.h"
 
 namespace etch {
 namespace {
 
-using schedule::Effort;
+using schedule::Care;
 using schedule::Lowered;
 using schedule::Partition;
+using schedule::Plan;
 
-absl::StatusOr<Schedule> build(const Graph& graph, Partition partition) {
+/// The kernels of a partition in order, over planned buffers; without names and reasons.
+absl::StatusOr<Plan> plan_of(const Graph& graph, Partition partition) {
+  Plan plan;
   Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
     if (partition.clusters[c].merged_into < 0) lower_cluster(graph, partition, static_cast<int>(c), lowered);
@@ -25,31 +28,58 @@ absl::StatusOr<Schedule> build(const Graph& graph, Partition partition) {
   if (!order.ok()) return order.status();
   std::vector<ScheduledKernel> ordered;
   for (int k : order->kernels) {
-    ScheduledKernel& kernel = lowered.kernels[k];
-    kernel.name = schedule::kernel_name(graph, kernel, ordered.size());
-    kernel.why = schedule::kernel_reason(graph, kernel, partition.clusters[lowered.cluster[k]]);
-    ordered.push_back(std::move(kernel));
+    ordered.push_back(std::move(lowered.kernels[k]));
+    plan.cluster.push_back(lowered.cluster[k]);
   }
   lowered.kernels = std::move(ordered);
-  Schedule result;
-  result.unfused = std::move(partition.unfused);
+  plan.peak = schedule::plan_buffers(graph, std::move(lowered), plan.schedule);
+  plan.partition = std::move(partition);
+  return plan;
+}
+
+/// The schedule with names and reasons.
+Schedule explained(const Graph& graph, Plan plan) {
+  Schedule& result = plan.schedule;
+  for (size_t k = 0; k < result.kernels.size(); ++k) {
+    ScheduledKernel& kernel = result.kernels[k];
+    kernel.name = schedule::kernel_name(graph, kernel, k);
+    kernel.why = schedule::kernel_reason(graph, kernel, plan.partition.clusters[plan.cluster[k]]);
+  }
+  result.unfused = std::move(plan.partition.unfused);
   std::reverse(result.unfused.begin(), result.unfused.end());
-  schedule::plan_buffers(graph, std::move(lowered), result);
-  return result;
+  return std::move(result);
+}
+
+/// The fused plan, with single clusters undone until the arena keeps to its bound.
+absl::StatusOr<Plan> bounded_plan(const Graph& graph, const ScheduleOptions& options) {
+  std::vector<Care> care(graph.size(), Care::none);
+  absl::StatusOr<Plan> plan = plan_of(graph, partition_fused(graph, care));
+  if (!plan.ok() || plan->schedule.arena_bytes <= options.arena_slack) return plan;
+  absl::StatusOr<Plan> unfused = plan_of(graph, schedule::partition_unfused(graph));
+  if (!unfused.ok()) return unfused;
+  const auto least = static_cast<double>(unfused->schedule.arena_bytes);
+  const int64_t bound = static_cast<int64_t>(options.arena_ratio * least) + options.arena_slack;
+  int undone = 0;
+  for (int step = 1; plan->schedule.arena_bytes > bound; step *= 2) {
+    int count = schedule::undo_at_peak(graph, *plan, step, care);
+    undone += count;
+    plan = count > 0 ? plan_of(graph, partition_fused(graph, care)) : std::move(unfused);
+    if (!plan.ok() || count == 0) break;
+  }
+  if (plan.ok()) {
+    plan->schedule.arena_bound = bound;
+    plan->schedule.undone = undone;
+  }
+  return plan;
 }
 
 }  // namespace
 
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
-  if (!options.fuse) return build(graph, schedule::partition_unfused(graph));
-  int64_t unfused_bytes = -1;
-  for (Effort effort : {Effort::all, Effort::thrifty}) {
-    absl::StatusOr<Schedule> result = build(graph, schedule::partition_fused(graph, effort));
-    if (!result.ok() || result->arena_bytes == 0) return result;
-    if (unfused_bytes < 0) unfused_bytes = schedule::unfused_arena_bytes(graph);
-    if (result->arena_bytes <= unfused_bytes) return result;
-  }
-  return build(graph, schedule::partition_unfused(graph));
+  absl::StatusOr<Plan> plan =
+      options.fuse ? bounded_plan(graph, options) : plan_of(graph, schedule::partition_unfused(graph));
+  if (!plan.ok()) return plan.status();
+  return explained(graph, *std::move(plan));
 }
 
 }  // namespace etch

@@ -47,10 +47,15 @@ struct Schedule {
   std::vector<int> outputs;               // per output of the graph: the buffer that holds it; an input's buffer, or
                                           // that of an earlier output, where the output is the same elements
   int64_t arena_bytes = 0;
+  int64_t arena_bound = -1;               // what the arena may take; -1 where it is small enough in any case
+  int undone = 0;                         // kernels that fusion would have made, but for the bound
 };
 
 struct ScheduleOptions {
   bool fuse = true;  // false: every op is a kernel of its own, as in eager mode
+  // Fusion may need so many times the arena of the schedule without fusion, and so many bytes more.
+  double arena_ratio = 1.25;
+  int64_t arena_slack = int64_t{1} << 20;
 };
 
 /// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce

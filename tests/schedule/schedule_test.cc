@@ -9,7 +9,6 @@
 #include "compiler/ir/text.h"
 #include "compiler/passes/pass.h"
 #include "compiler/schedule/order_kernels.h"
-#include "compiler/schedule/plan_buffers.h"
 #include "compiler/schedule/verify_schedule.h"
 #include "tools/harness.h"
 #include "tools/random_graph.h"
@@ -77,17 +76,16 @@ TEST(ScheduleProperties, TheVerifierOfLargeSchedulesAcceptsWhatTheWalkAccepts) {
   }
 }
 
-TEST(ScheduleProperties, FusionNeverNeedsMoreMemory) {
+TEST(ScheduleProperties, FusionNeedsNoMoreMemoryThanItMay) {
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Graph graph = random_lowered(seed);
-    ASSERT_LE(schedule_of(graph).arena_bytes, schedule_of(graph, false).arena_bytes) << print(graph);
-  }
-}
-
-TEST(ScheduleProperties, TheUnfusedArenaIsForetoldExactly) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    Graph graph = random_lowered(seed);
-    ASSERT_EQ(schedule::unfused_arena_bytes(graph), schedule_of(graph, false).arena_bytes) << print(graph);
+    int64_t unfused = schedule_of(graph, false).arena_bytes;
+    for (auto [ratio, slack] : {std::pair(1.0, 0), {1.25, 0}, {1.0, 256}}) {
+      absl::StatusOr<Schedule> schedule = make_schedule(graph, {.arena_ratio = ratio, .arena_slack = slack});
+      ASSERT_TRUE(schedule.ok()) << schedule.status();
+      ASSERT_LE(schedule->arena_bytes, ratio * unfused + slack) << "seed " << seed << "\n" << print(graph);
+      ASSERT_EQ(verify(*schedule, graph), absl::OkStatus()) << "seed " << seed << "\n" << print(graph);
+    }
   }
 }
 
@@ -169,7 +167,7 @@ TEST(Schedule, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
     outputs.push_back(*builder.emit(Op::slice, all, SliceAttr{Dims{i, 0}, Dims{1, 1}}, {DType::f32, {1, 3}}));
   }
   Graph graph = std::move(builder).finish(outputs);
-  schedule::Partition partition = schedule::partition_fused(graph, schedule::Effort::all);
+  schedule::Partition partition = schedule::partition_fused(graph, std::vector<schedule::Care>(graph.size()));
   schedule::Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
     schedule::lower_cluster(graph, partition, static_cast<int>(c), lowered);
@@ -247,6 +245,87 @@ TEST(Schedule, EmptyValuesHaveNoKernel) {
   Graph graph = graph_of("graph(%0: f32[0,5]) {\n%1 = exp(%0) : f32[0,5]\nreturn %1\n}");
   EXPECT_TRUE(schedule_of(graph).kernels.empty());
   EXPECT_TRUE(schedule_of(graph, false).kernels.empty());
+}
+
+/// Points that are iterated z * z + c, and how often each stayed small: three values live from step to step.
+Graph mandelbrot(int steps, int64_t n) {
+  GraphBuilder builder;
+  const auto scalar = [&](float x) {
+    return *builder.emit(Op::constant, {}, ConstantAttr{to_bits(x)}, {DType::f32, {}});
+  };
+  const auto emit = [&](Op op, Value a, Value b) {
+    Value operands[] = {a, b};
+    return *builder.emit(op, operands);
+  };
+  Value re = *builder.input({DType::f32, {n}}), im = *builder.input({DType::f32, {n}});
+  Value x = emit(Op::mul, re, scalar(0)), y = x, count = x, four = scalar(4), two = scalar(2);
+  for (int i = 0; i < steps; ++i) {
+    Value xx = emit(Op::mul, x, x), yy = emit(Op::mul, y, y);
+    Value small[] = {emit(Op::less_equal, emit(Op::add, xx, yy), four)};
+    count = emit(Op::add, count, *builder.emit(Op::cast, small, NoAttr{}, {DType::f32, {n}}));
+    y = emit(Op::add, emit(Op::mul, two, emit(Op::mul, x, y)), im);
+    x = emit(Op::add, emit(Op::sub, xx, yy), re);
+  }
+  Value outputs[] = {count};
+  return std::move(builder).finish(outputs);
+}
+
+TEST(Schedule, ChainsThatRunBesideEachOtherAreCutTogether) {
+  Graph graph = mandelbrot(100, 1 << 20);
+  Schedule schedule = schedule_of(graph);
+  EXPECT_LE(schedule.kernels.size(), 20u);  // of 64 of the 1,094 ops each
+  EXPECT_EQ(schedule.undone, 0);
+  EXPECT_LE(schedule.arena_bytes, schedule_of(graph, false).arena_bytes);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+}
+
+TEST(ScheduleValues, ChainsThatAreCutAgree) { expect_same_bits(mandelbrot(20, 33), false); }
+
+TEST(Schedule, OnlyWhatTakesTooMuchMemoryIsUndone) {
+  // One kernel for all that is computed from %0 would have four values in memory at once, where one after the other
+  // is read by its product. The chain stays one kernel.
+  std::string full = " : f32[64,64]\n", column = " : f32[64,1]\n";
+  std::string text = cat("graph(%0: f32[64,64], %1: f32[64,1], %2: f32[64,64]) {\n");
+  int next = 3;
+  for (const char* op : {"sin", "cos", "tan", "erf"}) {
+    text += cat("%", next, " = ", op, "(%0)", full, "%", next + 1, " = dot(%", next, ", %1)", column);
+    next += 2;
+  }
+  text += cat("%11 = tanh(%2)", full, "%12 = exp(%11)", full, "return %4, %6, %8, %10, %12\n}\n");
+  Graph graph = graph_of(text);
+  absl::StatusOr<Schedule> free = make_schedule(graph, {.arena_ratio = 100});
+  absl::StatusOr<Schedule> bound = make_schedule(graph, {.arena_ratio = 1, .arena_slack = 0});
+  ASSERT_TRUE(free.ok() && bound.ok());
+  EXPECT_EQ(free->kernels.size(), 6u);
+  EXPECT_EQ(free->arena_bytes, 4 * 64 * 64 * 4);
+  EXPECT_EQ(bound->kernels.size(), 9u);
+  EXPECT_EQ(bound->arena_bytes, 64 * 64 * 4);
+  EXPECT_EQ(bound->kernels.back().values.size(), 2u) << to_string(*bound, graph);
+  std::string head = "schedule: 9 kernels, 16384 B arena\narena bound: 16384 B, 1 fused kernel undone to keep it\n";
+  EXPECT_EQ(to_string(*bound, graph).substr(0, head.size()), head);
+}
+
+/// A row kernel between two products, so that all its values are temporaries.
+std::string row_between_products(const std::string& result) {
+  return cat("graph(%0: f32[32,48], %1: f32[48,64]) {\n%2 = dot(%0, %1) : f32[32,64]\n%3 = exp(%2) : f32[32,64]\n"
+             "%4 = reduce(%3) kind=sum axes=[1] : f32[32]\n%5 = reshape(%4) : f32[32,1]\n%6 = ", result,
+             " : f32[32,64]\n%7 = mul(%6, %5) : f32[32,64]\n%8 = transpose(%1) perm=[1,0] : f32[64,48]\n"
+             "%9 = dot(%7, %8) : f32[32,48]\nreturn %9\n}\n");
+}
+
+TEST(Schedule, ARowKernelWritesWhereItReads) {
+  Schedule schedule = schedule_of(graph_of(row_between_products("add(%3, %5)")));
+  EXPECT_EQ(schedule.kernels.size(), 3u);
+  EXPECT_EQ(schedule.arena_bytes, 32 * 64 * 4);
+  expect_same_bits(graph_of(row_between_products("add(%3, %5)")), false);
+}
+
+TEST(Schedule, ARowKernelThatKeepsAValueInItsResultDoesNotWriteWhereItReads) {
+  // exp is kept in the result's memory while the product is wanted again.
+  Schedule schedule = schedule_of(graph_of(row_between_products("add(%3, %2)")));
+  EXPECT_EQ(schedule.kernels.size(), 3u);
+  EXPECT_EQ(schedule.arena_bytes, 2 * 32 * 64 * 4);
+  expect_same_bits(graph_of(row_between_products("add(%3, %2)")), false);
 }
 
 TEST(Schedule, AChainOfUnfusedOpsWorksInPlace) {

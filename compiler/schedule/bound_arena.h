@@ -1,0 +1,24 @@
+// Undoes fusion where it takes too much memory.
+#pragma once
+
+#include <vector>
+
+#include "compiler/schedule/partition.h"
+#include "compiler/schedule/schedule.h"
+
+namespace etch::schedule {
+
+/// A schedule and the clusters that its kernels come from.
+struct Plan {
+  Partition partition;
+  std::vector<int> cluster;  // per kernel of the schedule
+  Schedule schedule;         // without names and reasons
+  int peak = -1;             // the kernel at which the arena grew last
+};
+
+/// Takes more care of the nodes of at most `count` clusters: those first that read or write the most of what lies in the
+/// arena at the peak. A cluster that took in others is told not to, any other falls apart into its nodes. Returns how
+/// many clusters there were to undo.
+int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Care>& care);
+
+}  // namespace etch::schedule
