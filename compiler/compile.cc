@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "compiler/passes/pass.h"
 #include "compiler/schedule/verify_schedule.h"
 
 namespace etch {
@@ -21,21 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-absl::StatusOr<Graph> run_passes(Graph graph, const CompileOptions& options,
-                                 const std::function<void(std::string_view, const Graph&)>& observe) {
-  for (const Pass& pass : passes()) {
-    if (!pass.lowering && !options.prune_and_simplify) continue;
-    absl::StatusOr<Graph> next = pass.run(graph);
-    if (!next.ok()) return next.status();
-    if (options.verify || kVerifyAlways) {
-      if (absl::Status status = verify(*next); !status.ok()) return status;
-    }
-    if (observe && !(*next == graph)) observe(pass.name, *next);
-    graph = *std::move(next);
-  }
-  return graph;
 }
 
 // A task is worth handing to another thread from about this much work on, in additions.
@@ -89,11 +73,18 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
 
 }  // namespace
 
-absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options,
-                                 const std::function<void(std::string_view, const Graph&)>& observe) {
+PassOptions pass_options(const CompileOptions& options) {
+  return {.prune_and_simplify = options.prune_and_simplify, .verify = options.verify || kVerifyAlways};
+}
+
+absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options, const PassObserver& observe) {
   Compiled compiled;
+  const auto note = [&](std::string_view pass, const Graph& changed) {
+    compiled.changing_passes.push_back(pass);
+    if (observe) observe(pass, changed);
+  };
   Clock::time_point start = Clock::now();
-  absl::StatusOr<Graph> lowered = run_passes(graph, options, observe);
+  absl::StatusOr<Graph> lowered = run_passes(graph, pass_options(options), note);
   if (!lowered.ok()) return lowered.status();
   compiled.graph = *std::move(lowered);
   compiled.pass_milliseconds = milliseconds_since(start);

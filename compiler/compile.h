@@ -1,7 +1,6 @@
 // Graph -> Executable: the way of the data, in five visible lines.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/ir/graph.h"
+#include "compiler/passes/run_passes.h"
 #include "compiler/schedule/schedule.h"
 #include "runtime/executable.h"
 
@@ -25,8 +25,12 @@ struct CompileOptions {
   CodegenOptions codegen() const { return {.target = target, .fast_math = fast_math}; }
 };
 
+/// What of it the passes want to know.
+PassOptions pass_options(const CompileOptions& options);
+
 struct Compiled {
   Graph graph;          // after the passes
+  std::vector<std::string_view> changing_passes;  // those that changed the graph, in order
   Schedule schedule;
   std::shared_ptr<const Executable> executable;
   CompileCounts counts;
@@ -34,8 +38,7 @@ struct Compiled {
   double schedule_milliseconds = 0;
 };
 
-/// Compiles a graph. Passes that changed the graph are told to `observe` (may be empty) with the pass name and result.
-absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options,
-                                 const std::function<void(std::string_view pass, const Graph&)>& observe = {});
+/// Compiles a graph.
+absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options, const PassObserver& observe = {});
 
 }  // namespace etch

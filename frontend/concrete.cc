@@ -4,7 +4,7 @@
 #include "absl/container/inlined_vector.h"
 #include "compiler/ir/cat.h"
 #include "frontend/flags.h"
-#include "frontend/function_core.h"
+#include "frontend/concrete.h"
 #include "frontend/trace.h"
 #include "runtime/parallel.h"
 
@@ -34,24 +34,27 @@ Tensor view(const TensorImpl& impl, const Type& type) {
 
 int Concrete::num_threads() const { return threads > 0 ? threads : detail::num_threads(); }
 
-const TensorImpl& Concrete::input(std::span<const TensorImpl* const> arguments, size_t i) const {
-  return i < arguments.size() ? *arguments[i] : *trace.captures[i - arguments.size()].get();
+const TensorImpl& Concrete::input(const Call& call, size_t i) const {
+  const size_t num_given = call.reader.tensors().size();
+  return i < num_given ? *call.reader.tensors()[i] : *trace.captures[i - num_given].get();
 }
 
-void Concrete::gather_inputs(std::span<const TensorImpl* const> arguments, const void** inputs) const {
-  for (const TensorImpl* argument : arguments) {
-    if (argument->kind != TensorImpl::Kind::eager) fail_no_elements(*argument, cat("calling function ", function), {});
-    *inputs++ = argument->data;
+void Concrete::gather_inputs(const Call& call, const void** inputs) const {
+  for (const TensorImpl* tensor : call.reader.tensors()) {
+    if (tensor->kind != TensorImpl::Kind::eager) {
+      fail_no_elements(*tensor, cat("calling function ", function), call.where);
+    }
+    *inputs++ = tensor->data;
   }
   for (const Capture& capture : trace.captures) *inputs++ = capture->data;
 }
 
-void Concrete::launch(const void* const* inputs, void* const* outputs) const {
+void Concrete::launch(const Call& call, const void* const* inputs, void* const* outputs) const {
   const Executable& executable = *compiled.executable;
   try {
     executable.run(inputs, outputs, num_threads());
   } catch (const std::bad_alloc&) {
-    fail_allocation({}, executable.arena_bytes, cat("the temporaries of function ", function));
+    fail_allocation(call.where, executable.arena_bytes, cat("the temporaries of function ", function));
   }
   for (size_t i = 0; i < output_types.size(); ++i) {
     const void* source = nullptr;
@@ -62,9 +65,9 @@ void Concrete::launch(const void* const* inputs, void* const* outputs) const {
   }
 }
 
-void Concrete::run(std::span<const TensorImpl* const> arguments, Tensor* results) const {
-  absl::InlinedVector<const void*, kFew> inputs(arguments.size() + trace.captures.size());
-  gather_inputs(arguments, inputs.data());
+void Concrete::run(const Call& call, Tensor* results) const {
+  absl::InlinedVector<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
+  gather_inputs(call, inputs.data());
   const size_t n = output_types.size();
   absl::InlinedVector<void*, kFew> outputs(n);
   for (size_t i = 0; i < n; ++i) {
@@ -73,62 +76,66 @@ void Concrete::run(std::span<const TensorImpl* const> arguments, Tensor* results
     const auto index = static_cast<size_t>(sharing.index);
     switch (sharing.with) {
       case Sharing::With::nothing:
-        results[i] = allocate(type.dtype, type.shape, {}, function);
+        results[i] = allocate(type.dtype, type.shape, call.where, function);
         outputs[i] = TensorAccess::get(results[i])->data;
         break;
-      case Sharing::With::input: results[i] = view(input(arguments, index), type); break;
+      case Sharing::With::input: results[i] = view(input(call, index), type); break;
       case Sharing::With::result:
         results[i] = view(*TensorAccess::get(results[index]), type);
         outputs[i] = outputs[index];
         break;
     }
   }
-  launch(inputs.data(), outputs.data());
+  launch(call, inputs.data(), outputs.data());
 }
 
-void Concrete::run_into(std::span<const TensorImpl* const> arguments, std::span<Tensor* const> outputs,
-                        size_t count) const {
-  const size_t n = output_types.size();
-  if (count != n || outputs.size() != n) {
-    fail({}, cat("call_into of function ", function, ": ", count, " output tensors are given, but it has ", n));
-  }
-  absl::InlinedVector<const void*, kFew> inputs(arguments.size() + trace.captures.size());
-  gather_inputs(arguments, inputs.data());
-  absl::InlinedVector<void*, kFew> pointers(n);
-  const auto fail_output = [&](size_t i, const std::string& message) {
-    fail({}, cat("call_into of function ", function, ": output ", i, " ", message));
+void Concrete::check_output(const Call& call, std::span<Tensor* const> outputs, size_t i) const {
+  const auto refuse = [&](const std::string& message) {
+    fail(call.where, cat("call_into of function ", function, ": output ", i, " ", message));
   };
-  for (size_t i = 0; i < n; ++i) {
-    const TensorImpl* out = TensorAccess::get(*outputs[i]);
-    if (out == nullptr || out->kind != TensorImpl::Kind::eager) {
-      fail_output(i, cat("holds no elements; make it with zeros(shape, dtype) for ", to_string(output_types[i])));
-    }
-    if (out->type() != output_types[i]) {
-      fail_output(i, cat("is ", to_string(out->type()), ", but the result is ", to_string(output_types[i])));
-    }
-    const Bytes bytes = bytes_of(*out);
-    for (size_t j = 0; j < i; ++j) {
-      if (bytes.overlaps(bytes_of(*TensorAccess::get(*outputs[j])))) {
-        fail_output(i, cat("overlaps output ", j, " in memory; give each its own tensor"));
-      }
-    }
-    for (size_t j = 0; j < arguments.size(); ++j) {
-      if (bytes.overlaps(bytes_of(*arguments[j]))) {
-        fail_output(i, cat("overlaps input tensor ", j, " in memory; write to another tensor and swap the two"));
-      }
-    }
-    for (const Capture& capture : trace.captures) {
-      if (bytes.overlaps(bytes_of(*capture.get()))) {
-        fail_output(i, "overlaps a captured tensor in memory; write to another tensor");
-      }
-    }
-    if (is_held_elsewhere(*out)) {
-      fail_output(i, cat("shares its memory with another tensor, which would change with it; write to a tensor that"
-                         " nothing else holds, such as zeros(shape, dtype) for ", to_string(output_types[i])));
-    }
-    pointers[i] = out->data;
+  const TensorImpl* out = TensorAccess::get(*outputs[i]);
+  const Type& type = output_types[i];
+  if (out == nullptr || out->kind != TensorImpl::Kind::eager) {
+    refuse(cat("holds no elements; make it with zeros(shape, dtype) for ", to_string(type)));
   }
-  launch(inputs.data(), pointers.data());
+  if (out->type() != type) refuse(cat("is ", to_string(out->type()), ", but the result is ", to_string(type)));
+  const Bytes bytes = bytes_of(*out);
+  for (size_t j = 0; j < i; ++j) {
+    if (bytes.overlaps(bytes_of(*TensorAccess::get(*outputs[j])))) {
+      refuse(cat("overlaps output ", j, " in memory; give each its own tensor"));
+    }
+  }
+  const size_t num_given = call.reader.tensors().size();
+  for (size_t j = 0; j < num_given; ++j) {
+    if (bytes.overlaps(bytes_of(*call.reader.tensors()[j]))) {
+      refuse(cat("overlaps input tensor ", j, " in memory; write to another tensor and swap the two"));
+    }
+  }
+  for (const Capture& capture : trace.captures) {
+    if (bytes.overlaps(bytes_of(*capture.get()))) {
+      refuse("overlaps a captured tensor in memory; write to another tensor");
+    }
+  }
+  if (is_held_elsewhere(*out)) {
+    refuse(cat("shares its memory with another tensor, which would change with it; write to a tensor that nothing else"
+               " holds, such as zeros(shape, dtype) for ", to_string(type)));
+  }
+}
+
+void Concrete::run_into(const Call& call, const Destinations& outputs) const {
+  const size_t n = output_types.size();
+  if (outputs.count() != n) {
+    fail(call.where,
+         cat("call_into of function ", function, ": ", outputs.count(), " output tensors are given, but it has ", n));
+  }
+  absl::InlinedVector<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
+  gather_inputs(call, inputs.data());
+  absl::InlinedVector<void*, kFew> pointers(n);
+  for (size_t i = 0; i < n; ++i) {
+    check_output(call, outputs.tensors(), i);
+    pointers[i] = TensorAccess::get(*outputs.tensors()[i])->data;
+  }
+  launch(call, inputs.data(), pointers.data());
 }
 
 }  // namespace etch::detail

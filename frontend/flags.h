@@ -7,12 +7,16 @@
 
 namespace etch::detail {
 
+/// The most threads that one call may ask for.
+inline constexpr int kMaxThreads = 1024;
+
 struct Flags {
   std::string dump;         // folder, or empty
   std::string print_after;  // pass, `all` or empty
   bool time = false;
   bool verify = false;
   bool trace_twice = false;
+  bool check_captures = false;
   bool eager = false;
   bool fuse = true;
   bool simplify = true;

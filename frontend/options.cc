@@ -19,8 +19,6 @@ namespace etch {
 namespace detail {
 namespace {
 
-constexpr int kMaxThreads = 1024;
-
 /// A flag: what the table says, and how its value is read; false for a value that it does not take.
 struct Flag {
   FlagInfo info;
@@ -71,6 +69,9 @@ constexpr Flag kFlags[] = {
      set_bool<&Flags::verify>},
     {{"trace_twice", "0|1", "0", "trace every function twice and compare, to find callables that change between calls"},
      set_bool<&Flags::trace_twice>},
+    {{"check_captures", "0|1", "0",
+      "trace again at every call and compare, to find captured tensors and values that were replaced since the trace"},
+     set_bool<&Flags::check_captures>},
     {{"eager", "0|1", "0", "run functions as plain C++, op by op, as run_functions_eagerly(true) does"},
      set_bool<&Flags::eager>},
     {{"fuse", "0|1", "1", "0 makes every op of every function a kernel of its own"}, set_bool<&Flags::fuse>},

@@ -8,9 +8,10 @@
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/describe.h"
+#include "compiler/passes/run_passes.h"
 #include "etch/function.h"
 #include "frontend/flags.h"
-#include "frontend/function_core.h"
+#include "frontend/concrete.h"
 
 namespace etch::detail {
 namespace {
@@ -20,10 +21,11 @@ struct PassResult {
   Graph graph;
 };
 
-/// The passes that change the traced graph, run again: they are pure.
+/// The graphs after the passes that changed something. The passes are pure and cheap beside the memory that all graphs of
+/// all functions would take, so they run again; nothing is scheduled or compiled.
 std::vector<PassResult> changing_passes(const Concrete& concrete) {
   std::vector<PassResult> results;
-  (void)compile(concrete.trace.graph, concrete.options, [&](std::string_view name, const Graph& graph) {
+  (void)run_passes(concrete.trace.graph, pass_options(concrete.options), [&](std::string_view name, const Graph& graph) {
     results.push_back({std::string(name), graph});
   });
   return results;
@@ -177,7 +179,7 @@ std::string file_name(std::string name) {
 std::vector<std::string> stages_of(const Concrete& concrete) {
   std::vector<std::string> names;
   for (const Stage& stage : kBeforePasses) names.emplace_back(stage.name);
-  for (const PassResult& pass : changing_passes(concrete)) names.push_back(pass.name);
+  for (std::string_view pass : concrete.compiled.changing_passes) names.emplace_back(pass);
   for (const Stage& stage : kAfterPasses) names.emplace_back(stage.name);
   return names;
 }
@@ -189,10 +191,12 @@ std::string text_of(const Concrete& concrete, std::string_view name) {
   for (const Stage& stage : kAfterPasses) {
     if (stage.name == name) return stage.text(concrete);
   }
-  std::string known;
-  for (const PassResult& pass : changing_passes(concrete)) {
-    if (pass.name == name) return print(pass.graph);
+  if (std::ranges::count(concrete.compiled.changing_passes, name) > 0) {
+    for (const PassResult& pass : changing_passes(concrete)) {
+      if (pass.name == name) return print(pass.graph);
+    }
   }
+  std::string known;
   for (const std::string& stage : stages_of(concrete)) known += cat(known.empty() ? "" : ", ", stage);
   throw Error(cat("concrete function ", concrete.folder, " has no stage '", name, "'; it has ", known));
 }

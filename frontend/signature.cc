@@ -1,14 +1,14 @@
 // Signatures: the bytes that key concrete functions, and their description for people.
-#include <cstring>
+#include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <map>
 
+#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
-#include "frontend/function_core.h"
+#include "frontend/concrete.h"
 
 namespace etch::detail {
-
-ArgReader::ArgReader(std::vector<Leaf>* leaves, std::string_view root) : leaves_(leaves), path_(root) {}
 
 ArgReader::~ArgReader() {
   if (key_ != inline_key_) delete[] key_;
@@ -35,29 +35,65 @@ void ArgReader::grow_tensors() {
 
 void ArgReader::tensor(const Tensor& tensor) {
   const TensorImpl* impl = TensorAccess::get(tensor);
-  if (num_tensors_ == tensors_capacity_) grow_tensors();
-  tensors_[num_tensors_++] = impl;
   if (impl == nullptr) {
     constexpr uint16_t kNothing = 0xffff;
     append(&kNothing, sizeof kNothing);
-    if (leaves_) add_leaf("no tensor", true);
+    if (leaves_) add_leaf("no tensor", &tensor);
     return;
   }
+  if (num_tensors_ == tensors_capacity_) grow_tensors();
+  tensors_[num_tensors_++] = impl;
   const uint8_t head[2] = {static_cast<uint8_t>(impl->dtype), static_cast<uint8_t>(impl->shape.rank())};
   append(head, sizeof head);
   append(impl->shape.begin(), static_cast<size_t>(impl->shape.rank()) * sizeof(int64_t));
-  if (leaves_) add_leaf(to_string(impl->type()), true);
+  if (leaves_) add_leaf(to_string(impl->type()), &tensor);
+}
+
+void ArgReader::begin_object() {
+  reads_object_ = true;
+  object_tensors_ = num_tensors_;
+  if (leaves_ == nullptr) return;
+  path_ = "this";
+  object_leaves_ = leaves_->size();
+}
+
+void ArgReader::end_object() {
+  constexpr size_t kFew = 16;  // so many are compared with each other
+  const std::span<const TensorImpl* const> tensors = object_tensors();
+  absl::flat_hash_map<const TensorImpl*, uint32_t> first;
+  if (tensors.size() > kFew) first.reserve(tensors.size());
+  const auto first_of = [&](uint32_t i) {
+    if (tensors.size() > kFew) return first.try_emplace(tensors[i], i).first->second;
+    return static_cast<uint32_t>(std::find(tensors.begin(), tensors.begin() + i, tensors[i]) - tensors.begin());
+  };
+  for (uint32_t i = 0; i < tensors.size(); ++i) {
+    const uint32_t pair[2] = {first_of(i), i};
+    if (pair[0] == i) continue;
+    append(pair, sizeof pair);
+    if (leaves_) describe_same(pair[0], i);
+  }
+}
+
+void ArgReader::describe_same(size_t first, size_t second) {
+  Leaf* leaf[2] = {};
+  size_t n = 0;
+  for (size_t i = object_leaves_; i < leaves_->size(); ++i) {
+    Leaf& next = (*leaves_)[i];
+    if (next.handle == nullptr || !next.handle->defined()) continue;
+    if (n == first) leaf[0] = &next;
+    if (n == second) leaf[1] = &next;
+    ++n;
+  }
+  leaf[1]->text += cat(", the same tensor as ", leaf[0]->path);
 }
 
 void ArgReader::pin() const {
-  for (const TensorImpl* impl : tensors()) {
-    if (impl) pins_.push_back(TensorAccess::share(impl));
-  }
+  for (const TensorImpl* impl : tensors()) pins_.push_back(TensorAccess::share(impl));
 }
 
 void ArgReader::describe_text(std::string_view value) {
   constexpr size_t kShown = 60;
-  add_leaf(cat("\"", value.substr(0, kShown), value.size() > kShown ? "...\"" : "\""), false);
+  add_leaf(cat("\"", value.substr(0, kShown), value.size() > kShown ? "...\"" : "\""));
 }
 
 namespace {
@@ -70,11 +106,11 @@ std::string shortest(T value) {
 
 }  // namespace
 
-void ArgReader::describe_number(bool value) { add_leaf(value ? "true" : "false", false); }
-void ArgReader::describe_number(int64_t value) { add_leaf(std::to_string(value), false); }
-void ArgReader::describe_number(uint64_t value) { add_leaf(std::to_string(value), false); }
-void ArgReader::describe_number(float value) { add_leaf(shortest(value), false); }
-void ArgReader::describe_number(double value) { add_leaf(shortest(value), false); }
+void ArgReader::describe_number(bool value) { add_leaf(value ? "true" : "false"); }
+void ArgReader::describe_number(int64_t value) { add_leaf(std::to_string(value)); }
+void ArgReader::describe_number(uint64_t value) { add_leaf(std::to_string(value)); }
+void ArgReader::describe_number(float value) { add_leaf(shortest(value)); }
+void ArgReader::describe_number(double value) { add_leaf(shortest(value)); }
 
 void ArgReader::enter_path(uint64_t index) {
   path_ends_.push_back(path_.size());
@@ -91,7 +127,9 @@ void ArgReader::leave_path() {
   path_ends_.pop_back();
 }
 
-void ArgReader::add_leaf(std::string text, bool is_tensor) { leaves_->push_back({path_, std::move(text), is_tensor}); }
+void ArgReader::add_leaf(std::string text, const Tensor* handle) {
+  leaves_->push_back({path_, std::move(text), handle != nullptr, handle});
+}
 
 std::string signature_text(const Leaves& leaves) {
   std::string text;

@@ -88,6 +88,17 @@ uint64_t number_bits_as(const Number& number, DType dtype, Location where, std::
 
 }  // namespace
 
+void retain(TensorImpl* impl) noexcept { impl->references.fetch_add(1, std::memory_order_relaxed); }
+
+void release(TensorImpl* impl) noexcept {
+  while (impl && impl->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    TensorImpl* owner = impl->owner;
+    impl->~TensorImpl();
+    std::free(impl);
+    impl = owner;
+  }
+}
+
 std::string at(Location where) {
   if (where.line() == 0) return "";
   std::string_view file = where.file_name();
@@ -150,7 +161,7 @@ Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape) {
     impl->buffer = of.buffer;
   } else {
     impl->owner = of.owner ? of.owner : const_cast<TensorImpl*>(&of);
-    impl->owner->references.fetch_add(1, std::memory_order_relaxed);
+    retain(impl->owner);
   }
   return TensorAccess::adopt(impl);
 }
@@ -254,17 +265,6 @@ class ListReader {
 
 using detail::fail;
 using detail::impl_of;
-
-void Tensor::retain(TensorImpl* impl) noexcept { impl->references.fetch_add(1, std::memory_order_relaxed); }
-
-void Tensor::release(TensorImpl* impl) noexcept {
-  while (impl && impl->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    TensorImpl* owner = impl->owner;
-    impl->~TensorImpl();
-    std::free(impl);
-    impl = owner;
-  }
-}
 
 Tensor::Tensor(Number value, Location where) { *this = full(Shape{}, value, where); }
 

@@ -40,11 +40,11 @@ struct TensorImpl {
 };
 
 struct TensorAccess {
-  static TensorImpl* get(const Tensor& tensor) { return tensor.impl_; }
+  static TensorImpl* get(const Tensor& tensor) { return tensor.impl_.get(); }
   /// A handle that takes over one reference.
   static Tensor adopt(TensorImpl* impl) { return Tensor(impl); }
   static Tensor share(const TensorImpl* impl) {
-    Tensor::retain(const_cast<TensorImpl*>(impl));
+    retain(const_cast<TensorImpl*>(impl));
     return Tensor(const_cast<TensorImpl*>(impl));
   }
 };

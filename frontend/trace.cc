@@ -106,6 +106,12 @@ Tensor Trace::argument(const Type& type) {
   return make_traced(id_, *value, type, Op::input, {});
 }
 
+void Trace::bind(const TensorImpl& impl) {
+  absl::StatusOr<Value> value = builder_.input(impl.type());
+  if (!value.ok()) throw Error(std::string(value.status().message()));
+  captured_.try_emplace(&impl, *value);
+}
+
 Value Trace::value_of(const TensorImpl& impl, Location where) {
   switch (impl.kind) {
     case TensorImpl::Kind::traced: break;

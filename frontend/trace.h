@@ -58,6 +58,8 @@ class Trace {
 
   /// The next argument.
   Tensor argument(const Type& type);
+  /// The next input is what this eager tensor stands for in the trace; the first of equal ones counts.
+  void bind(const TensorImpl& impl);
   /// The value of a tensor: one of this trace, or a capture, which becomes the next input. Error for a tensor of
   /// another trace.
   Value value_of(const TensorImpl& impl, Location where);

@@ -16,6 +16,9 @@ namespace {
 using Floats = std::vector<float>;
 const Tensor kTwo({1.f, 2.f});
 
+// The place of the line above: a macro's statements stand on its first line.
+#define ABOVE ("call_into_test.cc:" + std::to_string(__LINE__ - 1) + ": ")
+
 std::string error_of(const std::function<void()>& f) {
   try {
     f();
@@ -49,7 +52,7 @@ TEST(CallInto, OverlapsAreErrors) {
   auto f = function([](Tensor x) { return x + 1; }, {.name = "f"});
   Tensor x({1.f, 2.f});
   EXPECT_EQ(error_of([&] { f.call_into(x, x); }),
-            "call_into of function f: output 0 overlaps input tensor 0 in memory; write to another tensor and swap the "
+            ABOVE + "call_into of function f: output 0 overlaps input tensor 0 in memory; write to another tensor and swap the "
             "two");
   Tensor reshaped = reshape(reshape(x, {1, 2}), {2});
   EXPECT_NE(error_of([&] { f.call_into(reshaped, x); }).find("overlaps input"), std::string::npos);
@@ -74,7 +77,7 @@ TEST(CallInto, WrongOutputsAreErrors) {
   auto f = function([](Tensor x) { return x + 1; }, {.name = "f"});
   Tensor other = zeros({3});
   EXPECT_EQ(error_of([&] { f.call_into(other, kTwo); }),
-            "call_into of function f: output 0 is f32[3], but the result is f32[2]");
+            ABOVE + "call_into of function f: output 0 is f32[3], but the result is f32[2]");
   Tensor doubles = zeros({2}, DType::f64);
   EXPECT_NE(error_of([&] { f.call_into(doubles, kTwo); }).find("output 0 is f64[2], but"), std::string::npos);
   Tensor nothing;
@@ -82,7 +85,7 @@ TEST(CallInto, WrongOutputsAreErrors) {
             std::string::npos);
   Tensor a = zeros({2}), b = zeros({2});
   EXPECT_EQ(error_of([&] { f.call_into(std::tie(a, b), kTwo); }),
-            "call_into of function f: 2 output tensors are given, but it has 1");
+            ABOVE + "call_into of function f: 2 output tensors are given, but it has 1");
 }
 
 TEST(CallInto, CannotBeTraced) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "etch/options.h"
+#include "etch/ref.h"
 #include "etch/tensor.h"
 #include "etch/values.h"
 
@@ -41,6 +42,8 @@ struct FunctionOptions {
   int64_t max_entries = 1024;            // concrete functions kept; the one used longest ago goes first
   int64_t max_bytes = int64_t{256} << 20;  // of all of them: graphs, schedules and code tables
   bool trace_twice = false;              // debug: trace again and compare; an Error if the callable behaved differently
+  bool check_captures = false;           // debug: trace again at every call; an Error that names the place of a captured
+                                         // tensor or value that is another one now
 };
 
 struct FunctionStats {
@@ -55,11 +58,20 @@ struct FunctionStats {
   double compile_ms = 0;
 };
 
+template <class Sig>
+class Function;
+
 namespace detail {
 
 class Concrete;
 class FunctionCore;
 class TraceSession;
+
+// Both count their references.
+void retain(const Concrete* concrete) noexcept;
+void release(const Concrete* concrete) noexcept;
+void retain(FunctionCore* core) noexcept;
+void release(FunctionCore* core) noexcept;
 
 /// What the non-template core knows of a function type.
 struct FunctionType {
@@ -68,19 +80,32 @@ struct FunctionType {
   void (*destroy)(void* callable);
 };
 
+/// The object that a member function is called on: what can be reached in it is read at each call.
+struct ObjectReader {
+  const void* object = nullptr;
+  void (*read)(const void* object, ArgReader& reader) = nullptr;
+};
+
+/// One call: its arguments, read, and its place.
+struct Call {
+  const void* args = nullptr;  // the tuple that FunctionType takes
+  Location where;
+  ArgReader reader;
+};
+
 /// The results of one run: the tensors in order, and the rest of the result's structure.
 class Results final : public TensorVisitor {
  public:
-  Results(const Concrete* concrete, std::vector<Tensor> tensors) : concrete_(concrete), tensors_(std::move(tensors)) {}
+  Results(Ref<const Concrete> concrete, std::vector<Tensor> tensors)
+      : concrete_(std::move(concrete)), tensors_(std::move(tensors)) {}
   Results(const Results&) = delete;
   Results& operator=(const Results&) = delete;
-  ~Results();
   /// The result of the trace with its tensors taken out.
   const void* structure() const;
   void tensor(Tensor& tensor) override { tensor = std::move(tensors_[next_++]); }
 
  private:
-  const Concrete* concrete_;
+  Ref<const Concrete> concrete_;
   std::vector<Tensor> tensors_;
   size_t next_ = 0;
 };
@@ -101,52 +126,38 @@ class Destinations final : public TensorVisitor {
   size_t count_ = 0;
 };
 
-/// A shared handle to a concrete function.
-class ConcreteHandle {
- public:
-  explicit ConcreteHandle(const Concrete* adopted) : concrete_(adopted) {}
-  ConcreteHandle(const ConcreteHandle& other) noexcept;
-  ConcreteHandle& operator=(const ConcreteHandle& other) noexcept;
-  ~ConcreteHandle();
-  const Concrete* get() const { return concrete_; }
+/// The core of a function: its callable, options and cache. Error if the options are out of range; the callable is
+/// owned, also then.
+Ref<FunctionCore> make_core(const FunctionType& type, void* callable, const ObjectReader& object,
+                            FunctionOptions options, Location where);
+/// Throws the Error for a callable or an object that is null.
+[[noreturn]] void fail_null(std::string_view what, Location where);
 
- private:
-  const Concrete* concrete_;
-};
+/// True if a call runs the callable as it is: inside a trace, where it is inlined, or when functions run eagerly.
+bool runs_inline();
 
-/// A shared handle to a function's callable, options and cache.
-class CoreHandle {
- public:
-  CoreHandle(const FunctionType& type, void* callable, FunctionOptions options, Location where);
-  CoreHandle(const CoreHandle& other) noexcept;
-  CoreHandle& operator=(const CoreHandle& other) noexcept;
-  ~CoreHandle();
-
-  void* callable() const;
-  /// True if a call runs the callable as it is: inside a trace, where it is inlined, or when functions run eagerly.
-  bool runs_inline() const;
-
-  Tensor call_one(const ArgReader& reader, const void* args) const;
-  Results call(const ArgReader& reader, const void* args) const;
-  void call_into(const ArgReader& reader, const void* args, const Destinations& outputs) const;
-  ConcreteHandle concrete(const ArgReader& reader, const void* args) const;
-  std::string explain(const ArgReader& reader, const void* args) const;
-  FunctionStats stats() const;
-  const std::string& name() const;
-
- private:
-  FunctionCore* core_;
-};
+// What functions do, by their cores; Error for none.
+Tensor call_one(FunctionCore* core, const Call& call);
+Results call_any(FunctionCore* core, const Call& call);
+void call_into(FunctionCore* core, const Call& call, const Destinations& outputs);
+Ref<const Concrete> concrete_of(FunctionCore* core, const Call& call);
+std::string explain_call(FunctionCore* core, const Call& call);
+FunctionStats stats_of(FunctionCore* core, Location where);
+const std::string& name_of(FunctionCore* core, Location where);
+/// Runs a concrete function on arguments of its own signature; Error for another one.
+Results call_concrete(const Ref<const Concrete>& concrete, const Call& call);
 
 /// Names the function's ops while it is inlined into another trace and stops endless recursion.
 class InlineScope {
  public:
-  explicit InlineScope(const CoreHandle& core);
+  InlineScope(FunctionCore* core, Location where);
   ~InlineScope();
   InlineScope(const InlineScope&) = delete;
   InlineScope& operator=(const InlineScope&) = delete;
+  void* callable() const { return callable_; }
 
  private:
+  void* callable_;
   alignas(8) std::byte scope_[64];
 };
 
@@ -154,6 +165,8 @@ class InlineScope {
 class TraceSession {
  public:
   virtual TensorVisitor& arguments() = 0;
+  /// To be called when the arguments are handed out.
+  virtual void bind_object() = 0;
   virtual TensorVisitor& results() = 0;
   /// The rest of the result, kept as long as the concrete function.
   virtual void keep(void* structure, void (*destroy)(void*), const ArgReader& reader) = 0;
@@ -161,9 +174,6 @@ class TraceSession {
  protected:
   ~TraceSession() = default;
 };
-
-/// Runs a concrete function on arguments of its own signature; Error for another one.
-Results run_concrete(const ConcreteHandle& concrete, const ArgReader& reader, const void* args);
 
 // R(A...) of a callable with one operator().
 template <class F>
@@ -188,10 +198,14 @@ template <class R, class... A>
 struct SignatureOf<R (*)(A...) noexcept> {
   using type = R(A...);
 };
+template <class Sig>
+struct SignatureOf<Function<Sig>> {
+  using type = Sig;
+};
 
 template <class F>
 consteval auto signature_of() {
-  if constexpr (std::is_pointer_v<F> || std::is_member_function_pointer_v<F>) {
+  if constexpr (requires { typename SignatureOf<F>::type; }) {
     return SignatureOf<F>();
   } else if constexpr (requires { &F::operator(); }) {
     return SignatureOf<decltype(&F::operator())>();
@@ -202,10 +216,35 @@ consteval auto signature_of() {
   }
 }
 
+/// Error for a null function pointer, an empty std::function and the like.
+template <class F>
+void check_callable(const F& f, Location where) {
+  if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
+    if (f == nullptr) fail_null("the function pointer", where);
+  } else if constexpr (requires { f.operator bool(); }) {
+    if (!f.operator bool()) fail_null("the callable", where);
+  }
+}
+
 template <class A>
 consteval bool is_input() {
   return !std::is_reference_v<A> || std::is_const_v<std::remove_reference_t<A>> || std::is_rvalue_reference_v<A>;
 }
+
+/// A call of a function that takes A...
+template <class... A>
+struct TypedCall : Call {
+  using Args = std::tuple<const std::remove_cvref_t<A>&...>;
+
+  TypedCall(const ObjectReader& object, Location place, const std::remove_cvref_t<A>&... values) : pack(values...) {
+    args = &pack;
+    where = place;
+    read_elements(pack, reader, std::index_sequence_for<A...>());
+    if (object.read) [[unlikely]] object.read(object.object, reader);
+  }
+
+  Args pack;
+};
 
 template <class Sig, class F>
 struct Typed;
@@ -213,7 +252,7 @@ struct Typed;
 /// The typed half of a function: reads arguments and calls the callable.
 template <class R, class... A, class F>
 struct Typed<R(A...), F> {
-  using Args = std::tuple<const std::remove_cvref_t<A>&...>;
+  using Args = TypedCall<A...>::Args;
   using Result = std::remove_cvref_t<R>;
 
   static void read_args(const void* args, ArgReader& reader) {
@@ -223,6 +262,7 @@ struct Typed<R(A...), F> {
   static void trace(void* callable, const void* args, TraceSession& session) {
     std::tuple<std::remove_cvref_t<A>...> copies(*static_cast<const Args*>(args));
     visit_tensors(copies, session.arguments());
+    session.bind_object();
     F& f = *static_cast<F*>(callable);
     if constexpr (std::is_void_v<R>) {
       std::apply([&](auto&... copy) { f(static_cast<A&&>(copy)...); }, copies);
@@ -284,12 +324,9 @@ class ConcreteFunctionBase {
   int64_t bytes() const;
 
  protected:
-  explicit ConcreteFunctionBase(detail::ConcreteHandle handle) : handle_(std::move(handle)) {}
-  detail::ConcreteHandle handle_;
+  explicit ConcreteFunctionBase(Ref<const detail::Concrete> concrete) : concrete_(std::move(concrete)) {}
+  Ref<const detail::Concrete> concrete_;
 };
-
-template <class Sig>
-class Function;
 
 template <class Sig>
 class ConcreteFunction;
@@ -297,12 +334,10 @@ class ConcreteFunction;
 template <class R, class... A>
 class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
  public:
-  /// Runs it. Error if the arguments have another signature.
-  R operator()(const std::remove_cvref_t<A>&... args) const {
-    typename detail::Typed<R(A...), void>::Args pack(args...);
-    detail::ArgReader reader;
-    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
-    detail::Results results = detail::run_concrete(handle_, reader, &pack);
+  /// Runs it. Error if the arguments, or the members of the object it belongs to, have another signature.
+  R operator()(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
+    const detail::TypedCall<A...> call(object_, where, args...);
+    detail::Results results = detail::call_concrete(concrete_, call);
     if constexpr (!std::is_void_v<R>) {
       using Result = std::remove_cvref_t<R>;
       Result result = *static_cast<const Result*>(results.structure());
@@ -313,19 +348,26 @@ class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
 
  private:
   friend class Function<R(A...)>;
-  explicit ConcreteFunction(detail::ConcreteHandle handle) : ConcreteFunctionBase(std::move(handle)) {}
+  ConcreteFunction(Ref<const detail::Concrete> concrete, const detail::ObjectReader& object)
+      : ConcreteFunctionBase(std::move(concrete)), object_(object) {}
+
+  detail::ObjectReader object_;
 };
 
 /// A callable that is traced and compiled once per signature; made by etch::function. The signature is the dtype and
 /// shape of every tensor in the arguments and the value of everything else. The callable's C++ code runs while tracing
 /// only, one trace at a time, so it must not wait for another thread that calls the same function. Copies share the
-/// traces. Safe to call from many threads: equal first calls compile once.
+/// traces. Safe to call from many threads: equal first calls compile once. One that is made by default holds no callable:
+/// it takes assignments, and everything else is an Error. Errors of a call name its file and line.
 ///
 /// A result is a tensor of its own, unless the callable returned an argument, a capture or another result as it is or
 /// reshaped: then it is that tensor and shares its memory. What the optimiser finds equal is never shared.
 ///
-/// Eager tensors that the callable uses beyond its arguments (captures) become hidden inputs: a call reads their
-/// elements at the time of the call. Captured C++ values are constants of the trace.
+/// Captures: eager tensors that the callable uses beyond its arguments become hidden inputs. A call follows their
+/// elements: it reads them at the time of the call (call_into is what changes them). It does not follow the handle: when a
+/// variable that a lambda captured is assigned another tensor later, the function keeps the one it was traced with. Nor
+/// does it follow captured C++ values: they are constants of the trace. Pass as an argument what changes, or make it a
+/// member of the object of a member function; `check_captures`, an option and a flag, finds what was replaced.
 template <class R, class... A>
 class Function<R(A...)> {
   static_assert((detail::is_input<A>() && ...),
@@ -333,19 +375,21 @@ class Function<R(A...)> {
   using Result = std::remove_cvref_t<R>;
 
  public:
+  /// Holds no callable.
+  Function() = default;
+  explicit operator bool() const { return static_cast<bool>(core_); }
+
   /// Runs the function; traces and compiles first if the signature is new.
-  Result operator()(const std::remove_cvref_t<A>&... args) const {
-    if (core_.runs_inline()) [[unlikely]] {
-      detail::InlineScope scope(core_);
-      return call_inline_(core_.callable(), args...);
+  Result operator()(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
+    if (detail::runs_inline()) [[unlikely]] {
+      const detail::InlineScope scope(core_.get(), where);
+      return call_inline_(scope.callable(), args...);
     }
-    Args pack(args...);
-    detail::ArgReader reader;
-    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+    const detail::TypedCall<A...> call(object_, where, args...);
     if constexpr (std::is_same_v<Result, Tensor>) {
-      return core_.call_one(reader, &pack);
+      return detail::call_one(core_.get(), call);
     } else {
-      detail::Results results = core_.call(reader, &pack);
+      detail::Results results = detail::call_any(core_.get(), call);
       if constexpr (!std::is_void_v<R>) {
         Result result = *static_cast<const Result*>(results.structure());
         detail::visit_tensors(result, results);
@@ -362,53 +406,48 @@ class Function<R(A...)> {
   /// Copies, reshapes and a Buffer that is still held count as other tensors. Captures of other functions do not: they
   /// see the new elements.
   template <class Outputs>
-  void call_into(Outputs&& outputs, const std::remove_cvref_t<A>&... args) const {
-    Args pack(args...);
-    detail::ArgReader reader;
-    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
+  void call_into(Outputs&& outputs, const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
+    const detail::TypedCall<A...> call(object_, where, args...);
     detail::Destinations destinations;
     detail::visit_tensors(outputs, destinations);
-    core_.call_into(reader, &pack, destinations);
+    detail::call_into(core_.get(), call, destinations);
   }
 
   /// The concrete function for these arguments; a tensor may be a TensorSpec. Traces and compiles it if it is new.
-  ConcreteFunction<R(A...)> concrete(const std::remove_cvref_t<A>&... args) const {
-    Args pack(args...);
-    detail::ArgReader reader;
-    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
-    return ConcreteFunction<R(A...)>(core_.concrete(reader, &pack));
+  ConcreteFunction<R(A...)> concrete(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
+    return {detail::concrete_of(core_.get(), detail::TypedCall<A...>(object_, where, args...)), object_};
   }
 
   /// A report for these arguments: the signature and why it was traced, the trace, what was pruned, what each pass
   /// changed, the schedule with its reasons, the kernels and the times. Traces and compiles if the signature is new.
-  std::string explain(const std::remove_cvref_t<A>&... args) const {
-    Args pack(args...);
-    detail::ArgReader reader;
-    detail::read_elements(pack, reader, std::index_sequence_for<A...>());
-    return core_.explain(reader, &pack);
+  std::string explain(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
+    return detail::explain_call(core_.get(), detail::TypedCall<A...>(object_, where, args...));
   }
 
-  FunctionStats stats() const { return core_.stats(); }
-  const std::string& name() const { return core_.name(); }
+  FunctionStats stats(Location where = Location::current()) const { return detail::stats_of(core_.get(), where); }
+  const std::string& name(Location where = Location::current()) const { return detail::name_of(core_.get(), where); }
 
   template <class F>
-  static Function make(F f, FunctionOptions options, Location where) {
+  static Function make(F f, FunctionOptions options, Location where, const detail::ObjectReader& object = {}) {
     using Typed = detail::Typed<R(A...), F>;
-    return Function(detail::CoreHandle(Typed::kType, new F(std::move(f)), std::move(options), where),
-                    Typed::call_inline);
+    detail::check_callable(f, where);
+    Function function;
+    function.object_ = object;
+    function.core_ = detail::make_core(Typed::kType, new F(std::move(f)), object, std::move(options), where);
+    function.call_inline_ = Typed::call_inline;
+    return function;
   }
 
  private:
-  using Args = std::tuple<const std::remove_cvref_t<A>&...>;
   using CallInline = R (*)(void* callable, const std::remove_cvref_t<A>&... args);
 
-  Function(detail::CoreHandle core, CallInline call_inline) : core_(std::move(core)), call_inline_(call_inline) {}
-
-  detail::CoreHandle core_;
-  CallInline call_inline_;
+  Ref<detail::FunctionCore> core_;
+  detail::ObjectReader object_;
+  CallInline call_inline_ = nullptr;
 };
 
-/// The Function of a lambda, function pointer or functor with one operator().
+/// The Function of a lambda, function pointer or functor with one operator(). Error if it is null or an option is out of
+/// range.
 template <class F>
   requires(!std::is_function_v<F>)
 auto function(F f, FunctionOptions options = {}, Location where = Location::current()) {
@@ -425,14 +464,27 @@ Function<Sig> function(F f, FunctionOptions options = {}, Location where = Locat
 }
 
 /// The Function of a member function on an object, which must outlive it: `etch::function(&Model::forward, &model)`.
+///
+/// The object's members are read at each call as if they were arguments: tensors that are assigned later are followed,
+/// and plain values (numbers, strings, enums) belong to the signature, as does which of the tensors are the same one.
+/// Members are reached through plain aggregates, arrays, vectors, maps, optionals, pairs and tuples; what cannot be read so
+/// (classes with private members or bases, pointers, std::function, C arrays and the aggregates that hold them) stays a
+/// capture. A tensor that is used both through a member and through another handle counts as the member.
+///
+/// The object is never written. Where the member function itself changes a member while it is traced, the change would be
+/// lost in later calls: its tensors are put back and an Error names the member. When the function is called inside the
+/// trace of another one, its members are captures of that one.
 template <class Member, class Object>
   requires(std::is_member_function_pointer_v<Member>)
 auto function(Member member, Object* object, FunctionOptions options = {}, Location where = Location::current()) {
   using Sig = typename decltype(detail::signature_of<Member>())::type;
+  detail::check_callable(member, where);
+  if (object == nullptr) detail::fail_null("the object of the member function", where);
   auto bound = [member, object]<class... A>(A&&... args) -> decltype(auto) {
     return (object->*member)(static_cast<A&&>(args)...);
   };
-  return Function<Sig>::make(std::move(bound), std::move(options), where);
+  return Function<Sig>::make(std::move(bound), std::move(options), where,
+                             {object, detail::read_object<std::remove_const_t<Object>>});
 }
 
 }  // namespace etch

@@ -13,6 +13,7 @@
 #include "etch/dtype.h"
 #include "etch/error.h"
 #include "etch/number.h"
+#include "etch/ref.h"
 #include "etch/shape.h"
 
 namespace etch {
@@ -23,8 +24,10 @@ class Slice;
 class Tensor;
 
 namespace detail {
-struct TensorImpl;
 struct TensorAccess;
+struct TensorImpl;
+void retain(TensorImpl* impl) noexcept;
+void release(TensorImpl* impl) noexcept;
 
 /// A number or a list of such: what a nested initialiser list is made of. It lives no longer than the full expression.
 class Nested {
@@ -52,22 +55,6 @@ class Nested {
 class Tensor {
  public:
   Tensor() = default;
-  Tensor(const Tensor& other) noexcept : impl_(other.impl_) {
-    if (impl_) retain(impl_);
-  }
-  Tensor(Tensor&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
-  Tensor& operator=(const Tensor& other) noexcept {
-    Tensor copy(other);
-    std::swap(impl_, copy.impl_);
-    return *this;
-  }
-  Tensor& operator=(Tensor&& other) noexcept {
-    std::swap(impl_, other.impl_);
-    return *this;
-  }
-  ~Tensor() {
-    if (impl_) release(impl_);
-  }
 
   /// A rank-0 tensor of the number's own element type: bool, uint8_t, float and double are themselves, integers of up
   /// to 32 bits are i32, others i64. In a trace it is a constant of the graph.
@@ -108,7 +95,7 @@ class Tensor {
   /// The number of elements.
   int64_t size() const { return shape().product(); }
   /// True if the handle holds something.
-  bool defined() const { return impl_ != nullptr; }
+  bool defined() const { return static_cast<bool>(impl_); }
   /// True if the elements are in memory, false for a value of a trace.
   bool is_eager() const;
 
@@ -177,14 +164,12 @@ class Tensor {
   explicit Tensor(detail::TensorImpl* impl) : impl_(impl) {}
   Tensor(Number value, Location where);
 
-  static void retain(detail::TensorImpl* impl) noexcept;
-  static void release(detail::TensorImpl* impl) noexcept;
   static Tensor copy_of(DType dtype, const void* data, int64_t count, const Shape& shape, Location where);
   static Tensor from_bits(const std::vector<bool>& values, const Shape& shape, Location where);
   const void* read_item(DType dtype, Location where) const;
   const void* read_data(DType dtype, Location where) const;
 
-  detail::TensorImpl* impl_ = nullptr;
+  Ref<detail::TensorImpl> impl_;
 };
 
 /// An operand of an op: a tensor, or a number that takes the dtype of the op's tensor operand; and the call site. Made

@@ -27,17 +27,22 @@ class ArgReader {
   struct Leaf {
     std::string path;
     std::string text;
-    bool is_tensor;
+    bool is_tensor = false;
+    const Tensor* handle = nullptr;  // of a tensor; valid as long as the value that was read stands unchanged
   };
 
   ArgReader() = default;
-  /// Reads for people: fills `leaves` beside the signature, under paths that start with `root`.
-  ArgReader(std::vector<Leaf>* leaves, std::string_view root);
+  /// Reads for people: fills `leaves` beside the signature.
+  explicit ArgReader(std::vector<Leaf>* leaves) : leaves_(leaves), path_("args") {}
   ~ArgReader();
   ArgReader(const ArgReader&) = delete;
   ArgReader& operator=(const ArgReader&) = delete;
 
   void tensor(const Tensor& tensor);
+  /// What follows are the members of the object that a member function is called on; to be called once.
+  void begin_object();
+  /// Ends the object: which of its tensors are the same one becomes a part of the signature.
+  void end_object();
   void count(uint64_t n) { append(&n, sizeof n); }
   void text(std::string_view value) {
     count(value.size());
@@ -62,7 +67,12 @@ class ArgReader {
   }
 
   std::span<const std::byte> key() const { return {key_, key_size_}; }
+  /// The tensors that hold something, in order: those of the arguments, then those of the object.
   std::span<const TensorImpl* const> tensors() const { return {tensors_, num_tensors_}; }
+  /// Those of the object alone.
+  std::span<const TensorImpl* const> object_tensors() const {
+    return tensors().subspan(reads_object_ ? object_tensors_ : num_tensors_);
+  }
   /// Keeps the tensors alive as long as the reader: a callable that is traced may drop the caller's own handles.
   void pin() const;
 
@@ -92,7 +102,8 @@ class ArgReader {
   void enter_path(uint64_t index);
   void enter_path(std::string_view field);
   void leave_path();
-  void add_leaf(std::string text, bool is_tensor);
+  void add_leaf(std::string text, const Tensor* handle = nullptr);
+  void describe_same(size_t first, size_t second);
 
   std::byte inline_key_[192];
   std::byte* key_ = inline_key_;
@@ -102,6 +113,9 @@ class ArgReader {
   const TensorImpl** tensors_ = inline_tensors_;
   size_t num_tensors_ = 0;
   size_t tensors_capacity_ = 12;
+  bool reads_object_ = false;
+  size_t object_tensors_ = 0;  // the first of the object, once it is read
+  size_t object_leaves_ = 0;
   mutable std::vector<Tensor> pins_;
   std::vector<Leaf>* leaves_ = nullptr;
   std::string path_;
@@ -139,8 +153,83 @@ concept TupleLike = requires { std::tuple_size<T>::value; };
 template <class T>
 concept Plain = std::is_aggregate_v<T> && std::is_class_v<T>;
 
+// Initialisers for the tests below: of any member or base of T, and of bases only.
+template <class T>
+struct AnyMember {
+  template <class M>
+    requires(!std::is_same_v<M, T>)
+  operator M() const;
+};
+template <class T>
+struct AnyBase {
+  template <class B>
+    requires(std::is_base_of_v<B, T> && !std::is_same_v<B, T>)
+  operator B() const;
+};
+template <class T, size_t... I>
+consteval bool takes_members(std::index_sequence<I...>) {
+  return requires { T{(void(I), AnyMember<T>())...}; };
+}
+template <class T, size_t... Before, size_t... After>
+consteval bool takes_braces_between(std::index_sequence<Before...>, std::index_sequence<After...>) {
+  return requires { T{(void(Before), AnyMember<T>())..., {}, (void(After), AnyMember<T>())...}; };
+}
+template <class T, size_t... I>
+consteval bool takes_base_before(std::index_sequence<I...>) {
+  return requires { T{AnyBase<T>(), (void(I), AnyMember<T>())...}; };
+}
+/// How many initialisers an aggregate takes when no element has braces of its own: an array counts by its elements.
+template <class T, size_t kCount = 0>
+consteval size_t count_initializers() {
+  if constexpr (takes_members<T>(std::make_index_sequence<kCount + 1>())) {
+    return count_initializers<T, kCount + 1>();
+  } else {
+    return kCount;
+  }
+}
+/// An array takes braces in one place and its other elements have none left.
+template <class T, size_t... I>
+consteval bool each_takes_braces(std::index_sequence<I...>) {
+  return (takes_braces_between<T>(std::make_index_sequence<I>(), std::make_index_sequence<sizeof...(I) - I - 1>()) &&
+          ...);
+}
+template <class T>
+inline constexpr bool kHasBase =
+    takes_base_before<T>(std::index_sequence<>()) ||
+    takes_base_before<T>(std::make_index_sequence<count_initializers<T>() - (count_initializers<T>() > 0)>());
+template <class T>
+inline constexpr bool kHasArray = !each_takes_braces<T>(std::make_index_sequence<count_initializers<T>()>()) ||
+                                  (count_initializers<T>() == 0 && !std::is_empty_v<T>);  // a reference, for one
+/// True if Boost.PFR can tell the members apart.
+template <class T>
+consteval bool has_plain_members() {
+  if constexpr (kHasBase<T>) {
+    return false;
+  } else {
+    return !kHasArray<T>;
+  }
+}
+
+/// The members of an aggregate that has_plain_members.
+template <class T>
+inline constexpr size_t kNumMembers = count_initializers<std::remove_const_t<T>>();
+/// Boost.PFR's get<I>, but for its counting of members: that crashes g++ 12 where a member is an array of std::string.
+template <size_t I, class T>
+constexpr auto& member(T& value) {
+  namespace pfr = boost::pfr::detail;
+  return pfr::sequence_tuple::get<I>(pfr::tie_as_tuple(value, pfr::size_t_<kNumMembers<T>>()));
+}
+
 template <class T>
 inline constexpr bool kUnreadable = false;
+template <class T>
+consteval void check_members() {
+  static_assert(!kHasBase<T>, "etch: a function cannot take or give an aggregate with a base class; make the base its "
+                              "first member");
+  static_assert(kHasBase<T> || !kHasArray<T>,
+                "etch: a function cannot take or give an aggregate with a C array, a reference or a member without "
+                "default constructor; use std::array or std::vector");
+}
 #define ETCH_UNREADABLE(T)                                                                                         \
   static_assert(kUnreadable<T>,                                                                                    \
                 "etch: a function cannot take or give this type; it may be Tensor, a number, an enum, std::string, " \
@@ -157,12 +246,19 @@ template <auto kPointer>
 consteval std::string_view pointer_name() {
   return __PRETTY_FUNCTION__;
 }
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wundefined-var-template"  // only its address is taken
+#endif
 template <class T, size_t I>
 constexpr std::string_view field_name() {
-  std::string_view text = pointer_name<&boost::pfr::get<I>(specimen<T>.value)>();
+  std::string_view text = pointer_name<&member<I>(specimen<T>.value)>();
   text = text.substr(0, text.rfind(')'));
   return text.substr(text.find_last_of(":.>") + 1);
 }
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 
 template <class T>
 void read(const T& value, ArgReader& reader);
@@ -174,7 +270,7 @@ void read_elements(const T& value, ArgReader& reader, std::index_sequence<I...>)
 
 template <class T, size_t... I>
 void read_fields(const T& value, ArgReader& reader, std::index_sequence<I...>) {
-  ((reader.enter(field_name<T, I>()), read(boost::pfr::get<I>(value), reader), reader.leave()), ...);
+  ((reader.enter(field_name<T, I>()), read(member<I>(value), reader), reader.leave()), ...);
 }
 
 template <class T>
@@ -201,10 +297,52 @@ void read(const T& value, ArgReader& reader) {
   } else if constexpr (TupleLike<T>) {
     read_elements(value, reader, std::make_index_sequence<std::tuple_size_v<T>>());
   } else if constexpr (Plain<T>) {
-    read_fields(value, reader, std::make_index_sequence<boost::pfr::tuple_size_v<T>>());
+    check_members<T>();
+    if constexpr (has_plain_members<T>()) {
+      read_fields(value, reader, std::make_index_sequence<kNumMembers<T>>());
+    }
   } else {
     ETCH_UNREADABLE(T);
   }
+}
+
+/// Reads what can be reached in an object, as `read` does; what cannot be read (classes with private members, pointers,
+/// functions, unordered containers) is left out.
+template <class T>
+void read_reachable(const T& value, ArgReader& reader) {
+  const auto element = [&](const auto& name, const auto& part) {
+    reader.enter(name);
+    read_reachable(part, reader);
+    reader.leave();
+  };
+  if constexpr (std::is_same_v<T, Tensor> || std::is_enum_v<T> || Arithmetic<T> || TextLike<T>) {
+    read(value, reader);
+  } else if constexpr (OptionalLike<T>) {
+    reader.count(value.has_value() ? 1 : 0);
+    if (value.has_value()) read_reachable(*value, reader);
+  } else if constexpr (OrderedRange<T>) {
+    reader.count(value.size());
+    uint64_t i = 0;
+    for (auto&& part : value) element(i++, static_cast<const typename T::value_type&>(part));
+  } else if constexpr (TupleLike<T>) {
+    [&]<size_t... I>(std::index_sequence<I...>) {
+      (element(uint64_t{I}, std::get<I>(value)), ...);
+    }(std::make_index_sequence<std::tuple_size_v<T>>());
+  } else if constexpr (Plain<T>) {
+    if constexpr (has_plain_members<T>()) {
+      [&]<size_t... I>(std::index_sequence<I...>) {
+        (element(field_name<T, I>(), member<I>(value)), ...);
+      }(std::make_index_sequence<kNumMembers<T>>());
+    }
+  }
+}
+
+/// Reads the object of a member function after the arguments.
+template <class Object>
+void read_object(const void* object, ArgReader& reader) {
+  reader.begin_object();
+  read_reachable(*static_cast<const Object*>(object), reader);
+  reader.end_object();
 }
 
 template <class T>
@@ -223,9 +361,12 @@ void visit_tensors(T& value, TensorVisitor& visitor) {
   } else if constexpr (TupleLike<T>) {
     std::apply([&](auto&... elements) { (visit_tensors(elements, visitor), ...); }, value);
   } else if constexpr (Plain<T>) {
-    [&]<size_t... I>(std::index_sequence<I...>) {
-      (visit_tensors(boost::pfr::get<I>(value), visitor), ...);
-    }(std::make_index_sequence<boost::pfr::tuple_size_v<T>>());
+    check_members<std::remove_const_t<T>>();
+    if constexpr (has_plain_members<std::remove_const_t<T>>()) {
+      [&]<size_t... I>(std::index_sequence<I...>) {
+        (visit_tensors(member<I>(value), visitor), ...);
+      }(std::make_index_sequence<kNumMembers<T>>());
+    }
   } else {
     ETCH_UNREADABLE(T);
   }

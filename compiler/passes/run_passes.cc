@@ -1,0 +1,25 @@
+// The pass driver: all passes of passes.def over a graph, in order.
+#include "compiler/passes/run_passes.h"
+
+#include "compiler/passes/pass.h"
+
+namespace etch {
+
+absl::StatusOr<Graph> run_passes(const Graph& graph, const PassOptions& options, const PassObserver& observe) {
+  Graph changed;
+  const Graph* current = &graph;
+  for (const Pass& pass : passes()) {
+    if (!pass.lowering && !options.prune_and_simplify) continue;
+    absl::StatusOr<Graph> next = pass.run(*current);
+    if (!next.ok()) return next.status();
+    if (options.verify) {
+      if (absl::Status status = verify(*next); !status.ok()) return status;
+    }
+    if (observe && !(*next == *current)) observe(pass.name, *next);
+    changed = *std::move(next);
+    current = &changed;
+  }
+  return current == &graph ? graph : std::move(changed);
+}
+
+}  // namespace etch

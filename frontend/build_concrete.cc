@@ -1,0 +1,123 @@
+// The making of concrete functions: trace, compile, report.
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+#include "frontend/concrete.h"
+#include "frontend/flags.h"
+#include "frontend/trace.h"
+
+namespace etch::detail {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+/// The options that decide the code: those of the function, and the flags where they are stricter.
+CompileOptions compile_options(const FunctionOptions& options, const Flags& flags) {
+  CompileOptions result;
+  result.fuse = options.fuse && flags.fuse;
+  result.prune_and_simplify = options.simplify && flags.simplify;
+  result.fast_math = options.fast_math || flags.fast_math;
+  result.verify = flags.verify;
+  result.target = *flags.target;
+  return result;
+}
+
+Compiled compile_trace(const Concrete& concrete, const Flags& flags, Location where) {
+  const auto print_pass = [&](std::string_view pass, const Graph& changed) {
+    if (flags.print_after != "all" && flags.print_after != pass) return;
+    std::fprintf(stderr, "// %s after pass %s\n%s", concrete.function.c_str(), std::string(pass).c_str(),
+                 print(changed).c_str());
+  };
+  try {
+    absl::StatusOr<Compiled> compiled = compile(concrete.trace.graph, concrete.options, print_pass);
+    if (compiled.ok()) return *std::move(compiled);
+    throw Error(cat(at(where), "function ", concrete.function, ": ", std::string(compiled.status().message())));
+  } catch (const std::bad_array_new_length&) {
+    throw;  // no lack of memory: somebody asks for an impossible size
+  } catch (const std::bad_alloc&) {
+    throw Error(cat(at(where), "function ", concrete.function, ": out of memory while compiling"));
+  }
+}
+
+/// Kernels never write to an input: a result that shares one takes memory of its own if the code computes it nevertheless.
+void protect_inputs(const Executable& executable, std::vector<Sharing>& sharing) {
+  for (size_t i = 0; i < sharing.size(); ++i) {
+    if (sharing[i].with == Sharing::With::input && executable.output_is_input[i] < 0) sharing[i] = {};
+  }
+}
+
+/// Roughly what a concrete function keeps in memory beside its machine code and captures.
+int64_t bytes_of(const Concrete& concrete) {
+  constexpr int64_t kPerNode = sizeof(Node) + 16;
+  constexpr int64_t kPerKernel = 2048;
+  int64_t bytes = 2048 + static_cast<int64_t>(concrete.key.size());
+  bytes += kPerNode * (concrete.trace.graph.size() + concrete.compiled.graph.size());
+  bytes += kPerKernel * static_cast<int64_t>(concrete.compiled.schedule.kernels.size());
+  for (const ArgReader::Leaf& leaf : concrete.leaves) {
+    bytes += static_cast<int64_t>(sizeof leaf + leaf.path.size() + leaf.text.size());
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TraceResult trace_alone(const Callable& callable, std::mutex& one_trace, const Call& call) {
+  std::unique_lock lock(one_trace, std::defer_lock);
+  if (!Trace::current()) lock.lock();  // inside of a trace another function's lock may be held
+  return trace_callable(callable, call);
+}
+
+Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, std::mutex& one_trace,
+                             const Call& call) {
+  const Flags& flags = current_flags();
+  Ref<Concrete> concrete(new Concrete);
+  concrete->function = callable.name;
+  concrete->key.assign(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
+  concrete->threads = options.threads;
+  concrete->options = compile_options(options, flags);
+
+  const Clock::time_point trace_start = Clock::now();
+  concrete->trace = trace_alone(callable, one_trace, call);
+  if (options.trace_twice || flags.trace_twice) {
+    check_repeatable(callable, concrete->trace, trace_alone(callable, one_trace, call), call.where);
+  }
+  concrete->trace_ms = milliseconds_since(trace_start);
+  const Graph& graph = concrete->trace.graph;
+  for (Value output : graph.outputs()) concrete->output_types.push_back(graph[output].type);
+
+  const Clock::time_point compile_start = Clock::now();
+  concrete->compiled = compile_trace(*concrete, flags, call.where);
+  protect_inputs(*concrete->compiled.executable, concrete->trace.sharing);
+  concrete->compile_ms = milliseconds_since(compile_start);
+  concrete->bytes = bytes_of(*concrete);
+  return concrete;
+}
+
+void report_build(const Concrete& concrete) {
+  const Flags& flags = current_flags();
+  if (flags.time) {
+    std::fprintf(stderr,
+                 "etch: %s: trace %.3f ms, passes %.3f ms, schedule %.3f ms, code %.3f ms; %lld kernels compiled, "
+                 "%lld reused\n",
+                 concrete.folder.c_str(), concrete.trace_ms, concrete.compiled.pass_milliseconds,
+                 concrete.compiled.schedule_milliseconds, concrete.compiled.counts.milliseconds,
+                 static_cast<long long>(concrete.compiled.counts.kernels_compiled),
+                 static_cast<long long>(concrete.compiled.counts.kernels_reused));
+  }
+  if (flags.dump.empty()) return;
+  try {
+    dump(concrete, flags.dump);
+  } catch (const std::exception& error) {
+    warn(cat("the dump of ", concrete.folder, " is not complete: ", error.what()));
+  }
+}
+
+}  // namespace etch::detail

@@ -1,0 +1,85 @@
+// One trace of a function, compiled: its making, its runs and its reports.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/compile.h"
+#include "frontend/trace_function.h"
+
+namespace etch::detail {
+
+/// Counts the references of what Ref shares.
+template <class T>
+class Counted {
+ public:
+  void add_reference() const { references_.fetch_add(1, std::memory_order_relaxed); }
+  void drop_reference() const {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete static_cast<const T*>(this);
+  }
+
+ private:
+  mutable std::atomic<int64_t> references_{1};
+};
+
+/// One trace of a function, compiled. Immutable, shared.
+class Concrete : public Counted<Concrete> {
+ public:
+  std::string function;  // name
+  std::string folder;    // unique name, for dumps
+  std::string key;       // signature
+  Leaves leaves;         // signature, for people
+  std::string reason;    // why it was traced
+  CompileOptions options;
+  int threads = 0;
+  TraceResult trace;
+  Compiled compiled;
+  std::vector<Type> output_types;
+  double trace_ms = 0;
+  double compile_ms = 0;
+  int64_t bytes = 0;
+
+  int num_threads() const;
+  /// Runs on the call's tensors; the results are new.
+  void run(const Call& call, Tensor* results) const;
+  /// Runs into existing tensors; Error if they do not fit or share memory with others.
+  void run_into(const Call& call, const Destinations& outputs) const;
+
+ private:
+  /// The tensor of an input of the graph.
+  const TensorImpl& input(const Call& call, size_t i) const;
+  void gather_inputs(const Call& call, const void** inputs) const;
+  /// Throws the Error of a destination of run_into that does not do.
+  void check_output(const Call& call, std::span<Tensor* const> outputs, size_t i) const;
+  /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
+  void launch(const Call& call, const void* const* inputs, void* const* outputs) const;
+};
+
+/// Traces and compiles. At most one trace runs at a time with `one_trace`: the callable may have state.
+Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, std::mutex& one_trace,
+                             const Call& call);
+
+/// The trace of one more run of the callable, as build_concrete makes it.
+TraceResult trace_alone(const Callable& callable, std::mutex& one_trace, const Call& call);
+
+/// Prints and writes what the flags `time` and `dump` ask for. A dump that fails is a warning: the call goes on.
+void report_build(const Concrete& concrete);
+
+/// The report of explain(), the stages of a concrete function and its dump.
+std::string explain(const Concrete& concrete);
+std::vector<std::string> stages_of(const Concrete& concrete);
+std::string text_of(const Concrete& concrete, std::string_view stage);
+void dump(const Concrete& concrete, const std::string& folder);
+
+/// `args[0] f32[8,4], args[1] 3`.
+std::string signature_text(const Leaves& leaves);
+/// How a signature differs from the nearest of others, and what would avoid the retrace.
+std::string describe_difference(const Leaves& leaves, const Leaves& nearest);
+/// The number of leaves that differ.
+int distance(const Leaves& a, const Leaves& b);
+
+}  // namespace etch::detail

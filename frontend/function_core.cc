@@ -1,0 +1,207 @@
+// The cache of a function's concrete functions: look-up, misses, retraces, bounds.
+#include "frontend/function_core.h"
+
+#include <set>
+
+#include "compiler/ir/cat.h"
+#include "frontend/flags.h"
+#include "frontend/trace.h"
+
+namespace etch::detail {
+namespace {
+
+constexpr size_t kRetraces = 5;    // in so many of
+constexpr int64_t kCalls = 10;     // calls are too many
+
+std::string_view key_of(const Call& call) {
+  return {reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size()};
+}
+
+/// True the first time in this process for a function's name and a place: functions that are made anew in a loop warn
+/// once. So many places at the most are told apart.
+bool is_first_warning(const std::string& name, Location where) {
+  constexpr size_t kMaxPlaces = 4096;
+  static std::mutex mutex;
+  static auto* places = new std::set<std::string>;  // functions may be called during static destruction
+  const std::lock_guard lock(mutex);
+  return places->size() < kMaxPlaces && places->insert(cat(where.file_name(), ":", where.line(), " ", name)).second;
+}
+
+}  // namespace
+
+FunctionCore::FunctionCore(Callable callable, FunctionOptions options)
+    : callable_(std::move(callable)), options_(std::move(options)) {}
+
+FunctionCore::~FunctionCore() { callable_.type.destroy(callable_.self); }
+
+Ref<const Concrete> FunctionCore::find_to_run(const Call& call) {
+  Ref<const Concrete> concrete = find(call, true);
+  if (options_.check_captures || current_flags().check_captures) [[unlikely]] {
+    check_captures(callable_, concrete->trace, trace_alone(callable_, trace_mutex_, call), call.where);
+  }
+  return concrete;
+}
+
+Ref<const Concrete> FunctionCore::find(const Call& call, bool is_call) {
+  const std::string_view key = key_of(call);
+  std::unique_lock lock(mutex_);
+  calls_ += is_call;
+  if (last_ && last_->key == key) [[likely]] {
+    last_->last_used = calls_;
+    stats_.hits += is_call;
+    return last_->concrete;
+  }
+  if (Ref<const Concrete> known = find_known(lock, key, is_call)) return known;
+
+  call.reader.pin();
+  Leaves leaves = describe(call, is_call);
+  const bool is_retrace = stats_.traces > 0 && is_call;
+  std::string reason = reason_to_trace(call, leaves, is_retrace);
+  const bool warns = is_retrace && retraces_too_often();
+  const std::string warning = warns ? reason : "";
+
+  Ref<const Concrete> concrete;
+  if (by_key_.contains(key)) {  // only inside of a trace: a build of one's own, which is not kept
+    lock.unlock();
+    concrete = build(call, std::move(leaves), std::move(reason));
+  } else {
+    entries_.push_back({std::string(key), {}, calls_});
+    const auto entry = std::prev(entries_.end());
+    by_key_.emplace(entry->key, entry);
+    lock.unlock();
+    concrete = build_entry(call, entry, std::move(leaves), std::move(reason));
+  }
+  report_build(*concrete);
+  if (warns && is_first_warning(name(), call.where)) {
+    warn(cat(at(call.where), "function ", name(), " was traced again in ", kRetraces, " of its last ", kCalls,
+             " calls; the last time because ", warning));
+  }
+  return concrete;
+}
+
+Ref<const Concrete> FunctionCore::find_known(std::unique_lock<std::mutex>& lock, std::string_view key, bool is_call) {
+  while (true) {
+    const auto it = by_key_.find(key);
+    if (it == by_key_.end()) return {};
+    Entry& entry = *it->second;
+    if (entry.concrete) {
+      entry.last_used = calls_;
+      stats_.hits += is_call;
+      last_ = &entry;
+      return entry.concrete;
+    }
+    if (Trace::current()) return {};  // waiting inside of a trace could wait for itself
+    built_.wait(lock);
+  }
+}
+
+Leaves FunctionCore::describe(const Call& call, bool is_call) const {
+  Leaves leaves;
+  ArgReader reader(&leaves);
+  callable_.type.read(call.args, reader);
+  for (const ArgReader::Leaf& leaf : leaves) {
+    if (leaf.handle == nullptr || leaf.handle->defined()) continue;
+    throw Error(cat(at(call.where), "function ", name(), ": ", leaf.path, " holds no tensor; assign one first"));
+  }
+  if (callable_.object.read) callable_.object.read(callable_.object.object, reader);
+  for (ArgReader::Leaf& leaf : leaves) {
+    const TensorImpl* impl = leaf.handle ? TensorAccess::get(*leaf.handle) : nullptr;
+    if (is_call && impl && impl->kind != TensorImpl::Kind::eager) {
+      fail_no_elements(*impl, cat("calling function ", name()), call.where);
+    }
+    leaf.handle = nullptr;
+  }
+  return leaves;
+}
+
+std::string FunctionCore::reason_to_trace(const Call& call, const Leaves& leaves, bool is_retrace) {
+  std::string reason = stats_.traces == 0 ? "it is the first signature" : retrace_reason(leaves);
+  if (is_retrace && options_.on_retrace == Retrace::forbid) {
+    throw Error(cat(at(call.where), "function ", name(), " would be traced again, which its options forbid:\n", reason));
+  }
+  return reason;
+}
+
+std::string FunctionCore::retrace_reason(const Leaves& leaves) const {
+  constexpr int kCompared = 32;  // of the newest, so that a miss stays cheap
+  const Concrete* nearest = nullptr;
+  int best = 0;
+  int compared = 0;
+  for (auto it = entries_.rbegin(); it != entries_.rend() && compared < kCompared; ++it) {
+    if (!it->concrete) continue;
+    ++compared;
+    const int d = distance(leaves, it->concrete->leaves);
+    if (nearest == nullptr || d < best) {
+      nearest = it->concrete.get();
+      best = d;
+    }
+  }
+  return nearest ? describe_difference(leaves, nearest->leaves) : "no other signature is kept";
+}
+
+bool FunctionCore::retraces_too_often() {
+  retrace_calls_.push_back(calls_);
+  if (retrace_calls_.size() > kRetraces) retrace_calls_.erase(retrace_calls_.begin());
+  if (options_.on_retrace != Retrace::warn || warned_ || retrace_calls_.size() < kRetraces) return false;
+  if (calls_ - retrace_calls_.front() >= kCalls) return false;
+  return warned_ = true;
+}
+
+Ref<const Concrete> FunctionCore::build(const Call& call, Leaves leaves, std::string reason) {
+  Ref<Concrete> concrete = build_concrete(callable_, options_, trace_mutex_, call);
+  concrete->leaves = std::move(leaves);
+  concrete->reason = std::move(reason);
+  const std::lock_guard lock(mutex_);
+  concrete->folder = cat(name(), "_", num_concrete_++);
+  ++stats_.traces;
+  ++stats_.compiles;
+  stats_.kernels_compiled += concrete->compiled.counts.kernels_compiled;
+  stats_.trace_ms += concrete->trace_ms;
+  stats_.compile_ms += concrete->compile_ms;
+  return concrete;
+}
+
+Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterator entry, Leaves leaves,
+                                              std::string reason) {
+  Ref<const Concrete> concrete;
+  try {
+    concrete = build(call, std::move(leaves), std::move(reason));
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    by_key_.erase(entry->key);
+    entries_.erase(entry);
+    built_.notify_all();
+    throw;
+  }
+  const std::lock_guard lock(mutex_);
+  entry->concrete = concrete;
+  stats_.bytes += concrete->bytes;
+  ++stats_.entries;
+  last_ = &*entry;
+  evict();
+  built_.notify_all();
+  return concrete;
+}
+
+void FunctionCore::evict() {
+  while (stats_.entries > 1 && (stats_.entries > options_.max_entries || stats_.bytes > options_.max_bytes)) {
+    auto oldest = entries_.end();
+    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+      if (!it->concrete || &*it == last_) continue;
+      if (oldest == entries_.end() || it->last_used < oldest->last_used) oldest = it;
+    }
+    if (oldest == entries_.end()) return;
+    stats_.bytes -= oldest->concrete->bytes;
+    --stats_.entries;
+    ++stats_.evictions;
+    by_key_.erase(oldest->key);
+    entries_.erase(oldest);
+  }
+}
+
+FunctionStats FunctionCore::stats() {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+}  // namespace etch::detail

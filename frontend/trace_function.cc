@@ -1,0 +1,237 @@
+// One run of a function's callable that records a graph, and the comparison of two such runs.
+#include "frontend/trace_function.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "absl/container/flat_hash_map.h"
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+#include "frontend/trace.h"
+
+namespace etch::detail {
+namespace {
+
+/// Results that are an input or an earlier result under the same or another shape, and nothing else.
+std::vector<Sharing> sharing_of(const Graph& graph) {
+  std::vector<Sharing> sharing;
+  absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
+  for (Value value : graph.outputs()) {
+    while (graph[value].op == Op::reshape) value = graph[value].operands[0];
+    const auto next = static_cast<int32_t>(sharing.size());
+    if (graph[value].op == Op::input) {
+      const int64_t index = std::get<InputAttr>(graph[value].attr).index;
+      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
+    } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
+      sharing.push_back({Sharing::With::result, owner->second});
+    } else {
+      sharing.push_back({});
+    }
+  }
+  return sharing;
+}
+
+/// The trace's side of one run of the callable.
+class Recording final : public TraceSession {
+ public:
+  Recording(Trace& trace, const ArgReader& reader) : reader_(reader), arguments_(trace), results_(trace) {}
+
+  TensorVisitor& arguments() override { return arguments_; }
+  void bind_object() override {
+    for (const TensorImpl* member : reader_.object_tensors()) arguments_.trace.bind(*member);
+  }
+  TensorVisitor& results() override { return results_; }
+  void keep(void* structure, void (*destroy)(void*), const ArgReader& reader) override {
+    structure_ = std::shared_ptr<const void>(structure, destroy);
+    result_key_.assign(reinterpret_cast<const char*>(reader.key().data()), reader.key().size());
+  }
+
+  TraceResult finish(Trace& trace) {
+    TraceResult result;
+    result.graph = std::move(trace.builder()).finish(results_.values);
+    result.sharing = sharing_of(result.graph);
+    result.captures = std::move(trace.captures());
+    result.result_key = std::move(result_key_);
+    result.structure = std::move(structure_);
+    return result;
+  }
+
+ private:
+  struct Arguments final : TensorVisitor {
+    explicit Arguments(Trace& trace) : trace(trace) {}
+    void tensor(Tensor& tensor) override { tensor = trace.argument(impl_of(tensor, {}).type()); }
+    Trace& trace;
+  };
+  struct Values final : TensorVisitor {
+    explicit Values(Trace& trace) : trace(trace) {}
+    void tensor(Tensor& tensor) override {
+      if (!tensor.defined()) {
+        throw Error(cat("function ", trace.name(),
+                        " returns a Tensor that holds nothing; assign it, or return an optional"));
+      }
+      values.push_back(trace.value_of(*TensorAccess::get(tensor), {}));
+      tensor = Tensor();
+    }
+    Trace& trace;
+    std::vector<Value> values;
+  };
+
+  const ArgReader& reader_;
+  Arguments arguments_;
+  Values results_;
+  std::string result_key_;
+  std::shared_ptr<const void> structure_;
+};
+
+/// What can be read of a callable's object, as it stands now.
+struct Members {
+  explicit Members(const ObjectReader& object) {
+    if (object.read == nullptr) return;
+    ArgReader reader(&leaves);
+    object.read(object.object, reader);
+    for (const ArgReader::Leaf& leaf : leaves) tensors.push_back(leaf.handle ? *leaf.handle : Tensor());
+  }
+
+  bool same(const Members& other, size_t i) const {
+    return i < leaves.size() && i < other.leaves.size() && leaves[i].path == other.leaves[i].path &&
+           leaves[i].text == other.leaves[i].text &&
+           TensorAccess::get(tensors[i]) == TensorAccess::get(other.tensors[i]);
+  }
+
+  Leaves leaves;
+  std::vector<Tensor> tensors;  // per leaf
+};
+
+/// Puts back the tensors of an object that its member function assigned while it was traced: they are values of the trace,
+/// of no use outside. The handles are not const in truth, or they could not have been assigned.
+void put_back(const ObjectReader& object, const Members& before) {
+  const Members now(object);
+  if (now.leaves.size() != before.leaves.size()) return;
+  for (size_t i = 0; i < now.leaves.size(); ++i) {
+    const bool is_assigned = now.leaves[i].handle && now.leaves[i].path == before.leaves[i].path &&
+                             TensorAccess::get(now.tensors[i]) != TensorAccess::get(before.tensors[i]);
+    if (is_assigned) *const_cast<Tensor*>(now.leaves[i].handle) = before.tensors[i];
+  }
+}
+
+void check_object(const Callable& callable, const Members& before, Location where) {
+  const Members now(callable.object);
+  size_t i = 0;
+  while (before.same(now, i)) ++i;
+  if (i == before.leaves.size() && i == now.leaves.size()) return;
+  const ArgReader::Leaf* was = i < before.leaves.size() ? &before.leaves[i] : nullptr;
+  const ArgReader::Leaf* is = i < now.leaves.size() ? &now.leaves[i] : nullptr;
+  std::string what;
+  if (was && is && was->path == is->path) {
+    what = is->handle ? cat("assigns ", is->path) : cat("changes ", is->path, " from ", was->text, " to ", is->text);
+  } else {
+    what = is ? cat("adds ", is->path) : cat("removes ", was->path);
+  }
+  throw Error(cat(at(where), "function ", callable.name, " ", what, " while it is traced. Its C++ code runs while tracing"
+                  " only, so later calls would not do it: return new values and assign them after the call, and keep"
+                  " counters outside of the object"));
+}
+
+bool same_capture(const Capture& a, const Capture& b) {
+  const TensorImpl& x = *a.get();
+  const TensorImpl& y = *b.get();
+  if (&x == &y) return true;
+  return x.type() == y.type() && (x.bytes() == 0 || std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0);
+}
+
+/// The first captures that differ, or the number that both have.
+size_t first_difference(const std::vector<Capture>& a, const std::vector<Capture>& b) {
+  size_t i = 0;
+  while (i < std::min(a.size(), b.size()) && same_capture(a[i], b[i])) ++i;
+  return i;
+}
+
+std::string node_text(const Graph& graph, int i) {
+  if (i >= graph.size()) return "nothing";
+  const Node& node = graph[Value{i}];
+  std::string text = "`" + print(graph, Value{i}) + "`";
+  if (node.origin.file >= 0) text += cat(" at ", graph.name_of(node.origin.file), ":", node.origin.line);
+  return text;
+}
+
+bool same_node(const Node& a, const Node& b) {
+  return a.op == b.op && a.operands == b.operands && a.attr == b.attr && a.type == b.type;
+}
+
+/// What two unequal graphs recorded first that differs, or nothing if they return other values of the same nodes.
+std::string graph_difference(const Graph& a, const Graph& b, std::string_view first, std::string_view second) {
+  int i = 0;
+  const int n = std::min(a.size(), b.size());
+  while (i < n && same_node(a[Value{i}], b[Value{i}])) ++i;
+  if (i == a.size() && i == b.size()) return "";
+  return cat(first, " it recorded ", node_text(a, i), ", ", second, " ", node_text(b, i));
+}
+
+}  // namespace
+
+TraceResult trace_callable(const Callable& callable, const Call& call) {
+  constexpr int kMaxNesting = 32;
+  if (trace_nesting() >= kMaxNesting) {
+    throw Error(cat(at(call.where), "function ", callable.name, " is traced inside of ", kMaxNesting,
+                    " other traces; a callable that asks for its own concrete function never ends"));
+  }
+  const Members members(callable.object);
+  Trace trace(callable.name);
+  Recording recording(trace, call.reader);
+  try {
+    TraceScope scope(trace);
+    callable.type.trace(callable.self, call.args, recording);
+    check_object(callable, members, call.where);
+  } catch (...) {
+    put_back(callable.object, members);
+    throw;
+  }
+  try {
+    return recording.finish(trace);
+  } catch (const std::bad_alloc&) {
+    throw Error(cat(at(call.where), "function ", callable.name, ": out of memory for the graph of its trace"));
+  }
+}
+
+void check_repeatable(const Callable& callable, const TraceResult& first, const TraceResult& second, Location where) {
+  std::string what;
+  if (!(first.graph == second.graph)) {
+    what = graph_difference(first.graph, second.graph, "the first time", "the second time");
+    if (what.empty()) what = "it returned other values of the same ops";
+  } else if (first_difference(first.captures, second.captures) < first.captures.size()) {
+    what = "it used eager tensors with other elements";
+  } else if (first.result_key != second.result_key) {
+    what = "it returned other values beside its tensors";
+  } else {
+    return;
+  }
+  throw Error(cat(at(where), "function ", callable.name, " behaved differently when it was traced a second time: ", what,
+                  "; host code runs while tracing only, so random numbers, counters and the like must be arguments"));
+}
+
+void check_captures(const Callable& callable, const TraceResult& compiled, const TraceResult& now, Location where) {
+  std::string what;
+  const size_t i = first_difference(compiled.captures, now.captures);
+  if (i < std::min(compiled.captures.size(), now.captures.size())) {
+    const size_t num_arguments = compiled.graph.inputs().size() - compiled.captures.size();
+    const Value input = compiled.graph.inputs()[num_arguments + i];
+    const Origin& origin = compiled.graph[input].origin;
+    what = cat("the tensor ", to_string(compiled.captures[i]->type()), " that it captured at ",
+               compiled.graph.name_of(origin.file), ":", origin.line,
+               " was replaced since it was traced. A function follows the elements of what it captured, not the variable"
+               " that held it");
+  } else if (!(compiled.graph == now.graph)) {
+    what = graph_difference(compiled.graph, now.graph, "when it was traced", "now");
+    if (what.empty()) what = "it returns other values of the same ops now";
+    what += ". Captured C++ values are constants of the trace";
+  } else if (compiled.result_key != now.result_key) {
+    what = "it returns other values beside its tensors now. They are constants of the trace";
+  } else {
+    return;
+  }
+  throw Error(cat(at(where), "function ", callable.name, ": ", what,
+                  ": pass what changes as an argument, or give etch::function a member function and its object"));
+}
+
+}  // namespace etch::detail
