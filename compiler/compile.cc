@@ -56,16 +56,18 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
     launch.grain = grain_of(kernel);
     executable.slot_pool.insert(executable.slot_pool.end(), kernel.buffers.begin(), kernel.buffers.end());
     executable.sizes_pool.insert(executable.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
+    launch.scratch_bytes = kernels[i]->scratch_bytes();
+    executable.steps.push_back({Step::Kind::launch, static_cast<int32_t>(executable.launches.size())});
     executable.launches.push_back(launch);
     executable.names.push_back(kernel.name);
   }
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     const ScheduledBuffer& buffer = schedule.buffers[schedule.outputs[i]];
-    bool is_input = buffer.kind == ScheduledBuffer::Kind::input;
-    bool is_earlier = buffer.kind == ScheduledBuffer::Kind::output && buffer.index != static_cast<int>(i);
-    executable.output_bytes.push_back(buffer.bytes);
-    executable.output_is_input.push_back(is_input ? buffer.index : -1);
-    executable.output_is_output.push_back(is_earlier ? buffer.index : -1);
+    Output output{buffer.bytes};
+    if (buffer.kind == ScheduledBuffer::Kind::input) output = {buffer.bytes, Output::SameAs::input, buffer.index};
+    const bool is_earlier = buffer.kind == ScheduledBuffer::Kind::output && buffer.index != static_cast<int>(i);
+    if (is_earlier) output = {buffer.bytes, Output::SameAs::output, buffer.index};
+    executable.outputs.push_back(output);
   }
   executable.code = std::make_shared<std::vector<KernelHandle>>(std::move(kernels));
   return executable;

@@ -50,7 +50,8 @@ Compiled compile_trace(const Concrete& concrete, const Flags& flags, Location wh
 /// Kernels never write to an input: a result that shares one takes memory of its own if the code computes it nevertheless.
 void protect_inputs(const Executable& executable, std::vector<Sharing>& sharing) {
   for (size_t i = 0; i < sharing.size(); ++i) {
-    if (sharing[i].with == Sharing::With::input && executable.output_is_input[i] < 0) sharing[i] = {};
+    const bool is_written = executable.outputs[i].same_as != Output::SameAs::input;
+    if (sharing[i].with == Sharing::With::input && is_written) sharing[i] = {};
   }
 }
 

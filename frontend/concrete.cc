@@ -32,8 +32,6 @@ Tensor view(const TensorImpl& impl, const Type& type) {
 
 }  // namespace
 
-int Concrete::num_threads() const { return threads > 0 ? threads : detail::num_threads(); }
-
 const TensorImpl& Concrete::input(const Call& call, size_t i) const {
   const size_t num_given = call.reader.tensors().size();
   return i < num_given ? *call.reader.tensors()[i] : *trace.captures[i - num_given].get();
@@ -51,17 +49,19 @@ void Concrete::gather_inputs(const Call& call, const void** inputs) const {
 
 void Concrete::launch(const Call& call, const void* const* inputs, void* const* outputs) const {
   const Executable& executable = *compiled.executable;
+  const RunOptions options = run_options(threads);
   try {
-    executable.run(inputs, outputs, num_threads());
+    executable.run(inputs, outputs, options);
   } catch (const std::bad_alloc&) {
-    fail_allocation(call.where, executable.arena_bytes, cat("the temporaries of function ", function));
+    fail_allocation(call.where, executable.memory_bytes(options), cat("the temporaries of function ", function));
   }
   for (size_t i = 0; i < output_types.size(); ++i) {
+    const Output& output = executable.outputs[i];
     const void* source = nullptr;
-    if (executable.output_is_input[i] >= 0) source = inputs[executable.output_is_input[i]];
-    if (executable.output_is_output[i] >= 0) source = outputs[executable.output_is_output[i]];
+    if (output.same_as == Output::SameAs::input) source = inputs[output.index];
+    if (output.same_as == Output::SameAs::output) source = outputs[output.index];
     if (source == nullptr || outputs[i] == nullptr || outputs[i] == source) continue;
-    copy_bytes(outputs[i], source, output_types[i].bytes(), num_threads());
+    copy_bytes(outputs[i], source, output_types[i].bytes(), options.threads);
   }
 }
 

@@ -43,7 +43,6 @@ class Concrete : public Counted<Concrete> {
   double compile_ms = 0;
   int64_t bytes = 0;
 
-  int num_threads() const;
   /// Runs on the call's tensors; the results are new.
   void run(const Call& call, Tensor* results) const;
   /// Runs into existing tensors; Error if they do not fit or share memory with others.

@@ -207,7 +207,8 @@ std::shared_ptr<const EagerKernel> compile_one(Op op, const ResolvedList& operan
   options.target = *current_flags().target;
   options.verify = current_flags().verify;
   kernel->executable = value_or_fail(compile(graph, options), where).executable;
-  kernel->same_as = kernel->executable->output_is_input[0];
+  const Output& output = kernel->executable->outputs[0];
+  if (output.same_as == Output::SameAs::input) kernel->same_as = output.index;
   return kernel;
 }
 
@@ -216,17 +217,18 @@ Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, Locat
   if (op == Op::reshape) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
   Tensor result = allocate(kernel.type.dtype, kernel.type.shape, where, name(op));
   void* output = TensorAccess::get(result)->data;
+  const RunOptions options = run_options();
   if (kernel.same_as >= 0) {
     const Resolved& source = operands[kernel.same_as];
-    copy_bytes(output, source.impl ? source.impl->data : &source.bits, kernel.type.bytes(), num_threads());
+    copy_bytes(output, source.impl ? source.impl->data : &source.bits, kernel.type.bytes(), options.threads);
     return result;
   }
   absl::InlinedVector<const void*, 4> inputs;
   for (const Resolved& operand : operands) inputs.push_back(operand.impl ? operand.impl->data : &operand.bits);
   try {
-    kernel.executable->run(inputs.data(), &output, num_threads());
+    kernel.executable->run(inputs.data(), &output, options);
   } catch (const std::bad_alloc&) {
-    fail_allocation(where, kernel.executable->arena_bytes, name(op));
+    fail_allocation(where, kernel.executable->memory_bytes(options), name(op));
   }
   return result;
 }

@@ -1,9 +1,11 @@
 // The flags of the process as the frontend reads them; etch/options.h is their public side.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "compiler/codegen/target.h"
+#include "runtime/executable.h"
 
 namespace etch::detail {
 
@@ -23,6 +25,7 @@ struct Flags {
   bool fast_math = false;
   const Target* target = &host_target();
   int threads = 0;  // 0: all that this process may run on
+  int64_t grain = 0;  // see RunOptions
 
   bool operator==(const Flags&) const = default;
 };
@@ -30,8 +33,8 @@ struct Flags {
 /// The flags in force: ETCH_FLAGS, or the innermost ScopedFlags of this thread. Error if ETCH_FLAGS is malformed.
 const Flags& current_flags();
 
-/// How many threads a call may use unless its function says otherwise.
-int num_threads();
+/// How a call runs by the flags in force. @param threads what its function asks for; 0 leaves it to the flags.
+RunOptions run_options(int threads = 0);
 
 /// Hands a message, one line without its end, to the warning handler.
 void warn(const std::string& message);

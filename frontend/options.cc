@@ -47,6 +47,11 @@ bool set_target(Flags& flags, std::string_view value) {
   return target != nullptr;
 }
 
+bool set_grain(Flags& flags, std::string_view value) {
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), flags.grain);
+  return error == std::errc() && end == value.data() + value.size() && flags.grain >= 0;
+}
+
 bool set_dump(Flags& flags, std::string_view value) {
   flags.dump = value;
   return !value.empty();
@@ -83,6 +88,9 @@ constexpr Flag kFlags[] = {
      set_target},
     {{"threads", "N", "0", "how many threads one call may use, at most 1024; 0 for all that the process may run on"},
      set_threads},
+    {{"grain", "N", "0", "for tests: every kernel is split into pieces of N iterations where it may use several threads;"
+      " 0 leaves that to the size of the work"},
+     set_grain},
 };
 
 [[noreturn]] void fail_flag(std::string_view source, const std::string& message) {
@@ -142,10 +150,10 @@ std::atomic<WarningHandler> warning_handler{print_warning};
 
 const Flags& current_flags() { return overriding ? *overriding : environment_flags(); }
 
-int num_threads() {
-  static const int default_number = default_threads();
-  const int threads = current_flags().threads;
-  return threads > 0 ? threads : default_number;
+RunOptions run_options(int threads) {
+  const Flags& flags = current_flags();
+  if (threads <= 0) threads = flags.threads;
+  return {.threads = threads > 0 ? threads : default_threads(), .grain = flags.grain};
 }
 
 void warn(const std::string& message) { warning_handler.load()(message); }

@@ -95,11 +95,11 @@ std::string cost_text(const Concrete& concrete) {
     std::memset(memory.back().data(), 0, bytes);
     inputs.push_back(memory.back().data());
   }
-  for (int64_t bytes : compiled.executable->output_bytes) {
-    memory.push_back(Buffer::allocate(bytes));
+  for (const Output& output : compiled.executable->outputs) {
+    memory.push_back(Buffer::allocate(output.bytes));
     outputs.push_back(memory.back().data());
   }
-  std::vector<double> times = compiled.executable->profile(inputs.data(), outputs.data(), num_threads(), kRuns);
+  std::vector<double> times = compiled.executable->profile(inputs.data(), outputs.data(), run_options(concrete.threads), kRuns);
   std::string text;
   for (size_t i = 0; i < times.size(); ++i) {
     const ScheduledKernel& kernel = compiled.schedule.kernels[i];
@@ -136,6 +136,7 @@ constexpr Stage kAfterPasses[] = {
     {"graph", [](const Concrete& c) { return print(c.compiled.graph); }},
     {"schedule", [](const Concrete& c) { return to_string(c.compiled.schedule, c.compiled.graph); }},
     {"buffers", buffers_text},
+    {"steps", [](const Concrete& c) { return to_string(*c.compiled.executable); }},
     {"loops", [](const Concrete& c) { return kernel_texts(c, CodeStage::loops); }},
     {"llvm", [](const Concrete& c) { return kernel_texts(c, CodeStage::llvm); }},
     {"optimized_llvm", [](const Concrete& c) { return kernel_texts(c, CodeStage::optimized_llvm); }},

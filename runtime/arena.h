@@ -4,25 +4,30 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "etch/buffer.h"
-
 namespace etch {
 
-/// Scratch memory of at least `bytes`, aligned to Buffer::kAlignment, for as long as it stands. Each thread keeps the
-/// last one of up to kMaxKeptBytes, so that a repeated run allocates nothing. Throws std::bad_alloc.
+/// Scratch memory of at least `bytes`, aligned to Buffer::kAlignment, for as long as it stands. All threads share what
+/// they keep, a bounded pool without locks: a repeated run allocates nothing, also during static destruction. Throws
+/// std::bad_alloc.
 class ScratchArena {
  public:
-  static constexpr int64_t kMaxKeptBytes = int64_t{64} << 20;
-
   explicit ScratchArena(int64_t bytes);
   ~ScratchArena();
   ScratchArena(const ScratchArena&) = delete;
   ScratchArena& operator=(const ScratchArena&) = delete;
 
-  std::byte* data() const { return static_cast<std::byte*>(buffer_.data()); }
+  std::byte* data() const { return data_; }
+
+  /// Bytes that arenas of all threads hold now, and that the pool keeps for the next ones.
+  static int64_t bytes_in_use();
+  static int64_t bytes_kept();
+  /// Gives what the pool keeps back to the system.
+  static void free_kept() noexcept;
 
  private:
-  Buffer buffer_;
+  std::byte* data_ = nullptr;
+  int64_t bytes_ = 0;
+  int64_t capacity_ = 0;
 };
 
 }  // namespace etch

@@ -11,47 +11,118 @@
 namespace etch {
 namespace {
 
+constexpr int64_t kAlignment = 64;  // of a thread's scratch memory
+
+int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+/// What the range of a launch needs.
 struct Call {
   KernelFn fn;
   void* const* buffers;
   const int64_t* sizes;
+  std::byte* scratch;
+  int64_t scratch_stride;  // from worker to worker
 };
 
-void run_range(void* context, int64_t begin, int64_t end) {
+void run_range(void* context, int worker, int64_t begin, int64_t end) {
   const Call& call = *static_cast<const Call*>(context);
-  call.fn(call.buffers, call.sizes, begin, end);
+  call.fn(call.buffers, call.sizes, begin, end, call.scratch + worker * call.scratch_stride);
+}
+
+int64_t grain_of(const Launch& launch, const RunOptions& options) {
+  return options.grain > 0 ? options.grain : launch.grain;
+}
+
+[[noreturn]] void fail(const Check& check, int64_t failed) {
+  std::string text = check.text + " at index [";
+  const Dims strides = row_major_strides(check.shape);
+  for (int axis = 0; axis < check.shape.rank(); ++axis) {
+    const int64_t stride = std::max<int64_t>(strides[axis], 1);
+    text += (axis > 0 ? "," : "") + std::to_string(failed / stride);
+    failed %= stride;
+  }
+  throw Error(text + "]");
 }
 
 }  // namespace
 
-void Executable::run(const void* const* inputs, void* const* outputs, int threads) const {
-  ScratchArena arena(arena_bytes);
-  for (const Launch& launch : launches) run_launch(launch, inputs, outputs, arena.data(), threads);
+/// What the steps of one run share.
+struct Executable::Run {
+  Run(const Executable& executable, const void* const* inputs, void* const* outputs, const RunOptions& options)
+      : executable(executable),
+        inputs(inputs),
+        outputs(outputs),
+        options(options),
+        memory(executable.memory_bytes(options)),
+        scratch(memory.data() + aligned(executable.arena_bytes)) {}
+
+  void* pointer(int32_t slot_index) const {
+    const Slot& slot = executable.slots[slot_index];
+    switch (slot.kind) {
+      case Slot::Kind::input: return const_cast<void*>(inputs[slot.index]);
+      case Slot::Kind::output: return outputs[slot.index];
+      case Slot::Kind::arena: break;
+    }
+    return memory.data() + slot.index;
+  }
+  int64_t& error(int32_t slot_index) const { return *static_cast<int64_t*>(pointer(slot_index)); }
+
+  const Executable& executable;
+  const void* const* inputs;
+  void* const* outputs;
+  const RunOptions& options;
+  const ScratchArena memory;
+  std::byte* const scratch;
+};
+
+int64_t Executable::memory_bytes(const RunOptions& options) const {
+  int64_t most = 0;
+  for (const Launch& launch : launches) {
+    if (launch.scratch_bytes == 0) continue;
+    most = std::max(most, aligned(launch.scratch_bytes) *
+                              num_workers(launch.iterations, grain_of(launch, options), options.threads));
+  }
+  return aligned(arena_bytes) + most;
 }
 
-void Executable::run_launch(const Launch& launch, const void* const* inputs, void* const* outputs, std::byte* arena,
-                            int threads) const {
-  std::array<void*, kMaxSlots> pointers;
-  for (int32_t i = 0; i < launch.num_slots; ++i) {
-    const Slot& slot = slots[slot_pool[launch.first_slot + i]];
-    switch (slot.kind) {
-      case Slot::Kind::input: pointers[i] = const_cast<void*>(inputs[slot.index]); break;
-      case Slot::Kind::output: pointers[i] = outputs[slot.index]; break;
-      case Slot::Kind::arena: pointers[i] = arena + slot.index; break;
+void Executable::run(const void* const* inputs, void* const* outputs, const RunOptions& options) const {
+  const Run run(*this, inputs, outputs, options);
+  for (const Step& step : steps) {
+    switch (step.kind) {
+      case Step::Kind::launch:
+      case Step::Kind::call: run_launch(launches[step.index], run); break;
+      case Step::Kind::check: run_check(checks[step.index], run); break;
     }
   }
-  Call call{launch.fn, pointers.data(), sizes_pool.data() + launch.first_size};
-  parallel_for(launch.iterations, launch.grain, threads, run_range, &call);
 }
 
-std::vector<double> Executable::profile(const void* const* inputs, void* const* outputs, int threads, int runs) const {
-  ScratchArena arena(arena_bytes);
+void Executable::run_launch(const Launch& launch, const Run& run) const {
+  std::array<void*, kMaxSlots> pointers;
+  for (int32_t i = 0; i < launch.num_slots; ++i) pointers[i] = run.pointer(slot_pool[launch.first_slot + i]);
+  if (launch.error_slot >= 0) run.error(launch.error_slot) = kNoError;
+  Call call{launch.fn, pointers.data(), sizes_pool.data() + launch.first_size, run.scratch,
+            aligned(launch.scratch_bytes)};
+  parallel_for(launch.iterations, grain_of(launch, run.options), run.options.threads, run_range, &call);
+}
+
+void Executable::run_check(const Check& check, const Run& run) const {
+  if (const int64_t failed = run.error(check.error_slot); failed != kNoError) fail(check, failed);
+}
+
+std::vector<double> Executable::profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
+                                        int runs) const {
+  const Run run(*this, inputs, outputs, options);
   std::vector<std::vector<double>> times(launches.size());
-  for (int run = 0; run < runs; ++run) {
-    for (size_t i = 0; i < launches.size(); ++i) {
-      auto start = std::chrono::steady_clock::now();
-      run_launch(launches[i], inputs, outputs, arena.data(), threads);
-      times[i].push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+  for (int i = 0; i < runs; ++i) {
+    for (const Step& step : steps) {
+      if (step.kind == Step::Kind::check) {
+        run_check(checks[step.index], run);
+        continue;
+      }
+      const auto start = std::chrono::steady_clock::now();
+      run_launch(launches[step.index], run);
+      const std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - start;
+      times[step.index].push_back(spent.count());
     }
   }
   std::vector<double> medians;
@@ -60,6 +131,39 @@ std::vector<double> Executable::profile(const void* const* inputs, void* const* 
     medians.push_back(t[runs / 2]);
   }
   return medians;
+}
+
+std::string to_string(const Executable& executable) {
+  const auto number = [](int64_t value) { return std::to_string(value); };
+  std::string text;
+  for (size_t i = 0; i < executable.slots.size(); ++i) {
+    constexpr const char* kKinds[] = {"input ", "output ", "memory at "};
+    const Slot& slot = executable.slots[i];
+    text += "s" + number(i) + ": " + kKinds[static_cast<int>(slot.kind)] + number(slot.index) + "\n";
+  }
+  for (const Step& step : executable.steps) {
+    if (step.kind == Step::Kind::check) {
+      const Check& check = executable.checks[step.index];
+      text += "check s" + number(check.error_slot) + ": " + check.text + "\n";
+      continue;
+    }
+    const Launch& launch = executable.launches[step.index];
+    text += (step.kind == Step::Kind::call ? "call " : "launch ") + executable.names[step.index] + "(";
+    for (int32_t i = 0; i < launch.num_slots; ++i) {
+      text += (i > 0 ? ", s" : "s") + number(executable.slot_pool[launch.first_slot + i]);
+    }
+    text += ") for " + number(launch.iterations) + " by " + number(launch.grain);
+    if (launch.scratch_bytes > 0) text += ", scratch " + number(launch.scratch_bytes);
+    if (launch.error_slot >= 0) text += ", errors in s" + number(launch.error_slot);
+    text += "\n";
+  }
+  for (size_t i = 0; i < executable.outputs.size(); ++i) {
+    constexpr const char* kSame[] = {"", ", the same as input ", ", the same as output "};
+    const Output& output = executable.outputs[i];
+    text += "output " + number(i) + ": " + number(output.bytes) + " bytes" + kSame[static_cast<int>(output.same_as)];
+    text += (output.same_as == Output::SameAs::nothing ? "" : number(output.index)) + "\n";
+  }
+  return text;
 }
 
 }  // namespace etch

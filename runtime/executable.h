@@ -1,4 +1,4 @@
-// Executable: the compiled form of a function as plain data, and its run.
+// Executable: the compiled form of a function as plain data, a list of steps, and its run.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "etch/shape.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch {
@@ -21,43 +22,79 @@ struct Slot {
   int64_t index = 0;  // of the input or output; the offset in the arena
 };
 
-/// One kernel call. Ranges index the pools of the Executable.
+/// One call of a function on buffers and sizes: a kernel, or a function of a library. Ranges index the pools of the
+/// Executable.
 struct Launch {
   KernelFn fn = nullptr;
   int32_t first_slot = 0, num_slots = 0;  // one per access, into slot_pool
   int32_t first_size = 0;                 // into sizes_pool
+  int32_t error_slot = -1;                // of its slots, the one of an int64_t where it writes an index that failed
   int64_t iterations = 0;
-  int64_t grain = 0;                      // iterations a task takes at the least; a split happens at multiples of it
+  int64_t grain = 1;                      // iterations a task takes at the least; a split happens at multiples of it
+  int64_t scratch_bytes = 0;              // that each thread of it needs
+};
+
+/// Looks at the error slot of an earlier launch, and throws if it holds an index.
+struct Check {
+  int32_t error_slot = -1;
+  Shape shape;       // the index that failed is one of this shape, flattened
+  std::string text;  // such as `demo.cc:12: gather: an index is not in 0..9`; the Error adds where it failed
+};
+
+/// A step of a run, by its kind and its number in the list of that kind.
+struct Step {
+  enum class Kind : uint8_t { launch, call, check };
+  Kind kind = Kind::launch;
+  int32_t index = 0;  // launch (a kernel) and call (a library's function): into `launches`; check: into `checks`
+};
+
+/// An output, and whose memory holds its elements.
+struct Output {
+  enum class SameAs : uint8_t { nothing, input, output };
+  int64_t bytes = 0;
+  SameAs same_as = SameAs::nothing;  // nothing: steps write it; else nobody does, since it is the same elements
+  int32_t index = -1;                // of the input or of the earlier output
+};
+
+/// How to run.
+struct RunOptions {
+  int threads = 1;    // how many may work on it, the caller included; 1 creates none
+  int64_t grain = 0;  // not 0: takes the place of every launch's own grain, so that tests can split small work
 };
 
 /// A compiled function: no graph, no LLVM, no lock. Safe to run from many threads at once.
 class Executable {
  public:
   std::vector<Slot> slots;
+  std::vector<Step> steps;
   std::vector<Launch> launches;
+  std::vector<Check> checks;
   std::vector<int32_t> slot_pool;
   std::vector<int64_t> sizes_pool;
-  std::vector<int64_t> output_bytes;
-  /// Per output: -1 where kernels write it, else the input (>= 0) whose memory holds the same elements.
-  std::vector<int32_t> output_is_input;
-  /// Per output: -1, or the earlier output that is the same value.
-  std::vector<int32_t> output_is_output;
+  std::vector<Output> outputs;
   int64_t arena_bytes = 0;
-  std::vector<std::string> names;  // of the kernels, per launch
+  std::vector<std::string> names;  // of the kernels and library functions, per launch
   std::shared_ptr<const void> code;  // keeps the machine code alive
 
-  /// Runs all launches. `inputs` and `outputs` hold one base pointer each; outputs that are an input's or another
-  /// output's elements are not touched. Allocates nothing when a scratch arena of this size is free.
-  /// @param threads how many threads may work on it, the caller included; 1 creates none.
-  /// Throws std::bad_alloc if the arena cannot be allocated.
-  void run(const void* const* inputs, void* const* outputs, int threads) const;
+  /// Runs all steps. `inputs` and `outputs` hold one base pointer each; an output that is the same as another value is
+  /// not touched. All memory is taken before the first step, and nothing is allocated where the pool of scratch memory
+  /// has it. Throws Error where a check fails, and std::bad_alloc if there is no memory for temporaries.
+  void run(const void* const* inputs, void* const* outputs, const RunOptions& options) const;
 
-  /// Runs all launches `runs` times: the median microseconds of each launch.
-  std::vector<double> profile(const void* const* inputs, void* const* outputs, int threads, int runs) const;
+  /// Runs all steps `runs` times: the median microseconds of each launch.
+  std::vector<double> profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
+                              int runs) const;
+
+  /// Bytes that a run takes: for temporaries, and as scratch of its launches.
+  int64_t memory_bytes(const RunOptions& options) const;
 
  private:
-  void run_launch(const Launch& launch, const void* const* inputs, void* const* outputs, std::byte* arena,
-                  int threads) const;
+  struct Run;
+  void run_launch(const Launch& launch, const Run& run) const;
+  void run_check(const Check& check, const Run& run) const;
 };
+
+/// The steps, slots and outputs as text, a line each.
+std::string to_string(const Executable& executable);
 
 }  // namespace etch

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 
@@ -12,6 +13,13 @@
 #include "oneapi/tbb/task_arena.h"
 
 namespace etch {
+namespace {
+
+std::atomic<int64_t> split_loops{0};
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
 
 int default_threads() {
   static const int threads = [] {
@@ -22,23 +30,34 @@ int default_threads() {
   return threads;
 }
 
-void parallel_for(int64_t n, int64_t grain, int threads, void (*body)(void* context, int64_t begin, int64_t end),
-                  void* context) {
-  if (n <= 0) return;
-  if (threads <= 1 || n <= grain) return body(context, 0, n);
+int num_workers(int64_t n, int64_t grain, int threads) {
+  if (n <= 0 || threads <= 1) return 1;
+  return static_cast<int>(std::min<int64_t>(ceil_div(n, grain), threads));
+}
 
-  // A few chunks per thread even out what the threads have to do; each is a whole number of grains.
-  int64_t grains = (n + grain - 1) / grain;
-  int64_t chunks = std::min<int64_t>(grains, int64_t{4} * threads);
-  auto run_chunks = [&](const tbb::blocked_range<int64_t>& range) {
-    for (int64_t chunk = range.begin(); chunk < range.end(); ++chunk) {
-      int64_t begin = grains * chunk / chunks * grain;
-      int64_t end = std::min(n, grains * (chunk + 1) / chunks * grain);
-      body(context, begin, end);
+int64_t num_split_loops() { return split_loops.load(std::memory_order_relaxed); }
+
+void parallel_for(int64_t n, int64_t grain, int threads,
+                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context) {
+  if (n <= 0) return;
+  const int workers = num_workers(n, grain, threads);
+  if (workers == 1) return body(context, 0, 0, n);
+
+  // A few chunks per worker even out what the threads have to do; each is a whole number of grains, and workers take the
+  // next one when they are done.
+  split_loops.fetch_add(1, std::memory_order_relaxed);
+  const int64_t grains = ceil_div(n, grain);
+  const int64_t chunks = std::min<int64_t>(grains, int64_t{4} * workers);
+  std::atomic<int64_t> next_chunk{0};
+  auto run_worker = [&](int worker) {
+    for (int64_t chunk; (chunk = next_chunk.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+      body(context, worker, grains * chunk / chunks * grain, std::min(n, grains * (chunk + 1) / chunks * grain));
     }
   };
   auto loop = [&] {
-    tbb::parallel_for(tbb::blocked_range<int64_t>(0, chunks, 1), run_chunks, tbb::simple_partitioner());
+    tbb::parallel_for(tbb::blocked_range<int>(0, workers, 1), [&](const tbb::blocked_range<int>& range) {
+      for (int worker = range.begin(); worker < range.end(); ++worker) run_worker(worker);
+    }, tbb::simple_partitioner());
   };
   // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own.
   if (tbb::this_task_arena::max_concurrency() <= threads) return loop();
@@ -51,7 +70,7 @@ void copy_bytes(void* to, const void* from, int64_t bytes, int threads) {
     std::byte* to;
     const std::byte* from;
   } copy{static_cast<std::byte*>(to), static_cast<const std::byte*>(from)};
-  const auto body = [](void* context, int64_t begin, int64_t end) {
+  const auto body = [](void* context, int, int64_t begin, int64_t end) {
     const Copy& copy = *static_cast<const Copy*>(context);
     std::memcpy(copy.to + begin, copy.from + begin, static_cast<size_t>(end - begin));
   };

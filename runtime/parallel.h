@@ -5,10 +5,17 @@
 
 namespace etch {
 
-/// Calls `body(context, begin, end)` on disjoint ranges that cover 0..n, each a multiple of `grain` long but the last.
-/// With threads == 1 or n <= grain it is one plain call on this thread.
-void parallel_for(int64_t n, int64_t grain, int threads, void (*body)(void* context, int64_t begin, int64_t end),
-                  void* context);
+/// Calls `body(context, worker, begin, end)` on disjoint ranges that cover 0..n, each a multiple of `grain` long but the
+/// last. Calls with the same `worker` (0 .. num_workers() - 1) follow each other. With one worker it is one plain call on
+/// this thread.
+void parallel_for(int64_t n, int64_t grain, int threads,
+                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context);
+
+/// How many workers parallel_for has.
+int num_workers(int64_t n, int64_t grain, int threads);
+
+/// How many calls of parallel_for have split their range, in this process so far: for tests that want to see it.
+int64_t num_split_loops();
 
 /// Copies memory that does not overlap; long copies in parallel.
 void copy_bytes(void* to, const void* from, int64_t bytes, int threads);

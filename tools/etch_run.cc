@@ -196,10 +196,10 @@ int compare(const Graph& graph, const Options& options, const std::vector<Litera
   CompileOptions unfused = options.compile, fused = options.compile;
   unfused.fuse = false;
   fused.fuse = true;
-  std::vector<Literal> base = value_or_throw(run_compiled(graph, unfused, inputs, 1));
+  std::vector<Literal> base = value_or_throw(run_compiled(graph, unfused, inputs, {.threads = 1}));
   int failures = 0;
   auto report = [&](const char* what, const CompileOptions& compile, int threads) {
-    std::vector<Literal> outputs = value_or_throw(run_compiled(graph, compile, inputs, threads));
+    std::vector<Literal> outputs = value_or_throw(run_compiled(graph, compile, inputs, {.threads = threads}));
     std::string difference = bit_difference(base, outputs);
     std::cout << what << ": " << (difference.empty() ? "equal bits" : difference) << "\n";
     failures += !difference.empty();
@@ -236,7 +236,7 @@ void time_runs(const Graph& graph, const Options& options, const std::vector<Lit
   for (int run = 0; run < options.time_runs; ++run) {
     for (Way& way : ways) {  // in turn, so that a busy moment of the machine meets both
       Clock::time_point start = Clock::now();
-      way.compiled.executable->run(in.data(), out.data(), options.threads);
+      way.compiled.executable->run(in.data(), out.data(), {.threads = options.threads});
       way.microseconds.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
     }
   }
@@ -262,7 +262,8 @@ int run(const Options& options) {
     return 0;
   }
   std::vector<Literal> outputs = value_or_throw(
-      options.interpret ? interpret(graph, inputs) : run_compiled(graph, options.compile, inputs, options.threads));
+      options.interpret ? interpret(graph, inputs)
+                        : run_compiled(graph, options.compile, inputs, {.threads = options.threads}));
   for (size_t i = 0; i < outputs.size(); ++i) {
     Tensor tensor = to_tensor(outputs[i]);
     if (!options.save.empty()) {

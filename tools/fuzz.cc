@@ -32,7 +32,7 @@ std::string check_graph(const Graph& graph, uint64_t seed, bool exact) {
   std::vector<Literal> inputs = random_inputs(graph, exact && seed % 2 ? Draw::whole : Draw::special, random);
   std::vector<Literal> expected;
   for (const Way& way : ways) {
-    absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.threads);
+    absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, {.threads = way.threads});
     if (!outputs.ok()) return absl::StrCat(way.name, ": ", outputs.status().ToString());
     if (expected.empty()) expected = *outputs;
     std::string difference = bit_difference(expected, *outputs);

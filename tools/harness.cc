@@ -82,7 +82,7 @@ std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_6
 }
 
 std::vector<Literal> run_executable(const Executable& executable, const Graph& graph, std::span<const Literal> inputs,
-                                    int threads) {
+                                    const RunOptions& run) {
   // Etch promises nothing of vectors' alignment, so memory is as a user's own may be: only aligned to its element.
   std::vector<const void*> input_pointers;
   for (const Literal& input : inputs) input_pointers.push_back(input.bytes.data());
@@ -93,19 +93,20 @@ std::vector<Literal> run_executable(const Executable& executable, const Graph& g
   }
   std::vector<void*> output_pointers;
   for (Literal& output : outputs) output_pointers.push_back(output.bytes.data());
-  executable.run(input_pointers.data(), output_pointers.data(), threads);
+  executable.run(input_pointers.data(), output_pointers.data(), run);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (int32_t input = executable.output_is_input[i]; input >= 0) outputs[i].bytes = inputs[input].bytes;
-    if (int32_t output = executable.output_is_output[i]; output >= 0) outputs[i].bytes = outputs[output].bytes;
+    const Output& output = executable.outputs[i];
+    if (output.same_as == Output::SameAs::input) outputs[i].bytes = inputs[output.index].bytes;
+    if (output.same_as == Output::SameAs::output) outputs[i].bytes = outputs[output.index].bytes;
   }
   return outputs;
 }
 
 absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,
-                                                  std::span<const Literal> inputs, int threads) {
+                                                  std::span<const Literal> inputs, const RunOptions& run) {
   absl::StatusOr<Compiled> compiled = compile(graph, options);
   if (!compiled.ok()) return compiled.status();
-  return run_executable(*compiled->executable, graph, inputs, threads);
+  return run_executable(*compiled->executable, graph, inputs, run);
 }
 
 Literal to_literal(const Tensor& tensor) {

@@ -27,13 +27,13 @@ Literal random_literal(const Type& type, Draw draw, std::mt19937_64& random);
 /// One random literal for each input of the graph.
 std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_64& random);
 
-/// The graph's outputs, compiled and run with so many threads.
+/// The graph's outputs, compiled and run.
 absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,
-                                                  std::span<const Literal> inputs, int threads);
+                                                  std::span<const Literal> inputs, const RunOptions& run);
 
 /// The same for a graph that is compiled already.
 std::vector<Literal> run_executable(const Executable& executable, const Graph& graph, std::span<const Literal> inputs,
-                                    int threads);
+                                    const RunOptions& run);
 
 /// A tensor's elements as a literal, and back.
 Literal to_literal(const Tensor& tensor);

@@ -93,13 +93,14 @@ class Cache {
 
 class Kernel final : public CompiledKernel {
  public:
-  Kernel(KernelFn fn, std::shared_ptr<const void> code, SlotPtr slot)
-      : fn_(fn), code_(std::move(code)), slot_(std::move(slot)) {}
+  Kernel(const codegen::CompiledFunction& function, std::shared_ptr<const void> code, SlotPtr slot)
+      : function_(function), code_(std::move(code)), slot_(std::move(slot)) {}
   ~Kernel() override { Cache::get().forget(slot_); }
-  KernelFn fn() const override { return fn_; }
+  KernelFn fn() const override { return function_.fn; }
+  int64_t scratch_bytes() const override { return function_.scratch_bytes; }
 
  private:
-  KernelFn fn_;
+  codegen::CompiledFunction function_;
   std::shared_ptr<const void> code_;
   SlotPtr slot_;
 };

@@ -26,6 +26,8 @@ class CompiledKernel {
  public:
   virtual ~CompiledKernel() = default;
   virtual KernelFn fn() const = 0;
+  /// Memory that each of its calls needs as scratch.
+  virtual int64_t scratch_bytes() const = 0;
 };
 using KernelHandle = std::shared_ptr<const CompiledKernel>;
 

@@ -1,6 +1,6 @@
 // Column kernels: reductions along the last axis but one. Values per row are vectors along the last axis.
 //
-// The last axis is walked in panels. A panel's accumulators stand in the frame, which stays in the first-level cache,
+// The last axis is walked in panels. A panel's accumulators stand in scratch memory that the first-level cache holds,
 // while the kernel runs down the rows: memory is read in long pieces, and the code is as small as that of one vector.
 #include <algorithm>
 #include <set>
@@ -11,15 +11,15 @@
 namespace etch::codegen {
 namespace {
 
-constexpr int64_t kFrameBytes = 32 << 10;    // for the panels of all values that wait in the frame
+constexpr int64_t kPanelBytes = 32 << 10;    // of the panels of all values that wait in scratch memory
 constexpr int64_t kMaxPanel = 4096;          // columns
 constexpr int64_t kMinPanel = 64;
 constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
 
-/// Lanes that wait in the frame, one for each column of a panel.
+/// Lanes that wait in scratch memory, one for each column of a panel.
 struct Row {
-  llvm::AllocaInst* memory = nullptr;
+  llvm::Value* memory = nullptr;
   llvm::Type* element = nullptr;  // i8 for bool
 };
 
@@ -41,7 +41,7 @@ class ColumnKernel {
     for (size_t i = 0; i < program_.body.size(); ++i) {
       if (program_.body[i].kind == InstrKind::reduce) reducers_.emplace_back(k_, i, 64);
     }
-    plan_frame();
+    plan_scratch();
   }
 
   llvm::Function* emit() {
@@ -73,8 +73,8 @@ class ColumnKernel {
   /// True if row loops compute the instruction, false if it is computed once per column.
   bool in_rows(int i) const { return !program_.body[i].per_row; }
 
-  /// Finds the values that wait in the frame, and how many columns it has room for.
-  void plan_frame() {
+  /// Finds the values that wait in scratch memory, and how many columns of them the cache has room for.
+  void plan_scratch() {
     std::vector<DType> waiting;
     int64_t bytes = 0;
     for (size_t i = 0; i < program_.body.size(); ++i) {
@@ -90,7 +90,7 @@ class ColumnKernel {
     // A reduction has a state, perhaps a position, and a total over the blocks.
     for (const Reducer& r : reducers_) bytes += size_of(r.dtype()) * (r.ordered() ? 2 : 1) + (r.has_position() ? 8 : 0);
     columns_ = kMaxPanel;
-    while (columns_ > kMinPanel && columns_ * bytes > kFrameBytes) columns_ /= 2;
+    while (columns_ > kMinPanel && columns_ * bytes > kPanelBytes) columns_ /= 2;
     for (auto [i, dtype] : waits_) kept_[i] = new_row(memory_type(k_.context, dtype));
     for (const Reducer& r : reducers_) {
       std::vector<Row> rows;
@@ -103,14 +103,14 @@ class ColumnKernel {
   llvm::Type* stored_type(llvm::Type* type) { return type->isIntegerTy(1) ? b_.getInt8Ty() : type; }
 
   Row new_row(llvm::Type* element) {
-    return {k_.scratch(llvm::ArrayType::get(element, columns_), llvm::Align(64)), element};
+    return {k_.scratch(columns_ * element->getScalarSizeInBits() / 8), element};
   }
 
   llvm::Value* address(const Row& row, llvm::Value* column) {
     return b_.CreateInBoundsGEP(row.element, row.memory, b_.CreateSub(column, first_));
   }
 
-  /// All lanes, also those past the panel: the frame has room for them, and nobody reads them.
+  /// All lanes, also those past the panel: the row has room for them, and nobody reads them.
   llvm::Value* load(const Row& row, llvm::Value* column, bool is_bool) {
     llvm::Type* type = width_ == 1 ? row.element : llvm::FixedVectorType::get(row.element, width_);
     llvm::Value* value = b_.CreateAlignedLoad(type, address(row, column), llvm::Align(row_alignment(row)));

@@ -1,7 +1,7 @@
 // Dot kernels: tiled matrix products with an epilogue.
 //
-// The result is made in blocks of kBlockRows rows whose sums stand in the frame of the call, and a block in panels as
-// wide as a tile. For kBlockDepth steps of k at a time a panel of b, and where it pays a block of a, is copied to where
+// The result is made in blocks of kBlockRows rows whose sums stand in the scratch memory, and a block in panels as wide
+// as a tile. For kBlockDepth steps of k at a time a panel of b, and where it pays a block of a, is copied to where
 // tiles read it best; tiles (dot_parts.h, dot_micro.h) then add its products to the sums. After the last steps the
 // epilogue runs over the panel while it is in the cache. The products of one element are added in ascending order of k
 // whatever the blocks, so no choice made here changes a bit. The plan of loops is that of Goto and van de Geijn,
@@ -64,9 +64,7 @@ class DotEmitter : private DotParts {
   Stride b_stride() const { return k_.program.accesses[*b_access_].stride; }
 
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
-  llvm::Value* scratch(int64_t elements) {
-    return k_.scratch(llvm::ArrayType::get(element_, static_cast<uint64_t>(elements)), llvm::Align(64));
-  }
+  llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
   /// Lanes along `axis` from the origin on; `stride` is that of all accesses, or each access has its own.
   Cursor lanes_along(const Origin& origin, int axis, std::optional<Stride> stride, int64_t width, llvm::Value* mask);

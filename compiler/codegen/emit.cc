@@ -5,9 +5,12 @@
 #include <llvm/Support/MathExtras.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace etch::codegen {
 namespace {
+
+constexpr const char* kScratchAttribute = "etch-scratch";
 
 /// Copies `count` elements one by one: for one-byte types, which no gather, scatter or (before AVX-512) mask serves.
 void copy_elements(KernelEmitter& k, llvm::Type* type, llvm::Value* from, llvm::Value* from_step, llvm::Value* to,
@@ -118,14 +121,16 @@ KernelEmitter::KernelEmitter(const KernelProgram& program, const CodegenOptions&
       b(context),
       entry_(context) {
   llvm::Type* pointer = b.getPtrTy();
-  auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, pointer, b.getInt64Ty(), b.getInt64Ty()}, false);
+  llvm::Type* i64 = b.getInt64Ty();
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, pointer, i64, i64, pointer}, false);
   function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
   function->setDoesNotThrow();
   function->addFnAttr("prefer-vector-width", std::to_string(8 * target.vector_bytes));
   function->addFnAttr("min-legal-vector-width", std::to_string(8 * target.vector_bytes));
-  const char* names[] = {"buffers", "sizes", "begin", "end"};
-  for (int i = 0; i < 4; ++i) function->getArg(i)->setName(names[i]);
+  const char* names[] = {"buffers", "sizes", "begin", "end", "scratch"};
+  for (int i = 0; i < 5; ++i) function->getArg(i)->setName(names[i]);
   for (int i = 0; i < 2; ++i) function->addParamAttr(i, llvm::Attribute::ReadOnly);
+  function->addParamAttr(4, llvm::Attribute::NoAlias);
   entry_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
   start_ = llvm::BasicBlock::Create(context, "start", function);
   b.SetInsertPoint(start_);
@@ -137,7 +142,12 @@ llvm::Function* KernelEmitter::finish() {
   entry_.CreateCondBr(entry_.CreateICmpSLT(begin(), end()), start_, exit);
   b.SetInsertPoint(exit);
   b.CreateRetVoid();
+  if (scratch_bytes_ > 0) function->addFnAttr(kScratchAttribute, std::to_string(scratch_bytes_));
   return function;
+}
+
+int64_t scratch_bytes_of(const llvm::Function& kernel) {
+  return static_cast<int64_t>(kernel.getFnAttributeAsParsedInteger(kScratchAttribute));
 }
 
 llvm::Value* KernelEmitter::size(int64_t i) {
@@ -175,7 +185,13 @@ llvm::Value* KernelEmitter::advance(int access, llvm::Value* pointer, llvm::Valu
   return b.CreateGEP(memory_type(context, program.accesses[access].dtype), pointer, elements);
 }
 
-llvm::AllocaInst* KernelEmitter::scratch(llvm::Type* type, llvm::Align alignment) {
+llvm::Value* KernelEmitter::scratch(int64_t bytes) {
+  const int64_t offset = std::exchange(scratch_bytes_, scratch_bytes_ + (bytes + 63) / 64 * 64);
+  Builder front(&function->getEntryBlock(), function->getEntryBlock().begin());
+  return front.CreateConstInBoundsGEP1_64(front.getInt8Ty(), function->getArg(4), offset);
+}
+
+llvm::AllocaInst* KernelEmitter::frame(llvm::Type* type, llvm::Align alignment) {
   // At the block's front: the frame is fixed, whatever stands in the entry already.
   Builder front(&function->getEntryBlock(), function->getEntryBlock().begin());
   llvm::AllocaInst* memory = front.CreateAlloca(type);
@@ -229,7 +245,7 @@ llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm
     auto* type = llvm::FixedVectorType::get(element, width);
     bool bytewise = size_of(dtype) == 1 && (place.stride == Stride::other || (mask && !target.masked_ops));
     if (bytewise) {
-      llvm::Value* lanes = scratch(type, llvm::Align(64));
+      llvm::Value* lanes = frame(type, llvm::Align(64));
       b.CreateStore(llvm::Constant::getNullValue(type), lanes);
       llvm::Value* step = place.stride == Stride::one ? i64(1) : place.step;
       copy_elements(*this, element, place.lane0, step, lanes, i64(1), active_lanes(*this, mask, width));
@@ -262,7 +278,7 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
   value = splat(b, value, width);
   bool bytewise = size_of(dtype) == 1 && (place.stride == Stride::other || (mask && !target.masked_ops));
   if (bytewise) {
-    llvm::Value* lanes = scratch(value->getType(), llvm::Align(64));
+    llvm::Value* lanes = frame(value->getType(), llvm::Align(64));
     b.CreateStore(value, lanes);
     llvm::Value* step = place.stride == Stride::one ? i64(1) : place.step;
     copy_elements(*this, element, lanes, i64(1), place.lane0, step, active_lanes(*this, mask, width));

@@ -90,8 +90,11 @@ class KernelEmitter {
   llvm::Value* index_origin(int index) { return size(layout.index(index)); }
   /// A param as a scalar, made in `entry`.
   llvm::Value* param(int param, DType dtype);
-  /// Memory in the frame of the call, at a fixed place.
-  llvm::AllocaInst* scratch(llvm::Type* type, llvm::Align alignment);
+  /// A few vectors of memory in the frame of the call, at a fixed place. What takes more is scratch: a frame may not
+  /// outgrow a small stack.
+  llvm::AllocaInst* frame(llvm::Type* type, llvm::Align alignment);
+  /// Memory of the launch's scratch, at a fixed place that is aligned to 64. See KernelFn.
+  llvm::Value* scratch(int64_t bytes);
 
   /// `pointer` plus `elements` (i64) of the access's dtype.
   llvm::Value* advance(int access, llvm::Value* pointer, llvm::Value* elements);
@@ -150,6 +153,7 @@ class KernelEmitter {
  private:
   Builder entry_;
   llvm::BasicBlock* start_ = nullptr;
+  int64_t scratch_bytes_ = 0;
   std::map<int64_t, llvm::Value*> sizes_;
   std::map<int, llvm::Value*> origins_;
   std::map<int, llvm::Value*> params_;
@@ -181,6 +185,9 @@ inline constexpr int kCheapWork = 12;
 
 /// Lanes for a program: as many as the widest dtype that it computes with allows.
 int lanes_of(const KernelProgram& program, const Target& target);
+
+/// The scratch memory that a finished kernel function needs.
+int64_t scratch_bytes_of(const llvm::Function& kernel);
 
 // One emitter per kind of kernel. Each adds one function `name` with the type of KernelFn to the module.
 llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,

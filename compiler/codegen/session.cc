@@ -179,7 +179,8 @@ class Session {
   };
 
   /// Links an object; its symbols are those names.
-  absl::StatusOr<CompiledModule> link(std::unique_ptr<llvm::MemoryBuffer> object, std::span<const std::string> names) {
+  absl::StatusOr<CompiledModule> link(std::unique_ptr<llvm::MemoryBuffer> object, std::span<const std::string> names,
+                                      std::span<const int64_t> scratch_bytes) {
     llvm::orc::ResourceTrackerSP tracker = dylib_->createResourceTracker();
     auto code = std::shared_ptr<const void>(static_cast<const void*>(nullptr), [this, tracker](const void*) {
       if (llvm::Error error = tracker->remove()) llvm::consumeError(std::move(error));
@@ -196,7 +197,9 @@ class Session {
     auto found = session_.lookup(llvm::orc::makeJITDylibSearchOrder(dylib_), std::move(symbols));
     if (!found) return internal_error(toString(found.takeError()));
     CompiledModule result;
-    for (const auto& symbol : interned) result.functions.push_back((*found)[symbol].getAddress().toPtr<KernelFn>());
+    for (size_t i = 0; i < names.size(); ++i) {
+      result.functions.push_back({(*found)[interned[i]].getAddress().toPtr<KernelFn>(), scratch_bytes[i]});
+    }
     result.code = std::move(code);
     return result;
   }
@@ -251,6 +254,7 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
   std::vector<std::string> names;
   for (size_t i = 0; i < programs.size(); ++i) names.push_back((*session)->new_name());
   std::unique_ptr<llvm::MemoryBuffer> object;
+  std::vector<int64_t> scratch_bytes;
   {
     Session::Lease worker(**session, options.target);
     llvm::LLVMContext context;
@@ -258,11 +262,12 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
     if (verify) {
       if (std::string error = Worker::verify(*module); !error.empty()) return internal_error(error);
     }
+    for (const std::string& name : names) scratch_bytes.push_back(scratch_bytes_of(*module->getFunction(name)));
     worker->optimize(*module);
     object = worker->emit_object(*module);
   }
   if (!object) return internal_error("this machine's code cannot be written as an object");
-  return (*session)->link(std::move(object), names);
+  return (*session)->link(std::move(object), names, scratch_bytes);
 }
 
 int64_t live_code_bytes() {

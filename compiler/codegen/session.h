@@ -10,10 +10,16 @@
 
 namespace etch::codegen {
 
+/// A function of a module.
+struct CompiledFunction {
+  KernelFn fn = nullptr;
+  int64_t scratch_bytes = 0;
+};
+
 /// The functions of one module, in the order of its programs; the code lives as long as `code`.
 struct CompiledModule {
   std::shared_ptr<const void> code;
-  std::vector<KernelFn> functions;
+  std::vector<CompiledFunction> functions;
 };
 
 /// Compiles all programs in one module; with `verify` LLVM's verifier checks it. Thread-safe.

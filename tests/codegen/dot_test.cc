@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "compiler/codegen/codegen.h"
+#include "tests/codegen/scratch.h"
 
 namespace etch {
 namespace {
@@ -126,8 +127,9 @@ class Kernel {
     ASSERT_TRUE(handles.ok()) << handles.status();
     const int64_t rows = case_.batch * case_.m;
     const int64_t step = case_.split == 0 ? std::max<int64_t>(rows, 1) : case_.split;
+    TestScratch scratch(*(*handles)[0]);
     for (int64_t begin = 0; begin < rows; begin += step) {
-      (*handles)[0]->fn()(buffers.data(), sizes.data(), begin, std::min(rows, begin + step));
+      (*handles)[0]->fn()(buffers.data(), sizes.data(), begin, std::min(rows, begin + step), scratch.data());
     }
   }
 

@@ -215,7 +215,7 @@ TEST(LoopKernel, NoIterationsTouchNoMemory) {
   auto kernels = compile_kernels(programs, {}, nullptr);
   ASSERT_TRUE(kernels.ok());
   void* nothing[] = {nullptr, nullptr};
-  (*kernels)[0]->fn()(nothing, k.sizes().data(), 0, 0);
+  (*kernels)[0]->fn()(nothing, k.sizes().data(), 0, 0, nullptr);
 }
 
 TEST(LoopKernel, LoopsOfTwelveAxesArePrinted) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "compiler/codegen/codegen.h"
+#include "tests/codegen/scratch.h"
 
 namespace etch {
 
@@ -140,8 +141,9 @@ class TestKernel {
     for (TestBuffer* buffer : buffers_) pointers.push_back(buffer->data<char>());
     int64_t n = iterations();
     if (split == 0) split = std::max<int64_t>(n, 1);
+    TestScratch scratch(*(*kernels)[0]);
     for (int64_t begin = 0; begin < n; begin += split) {
-      (*kernels)[0]->fn()(pointers.data(), data.data(), begin, std::min(begin + split, n));
+      (*kernels)[0]->fn()(pointers.data(), data.data(), begin, std::min(begin + split, n), scratch.data());
     }
     for (TestBuffer* buffer : buffers_) buffer->expect_guards_untouched();
   }

@@ -23,7 +23,7 @@ class Chain {
   const KernelProgram& program() const { return kernel_.program; }
   bool runs(const CompiledKernel& compiled) {
     void* buffers[] = {in_.data<void>(), out_.data<void>()};
-    compiled.fn()(buffers, kernel_.sizes().data(), 0, 8);
+    compiled.fn()(buffers, kernel_.sizes().data(), 0, 8, nullptr);
     return out_.data<float>()[7] == static_cast<float>(adds_ + 1);
   }
 

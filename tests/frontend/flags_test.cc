@@ -102,7 +102,7 @@ TEST(Flags, DumpWritesNumberedFilesPerConcreteFunction) {
     names += entry.path().filename().string() + " ";
     EXPECT_GT(fs::file_size(entry.path()), 0u) << entry.path();
   }
-  for (const char* stage : {"pass_", "graph", "schedule", "buffers", "loops", "llvm", "optimized_llvm", "assembly", "times", "cost"}) {
+  for (const char* stage : {"pass_", "graph", "schedule", "buffers", "steps", "loops", "llvm", "optimized_llvm", "assembly", "times", "cost"}) {
     EXPECT_NE(names.find(stage), std::string::npos) << stage;
   }
   fs::remove_all(folder);

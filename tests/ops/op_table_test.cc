@@ -80,11 +80,11 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
       std::mt19937_64 random(GetParam());
       std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
 
-      auto unfused = run_compiled(graph, {.fuse = false, .verify = true}, inputs, 1);
+      auto unfused = run_compiled(graph, {.fuse = false, .verify = true}, inputs, {.threads = 1});
       ASSERT_TRUE(unfused.ok()) << unfused.status() << "\n" << print(graph);
-      auto unfused_2 = run_compiled(graph, {.fuse = false}, inputs, 2);
-      auto fused = run_compiled(graph, {.verify = true}, inputs, 1);
-      auto fused_2 = run_compiled(graph, {}, inputs, 2);
+      auto unfused_2 = run_compiled(graph, {.fuse = false}, inputs, {.threads = 2});
+      auto fused = run_compiled(graph, {.verify = true}, inputs, {.threads = 1});
+      auto fused_2 = run_compiled(graph, {}, inputs, {.threads = 2});
       ASSERT_TRUE(unfused_2.ok() && fused.ok() && fused_2.ok());
       EXPECT_EQ(bit_difference(*unfused, run_eagerly(graph, inputs)), "") << "unfused against eager";
       EXPECT_EQ(bit_difference(*unfused, *unfused_2), "") << "unfused, 1 thread against 2";

@@ -41,8 +41,9 @@ void expect_same_bits(const Graph& graph, bool exact) {
   std::mt19937_64 random(1);
   std::vector<Literal> inputs = random_inputs(graph, exact ? Draw::whole : Draw::special, random);
   absl::StatusOr<std::vector<Literal>> unfused =
-      run_compiled(graph, {.prune_and_simplify = false, .fuse = false}, inputs, 1);
-  absl::StatusOr<std::vector<Literal>> fused = run_compiled(graph, {.prune_and_simplify = false}, inputs, 2);
+      run_compiled(graph, {.prune_and_simplify = false, .fuse = false}, inputs, {.threads = 1});
+  absl::StatusOr<std::vector<Literal>> fused =
+      run_compiled(graph, {.prune_and_simplify = false}, inputs, {.threads = 2});
   ASSERT_TRUE(unfused.ok()) << unfused.status();
   ASSERT_TRUE(fused.ok()) << fused.status();
   EXPECT_EQ(bit_difference(*unfused, *fused), "") << print(graph);

@@ -52,16 +52,17 @@ class Buffer {
   Block* block_ = nullptr;
 };
 
-/// Memory that Buffers hold now, and what the allocator keeps for reuse.
+/// Memory that tensors and runs hold now, and what is kept for reuse.
 struct MemoryStats {
-  int64_t live_bytes = 0;
+  int64_t live_bytes = 0;     // of tensors, and of the temporaries of calls that are running
   int64_t peak_bytes = 0;     // highest live_bytes since the last reset
-  int64_t cached_bytes = 0;   // freed large blocks kept for reuse, bounded
+  int64_t scratch_bytes = 0;  // of live_bytes: the temporaries
+  int64_t cached_bytes = 0;   // freed blocks and scratch memory, kept for reuse; at most about 530 MiB
   int64_t allocations = 0;
 };
 MemoryStats memory_stats();
 void reset_peak_memory();
-/// Gives the kept blocks back to the system.
+/// Gives all memory that is kept for reuse back to the system.
 void trim_memory();
 
 }  // namespace etch

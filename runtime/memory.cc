@@ -1,0 +1,185 @@
+// Allocation of memory: small pieces from malloc, large ones from a bounded list of freed blocks.
+#include "runtime/memory.h"
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+
+#include "etch/buffer.h"
+#include "runtime/arena.h"
+
+namespace etch {
+namespace memory {
+namespace {
+
+constexpr int64_t kMaxCachedBytes = int64_t{512} << 20;
+constexpr int64_t kHugePage = int64_t{2} << 20;
+
+std::atomic<int64_t> live_bytes{0};
+std::atomic<int64_t> peak_bytes{0};
+std::atomic<int64_t> allocations{0};
+
+int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// Sizes of large blocks: four steps per power of two, so that a freed block serves similar sizes and at most a fifth of
+// it is unused.
+int64_t rounded(int64_t bytes) { return round_up(bytes, int64_t(std::bit_floor(static_cast<uint64_t>(bytes))) / 4); }
+
+// The number of such a size, counted from kLargeBytes on.
+int size_class(int64_t rounded_bytes) {
+  const auto bytes = static_cast<uint64_t>(rounded_bytes);
+  const int power = std::bit_width(bytes) - std::bit_width(static_cast<uint64_t>(kLargeBytes));
+  return 4 * power + static_cast<int>((bytes - std::bit_floor(bytes)) / (std::bit_floor(bytes) / 4));
+}
+
+// Freed large blocks. Their lists stand in the blocks themselves, so that freeing needs no memory. Constant-initialised
+// and never destroyed: buffers may be freed during static destruction.
+class BlockCache {
+ public:
+  void* take(int64_t bytes) noexcept {
+    std::lock_guard lock(mutex_);
+    Entry* entry = newest_of_class_[size_class(bytes)];
+    if (entry != nullptr) remove(entry);
+    return entry;
+  }
+
+  void put(void* data, int64_t bytes) noexcept {
+    Entry* evicted = nullptr;  // a list by `older`
+    {
+      std::lock_guard lock(mutex_);
+      add(new (data) Entry{.bytes = bytes});
+      while (cached_bytes_ > kMaxCachedBytes) {
+        Entry* oldest = oldest_;
+        remove(oldest);
+        oldest->older = evicted;
+        evicted = oldest;
+      }
+    }
+    free_all(evicted);
+  }
+
+  void clear() noexcept {
+    Entry* newest = nullptr;
+    {
+      std::lock_guard lock(mutex_);
+      newest = newest_;
+      newest_ = oldest_ = nullptr;
+      for (Entry*& entry : newest_of_class_) entry = nullptr;
+      cached_bytes_ = 0;
+    }
+    free_all(newest);
+  }
+
+  int64_t cached_bytes() noexcept {
+    std::lock_guard lock(mutex_);
+    return cached_bytes_;
+  }
+
+ private:
+  /// Stands at the front of a freed block, in the list of all blocks and in that of its size.
+  struct Entry {
+    int64_t bytes = 0;
+    Entry *older = nullptr, *newer = nullptr;
+    Entry *older_of_class = nullptr, *newer_of_class = nullptr;
+  };
+
+  void add(Entry* entry) noexcept {
+    entry->older = newest_;
+    (newest_ ? newest_->newer : oldest_) = entry;
+    newest_ = entry;
+    Entry*& newest_of_class = newest_of_class_[size_class(entry->bytes)];
+    entry->older_of_class = newest_of_class;
+    if (newest_of_class) newest_of_class->newer_of_class = entry;
+    newest_of_class = entry;
+    cached_bytes_ += entry->bytes;
+  }
+
+  void remove(Entry* entry) noexcept {
+    (entry->older ? entry->older->newer : oldest_) = entry->newer;
+    (entry->newer ? entry->newer->older : newest_) = entry->older;
+    if (entry->older_of_class) entry->older_of_class->newer_of_class = entry->newer_of_class;
+    Entry*& newest_of_class = newest_of_class_[size_class(entry->bytes)];
+    (entry->newer_of_class ? entry->newer_of_class->older_of_class : newest_of_class) = entry->older_of_class;
+    cached_bytes_ -= entry->bytes;
+  }
+
+  static void free_all(Entry* entry) noexcept {
+    while (entry != nullptr) std::free(std::exchange(entry, entry->older));
+  }
+
+  static constexpr int kClasses = 4 * 46;  // up to the largest size that an int64_t holds
+
+  std::mutex mutex_;
+  Entry *newest_ = nullptr, *oldest_ = nullptr;
+  Entry* newest_of_class_[kClasses] = {};
+  int64_t cached_bytes_ = 0;
+};
+
+constinit BlockCache block_cache;
+
+}  // namespace
+
+void* allocate(int64_t bytes, bool* fresh) {
+  if (fresh != nullptr) *fresh = true;
+  if (bytes < kLargeBytes) {
+    void* data = std::aligned_alloc(Buffer::kAlignment, round_up(std::max<int64_t>(bytes, 1), Buffer::kAlignment));
+    if (data == nullptr) throw std::bad_alloc();
+    return data;
+  }
+  const int64_t size = rounded(bytes);
+  if (void* data = block_cache.take(size)) {
+    if (fresh != nullptr) *fresh = false;
+    return data;
+  }
+  const int64_t alignment = size >= kHugePage ? kHugePage : Buffer::kAlignment;
+  void* data = std::aligned_alloc(alignment, round_up(size, alignment));
+  if (data == nullptr) {
+    trim_memory();
+    data = std::aligned_alloc(alignment, round_up(size, alignment));
+  }
+  if (data == nullptr) throw std::bad_alloc();
+  if (size >= kHugePage) madvise(data, size, MADV_HUGEPAGE);  // a hint: failure changes nothing
+  return data;
+}
+
+void free(void* data, int64_t bytes) noexcept {
+  if (data == nullptr) return;
+  if (bytes < kLargeBytes) return std::free(data);
+  block_cache.put(data, rounded(bytes));
+}
+
+void count_use(int64_t bytes) noexcept {
+  const int64_t live = live_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  int64_t peak = peak_bytes.load(std::memory_order_relaxed);
+  while (live > peak && !peak_bytes.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
+  }
+}
+
+void count_end_of_use(int64_t bytes) noexcept { live_bytes.fetch_sub(bytes, std::memory_order_relaxed); }
+
+void count_allocation() noexcept { allocations.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace memory
+
+MemoryStats memory_stats() {
+  MemoryStats stats;
+  stats.live_bytes = memory::live_bytes.load();
+  stats.peak_bytes = memory::peak_bytes.load();
+  stats.scratch_bytes = ScratchArena::bytes_in_use();
+  stats.cached_bytes = memory::block_cache.cached_bytes() + ScratchArena::bytes_kept();
+  stats.allocations = memory::allocations.load();
+  return stats;
+}
+
+void reset_peak_memory() { memory::peak_bytes.store(memory::live_bytes.load()); }
+
+void trim_memory() {
+  ScratchArena::free_kept();
+  memory::block_cache.clear();
+}
+
+}  // namespace etch

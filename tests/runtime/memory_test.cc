@@ -1,0 +1,114 @@
+// Memory of buffers and of runs: what is kept, what is counted, what is given back.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "etch/buffer.h"
+#include "runtime/arena.h"
+
+namespace etch {
+namespace {
+
+TEST(ScratchArena, IdleThreadsKeepNoMemoryOfTheirOwn) {
+  trim_memory();
+  const MemoryStats before = memory_stats();
+  std::atomic<int> done{0};
+  std::atomic<bool> leave{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 12; ++t) {
+    threads.emplace_back([&] {
+      { ScratchArena arena(int64_t{53} << 20); }
+      { ScratchArena arena(int64_t{100} << 10); }
+      ++done;
+      while (!leave) std::this_thread::yield();
+    });
+  }
+  while (done < 12) std::this_thread::yield();
+  const MemoryStats idle = memory_stats();
+  EXPECT_EQ(idle.live_bytes, before.live_bytes);
+  EXPECT_EQ(idle.scratch_bytes, before.scratch_bytes);
+  EXPECT_LE(idle.cached_bytes, int64_t{530} << 20) << "what is kept is bounded for all threads together";
+  trim_memory();
+  EXPECT_EQ(memory_stats().cached_bytes, 0);
+  leave = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(ScratchArena, IsCountedWhileItStands) {
+  const MemoryStats before = memory_stats();
+  for (int64_t bytes : {int64_t{1000}, int64_t{3} << 20}) {
+    ScratchArena arena(bytes);
+    EXPECT_EQ(memory_stats().live_bytes - before.live_bytes, bytes);
+    EXPECT_EQ(memory_stats().scratch_bytes - before.scratch_bytes, bytes);
+    EXPECT_GE(memory_stats().peak_bytes, before.live_bytes + bytes);
+  }
+  EXPECT_EQ(memory_stats().live_bytes, before.live_bytes);
+}
+
+TEST(ScratchArena, NestedOnesDiffer) {
+  ScratchArena outer(5000);
+  ScratchArena inner(5000);
+  EXPECT_NE(outer.data(), inner.data());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(outer.data()) % Buffer::kAlignment, 0u);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(inner.data()) % Buffer::kAlignment, 0u);
+}
+
+TEST(Memory, FreedLargeBlocksServeSimilarSizes) {
+  trim_memory();
+  void* first = nullptr;
+  {
+    Buffer buffer = Buffer::allocate(1'000'000);
+    first = buffer.data();
+  }
+  EXPECT_GE(memory_stats().cached_bytes, 1'000'000);
+  const Buffer again = Buffer::allocate(1'010'000);
+  EXPECT_EQ(again.data(), first);
+  EXPECT_EQ(memory_stats().cached_bytes, 0);
+}
+
+TEST(Memory, SizesAroundTheLimitOfLargeBlocks) {
+  trim_memory();
+  const int64_t live = memory_stats().live_bytes;
+  for (int64_t bytes = (256 << 10) - 130; bytes < (256 << 10) + 130; ++bytes) {
+    const Buffer buffer = Buffer::allocate(bytes);
+    static_cast<char*>(buffer.data())[bytes - 1] = 1;
+    const ScratchArena arena(bytes);
+    arena.data()[bytes - 1] = std::byte{1};
+  }
+  EXPECT_EQ(memory_stats().live_bytes, live);
+}
+
+TEST(Memory, TheOldestBlocksMakeRoom) {
+  trim_memory();
+  std::vector<Buffer> buffers;
+  for (int i = 0; i < 20; ++i) buffers.push_back(Buffer::allocate((int64_t{32} << 20) + i));
+  buffers.clear();
+  EXPECT_LE(memory_stats().cached_bytes, int64_t{512} << 20);
+  EXPECT_GE(memory_stats().cached_bytes, int64_t{400} << 20);
+  trim_memory();
+  EXPECT_EQ(memory_stats().cached_bytes, 0);
+}
+
+// A static object may run functions in its destructor, after all thread_local objects of this thread are gone.
+struct RunsAtExit {
+  ~RunsAtExit() {
+    ScratchArena arena(10'000);
+    if (arena.data() == nullptr) std::abort();
+    arena.data()[9'999] = std::byte{1};
+  }
+};
+
+TEST(ScratchArenaDeathTest, WorksDuringStaticDestruction) {
+  EXPECT_EXIT(
+      {
+        static RunsAtExit runs;
+        { ScratchArena arena(20'000); }
+        std::exit(7);
+      },
+      testing::ExitedWithCode(7), "");
+}
+
+}  // namespace
+}  // namespace etch
