@@ -49,7 +49,7 @@ void Concrete::gather_inputs(const Call& call, const void** inputs) const {
 
 void Concrete::launch(const Call& call, const void* const* inputs, void* const* outputs) const {
   const Executable& executable = *compiled.executable;
-  const RunOptions options = run_options(threads);
+  const RunOptions options = run_options(*call.flags, threads);
   try {
     executable.run(inputs, outputs, options);
   } catch (const std::bad_alloc&) {

@@ -33,8 +33,12 @@ struct Flags {
 /// The flags in force: ETCH_FLAGS, or the innermost ScopedFlags of this thread. Error if ETCH_FLAGS is malformed.
 const Flags& current_flags();
 
-/// How a call runs by the flags in force. @param threads what its function asks for; 0 leaves it to the flags.
-RunOptions run_options(int threads = 0);
+/// How a call runs by these flags. @param threads what its function asks for; 0 leaves it to the flags.
+RunOptions run_options(const Flags& flags, int threads = 0);
+inline RunOptions run_options(int threads = 0) { return run_options(current_flags(), threads); }
+
+/// What run_functions_eagerly set.
+bool runs_eagerly_everywhere();
 
 /// Hands a message, one line without its end, to the warning handler.
 void warn(const std::string& message);

@@ -82,7 +82,11 @@ void fail_null(std::string_view what, Location where) {
   fail(where, cat("etch::function: ", what, " is null, so there is nothing to call"));
 }
 
-bool runs_inline() { return Trace::current() != nullptr || functions_run_eagerly(); }
+const Flags* flags_to_run_compiled() {
+  const Flags& flags = current_flags();
+  const bool compiled = Trace::current() == nullptr && !flags.eager && !runs_eagerly_everywhere();
+  return compiled ? &flags : nullptr;
+}
 
 Tensor call_one(FunctionCore* core, const Call& call) {
   const Ref<const Concrete> concrete = core_of(core, call.where).find_to_run(call);

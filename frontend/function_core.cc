@@ -36,7 +36,7 @@ FunctionCore::~FunctionCore() { callable_.type.destroy(callable_.self); }
 
 Ref<const Concrete> FunctionCore::find_to_run(const Call& call) {
   Ref<const Concrete> concrete = find(call, true);
-  if (options_.check_captures || current_flags().check_captures) [[unlikely]] {
+  if (options_.check_captures || call.flags->check_captures) [[unlikely]] {
     check_captures(callable_, concrete->trace, trace_alone(callable_, trace_mutex_, call), call.where);
   }
   return concrete;

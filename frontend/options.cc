@@ -150,11 +150,12 @@ std::atomic<WarningHandler> warning_handler{print_warning};
 
 const Flags& current_flags() { return overriding ? *overriding : environment_flags(); }
 
-RunOptions run_options(int threads) {
-  const Flags& flags = current_flags();
+RunOptions run_options(const Flags& flags, int threads) {
   if (threads <= 0) threads = flags.threads;
   return {.threads = threads > 0 ? threads : default_threads(), .grain = flags.grain};
 }
+
+bool runs_eagerly_everywhere() { return run_eagerly.load(std::memory_order_relaxed); }
 
 void warn(const std::string& message) { warning_handler.load()(message); }
 
@@ -183,7 +184,7 @@ ScopedFlags::~ScopedFlags() {
 void run_functions_eagerly(bool eagerly) { detail::run_eagerly.store(eagerly, std::memory_order_relaxed); }
 
 bool functions_run_eagerly() {
-  return detail::run_eagerly.load(std::memory_order_relaxed) || detail::current_flags().eager;
+  return detail::runs_eagerly_everywhere() || detail::current_flags().eager;
 }
 
 WarningHandler set_warning_handler(WarningHandler handler) {

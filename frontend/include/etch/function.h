@@ -66,6 +66,7 @@ namespace detail {
 class Concrete;
 class FunctionCore;
 class TraceSession;
+struct Flags;
 
 // Both count their references.
 void retain(const Concrete* concrete) noexcept;
@@ -86,9 +87,10 @@ struct ObjectReader {
   void (*read)(const void* object, ArgReader& reader) = nullptr;
 };
 
-/// One call: its arguments, read, and its place.
+/// One call: its arguments, read, its place, and the flags that hold for it.
 struct Call {
   const void* args = nullptr;  // the tuple that FunctionType takes
+  const Flags* flags = nullptr;
   Location where;
   ArgReader reader;
 };
@@ -133,8 +135,11 @@ Ref<FunctionCore> make_core(const FunctionType& type, void* callable, const Obje
 /// Throws the Error for a callable or an object that is null.
 [[noreturn]] void fail_null(std::string_view what, Location where);
 
-/// True if a call runs the callable as it is: inside a trace, where it is inlined, or when functions run eagerly.
-bool runs_inline();
+/// The flags in force on this thread.
+const Flags& current_flags();
+/// The same for a call that runs compiled code; nullptr if it runs the callable as it is: inside a trace, where it is
+/// inlined, or when functions run eagerly.
+const Flags* flags_to_run_compiled();
 
 // What functions do, by their cores; Error for none.
 Tensor call_one(FunctionCore* core, const Call& call);
@@ -236,8 +241,10 @@ template <class... A>
 struct TypedCall : Call {
   using Args = std::tuple<const std::remove_cvref_t<A>&...>;
 
-  TypedCall(const ObjectReader& object, Location place, const std::remove_cvref_t<A>&... values) : pack(values...) {
+  TypedCall(const ObjectReader& object, const Flags& in_force, Location place, const std::remove_cvref_t<A>&... values)
+      : pack(values...) {
     args = &pack;
+    flags = &in_force;
     where = place;
     read_elements(pack, reader, std::index_sequence_for<A...>());
     if (object.read) [[unlikely]] object.read(object.object, reader);
@@ -336,7 +343,7 @@ class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
  public:
   /// Runs it. Error if the arguments, or the members of the object it belongs to, have another signature.
   R operator()(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
-    const detail::TypedCall<A...> call(object_, where, args...);
+    const detail::TypedCall<A...> call(object_, detail::current_flags(), where, args...);
     detail::Results results = detail::call_concrete(concrete_, call);
     if constexpr (!std::is_void_v<R>) {
       using Result = std::remove_cvref_t<R>;
@@ -381,11 +388,12 @@ class Function<R(A...)> {
 
   /// Runs the function; traces and compiles first if the signature is new.
   Result operator()(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
-    if (detail::runs_inline()) [[unlikely]] {
+    const detail::Flags* flags = detail::flags_to_run_compiled();
+    if (flags == nullptr) [[unlikely]] {
       const detail::InlineScope scope(core_.get(), where);
       return call_inline_(scope.callable(), args...);
     }
-    const detail::TypedCall<A...> call(object_, where, args...);
+    const detail::TypedCall<A...> call(object_, *flags, where, args...);
     if constexpr (std::is_same_v<Result, Tensor>) {
       return detail::call_one(core_.get(), call);
     } else {
@@ -407,7 +415,7 @@ class Function<R(A...)> {
   /// see the new elements.
   template <class Outputs>
   void call_into(Outputs&& outputs, const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
-    const detail::TypedCall<A...> call(object_, where, args...);
+    const detail::TypedCall<A...> call(object_, detail::current_flags(), where, args...);
     detail::Destinations destinations;
     detail::visit_tensors(outputs, destinations);
     detail::call_into(core_.get(), call, destinations);
@@ -415,13 +423,15 @@ class Function<R(A...)> {
 
   /// The concrete function for these arguments; a tensor may be a TensorSpec. Traces and compiles it if it is new.
   ConcreteFunction<R(A...)> concrete(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
-    return {detail::concrete_of(core_.get(), detail::TypedCall<A...>(object_, where, args...)), object_};
+    const detail::TypedCall<A...> call(object_, detail::current_flags(), where, args...);
+    return {detail::concrete_of(core_.get(), call), object_};
   }
 
   /// A report for these arguments: the signature and why it was traced, the trace, what was pruned, what each pass
   /// changed, the schedule with its reasons, the kernels and the times. Traces and compiles if the signature is new.
   std::string explain(const std::remove_cvref_t<A>&... args, Location where = Location::current()) const {
-    return detail::explain_call(core_.get(), detail::TypedCall<A...>(object_, where, args...));
+    const detail::TypedCall<A...> call(object_, detail::current_flags(), where, args...);
+    return detail::explain_call(core_.get(), call);
   }
 
   FunctionStats stats(Location where = Location::current()) const { return detail::stats_of(core_.get(), where); }
