@@ -1,0 +1,24 @@
+// The grain of a kernel: how much of it is worth handing to another thread.
+#include "compiler/grain.h"
+
+#include <algorithm>
+
+namespace etch {
+namespace {
+
+// A task is worth handing to another thread from about this much work on, in additions.
+constexpr int64_t kTaskWork = int64_t{1} << 18;
+constexpr int64_t kMemoryWork = 2;  // of one access of one element: about what streaming it costs beside an addition
+
+}  // namespace
+
+int64_t grain_of(const ScheduledKernel& kernel) {
+  int64_t work = kernel.work;
+  if (kernel.program.kind == KernelKind::loop) work += kMemoryWork * static_cast<int64_t>(kernel.buffers.size());
+  int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
+  // Rows stand for themselves; elements are split at whole cache lines, rows of a product at whole tiles.
+  int64_t multiple = kernel.program.kind == KernelKind::row ? 1 : 64;
+  return std::max<int64_t>(1, (grain + multiple - 1) / multiple) * multiple;
+}
+
+}  // namespace etch

@@ -1,0 +1,15 @@
+// The linker: schedule and machine code in, the plain data that runs out.
+#pragma once
+
+#include <vector>
+
+#include "compiler/codegen/codegen.h"
+#include "compiler/schedule/schedule.h"
+#include "runtime/executable.h"
+
+namespace etch {
+
+/// The executable of a schedule whose kernels, in order, were compiled to these.
+Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels);
+
+}  // namespace etch
