@@ -43,7 +43,7 @@ Buffer Buffer::wrap(void* data, int64_t bytes, void (*release)(void*), void* con
   return Buffer(block);
 }
 
-void Buffer::destroy(Block* block) {
+void Buffer::Block::destroy(Block* block) {
   memory::count_end_of_use(block->bytes);
   if (block->free != nullptr) {
     block->free(block->context);

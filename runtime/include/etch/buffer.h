@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+
+#include "etch/ref.h"
 
 namespace etch {
 
@@ -13,15 +14,6 @@ class Buffer {
   static constexpr int64_t kAlignment = 64;
 
   Buffer() = default;
-  Buffer(const Buffer& other) noexcept : block_(other.block_) {
-    if (block_) __atomic_fetch_add(&block_->references, 1, __ATOMIC_RELAXED);
-  }
-  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  Buffer& operator=(Buffer other) noexcept {
-    std::swap(block_, other.block_);
-    return *this;
-  }
-  ~Buffer() { release(); }
 
   /// Uninitialised memory, aligned to kAlignment. Throws std::bad_alloc.
   static Buffer allocate(int64_t bytes);
@@ -31,7 +23,7 @@ class Buffer {
 
   void* data() const { return block_ ? block_->data : nullptr; }
   int64_t bytes() const { return block_ ? block_->bytes : 0; }
-  explicit operator bool() const { return block_ != nullptr; }
+  explicit operator bool() const { return static_cast<bool>(block_); }
   /// True if no other Buffer shares the memory.
   bool unique() const { return block_ && __atomic_load_n(&block_->references, __ATOMIC_ACQUIRE) == 1; }
 
@@ -42,14 +34,16 @@ class Buffer {
     int64_t bytes = 0;
     void (*free)(void* context) = nullptr;
     void* context = nullptr;
+
+    static void destroy(Block* block);
+    friend void retain(Block* block) noexcept { __atomic_fetch_add(&block->references, 1, __ATOMIC_RELAXED); }
+    friend void release(Block* block) noexcept {
+      if (__atomic_fetch_sub(&block->references, 1, __ATOMIC_ACQ_REL) == 1) Block::destroy(block);
+    }
   };
   explicit Buffer(Block* block) : block_(block) {}
-  void release() {
-    if (block_ && __atomic_fetch_sub(&block_->references, 1, __ATOMIC_ACQ_REL) == 1) destroy(block_);
-  }
-  static void destroy(Block* block);
 
-  Block* block_ = nullptr;
+  Ref<Block> block_;
 };
 
 /// Memory that tensors and runs hold now, and what is kept for reuse.
