@@ -57,7 +57,7 @@ bool keep(T& place, double& milliseconds, absl::Status& status, auto step) {
 }  // namespace
 
 PassOptions pass_options(const CompileOptions& options) {
-  return {.prune_and_simplify = options.prune_and_simplify, .verify = verifies(options)};
+  return {.prune_and_simplify = options.prune_and_simplify, .fuse = options.fuse, .verify = verifies(options)};
 }
 
 absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options, const PassObserver& observe) {

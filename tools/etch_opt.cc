@@ -26,7 +26,7 @@ constexpr std::string_view kHelp = R"(etch-opt: runs passes on the text of a gra
   --print-after    print the graph after each pass
   --verify         check the graph after each pass
   -o FILE          write the result to FILE, not to the standard output
-  --list-passes    list name, whether lowering needs it, and reason of each pass
+  --list-passes    list name, use and reason of each pass
   --list-ops       list the ops
   --help           this text
 
@@ -136,7 +136,7 @@ std::string padded(std::string_view text, size_t width) {
 
 void list_passes() {
   for (const Pass& pass : passes()) {
-    std::cout << padded(pass.name, 18) << padded(pass.lowering ? "lowering" : "-", 10) << pass.reason << "\n";
+    std::cout << padded(pass.name, 18) << padded(name(pass.use), 10) << pass.reason << "\n";
   }
 }
 

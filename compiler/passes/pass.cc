@@ -8,12 +8,13 @@
 #include "compiler/passes/lower_reductions.h"
 #include "compiler/passes/prune.h"
 #include "compiler/passes/simplify.h"
+#include "compiler/passes/unroll_reductions.h"
 
 namespace etch {
 namespace {
 
 constexpr Pass kPasses[] = {
-#define ETCH_PASS(name, lowering, reason) {#name, name, lowering, reason},
+#define ETCH_PASS(name, use, reason) {#name, name, PassUse::use, reason},
 #include "compiler/passes/passes.def"
 };
 
@@ -81,6 +82,15 @@ bool is_untidy(const Graph& graph, const std::vector<Origin>& origins) {
 }  // namespace
 
 std::span<const Pass> passes() { return kPasses; }
+
+std::string_view name(PassUse use) {
+  switch (use) {
+    case PassUse::lowering: return "lowering";
+    case PassUse::fusing: return "fusing";
+    case PassUse::improving: return "improving";
+  }
+  return {};
+}
 
 const Pass* find_pass(std::string_view name) {
   for (const Pass& pass : kPasses) {

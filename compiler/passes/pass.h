@@ -14,10 +14,20 @@ namespace etch {
 /// A function from graph to graph that computes the same bits.
 using PassFn = absl::StatusOr<Graph> (*)(const Graph&);
 
+/// Where a pass runs.
+enum class PassUse : uint8_t {
+  lowering,   // in every compile
+  fusing,     // where ops are fused into kernels: what it makes would be dearer op by op
+  improving,  // where the graph may be improved
+};
+
+/// Its name.
+std::string_view name(PassUse use);
+
 struct Pass {
   std::string_view name;
   PassFn run;
-  bool lowering;             // needed for every compile; the others only make the graph better
+  PassUse use;
   std::string_view reason;   // why it stands where it stands
 };
 

@@ -9,7 +9,8 @@ absl::StatusOr<Graph> run_passes(const Graph& graph, const PassOptions& options,
   Graph changed;
   const Graph* current = &graph;
   for (const Pass& pass : passes()) {
-    if (!pass.lowering && !options.prune_and_simplify) continue;
+    if (pass.use == PassUse::improving && !options.prune_and_simplify) continue;
+    if (pass.use == PassUse::fusing && !options.fuse) continue;
     absl::StatusOr<Graph> next = pass.run(*current);
     if (!next.ok()) return next.status();
     if (options.verify) {

@@ -10,7 +10,8 @@
 namespace etch {
 
 struct PassOptions {
-  bool prune_and_simplify = true;  // false: only the passes that lowering needs
+  bool prune_and_simplify = true;  // false: without the passes that only improve the graph
+  bool fuse = true;                // false: without those that help fusion
   bool verify = false;             // the graph after each pass
 };
 

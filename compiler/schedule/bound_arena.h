@@ -16,9 +16,9 @@ struct Plan {
   int peak = -1;             // the kernel at which the arena grew last
 };
 
-/// Takes more care of the nodes of at most `count` clusters: those first that read or write the most of what lies in the
-/// arena at the peak. A cluster that took in others is told not to, any other falls apart into its nodes. Returns how
-/// many clusters there were to undo.
+/// Takes more care of the nodes of at most `count` clusters: those first that read or write the most of what lies in
+/// the arena at the peak. A cluster that took in others is told not to, any other falls apart into its nodes. Returns
+/// how many clusters there were to undo.
 int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Care>& care);
 
 }  // namespace etch::schedule

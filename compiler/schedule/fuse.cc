@@ -19,6 +19,9 @@ constexpr int kMaxSiblingRoots = 4;
 constexpr int kMaxOverflowRoots = 8;  // of what one full kernel reads: it is alive together in any case
 // Work that may be done more than once per element, in additions: about the cost of a store and a load.
 constexpr int kMaxRepeatedCost = 4;
+// Places at which kernels may compute a value again, and how often all of it.
+constexpr size_t kMaxPlaces = 24;
+constexpr int64_t kMaxTimes = 4;
 
 constexpr char kFull[] = "the kernel would become too large";
 constexpr char kRepeated[] = "it would be computed again for each element it is broadcast to";
@@ -126,22 +129,27 @@ class Fusion {
 
   void leave(const Site& site) { --cluster(site).accesses; }
 
-  /// True if the site's cluster would compute each element of a value of this size several times.
-  bool repeats(Site site, int64_t size) {
+  /// How many elements of the value that it uses the site's cluster would compute, counted each time.
+  int64_t computations(const Site& site) {
     const Cluster& c = cluster(site);
     const Affine& map = c.maps[site.map];
-    int64_t iterations = 1;
+    int64_t count = 1;
     bool varies = false;
     for (int i = 0; i < c.domain.rank; ++i) {
       varies |= map.coef[i] != 0;
       bool once_a_row = i == c.reduced && (c.kind == KernelKind::dot || map.coef[i] == 0);
-      if (!once_a_row) iterations *= c.domain.extents[i];
+      if (!once_a_row) count *= c.domain.extents[i];
     }
-    return varies && iterations > size;
+    return varies ? count : 1;
   }
 
-  /// True if the value follows from a reduction that the site's cluster can take in: the cluster will compute both once a
-  /// row. The reduction is at most a few ops on values of the same size away.
+  /// True if the site's cluster would compute elements of the value several times.
+  bool repeats(Value value, const Site& site) {
+    return computations(site) > graph_[value].type.size() && !becomes_row_value(value, site);
+  }
+
+  /// True if the value follows from a reduction that the site's cluster can take in: the cluster will compute both once
+  /// a row. The reduction is at most a few ops on values of the same size away.
   bool becomes_row_value(Value value, const Site& site) {
     constexpr size_t kMaxSearched = 16;
     int64_t size = graph_[value].type.size();
@@ -257,6 +265,11 @@ class Fusion {
       for (const Site& site : sites) join(value, site, static_cast<int>(cost_of(graph_[value])));
       return;
     }
+    if (!memory && sites.size() > 1 && computed_once(value, sites)) {
+      home(value) = sites[0].cluster;
+      for (const Site& site : sites) join(value, site, 0);
+      return;
+    }
     if (store_in_a_consumer(value, sites, [&](const Site& site) { return !cannot_join(value, site); })) return;
     place_alone(value, sites, why);
     if (!sites.empty() && is_full(sites[0])) gather_overflow(sites[0], partition_.home[value.node]);
@@ -285,8 +298,7 @@ class Fusion {
     for (Value operand : node.operands) operands += graph_[operand].op != Op::constant;
     Cluster& c = cluster(site);
     if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return kFull;
-    bool repeated = repeats(site, node.type.size()) && !becomes_row_value(value, site);
-    if (site.repeated + (repeated ? cost_of(node) : 0) > kMaxRepeatedCost) return kRepeated;
+    if (site.repeated + (repeats(value, site) ? cost_of(node) : 0) > kMaxRepeatedCost) return kRepeated;
     for (size_t i = 0; i < node.operands.size(); ++i) {
       if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return kOtherOrder;
     }
@@ -299,29 +311,43 @@ class Fusion {
     Cluster& c = cluster(site);
     ++c.instrs;
     bool per_row = c.reduced < 0 || c.maps[site.map].coef[c.reduced] == 0;
-    if (repeats(site, node.type.size()) && !becomes_row_value(value, site)) {
+    if (repeats(value, site)) {
       repeated = std::max<int>(repeated, static_cast<int>(cost_of(node)));
     }
     Site use{site.cluster, site.map, value, false, site.element || !per_row, site.repeated + repeated};
     for (size_t i = 0; i < node.operands.size(); ++i) pass_on(value, static_cast<int>(i), use);
   }
 
+  /// True if one kernel needs parts of a value that make up the value at most: slices of it, one for each place.
+  bool computed_once(Value value, const Sites& sites) {
+    if (sites.front().cluster != sites.back().cluster || sites.size() > kMaxPlaces) return false;
+    if (cluster(sites[0]).instrs + static_cast<int>(sites.size()) > kMaxInstrs) return false;
+    int64_t total = 0;
+    for (const Site& site : sites) {
+      if (cannot_join(value, site)) return false;
+      total += computations(site);
+    }
+    return total <= graph_[value].type.size();
+  }
+
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites& sites) {
     const Node& node = graph_[value];
-    if (care_[value.node] != Care::none || sites.size() > 4) return false;
-    int64_t cost = cost_of(node) * static_cast<int64_t>(sites.size() - 1), repeated = 0;
-    int operands = 0;
+    if (care_[value.node] != Care::none || sites.size() > kMaxPlaces) return false;
+    const int64_t size = node.type.size();
+    int64_t total = 0, repeated = 0, read = 0;
     for (Value operand : node.operands) {
-      if (graph_[operand].op == Op::constant) continue;
-      ++operands;
-      if (size_of(graph_[operand].type.dtype) > size_of(node.type.dtype)) return false;
+      if (graph_[operand].op != Op::constant) read += graph_[operand].type.bytes();
     }
     for (const Site& site : sites) {
       if (cannot_join(value, site)) return false;
+      total += std::min(computations(site), repeats(value, site) ? INT64_MAX : size);
       repeated = std::max<int64_t>(repeated, site.repeated);
     }
-    return operands <= 1 && cost + repeated <= kMaxRepeatedCost;
+    // Slices of the value are a part of it each.
+    int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
+    if (times > kMaxTimes) return false;
+    return read <= node.type.bytes() && cost_of(node) * (times - 1) + repeated <= kMaxRepeatedCost;
   }
 
   /// True if the cluster of the site visits each element of a value once and in order, so that it can store it.

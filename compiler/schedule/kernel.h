@@ -62,7 +62,9 @@ struct Instr {
 ///
 /// The tree of a reduction depends on the extent only. row: blocks of kRowBlock elements; element i of a block goes to
 /// lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined in
-/// ascending order. column: blocks of kColumnBlock elements in ascending order, then the blocks in ascending order.
+/// ascending order. column: blocks of kColumnBlock elements in ascending order, then the blocks in ascending order. A
+/// state that saw nothing changes no bit, so a row of n <= lanes elements is those folded in halves of the next power of
+/// two: passes/unroll_reductions writes short reductions as such ops.
 struct KernelProgram {
   KernelKind kind = KernelKind::loop;
   int8_t rank = 1;       // of the domain, with the reduced axis; at least 1 (dot: at least 3)

@@ -36,6 +36,16 @@ Graph random_lowered(uint64_t seed) {
   return *std::move(lowered);
 }
 
+/// After the passes of a fused compile.
+Graph improved(Graph graph) {
+  for (const Pass& pass : passes()) {
+    absl::StatusOr<Graph> next = pass.run(graph);
+    EXPECT_TRUE(next.ok()) << next.status();
+    graph = *std::move(next);
+  }
+  return graph;
+}
+
 /// All three ways on special inputs: unfused, fused, interpreter (which must agree to the bit if `exact`).
 void expect_same_bits(const Graph& graph, bool exact) {
   std::mt19937_64 random(1);
@@ -168,7 +178,8 @@ TEST(Schedule, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
     outputs.push_back(*builder.emit(Op::slice, all, SliceAttr{Dims{i, 0}, Dims{1, 1}}, {DType::f32, {1, 3}}));
   }
   Graph graph = std::move(builder).finish(outputs);
-  schedule::Partition partition = schedule::partition_fused(graph, std::vector<schedule::Care>(graph.size()));
+  schedule::Partition partition =
+      schedule::partition_fused(graph, std::vector<schedule::Care>(graph.size()));
   schedule::Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
     schedule::lower_cluster(graph, partition, static_cast<int>(c), lowered);
@@ -312,6 +323,44 @@ std::string row_between_products(const std::string& result) {
              "%4 = reduce(%3) kind=sum axes=[1] : f32[32]\n%5 = reshape(%4) : f32[32,1]\n%6 = ", result,
              " : f32[32,64]\n%7 = mul(%6, %5) : f32[32,64]\n%8 = transpose(%1) perm=[1,0] : f32[64,48]\n"
              "%9 = dot(%7, %8) : f32[32,48]\nreturn %9\n}\n");
+}
+
+TEST(Schedule, AFunctionOfTheDistancesOfAllPairsIsOneKernelWithItsSum) {
+  Graph graph = improved(graph_of(
+      "graph(%0: f32[40,1,3], %1: f32[1,50,3], %2: f32[50]) {\n%3 = sub(%0, %1) : f32[40,50,3]\n"
+      "%4 = mul(%3, %3) : f32[40,50,3]\n%5 = reduce(%4) kind=sum axes=[2] : f32[40,50]\n%6 = neg(%5) : f32[40,50]\n"
+      "%7 = exp(%6) : f32[40,50]\n%8 = mul(%7, %2) : f32[40,50]\n%9 = reduce(%8) kind=sum axes=[1] : f32[40]\n"
+      "return %9\n}"));
+  Schedule schedule = schedule_of(graph);
+  EXPECT_EQ(schedule.kernels.size(), 1u) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.arena_bytes, 0);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+}
+
+TEST(Schedule, DifferencesOfAllPairsAreComputedAgainRatherThanStored) {
+  // Read by the distance, place by place, and by the sum of forces: stored, they would be the largest value by far.
+  Graph graph = improved(graph_of(
+      "graph(%0: f32[40,1,3], %1: f32[1,50,3]) {\n%2 = sub(%0, %1) : f32[40,50,3]\n%3 = mul(%2, %2) : f32[40,50,3]\n"
+      "%4 = reduce(%3) kind=sum axes=[2] : f32[40,50]\n%5 = rsqrt(%4) : f32[40,50]\n"
+      "%6 = reshape(%5) : f32[40,50,1]\n%7 = mul(%2, %6) : f32[40,50,3]\n"
+      "%8 = reduce(%7) kind=sum axes=[1] : f32[40,3]\nreturn %8\n}"));
+  Schedule schedule = schedule_of(graph);
+  EXPECT_EQ(schedule.kernels.size(), 2u) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.arena_bytes, 40 * 50 * 4);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+}
+
+TEST(ScheduleValues, ShortReductionsHaveTheBitsOfKernelsOfTheirOwn) {
+  for (int64_t n = 1; n <= 16; ++n) {
+    for (const char* kind : {"sum", "prod", "max", "min"}) {
+      std::string row = cat("f32[23,", n, "]"), column = cat("f32[", n, ",23]");
+      Graph graph = graph_of(cat("graph(%0: f32[23,1], %1: f32[1,", n, "], %2: ", column, ") {\n%3 = sub(%0, %1) : ",
+                                 row, "\n%4 = reduce(%3) kind=", kind, " axes=[1] : f32[23]\n%5 = exp(%2) : ", column,
+                                 "\n%6 = reduce(%5) kind=", kind, " axes=[0] : f32[23]\nreturn %4, %6\n}"));
+      EXPECT_NE(*find_pass("unroll_reductions")->run(graph), graph) << n;
+      expect_same_bits(graph, false);
+    }
+  }
 }
 
 TEST(Schedule, ARowKernelWritesWhereItReads) {

@@ -1,0 +1,170 @@
+// unroll_reductions: reductions over a few elements become elementwise ops.
+#include "compiler/passes/unroll_reductions.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+
+namespace etch {
+namespace {
+
+constexpr int64_t kMaxExtent = 16;
+constexpr int64_t kMaxStrided = 4;
+// Of one unrolled reduction, so that it fits a kernel: ops, and elements that are read.
+constexpr int64_t kMaxOps = 48;
+constexpr int64_t kMaxReads = 18;
+
+/// The op that joins two elements.
+std::optional<Op> joining_op(ReduceKind kind) {
+  switch (kind) {
+    case ReduceKind::sum: return Op::add;
+    case ReduceKind::prod: return Op::mul;
+    case ReduceKind::max: return Op::max;
+    case ReduceKind::min: return Op::min;
+    case ReduceKind::any: return Op::logical_or;
+    case ReduceKind::all: return Op::logical_and;
+    case ReduceKind::argmax:
+    case ReduceKind::argmin: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+/// What an element of a value is computed from, without storing anything on the way.
+struct Work {
+  int64_t ops = 0;
+  int64_t reads = 0;
+  int64_t largest = 0;  // elements of the largest value that is read
+};
+
+Work work_of(const GraphBuilder& builder, Value value) {
+  Work work;
+  std::vector<Value> seen{value};
+  for (size_t i = 0; i < seen.size() && work.ops <= kMaxOps; ++i) {
+    const Node& node = builder[seen[i]];
+    if (node.op == Op::constant || node.op == Op::iota) continue;
+    const bool computes = is_elementwise(node.op);
+    work.ops += computes;
+    if (!computes && !is_movement(node.op)) {
+      ++work.reads;
+      work.largest = std::max(work.largest, node.type.size());
+      continue;
+    }
+    for (Value operand : node.operands) {
+      if (std::find(seen.begin(), seen.end(), operand) == seen.end()) seen.push_back(operand);
+    }
+  }
+  return work;
+}
+
+bool pays(const GraphBuilder& builder, Value x, int axis) {
+  const Type& type = builder[x].type;
+  const int64_t n = type.shape[axis];
+  const Work work = work_of(builder, x);
+  if (n * (work.ops + 1) > kMaxOps || n * work.reads > kMaxReads) return false;
+  int64_t inner = 1;
+  for (int i = axis + 1; i < type.shape.rank(); ++i) inner *= type.shape[i];
+  return inner > 1 || n <= kMaxStrided || work.largest < type.size();
+}
+
+class Unrolling {
+ public:
+  Unrolling(GraphBuilder& builder, const Node& reduce, Value x)
+      : builder_(builder), reduce_(reduce), x_(x), type_(builder[x].type),
+        axis_(static_cast<int>(std::get<ReduceAttr>(reduce.attr).axes[0])) {}
+
+  absl::StatusOr<Value> run() {
+    for (int64_t i = 0; i < type_.shape[axis_]; ++i) {
+      absl::StatusOr<Value> element = slice(i);
+      if (!element.ok()) return element;
+      elements_.push_back(*element);
+    }
+    int64_t inner = 1;
+    for (int i = axis_ + 1; i < type_.shape.rank(); ++i) inner *= type_.shape[i];
+    return inner == 1 ? join_halves() : join_ascending();
+  }
+
+ private:
+  absl::StatusOr<Value> slice(int64_t i) {
+    Dims start = Dims::filled(type_.shape.rank(), 0), step = Dims::filled(type_.shape.rank(), 1);
+    start[axis_] = i;
+    Type one = type_;
+    one.shape[axis_] = 1;
+    absl::StatusOr<Value> kept = builder_.emit(Op::slice, {&x_, 1}, SliceAttr{start, step}, one, reduce_.origin);
+    if (!kept.ok()) return kept;
+    return builder_.emit(Op::reshape, {&*kept, 1}, NoAttr{}, reduce_.type, reduce_.origin);
+  }
+
+  absl::StatusOr<Value> join(Value a, Value b) {
+    const Value operands[] = {a, b};
+    return builder_.emit(*joining_op(std::get<ReduceAttr>(reduce_.attr).kind), operands, NoAttr{}, reduce_.type,
+                         reduce_.origin);
+  }
+
+  /// Rows: lane i with lane i + half; lanes behind the last element hold what changes no bit.
+  absl::StatusOr<Value> join_halves() {
+    for (size_t half = std::bit_ceil(elements_.size()) / 2; half > 0; half /= 2) {
+      for (size_t i = 0; i + half < elements_.size(); ++i) {
+        absl::StatusOr<Value> joined = join(elements_[i], elements_[i + half]);
+        if (!joined.ok()) return joined;
+        elements_[i] = *joined;
+      }
+      elements_.resize(std::min(elements_.size(), half));
+    }
+    return elements_[0];
+  }
+
+  /// Columns: in ascending order.
+  absl::StatusOr<Value> join_ascending() {
+    Value sum = elements_[0];
+    for (size_t i = 1; i < elements_.size(); ++i) {
+      absl::StatusOr<Value> joined = join(sum, elements_[i]);
+      if (!joined.ok()) return joined;
+      sum = *joined;
+    }
+    return sum;
+  }
+
+  GraphBuilder& builder_;
+  const Node& reduce_;
+  const Value x_;
+  const Type type_;
+  const int axis_;
+  std::vector<Value> elements_;
+};
+
+bool is_short(const Graph& graph, const Node& node) {
+  if (node.op != Op::reduce || node.type.size() == 0) return false;
+  const auto& [kind, axes] = std::get<ReduceAttr>(node.attr);
+  if (axes.rank() != 1 || !joining_op(kind)) return false;
+  const int64_t n = graph[node.operands[0]].type.shape[static_cast<int>(axes[0])];
+  return n >= 1 && n <= kMaxExtent;
+}
+
+/// Per node: how many nodes read it, or return it.
+std::vector<int> readers_of(const Graph& graph) {
+  std::vector<int> readers(graph.size());
+  for (const Node& node : graph.nodes()) {
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      auto begin = node.operands.begin();
+      readers[node.operands[i].node] += std::find(begin, begin + i, node.operands[i]) == begin + i;
+    }
+  }
+  for (Value output : graph.outputs()) ++readers[output.node];
+  return readers;
+}
+
+}  // namespace
+
+absl::StatusOr<Graph> unroll_reductions(const Graph& graph) {
+  const auto may = [&](const Node& node) { return is_short(graph, node); };
+  if (std::none_of(graph.nodes().begin(), graph.nodes().end(), may)) return graph;
+  const std::vector<int> readers = readers_of(graph);
+  return rewrite(graph, [&](GraphBuilder& builder, const Node& node,
+                            std::span<const Value> operands) -> absl::StatusOr<Value> {
+    if (!may(node) || readers[node.operands[0].node] != 1) return Value{};
+    const int axis = static_cast<int>(std::get<ReduceAttr>(node.attr).axes[0]);
+    return pays(builder, operands[0], axis) ? Unrolling(builder, node, operands[0]).run() : Value{};
+  });
+}
+
+}  // namespace etch
