@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace hand {
 namespace {
@@ -103,6 +104,79 @@ void layer_norm(const float* __restrict x, const float* __restrict gamma, const 
     for (int64_t c = 0; c < columns; ++c) y[c] = (x[c] - mean) * scale * gamma[c] + beta[c];
   }
 }
+
+void add(const float* __restrict x, float c, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] + c;
+}
+
+void add_index(const float* __restrict x, float* __restrict y, int64_t n) {
+  for (int32_t i = 0; i < n; ++i) y[i] = x[i] + static_cast<float>(i);
+}
+
+void clip(const float* __restrict x, float low, float high, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    float a = x[i] < low ? low : x[i];
+    y[i] = a > high ? high : a;
+  }
+}
+
+void row_max(const float* x, float* y, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) y[r] = row_max(x + r * columns, columns);
+}
+
+void row_argmax(const float* x, int64_t* y, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r, x += columns) {
+    float best = row_max(x, columns);
+    y[r] = std::find(x, x + columns, best) - x;
+  }
+}
+
+void column_max(const float* __restrict x, float* __restrict y, int64_t rows, int64_t columns) {
+  std::fill_n(y, columns, -INFINITY);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) y[c] = x[r * columns + c] > y[c] ? x[r * columns + c] : y[c];
+  }
+}
+
+template <class T>
+void channel(const T* __restrict x, int64_t stride, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[stride * i]) + 1;
+}
+
+template <class T>
+void grey(const T* __restrict x, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = 0.2f * x[3 * i] + 0.7f * x[3 * i + 1] + 0.1f * x[3 * i + 2];
+}
+
+template <class T>
+void interleave3(const T* __restrict x, T* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    y[3 * i] = x[i];
+    y[3 * i + 1] = x[i] + 1;
+    y[3 * i + 2] = x[i] + 2;
+  }
+}
+
+template <class T>
+void saturate(const float* __restrict x, T* __restrict y, int64_t n) {
+  constexpr float kLow = static_cast<float>(std::numeric_limits<T>::min());
+  constexpr float kEnd = static_cast<float>(std::numeric_limits<T>::max() / 2 + 1) * 2;
+  for (int64_t i = 0; i < n; ++i) {
+    float a = x[i] > kLow ? x[i] : kLow;
+    T value = a < kEnd ? static_cast<T>(a) : std::numeric_limits<T>::max();
+    y[i] = x[i] == x[i] ? value : T(0);
+  }
+}
+
+template void channel(const float*, int64_t, float*, int64_t);
+template void channel(const uint8_t*, int64_t, float*, int64_t);
+template void grey(const float*, float*, int64_t);
+template void grey(const uint8_t*, float*, int64_t);
+template void interleave3(const float*, float*, int64_t);
+template void interleave3(const uint8_t*, uint8_t*, int64_t);
+template void saturate(const float*, uint8_t*, int64_t);
+template void saturate(const float*, int32_t*, int64_t);
+template void saturate(const float*, int64_t*, int64_t);
 
 void copy(const float* __restrict x, float* __restrict y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i];

@@ -15,6 +15,26 @@ void column_sum(const float* x, float* y, int64_t rows, int64_t columns);
 void softmax(const float* x, float* y, int64_t rows, int64_t columns);
 void layer_norm(const float* x, const float* gamma, const float* beta, float* y, int64_t rows, int64_t columns);
 
+void add(const float* x, float c, float* y, int64_t n);
+void add_index(const float* x, float* y, int64_t n);
+void clip(const float* x, float low, float high, float* y, int64_t n);
+void row_max(const float* x, float* y, int64_t rows, int64_t columns);
+void row_argmax(const float* x, int64_t* y, int64_t rows, int64_t columns);
+void column_max(const float* x, float* y, int64_t rows, int64_t columns);
+
+/// y[i] = x[stride * i] + 1
+template <class T>
+void channel(const T* x, int64_t stride, float* y, int64_t n);
+/// A weighted sum of x[3 i], x[3 i + 1] and x[3 i + 2].
+template <class T>
+void grey(const T* x, float* y, int64_t n);
+/// y[3 i + k] = x[i] + k
+template <class T>
+void interleave3(const T* x, T* y, int64_t n);
+/// Truncated and limited to the range of T.
+template <class T>
+void saturate(const float* x, T* y, int64_t n);
+
 /// Probes of the machine: copies n floats; runs n fused multiply-adds per lane on 8 independent vectors.
 void copy(const float* x, float* y, int64_t n);
 float fma_peak(int64_t n);

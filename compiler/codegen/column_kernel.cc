@@ -165,7 +165,7 @@ class ColumnKernel {
     }
     if (rowwise.empty()) return;
     for_reducers(stage, [&](size_t r) {
-      for_columns([&](llvm::Value* column, llvm::Value*) {
+      for_columns([&](llvm::Value* column, const Mask&) {
         Values state = reducers_[r].initial(width_);
         for (size_t s = 0; s < state.size(); ++s) store(states_[r][s], column, state[s]);
         if (totals_[r].memory) store(totals_[r], column, state[0]);
@@ -182,9 +182,9 @@ class ColumnKernel {
   }
 
   /// Runs over the columns of the panel.
-  void for_columns(llvm::function_ref<void(llvm::Value* column, llvm::Value* mask)> body) {
-    k_.vector_loop(first_, last_, width_, {}, false,
-                   [&](llvm::Value* column, llvm::Value* mask, llvm::ArrayRef<llvm::Value*>) {
+  void for_columns(llvm::function_ref<void(llvm::Value* column, const Mask& mask)> body) {
+    k_.vector_loop(first_, last_, width_, {}, false, k_.target.masked_ops,
+                   [&](llvm::Value* column, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
                      body(column, mask);
                      return Values{};
                    });
@@ -204,7 +204,7 @@ class ColumnKernel {
         return Values{};
       });
     };
-    bool several = work_of(program_, [&](int i) { return contains(rowwise, i); }) < kCheapWork;
+    bool several = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); }) < kCheapWork;
     auto run = [&](llvm::Value* from, llvm::Value* to) {
       if (!several) return run_by(from, to, 1);
       llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));
@@ -219,7 +219,7 @@ class ColumnKernel {
       run(start, smin(b_.CreateAdd(start, k_.i64(kColumnBlock)), rows));
       for_reducers(stage, [&](size_t r) {
         if (!totals_[r].memory) return;
-        for_columns([&](llvm::Value* column, llvm::Value*) {
+        for_columns([&](llvm::Value* column, const Mask&) {
           llvm::Value* total = load(totals_[r], column, false);
           store(totals_[r], column, reducers_[r].combine(total, load(states_[r][0], column, false)));
           store(states_[r][0], column, reducers_[r].initial(width_)[0]);
@@ -240,11 +240,14 @@ class ColumnKernel {
         }
       }
     }
-    for_columns([&](llvm::Value* column, llvm::Value* mask) {
+    for_columns([&](llvm::Value* column, const Mask& mask) {
       std::vector<Values> states(reducers_.size());
+      std::vector<Cursor> at;
+      for (const Origin& origin : origins) at.push_back(k_.cursor(origin, column, width_, mask));
+      std::vector<std::vector<llvm::Value*>> of_rows = load_all(instrs, at, values, mask);
       for (size_t r = 0; r < origins.size(); ++r) {
-        std::vector<llvm::Value*> lanes = values[r];
-        Cursor at = k_.cursor(origins[r], column, width_, mask);
+        std::vector<llvm::Value*>& lanes = of_rows[r];
+        std::vector<int> stores;
         for (int i : instrs) {
           const Instr& instr = program_.body[i];
           for (int arg : instr.args) {
@@ -252,16 +255,43 @@ class ColumnKernel {
           }
           if (instr.kind == InstrKind::reduce) {
             accumulate(i, column, b_.CreateAdd(row, k_.i64(r)), lanes[instr.args[0]], states);
-            continue;
+          } else if (instr.kind == InstrKind::store) {
+            stores.push_back(i);
+          } else {
+            k_.emit(i, at[r], lanes);
+            if (kept_[i].memory) store(kept_[i], column, lanes[i]);
           }
-          k_.emit(i, at, lanes);
-          if (kept_[i].memory) store(kept_[i], column, lanes[i]);
         }
+        k_.emit_all(stores, at[r], lanes, [](int) {});
       }
       for (size_t n = 0; n < states.size(); ++n) {
         for (size_t s = 0; s < states[n].size(); ++s) store(states_[n][s], column, states[n][s]);
       }
     });
+  }
+
+  /// The values of each row with its loads, which stand under one branch for all rows.
+  std::vector<std::vector<llvm::Value*>> load_all(const std::vector<int>& instrs, const std::vector<Cursor>& at,
+                                                  std::vector<std::vector<llvm::Value*>> values, const Mask& mask) {
+    std::vector<int> loads;
+    for (int i : instrs) {
+      bool loaded = program_.body[i].kind == InstrKind::load && !values[0][i];
+      if (loaded && program_.accesses[program_.body[i].slot].stride != Stride::zero) loads.push_back(i);
+    }
+    if (loads.empty()) return values;
+    Values made = k_.branch_on_full(mask, [&](const Mask& here) {
+      Values results;
+      for (size_t r = 0; r < at.size(); ++r) {
+        Cursor row = at[r];
+        row.mask = here;
+        std::vector<llvm::Value*> lanes = values[r];
+        for (int i : loads) k_.emit(i, row, lanes);
+        for (int i : loads) results.push_back(lanes[i]);
+      }
+      return results;
+    });
+    for (size_t n = 0; n < made.size(); ++n) values[n / loads.size()][loads[n % loads.size()]] = made[n];
+    return values;
   }
 
   /// One step of a reduction. Lanes past the panel take part: what they hold is never read.
@@ -274,9 +304,10 @@ class ColumnKernel {
   }
 
   Values load_state(size_t r, llvm::Value* column) {
-    bool is_bool = reducers_[r].initial(1)[0]->getType()->isIntegerTy(1);
-    Values state;
-    for (const Row& row : states_[r]) state.push_back(load(row, column, is_bool));
+    Values state = reducers_[r].initial(1);
+    for (size_t s = 0; s < state.size(); ++s) {
+      state[s] = load(states_[r][s], column, state[s]->getType()->isIntegerTy(1));
+    }
     return state;
   }
 
@@ -284,7 +315,7 @@ class ColumnKernel {
   void finish(size_t r, llvm::Value* rows) {
     const Row& result = kept_[reducers_[r].instr()];
     if (!result.memory) return;
-    for_columns([&](llvm::Value* column, llvm::Value*) {
+    for_columns([&](llvm::Value* column, const Mask&) {
       Values state = totals_[r].memory ? Values{load(totals_[r], column, false)} : load_state(r, column);
       store(result, column, reducers_[r].finish(state, rows));
     });

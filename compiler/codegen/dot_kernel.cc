@@ -353,7 +353,7 @@ Cursor DotEmitter::lanes_along(const Origin& origin, int axis, std::optional<Str
                                llvm::Value* mask) {
   Cursor at;
   at.width = static_cast<int>(width);
-  at.mask = mask;
+  at.mask = {mask, nullptr};
   for (size_t a = 0; a < k_.program.accesses.size(); ++a) {
     const Access& access = k_.program.accesses[a];
     Place place{origin.accesses[a], access.uniform ? Stride::zero : stride.value_or(access.stride), nullptr};
@@ -402,8 +402,8 @@ void DotEmitter::compute_a(const Origin& origin, const Part& part, const Steps& 
       const Origin row = k_.move(corner, m_axis_, i);
       llvm::Value* to = at(a_copy_, b_.CreateMul(i, k_.i64(kLeading)));
       k_.vector_loop(k_.i64(0), steps.depth, static_cast<int>(blocking_.lanes), {}, true, k_.target.masked_ops,
-                     [&](llvm::Value* p, llvm::Value* mask, llvm::ArrayRef<llvm::Value*>) {
-        const Cursor lanes = lanes_along(k_.move(row, k_axis_, p), k_axis_, stride, blocking_.lanes, mask);
+                     [&](llvm::Value* p, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
+        const Cursor lanes = lanes_along(k_.move(row, k_axis_, p), k_axis_, stride, blocking_.lanes, mask.lanes);
         store(operand_lanes(0, lanes), at(to, p));
         return Values{};
       });

@@ -12,37 +12,6 @@ namespace {
 
 constexpr const char* kScratchAttribute = "etch-scratch";
 
-/// Copies `count` elements one by one: for one-byte types, which no gather, scatter or (before AVX-512) mask serves.
-void copy_elements(KernelEmitter& k, llvm::Type* type, llvm::Value* from, llvm::Value* from_step, llvm::Value* to,
-                   llvm::Value* to_step, llvm::Value* count) {
-  Builder& b = k.b;
-  k.loop(k.i64(0), count, k.i64(1), {from, to}, true, [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> at) {
-    b.CreateStore(b.CreateAlignedLoad(type, at[0], llvm::Align(1)), at[1]);
-    return Values{b.CreateInBoundsGEP(type, at[0], from_step), b.CreateInBoundsGEP(type, at[1], to_step)};
-  });
-}
-
-/// Strided lanes, one load each: measured twice as fast as a gather.
-llvm::Value* load_lanes(KernelEmitter& k, llvm::FixedVectorType* type, const Place& place) {
-  llvm::Type* element = type->getElementType();
-  llvm::Align align(element->getScalarSizeInBits() / 8);
-  llvm::Value* lanes = llvm::PoisonValue::get(type);
-  llvm::Value* address = place.lane0;
-  for (unsigned i = 0; i < type->getNumElements(); ++i) {
-    if (i > 0) address = k.b.CreateGEP(element, address, place.step);
-    lanes = k.b.CreateInsertElement(lanes, k.b.CreateAlignedLoad(element, address, align), i);
-  }
-  return lanes;
-}
-
-/// How many lanes are on.
-llvm::Value* active_lanes(KernelEmitter& k, llvm::Value* mask, int width) {
-  if (!mask) return k.i64(width);
-  llvm::Value* bits = k.b.CreateBitCast(mask, k.b.getIntNTy(width));
-  return k.b.CreateZExtOrTrunc(k.b.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, bits), k.b.getInt64Ty());
-}
-
-
 }  // namespace
 
 llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width) {
@@ -90,21 +59,25 @@ int lanes_of(const KernelProgram& program, const Target& target) {
   return static_cast<int>(target.vector_bytes / widest);
 }
 
-bool loads_strided(const KernelProgram& program) {
-  for (const Instr& instr : program.body) {
-    if (instr.kind == InstrKind::load && program.accesses[instr.slot].stride == Stride::other) return true;
-  }
-  return false;
+bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target) {
+  if (instr.kind != InstrKind::load && instr.kind != InstrKind::store) return false;
+  const Access& access = program.accesses[instr.slot];
+  if (access.stride == Stride::other) return true;
+  const bool spreads = instr.kind == InstrKind::store && small_step(access.stride) > 0 && access.group < 0;
+  return spreads && !target.masked_ops;
 }
 
-int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen) {
+bool goes_by_lane(const KernelProgram& program, const Target& target) {
+  return std::any_of(program.body.begin(), program.body.end(),
+                     [&](const Instr& instr) { return goes_by_lane(program, instr, target); });
+}
+
+int work_of(const KernelProgram& program, const Target& target, llvm::function_ref<bool(int)> chosen) {
   int work = 0;
   for (size_t i = 0; i < program.body.size(); ++i) {
     if (!chosen(i)) continue;
     const Instr& instr = program.body[i];
-    bool strided = instr.slot >= 0 && (instr.kind == InstrKind::load || instr.kind == InstrKind::store) &&
-                   program.accesses[instr.slot].stride == Stride::other;
-    if (strided || instr.kind == InstrKind::index) work += kCheapWork;
+    if (goes_by_lane(program, instr, target) || instr.kind == InstrKind::index) work += kCheapWork;
     if (instr.kind == InstrKind::compute) work += instr.op < Op::cast ? info(instr.op).cost : 1;
   }
   return work;
@@ -204,7 +177,7 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
   const Instr& instr = program.body[i];
   switch (instr.kind) {
     case InstrKind::load:
-      values[i] = load(instr.slot, at.accesses[instr.slot], at.width, at.mask);
+      values[i] = load(instr.slot, at.accesses[instr.slot], at.width, at.mask.lanes);
       return;
     case InstrKind::index: {
       const Place& place = at.indices[instr.slot];
@@ -226,69 +199,11 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
       return;
     }
     case InstrKind::store:
-      store(instr.slot, at.accesses[instr.slot], values[instr.args[0]], at.width, at.mask);
+      store(instr.slot, at.accesses[instr.slot], values[instr.args[0]], at.width, at.mask.lanes);
       return;
     case InstrKind::reduce:
     case InstrKind::dot:
       return;  // The emitter of the kernel's kind places these.
-  }
-}
-
-llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm::Value* mask) {
-  DType dtype = program.accesses[access].dtype;
-  llvm::Type* element = memory_type(context, dtype);
-  llvm::Align align(size_of(dtype));
-  llvm::Value* value;
-  if (width == 1 || place.stride == Stride::zero) {
-    value = b.CreateAlignedLoad(element, place.lane0, align);
-  } else {
-    auto* type = llvm::FixedVectorType::get(element, width);
-    bool bytewise = size_of(dtype) == 1 && (place.stride == Stride::other || (mask && !target.masked_ops));
-    if (bytewise) {
-      llvm::Value* lanes = frame(type, llvm::Align(64));
-      b.CreateStore(llvm::Constant::getNullValue(type), lanes);
-      llvm::Value* step = place.stride == Stride::one ? i64(1) : place.step;
-      copy_elements(*this, element, place.lane0, step, lanes, i64(1), active_lanes(*this, mask, width));
-      value = b.CreateLoad(type, lanes);
-    } else if (place.stride == Stride::other && !mask) {
-      value = load_lanes(*this, type, place);
-    } else if (place.stride == Stride::other) {
-      llvm::Value* addresses = b.CreateGEP(element, place.lane0, lane_ramp(b, i64(0), place.step, width));
-      value = b.CreateMaskedGather(type, addresses, align, mask, llvm::Constant::getNullValue(type));
-    } else if (mask) {
-      value = b.CreateMaskedLoad(type, place.lane0, align, mask, llvm::Constant::getNullValue(type));
-    } else {
-      value = b.CreateAlignedLoad(type, place.lane0, align);
-    }
-  }
-  if (dtype == DType::boolean) value = b.CreateIsNotNull(value);
-  return value;
-}
-
-void KernelEmitter::store(int access, const Place& place, llvm::Value* value, int width, llvm::Value* mask) {
-  DType dtype = program.accesses[access].dtype;
-  llvm::Type* element = memory_type(context, dtype);
-  llvm::Align align(size_of(dtype));
-  if (dtype == DType::boolean) value = b.CreateZExt(value, value->getType()->getWithNewType(element));
-  if (width == 1 || place.stride == Stride::zero) {
-    if (value->getType()->isVectorTy()) value = b.CreateExtractElement(value, uint64_t{0});
-    b.CreateAlignedStore(value, place.lane0, align);
-    return;
-  }
-  value = splat(b, value, width);
-  bool bytewise = size_of(dtype) == 1 && (place.stride == Stride::other || (mask && !target.masked_ops));
-  if (bytewise) {
-    llvm::Value* lanes = frame(value->getType(), llvm::Align(64));
-    b.CreateStore(value, lanes);
-    llvm::Value* step = place.stride == Stride::one ? i64(1) : place.step;
-    copy_elements(*this, element, lanes, i64(1), place.lane0, step, active_lanes(*this, mask, width));
-  } else if (place.stride == Stride::other) {
-    llvm::Value* addresses = b.CreateGEP(element, place.lane0, lane_ramp(b, i64(0), place.step, width));
-    b.CreateMaskedScatter(value, addresses, align, mask);
-  } else if (mask) {
-    b.CreateMaskedStore(value, place.lane0, align, mask);
-  } else {
-    b.CreateAlignedStore(value, place.lane0, align);
   }
 }
 

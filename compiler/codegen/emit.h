@@ -38,13 +38,19 @@ llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int wi
 struct Place {
   llvm::Value* lane0 = nullptr;   // access: pointer to the element of lane 0; index: its i64 value in lane 0
   Stride stride = Stride::one;    // from lane to lane
-  llvm::Value* step = nullptr;    // Stride::other: i64, in elements. An index: always, unless stride is zero
+  llvm::Value* step = nullptr;    // of accesses that are not dense: i64, in elements. An index: unless stride is zero
+};
+
+/// Which lanes of a vector are on. Lanes that are off load 0 and store nothing.
+struct Mask {
+  llvm::Value* lanes = nullptr;  // <width x i1>; null if all lanes are on
+  llvm::Value* full = nullptr;   // i1: all lanes are on; null if nothing says so before the code runs
 };
 
 /// Where a group of lanes stands in the domain.
 struct Cursor {
   int width = 1;
-  llvm::Value* mask = nullptr;  // <width x i1>, null if all lanes are on; lanes that are off load 0 and store nothing
+  Mask mask;
   std::vector<Place> accesses;  // per access; entries that no emitted instruction uses may stay empty
   std::vector<Place> indices;
 };
@@ -106,6 +112,16 @@ class KernelEmitter {
   /// computes whose operands are all scalars, stay scalars. Does nothing if values[i] is set.
   void emit(int i, const Cursor& at, std::vector<llvm::Value*>& values);
 
+  /// Emits these instructions, ascending, for the lanes of `at`; `reduce` places the reductions among them. Stores go
+  /// behind all else. Where at.mask.full is set, loads stand under branches on it as far as they can go together, and so
+  /// do the stores: masked accesses cost up to half of the bandwidth beyond the caches.
+  void emit_all(llvm::ArrayRef<int> instrs, const Cursor& at, std::vector<llvm::Value*>& values,
+                llvm::function_ref<void(int)> reduce);
+
+  /// Values that `body` makes with a mask of lanes: where mask.full is set, on both sides of a branch on it, once
+  /// without a mask.
+  Values branch_on_full(const Mask& mask, llvm::function_ref<Values(const Mask& mask)> body);
+
   /// The op on operands of the given dtype, all of one width.
   llvm::Value* compute(const Instr& instr, llvm::ArrayRef<llvm::Value*> operands, DType operand_dtype);
 
@@ -113,6 +129,8 @@ class KernelEmitter {
   llvm::Value* load(int access, const Place& place, int width, llvm::Value* mask);
   /// Stores lanes (lanes_type) of an access. Stride::zero stores one element; a mask must be null then.
   void store(int access, const Place& place, llvm::Value* value, int width, llvm::Value* mask);
+  /// Stores these instructions' values; groups of accesses (see Access) go out as whole vectors.
+  void store_all(llvm::ArrayRef<int> stores, const Cursor& at, std::vector<llvm::Value*>& values);
 
   /// do { next = body(i, carried) } while ((i += step) < to): `step` > 0. With `guard` nothing runs unless from < to.
   /// Returns the carried values after the loop.
@@ -120,18 +138,13 @@ class KernelEmitter {
               llvm::function_ref<Values(llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried)> body);
 
   using LanesBody =
-      llvm::function_ref<Values(llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*> carried)>;
+      llvm::function_ref<Values(llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried)>;
 
   /// Runs `body` for lanes i, i + 1, ..., i + width - 1 from `from` to `to`, where lanes past `to` are off. With
-  /// `shared_body` the body is emitted once and has a mask always; else twice, where the mask is null for full vectors.
-  /// `guard` as for loop().
+  /// `shared_body` the body is emitted once, with a mask that knows whether it is full; else twice, without a mask for
+  /// full vectors. `guard` as for loop().
   Values vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial, bool guard,
                      bool shared_body, LanesBody body);
-  /// The same with the body shared where masks cost nothing.
-  Values vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial, bool guard,
-                     LanesBody body) {
-    return vector_loop(from, to, width, initial, guard, target.masked_ops, body);
-  }
 
   /// Walks the tuples of the axes 0 .. outer - 1, flattened, from `first` < `last`. Tuples of no axes are one.
   void walk(llvm::Value* first, llvm::Value* last, int outer, llvm::function_ref<void(const Origin&)> body);
@@ -145,7 +158,7 @@ class KernelEmitter {
   Origin move(const Origin& origin, int axis, llvm::Value* index);
 
   /// Lanes from index `i` of the last axis on.
-  Cursor cursor(const Origin& origin, llvm::Value* i, int width, llvm::Value* mask);
+  Cursor cursor(const Origin& origin, llvm::Value* i, int width, const Mask& mask);
 
   /// if (condition) then(); no values come out.
   void if_then(llvm::Value* condition, llvm::function_ref<void()> then);
@@ -173,12 +186,13 @@ void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int 
 /// The dtype of the operands of a compute instruction: of its last one, so that `where` names its values.
 DType operand_dtype(const KernelProgram& program, const Instr& instr);
 
-/// True if a load has Stride::other. Such loads want half-width vectors and a copy of the body without masks.
-bool loads_strided(const KernelProgram& program);
+/// True if a load or store takes its lanes one by one. Such kernels want few lanes.
+bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);
+bool goes_by_lane(const KernelProgram& program, const Target& target);
 
 /// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector
 /// form as much.
-int work_of(const KernelProgram& program, llvm::function_ref<bool(int)> chosen);
+int work_of(const KernelProgram& program, const Target& target, llvm::function_ref<bool(int)> chosen);
 
 /// Loops that do less work per element than this are emitted for speed, the others for size: see the uses.
 inline constexpr int kCheapWork = 12;

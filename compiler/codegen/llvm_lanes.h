@@ -9,12 +9,34 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
 #include "compiler/math/lanes.h"
 
 namespace etch::codegen {
+
+namespace internal {
+
+/// The larger or smaller of two floats: NaN if either is, the first if they are equal. The comparison with its
+/// selection is one instruction, which hands on a NaN in a; one in o takes two more, unless it is a number for sure.
+inline llvm::Value* extreme(llvm::IRBuilder<>& b, llvm::Value* a, llvm::Value* o, bool largest) {
+  llvm::Value* wins = largest ? b.CreateFCmpOGT(o, a) : b.CreateFCmpOLT(o, a);
+  llvm::Value* best = b.CreateSelect(wins, o, a);
+  auto* constant = llvm::dyn_cast<llvm::Constant>(o);
+  if (constant && o->getType()->isVectorTy()) constant = constant->getSplatValue();
+  if (constant && !constant->isNaN()) return best;
+  // All bits set are a NaN, too: a plain `or` with the comparison's mask where there are no mask registers.
+  llvm::Type* type = a->getType();
+  llvm::Type* bits = b.getIntNTy(type->getScalarSizeInBits());
+  if (type->isVectorTy()) bits = type->getWithNewType(bits);
+  llvm::Value* nan = b.CreateSelect(b.CreateFCmpUNO(o, o), llvm::Constant::getAllOnesValue(bits),
+                                    b.CreateBitCast(best, bits));
+  return b.CreateBitCast(nan, type);
+}
+
+}  // namespace internal
 
 /// A vector of any width, or a plain scalar at width 1, with elements T, as an SSA value. bool is i1. Operations are
 /// appended at the builder's insertion point, without fast-math flags and without calls but intrinsics that lower to
@@ -98,12 +120,8 @@ struct Vec : math::ConstantOperands<Vec<T>, T> {
   friend Vec fma(const Vec& a, const Vec& x, const Vec& y) {
     return a.with(a.b->CreateIntrinsic(llvm::Intrinsic::fma, {a.v->getType()}, {a.v, x.v, y.v}));
   }
-  friend Vec minimum(const Vec& a, const Vec& o) {
-    return a.with(a.b->CreateBinaryIntrinsic(llvm::Intrinsic::minimum, a.v, o.v));
-  }
-  friend Vec maximum(const Vec& a, const Vec& o) {
-    return a.with(a.b->CreateBinaryIntrinsic(llvm::Intrinsic::maximum, a.v, o.v));
-  }
+  friend Vec minimum(const Vec& a, const Vec& o) { return a.with(internal::extreme(*a.b, a.v, o.v, false)); }
+  friend Vec maximum(const Vec& a, const Vec& o) { return a.with(internal::extreme(*a.b, a.v, o.v, true)); }
   friend Vec sqrt(const Vec& a) { return a.unary(llvm::Intrinsic::sqrt); }
   friend Vec floor(const Vec& a) { return a.unary(llvm::Intrinsic::floor); }
   friend Vec ceil(const Vec& a) { return a.unary(llvm::Intrinsic::ceil); }
@@ -152,6 +170,25 @@ Vec<U> convert_in_range(const Vec<T>& a) {
   return Vec<U>(a.b, std::is_signed_v<U> ? a.b->CreateFPToSI(a.v, type) : a.b->CreateFPToUI(a.v, type));
 }
 
+/// Float to integer, truncated and saturated, NaN as 0. LLVM's own intrinsics for it take vectors apart. A comparison
+/// with a NaN is false; what overflows is poison, which a select may leave aside.
+template <class U, class T>
+Vec<U> convert_saturated(const Vec<T>& a) {
+  using Limits = std::numeric_limits<U>;
+  constexpr T kLow = static_cast<T>(Limits::min());
+  if constexpr (sizeof(U) < sizeof(int32_t)) {
+    constexpr T kHigh = static_cast<T>(Limits::max());
+    Vec<T> number = std::is_signed_v<U> ? select(a != a, T{0}, a) : a;
+    Vec<T> low = select(number > kLow, number, kLow);
+    Vec<T> x = select(low < kHigh, low, kHigh);
+    return Vec<U>(a.b, a.b->CreateTrunc(convert_in_range<int32_t>(x).v, Vec<U>::template type_like<U>(a.v->getType())));
+  } else {
+    constexpr T kEnd = static_cast<T>(Limits::max() / 2 + 1) * 2;  // a power of two, so T holds it exactly
+    Vec<U> x = convert_in_range<U>(select(a > kLow, a, kLow));
+    return select(a != a, U{0}, select(a >= kEnd, Limits::max(), x));
+  }
+}
+
 template <class U, class T>
 Vec<U> convert(const Vec<T>& a) {
   llvm::IRBuilder<>& b = *a.b;
@@ -166,8 +203,7 @@ Vec<U> convert(const Vec<T>& a) {
   } else if constexpr (std::is_floating_point_v<U>) {
     return Vec<U>(&b, kSigned ? b.CreateSIToFP(a.v, type) : b.CreateUIToFP(a.v, type));
   } else if constexpr (std::is_floating_point_v<T>) {
-    auto id = std::is_signed_v<U> ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat;
-    return Vec<U>(&b, b.CreateIntrinsic(id, {type, a.v->getType()}, {a.v}));
+    return convert_saturated<U>(a);
   } else {
     return Vec<U>(&b, b.CreateIntCast(a.v, type, kSigned));
   }

@@ -1,5 +1,6 @@
 // Loop kernels: every element of the domain on its own, vectorised along the last axis.
 #include <algorithm>
+#include <numeric>
 
 #include "compiler/codegen/emit.h"
 
@@ -10,6 +11,9 @@ namespace {
 /// Bodies with at most so much work per element wait for memory: there half-width vectors measured faster by a quarter
 /// while the data is in the caches, and as fast beyond.
 constexpr int kStreamingWork = 3;
+
+/// Lanes of a kernel that loads or stores them one by one.
+constexpr int kLanesOneByOne = 8;
 
 /// Elements of the last axis that a transposing kernel does of one row before it goes on to the next row.
 constexpr int64_t kTile = 64;
@@ -63,14 +67,16 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
                                  const std::string& name) {
   const std::vector<Level> levels = levels_of(program);
   const int count = static_cast<int>(program.body.size());
-  const bool streams = work_of(program, [&](int i) { return levels[i] == Level::element; }) <= kStreamingWork;
-  const bool strided = loads_strided(program);
+  std::vector<int> all(count);
+  std::iota(all.begin(), all.end(), 0);
+  const int work = work_of(program, given.target, [&](int i) { return levels[i] == Level::element; });
+  const bool by_lane = goes_by_lane(program, given.target);
   CodegenOptions options = given;
   Target& target = options.target;
-  if (streams || strided) target.vector_bytes = std::min(target.vector_bytes, 32);
+  if (work <= kStreamingWork || by_lane) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, options, module, name);
   // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
-  const int width = lanes_of(program, target);
+  const int width = std::min(lanes_of(program, target), by_lane ? kLanesOneByOne : 64);
 
   auto emit_level = [&](Level level, const std::vector<llvm::Value*>& pointers, std::vector<llvm::Value*>& values) {
     Cursor scalars;
@@ -88,15 +94,14 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
     emit_level(Level::row, origin.accesses, scalars);
     std::vector<llvm::Value*> of_row = scalars;
     splat_for_elements(k, levels, width, of_row);
-    auto emit_lanes = [&](llvm::Value* i, int lanes, llvm::Value* mask) {
+    auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
       std::vector<llvm::Value*> values = lanes == 1 ? scalars : of_row;
-      Cursor at = k.cursor(origin, i, lanes, mask);
-      for (int n = 0; n < count; ++n) k.emit(n, at, values);
+      k.emit_all(all, k.cursor(origin, i, lanes, mask), values, [](int) {});
       return Values{};
     };
-    if (!strided) {
-      k.vector_loop(from, to, width, {}, false, target.masked_ops && !streams,
-                    [&](llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*>) {
+    if (!by_lane) {
+      k.vector_loop(from, to, width, {}, false, work >= kCheapWork && target.masked_ops,
+                    [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
                       return emit_lanes(i, width, mask);
                     });
       return;
@@ -105,9 +110,9 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
     llvm::Value* full = k.b.CreateAnd(k.b.CreateSub(to, from), k.i64(-width));
     llvm::Value* rest = k.b.CreateAdd(from, full);
     k.loop(from, rest, k.i64(width), {}, true,
-           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, width, nullptr); });
+           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, width, {}); });
     k.loop(rest, to, k.i64(1), {}, true,
-           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, 1, nullptr); });
+           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, 1, {}); });
   };
   if (transposes(program)) {
     walk_tiles(k, segment);

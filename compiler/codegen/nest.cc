@@ -74,15 +74,16 @@ void KernelEmitter::walk_segments(int outer,
   });
 }
 
-Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, llvm::Value* mask) {
+Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, const Mask& mask) {
   Cursor at;
   at.width = width;
   at.mask = mask;
   int axis = program.rank - 1;
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     Place place{origin.accesses[a], program.accesses[a].stride, nullptr};
-    if (place.stride == Stride::other) {
-      place.step = access_stride(a, axis);
+    if (place.stride > Stride::one) {
+      const int step = small_step(place.stride);
+      place.step = step > 0 ? i64(step) : access_stride(a, axis);
       place.lane0 = advance(a, place.lane0, b.CreateMul(i, place.step));
     } else if (place.stride == Stride::one) {
       place.lane0 = advance(a, place.lane0, i);
@@ -101,7 +102,7 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
   llvm::Value* step = i64(width);
   if (width == 1) {
     return loop(from, to, step, initial, guard, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) {
-      return body(i, nullptr, carried);
+      return body(i, Mask{}, carried);
     });
   }
   llvm::Value* n = b.CreateSub(to, from);
@@ -115,64 +116,18 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
   if (!shared_body) {
     Values carried =
         loop(from, full_end, step, initial, true,
-             [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) { return body(i, nullptr, values); });
+             [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) { return body(i, {}, values); });
     return loop(full_end, to, step, carried, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
-      return body(i, b.CreateBitCast(tail_mask(), mask_type), values);
+      return body(i, {b.CreateBitCast(tail_mask(), mask_type), nullptr}, values);
     });
   }
-
-  // One body for full vectors and for the rest: the mask is carried, all ones until the last turn.
-  auto* head = llvm::BasicBlock::Create(context, "lanes", function);
-  auto* last = llvm::BasicBlock::Create(context, "last", function);
-  auto* done = llvm::BasicBlock::Create(context, "done", function);
   llvm::Value* tail_bits = tail_mask();
-  llvm::Value* has_full = b.CreateICmpNE(full, i64(0));
-  llvm::Value* first_stop = b.CreateSelect(has_full, full_end, to);
-  llvm::Value* first_bits = b.CreateSelect(has_full, b.getIntN(width, ~uint64_t{0} >> (64 - width)), tail_bits);
-  llvm::Value* tail = b.CreateBitCast(tail_bits, mask_type);
-  llvm::Value* first_mask = b.CreateBitCast(first_bits, mask_type);
-  llvm::BasicBlock* before = b.GetInsertBlock();
-  if (guard) {
-    b.CreateCondBr(b.CreateICmpSLT(from, to), head, done);
-  } else {
-    b.CreateBr(head);
-  }
-  b.SetInsertPoint(head);
-  llvm::SmallVector<llvm::PHINode*, 8> phis;
-  auto add_phi = [&](llvm::Value* value) {
-    phis.push_back(b.CreatePHI(value->getType(), 3));
-    phis.back()->addIncoming(value, before);
-    return phis.back();
-  };
-  llvm::Value* i = add_phi(from);
-  llvm::Value* stop = add_phi(first_stop);
-  llvm::Value* mask = add_phi(first_mask);
-  Values carried;
-  for (llvm::Value* value : initial) carried.push_back(add_phi(value));
-  Values next = body(i, mask, carried);
-  llvm::BasicBlock* latch = b.GetInsertBlock();
-  llvm::Value* next_i = b.CreateAdd(i, step);
-  b.CreateCondBr(b.CreateICmpSLT(next_i, stop), head, last);
-  last->moveAfter(latch);
-  b.SetInsertPoint(last);
-  b.CreateCondBr(b.CreateICmpSLT(next_i, to), head, done);
-  done->moveAfter(last);
-  b.SetInsertPoint(done);
-  Values again{next_i, stop, mask}, rest{next_i, to, tail};
-  again.append(next);
-  rest.append(next);
-  for (size_t p = 0; p < phis.size(); ++p) {
-    phis[p]->addIncoming(again[p], latch);
-    phis[p]->addIncoming(rest[p], last);
-  }
-  if (!guard) return next;
-  for (size_t c = 0; c < next.size(); ++c) {
-    llvm::PHINode* result = b.CreatePHI(next[c]->getType(), 2);
-    result->addIncoming(initial[c], before);
-    result->addIncoming(next[c], last);
-    next[c] = result;
-  }
-  return next;
+  llvm::Value* all_bits = b.getIntN(width, ~uint64_t{0} >> (64 - width));
+  return loop(from, to, step, initial, guard, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
+    llvm::Value* full = b.CreateICmpSLT(i, full_end);
+    llvm::Value* bits = b.CreateSelect(full, all_bits, tail_bits);
+    return body(i, {b.CreateBitCast(bits, mask_type), full}, values);
+  });
 }
 
 std::vector<Level> levels_of(const KernelProgram& program) {

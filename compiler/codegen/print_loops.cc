@@ -76,9 +76,9 @@ class LoopPrinter {
   std::string place(int slot) const {
     const Access& access = program_.accesses[slot];
     if (access.uniform) return cat("b", slot, "[0]");
-    std::string_view last = access.stride == Stride::zero ? "" : access.stride == Stride::one ? " + 1*" : " + s*";
-    if (last.empty()) return cat("b", slot, "[..]");
-    return cat("b", slot, "[..", last, "i", program_.rank - 1, "]");
+    if (access.stride == Stride::zero) return cat("b", slot, "[..]");
+    std::string step = access.stride == Stride::other ? "s" : cat(static_cast<int>(access.stride));
+    return cat("b", slot, "[.. + ", step, "*i", program_.rank - 1, "]");
   }
 
   std::string value(size_t i) const {

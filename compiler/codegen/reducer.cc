@@ -1,9 +1,9 @@
 // How a reduce instruction accumulates.
 #include "compiler/codegen/reducer.h"
 
-#include <bit>
-#include <cmath>
 #include <limits>
+
+#include "compiler/codegen/llvm_lanes.h"
 
 namespace etch::codegen {
 namespace {
@@ -37,102 +37,67 @@ bool Reducer::ordered() const {
   return is_floating(dtype_) && (kind_ == ReduceKind::sum || kind_ == ReduceKind::prod);
 }
 
-/// Float max and min, and all that keep a position.
-bool Reducer::uses_keys() const {
-  bool extreme = kind_ == ReduceKind::max || kind_ == ReduceKind::min;
-  return has_position() || (extreme && is_floating(dtype_));
-}
-
 Values Reducer::initial(int width) const {
   llvm::Type* type = lanes_type(k_.context, dtype_, width);
-  unsigned bits = 8 * size_of(dtype_);
-  if (uses_keys()) {
-    llvm::Type* key = with_element(type, b_.getIntNTy(bits));
-    Values state{int_constant(key, is_max() ? 0 : ~uint64_t{0})};
-    if (has_position()) state.push_back(int_constant(with_element(type, b_.getIntNTy(position_bits_)), 0));
-    return state;
-  }
-  uint64_t highest = (uint64_t{1} << (bits - 1)) - 1;  // signed
-  bool is_signed = is_signed_integer(dtype_);
-  switch (kind_) {
-    case ReduceKind::sum:
-      if (is_floating(dtype_)) return {llvm::ConstantFP::get(type, -0.0)};
-      return {int_constant(type, 0)};
-    case ReduceKind::prod:
-      if (is_floating(dtype_)) return {llvm::ConstantFP::get(type, 1.0)};
-      return {int_constant(type, 1)};
-    case ReduceKind::max: return {int_constant(type, is_signed ? ~highest : 0)};
-    case ReduceKind::min: return {int_constant(type, is_signed ? highest : ~uint64_t{0})};
-    case ReduceKind::all: return {int_constant(type, ~uint64_t{0})};
-    default: return {int_constant(type, 0)};
-  }
-}
-
-/// Keys are unsigned. Floats: reading the bits as a sign-magnitude integer orders them, -0 below +0; a rotation then
-/// puts all NaNs, which stand at both ends, above +inf for max and below -inf for min.
-int64_t Reducer::key_offset() const {
-  int64_t inf = size_of(dtype_) == 4 ? std::bit_cast<int32_t>(std::numeric_limits<float>::infinity())
-                                     : std::bit_cast<int64_t>(std::numeric_limits<double>::infinity());
-  return is_max() ? ~inf : inf + 1;  // ~inf is the sign-magnitude value of -inf
-}
-
-llvm::Value* Reducer::to_key(llvm::Value* x) const {
-  llvm::Type* shape = x->getType();
-  if (dtype_ == DType::boolean) return b_.CreateZExt(x, with_element(shape, b_.getInt8Ty()));
-  if (is_unsigned_integer(dtype_)) return x;
-  unsigned bits = 8 * size_of(dtype_);
-  uint64_t magnitude = (uint64_t{1} << (bits - 1)) - 1;
-  if (!is_floating(dtype_)) return b_.CreateXor(x, int_constant(shape, ~magnitude));
-  llvm::Type* type = with_element(shape, b_.getIntNTy(bits));
-  llvm::Value* is_nan = nullptr;
-  if (has_position()) {  // Equal values tie here: both zeros are one, and so are all NaNs.
-    x = b_.CreateFAdd(x, llvm::ConstantFP::get(shape, 0.0));
-    is_nan = b_.CreateFCmpUNO(x, x);
-  }
-  llvm::Value* raw = b_.CreateBitCast(x, type);
-  llvm::Value* sign = b_.CreateAShr(raw, bits - 1);
-  llvm::Value* ordered = b_.CreateXor(raw, b_.CreateAnd(sign, int_constant(type, magnitude)));
-  llvm::Value* key = b_.CreateSub(ordered, int_constant(type, key_offset()));
-  if (!is_nan) return key;
-  return b_.CreateSelect(is_nan, int_constant(type, is_max() ? ~uint64_t{0} : 0), key);
-}
-
-llvm::Value* Reducer::from_key(llvm::Value* key) const {
-  llvm::Type* type = key->getType();
   unsigned bits = type->getScalarSizeInBits();
-  llvm::Value* ordered = b_.CreateAdd(key, int_constant(type, key_offset()));
-  llvm::Value* sign = b_.CreateAShr(ordered, bits - 1);
-  llvm::Value* raw = b_.CreateXor(ordered, b_.CreateAnd(sign, int_constant(type, (uint64_t{1} << (bits - 1)) - 1)));
-  return b_.CreateBitCast(raw, with_element(type, memory_type(k_.context, dtype_)));
+  uint64_t highest = ~uint64_t{0} >> (64 - bits);
+  uint64_t lowest = 0;
+  if (is_signed()) {
+    highest >>= 1;
+    lowest = ~highest;
+  }
+  auto floating = [&](double value) -> llvm::Constant* { return llvm::ConstantFP::get(type, value); };
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const bool is_float = is_floating(dtype_);
+  llvm::Constant* value = nullptr;
+  switch (kind_) {
+    case ReduceKind::sum: value = is_float ? floating(-0.0) : int_constant(type, 0); break;
+    case ReduceKind::prod: value = is_float ? floating(1.0) : int_constant(type, 1); break;
+    case ReduceKind::max:
+    case ReduceKind::argmax: value = is_float ? floating(-kInf) : int_constant(type, lowest); break;
+    case ReduceKind::min:
+    case ReduceKind::argmin: value = is_float ? floating(kInf) : int_constant(type, highest); break;
+    case ReduceKind::any: value = int_constant(type, 0); break;
+    case ReduceKind::all: value = int_constant(type, ~uint64_t{0}); break;
+  }
+  if (!has_position()) return {value};
+  return {value, int_constant(with_element(type, b_.getIntNTy(position_bits_)), 0)};
 }
 
-llvm::Value* Reducer::better(llvm::Value* key, llvm::Value* than) const {
-  return is_max() ? b_.CreateICmpUGT(key, than) : b_.CreateICmpULT(key, than);
+/// True where x takes the place of another value. The first NaN stays, and so does the first of equal values.
+llvm::Value* Reducer::better(llvm::Value* x, llvm::Value* than) const {
+  if (!is_floating(dtype_)) {
+    if (is_signed()) return is_max() ? b_.CreateICmpSGT(x, than) : b_.CreateICmpSLT(x, than);
+    return is_max() ? b_.CreateICmpUGT(x, than) : b_.CreateICmpULT(x, than);
+  }
+  llvm::Value* wins = is_max() ? b_.CreateFCmpUGT(x, than) : b_.CreateFCmpULT(x, than);
+  return b_.CreateAnd(wins, b_.CreateFCmpORD(than, than));
 }
 
-/// The state of two lanes without a position, taken together.
+/// The values of two lanes, taken together.
 llvm::Value* Reducer::merge(llvm::Value* a, llvm::Value* b) const {
-  bool is_signed = is_signed_integer(dtype_);
   switch (kind_) {
     case ReduceKind::sum:
     case ReduceKind::prod:
       if (is_floating(dtype_)) return combine(a, b);
       return kind_ == ReduceKind::sum ? b_.CreateAdd(a, b) : b_.CreateMul(a, b);
     case ReduceKind::max:
-    case ReduceKind::min: {
-      bool by_sign = is_signed && !uses_keys();
-      auto id = is_max() ? (by_sign ? llvm::Intrinsic::smax : llvm::Intrinsic::umax)
-                         : (by_sign ? llvm::Intrinsic::smin : llvm::Intrinsic::umin);
+    case ReduceKind::min:
+    case ReduceKind::argmax:
+    case ReduceKind::argmin: {
+      if (is_floating(dtype_)) return internal::extreme(b_, a, b, is_max());
+      auto id = is_max() ? (is_signed() ? llvm::Intrinsic::smax : llvm::Intrinsic::umax)
+                         : (is_signed() ? llvm::Intrinsic::smin : llvm::Intrinsic::umin);
       return b_.CreateBinaryIntrinsic(id, a, b);
     }
     case ReduceKind::any: return b_.CreateOr(a, b);
-    default: return b_.CreateAnd(a, b);
+    case ReduceKind::all: break;
   }
+  return b_.CreateAnd(a, b);
 }
 
 Values Reducer::step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position,
                      llvm::Value* mask) const {
-  if (uses_keys()) x = to_key(x);
   if (has_position()) {
     llvm::Value* wins = better(x, state[0]);
     if (mask) wins = b_.CreateAnd(wins, mask);
@@ -146,37 +111,50 @@ llvm::Value* Reducer::combine(llvm::Value* a, llvm::Value* b) const {
   return kind_ == ReduceKind::sum ? b_.CreateFAdd(a, b) : b_.CreateFMul(a, b);
 }
 
-llvm::Value* Reducer::fold_ordered(llvm::Value* lanes) const {
+llvm::Value* Reducer::fold_ordered(llvm::Value* lanes) const { return fold_halves(lanes); }
+
+/// Values merged in halves.
+llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
   for (int width = width_of(lanes); width > 1; width /= 2) {
     llvm::SmallVector<int, 64> low, high;
     for (int i = 0; i < width / 2; ++i) {
       low.push_back(i);
       high.push_back(i + width / 2);
     }
-    lanes = combine(b_.CreateShuffleVector(lanes, low), b_.CreateShuffleVector(lanes, high));
+    lanes = merge(b_.CreateShuffleVector(lanes, low), b_.CreateShuffleVector(lanes, high));
   }
   return lanes->getType()->isVectorTy() ? b_.CreateExtractElement(lanes, uint64_t{0}) : lanes;
 }
 
+/// The winner of all lanes.
+llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
+  switch (kind_) {
+    case ReduceKind::sum: return b_.CreateAddReduce(lanes);
+    case ReduceKind::prod: return b_.CreateMulReduce(lanes);
+    case ReduceKind::any: return b_.CreateOrReduce(lanes);
+    case ReduceKind::all: return b_.CreateAndReduce(lanes);
+    default: break;
+  }
+  if (is_floating(dtype_)) return fold_halves(lanes);
+  return is_max() ? b_.CreateIntMaxReduce(lanes, is_signed()) : b_.CreateIntMinReduce(lanes, is_signed());
+}
+
 Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
   llvm::Value* lanes = state[0];
-  if (!has_position()) {
-    if (width == 1) return {lanes};
-    bool is_signed = is_signed_integer(dtype_) && !uses_keys();
-    switch (kind_) {
-      case ReduceKind::sum: return {b_.CreateAddReduce(lanes)};
-      case ReduceKind::prod: return {b_.CreateMulReduce(lanes)};
-      case ReduceKind::max: return {b_.CreateIntMaxReduce(lanes, is_signed)};
-      case ReduceKind::min: return {b_.CreateIntMinReduce(lanes, is_signed)};
-      case ReduceKind::any: return {b_.CreateOrReduce(lanes)};
-      default: return {b_.CreateAndReduce(lanes)};
-    }
-  }
+  if (!has_position()) return {width == 1 ? lanes : fold_value(lanes)};
   llvm::Type* i64s = with_element(lanes->getType(), b_.getInt64Ty());
   llvm::Value* index = b_.CreateMul(b_.CreateZExt(state[1], i64s), llvm::ConstantInt::get(i64s, width));
   if (width == 1) return {lanes, index};
-  llvm::Value* best = is_max() ? b_.CreateIntMaxReduce(lanes) : b_.CreateIntMinReduce(lanes);
-  llvm::Value* ties = b_.CreateICmpEQ(lanes, splat(b_, best, width));
+  // The first index in the lanes that hold the winner; all NaNs are one winner.
+  llvm::Value* best = fold_value(lanes);
+  llvm::Value* winner = splat(b_, best, width);
+  llvm::Value* ties;
+  if (is_floating(dtype_)) {
+    llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));
+    ties = b_.CreateOr(b_.CreateFCmpOEQ(lanes, winner), both);
+  } else {
+    ties = b_.CreateICmpEQ(lanes, winner);
+  }
   index = b_.CreateAdd(index, lane_ramp(b_, b_.getInt64(0), b_.getInt64(1), width));
   llvm::Value* none = llvm::ConstantInt::get(i64s, std::numeric_limits<int64_t>::max());
   return {best, b_.CreateIntMinReduce(b_.CreateSelect(ties, index, none), true)};
@@ -184,11 +162,12 @@ Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
 
 llvm::Value* Reducer::finish(llvm::ArrayRef<llvm::Value*> state, llvm::Value* count) const {
   if (has_position()) return b_.CreateZExtOrTrunc(state[1], with_element(state[1]->getType(), b_.getInt64Ty()));
-  if (uses_keys()) return from_key(state[0]);
+  llvm::Type* type = state[0]->getType();
+  if (is_floating(dtype_) && !ordered()) return b_.CreateFAdd(state[0], llvm::ConstantFP::get(type, 0.0));
   if (!ordered() || kind_ == ReduceKind::prod) return state[0];
   // The sum of nothing is +0.
   llvm::Value* empty = b_.CreateICmpEQ(count, b_.getInt64(0));
-  return b_.CreateSelect(empty, llvm::Constant::getNullValue(state[0]->getType()), state[0]);
+  return b_.CreateSelect(empty, llvm::Constant::getNullValue(type), state[0]);
 }
 
 }  // namespace etch::codegen

@@ -8,9 +8,9 @@ namespace etch::codegen {
 /// One reduce instruction of a row or column kernel.
 ///
 /// Sums and products of floats depend on the order, and the kernels follow the fixed tree. They start at an identity
-/// that changes no bits: x + -0 == x and x * 1 == x for every x. All the others give the same bits in any order: float
-/// max and min run on integer keys that order all floats, with every NaN at the winning end; argmax and argmin on keys
-/// beside positions.
+/// that changes no bits: x + -0 == x and x * 1 == x for every x. All the others give the same bits in any order: a NaN
+/// wins float max and min (which NaN is not promised), and their zeros become +0; argmax and argmin keep the first
+/// position beside the value.
 class Reducer {
  public:
   /// `position_bits` is the width of the positions that an argmax or argmin keeps.
@@ -20,7 +20,7 @@ class Reducer {
   DType dtype() const { return dtype_; }
   /// True if the order of the elements matters.
   bool ordered() const;
-  /// True if the state holds a key and a position.
+  /// True if the state holds a value and a position.
   bool has_position() const { return kind_ == ReduceKind::argmax || kind_ == ReduceKind::argmin; }
 
   /// The state of lanes that saw nothing.
@@ -38,12 +38,11 @@ class Reducer {
 
  private:
   bool is_max() const { return kind_ == ReduceKind::max || kind_ == ReduceKind::argmax; }
-  bool uses_keys() const;
-  llvm::Value* to_key(llvm::Value* x) const;
-  llvm::Value* from_key(llvm::Value* key) const;
-  int64_t key_offset() const;
-  llvm::Value* better(llvm::Value* key, llvm::Value* than) const;
+  bool is_signed() const { return is_signed_integer(dtype_); }
+  llvm::Value* better(llvm::Value* x, llvm::Value* than) const;
   llvm::Value* merge(llvm::Value* a, llvm::Value* b) const;
+  llvm::Value* fold_value(llvm::Value* lanes) const;
+  llvm::Value* fold_halves(llvm::Value* lanes) const;
 
   KernelEmitter& k_;
   Builder& b_;

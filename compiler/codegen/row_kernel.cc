@@ -122,16 +122,16 @@ class RowKernel {
   /// accumulators that take turns.
   int choose_width() {
     int width = lanes_of(program_, k_.target);
+    work_ = work_of(program_, k_.target, [&](int i) { return std::binary_search(elements_.begin(), elements_.end(), i); });
     int64_t most = 0;
     for (const Reducer& r : reducers_) {
       if (r.ordered()) most = most ? std::min(most, reduction_lanes(r.dtype())) : reduction_lanes(r.dtype());
     }
-    int work = work_of(program_, [&](int i) {
-      return std::binary_search(elements_.begin(), elements_.end(), i);
-    });
+    // Where no order is given: as many accumulators as hide the latency of a step.
+    if (most == 0 && !reducers_.empty()) most = std::min(4 * width, 64);
     bool stores = std::any_of(elements_.begin(), elements_.end(),
                               [&](int i) { return program_.body[i].kind == InstrKind::store; });
-    return work < kCheapWork && !stores && most > width ? static_cast<int>(most) : width;
+    return work_ < kCheapWork && !stores && most > width ? static_cast<int>(most) : width;
   }
 
   States initial_states() {
@@ -148,10 +148,10 @@ class RowKernel {
   /// Runs the elements from .. to of the row.
   States run(llvm::Value* from, llvm::Value* to, const States& initial, const Origin& origin,
              const std::vector<llvm::Value*>& ready) {
-    bool shared_body = k_.target.masked_ops && width_ <= lanes_of(program_, k_.target) && !loads_strided(program_);
+    bool shared_body = k_.target.masked_ops && work_ >= kCheapWork && !goes_by_lane(program_, k_.target);
     Values result = k_.vector_loop(
         from, to, width_, flatten(initial), true, shared_body,
-        [&](llvm::Value* i, llvm::Value* mask, llvm::ArrayRef<llvm::Value*> carried) {
+        [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried) {
           States states = unflatten(carried, initial);
           emit_elements(k_.cursor(origin, i, width_, mask), i, states, ready);
           return flatten(states);
@@ -161,23 +161,19 @@ class RowKernel {
 
   void emit_elements(const Cursor& at, llvm::Value* i, States& states, std::vector<llvm::Value*> values) {
     size_t r = 0;
-    for (int n : elements_) {
-      if (program_.body[n].kind != InstrKind::reduce) {
-        k_.emit(n, at, values);
-        continue;
-      }
+    k_.emit_all(elements_, at, values, [&](int n) {
       const Reducer& reducer = reducers_[r];
       Values& state = states[r++];
       llvm::Value* x = splat(b_, values[program_.body[n].args[0]], width_);
       if (!reducer.ordered()) {
         llvm::Value* turn = b_.CreateTrunc(b_.CreateLShr(i, llvm::Log2_32(width_)), b_.getInt32Ty());
-        state = reducer.step(state, x, turn, at.mask);
-        continue;
+        state = reducer.step(state, x, turn, at.mask.lanes);
+        return;
       }
-      llvm::Value* next = reducer.step({state[0]}, x, nullptr, at.mask)[0];
+      llvm::Value* next = reducer.step({state[0]}, x, nullptr, at.mask.lanes)[0];
       state.erase(state.begin());
       state.push_back(next);
-    }
+    });
   }
 
   /// Folds the lanes of ordered reducers after `count` elements.
@@ -224,9 +220,11 @@ class RowKernel {
   const KernelProgram& program_;
   std::vector<Level> levels_;
 
-  // Of the stage that is being emitted: instructions per element with the reductions, the reducers, lanes of a vector.
+  // Of the stage that is being emitted: instructions per element with the reductions, the reducers, lanes of a
+  // vector.
   std::vector<int> elements_;
   std::vector<Reducer> reducers_;
+  int work_ = 0;  // per element
   int width_ = 1;
 };
 

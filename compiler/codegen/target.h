@@ -12,7 +12,7 @@ struct Target {
   std::string cpu;          // LLVM's name
   std::string features;     // LLVM's feature string, such as `+avx2,+fma`
   int vector_bytes = 16;    // of the widest vectors: 64 with AVX-512, else 32 or 16
-  bool masked_ops = false;  // masked loads and stores are as fast as plain ones (AVX-512)
+  bool masked_ops = false;  // every dtype has masked loads and stores (AVX-512)
   bool operator==(const Target&) const = default;
 };
 

@@ -201,6 +201,11 @@ class Reducer {
       case ReduceKind::prod: return store(result, i, static_cast<T>(sum_));
       case ReduceKind::argmax:
       case ReduceKind::argmin: return store(result, i, index_);
+      case ReduceKind::max:
+      case ReduceKind::min:
+        // A zero is +0: which of two zeros was first would depend on the order.
+        if constexpr (std::is_floating_point_v<T>) return store(result, i, best_ + T{0});
+        [[fallthrough]];
       default: return store(result, i, best_);
     }
   }

@@ -124,25 +124,17 @@ T floor_mod(T a, T b) {
   return b != 0 && remainder != 0 && (remainder < 0) != (b < 0) ? add(remainder, b) : remainder;
 }
 
-/// IEEE 754-2019 minimum: NaN if either is NaN, -0 below +0.
+/// The smaller one: NaN if either is NaN, the first if they are equal (zeros of different signs are).
 template <class T>
 T min(T a, T b) {
-  if (a != a) return a;
   if (b != b) return b;
-  if constexpr (std::floating_point<T>) {
-    if (a == b) return std::signbit(a) ? a : b;
-  }
   return b < a ? b : a;
 }
 
-/// IEEE 754-2019 maximum: NaN if either is NaN, +0 above -0.
+/// The larger one: NaN if either is NaN, the first if they are equal (zeros of different signs are).
 template <class T>
 T max(T a, T b) {
-  if (a != a) return a;
   if (b != b) return b;
-  if constexpr (std::floating_point<T>) {
-    if (a == b) return std::signbit(a) ? b : a;
-  }
   return a < b ? b : a;
 }
 

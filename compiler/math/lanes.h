@@ -16,7 +16,7 @@
 //   like(a, c)                   the constant c in a's width
 //   select(m, a, b)              m ? a : b; a or b may be a plain constant
 //   fma(a, b, c)                 one rounding; any operand but one may be a plain constant
-//   minimum(a, b), maximum(a, b)  floats: NaN if either is NaN, -0 < +0 (IEEE 754-2019)
+//   minimum(a, b), maximum(a, b)  floats: NaN if either is NaN; a if they are equal, whatever the signs of zeros
 //   sqrt, floor, ceil, trunc, round_even, copysign, abs; popcount, clz (integers; clz(0) is the number of bits)
 //   bitcast<U>(a)                same size
 //   convert<U>(a)                the `cast` op: to float rounds to nearest even; float to integer truncates and
@@ -143,16 +143,8 @@ struct Scalar : ConstantOperands<Scalar<T>, T> {
 
   friend Scalar select(const Mask& m, const Scalar& a, const Scalar& b) { return m.v ? a : b; }
   friend Scalar fma(const Scalar& a, const Scalar& b, const Scalar& c) { return Scalar(std::fma(a.v, b.v, c.v)); }
-  friend Scalar minimum(const Scalar& a, const Scalar& b) {
-    if (a.v != a.v || b.v != b.v) return a + b;
-    if (a.v == b.v) return std::signbit(a.v) ? a : b;
-    return a.v < b.v ? a : b;
-  }
-  friend Scalar maximum(const Scalar& a, const Scalar& b) {
-    if (a.v != a.v || b.v != b.v) return a + b;
-    if (a.v == b.v) return std::signbit(a.v) ? b : a;
-    return a.v > b.v ? a : b;
-  }
+  friend Scalar minimum(const Scalar& a, const Scalar& b) { return b.v < a.v || b.v != b.v ? b : a; }
+  friend Scalar maximum(const Scalar& a, const Scalar& b) { return b.v > a.v || b.v != b.v ? b : a; }
   friend Scalar sqrt(const Scalar& a) { return Scalar(std::sqrt(a.v)); }
   friend Scalar floor(const Scalar& a) { return Scalar(std::floor(a.v)); }
   friend Scalar ceil(const Scalar& a) { return Scalar(std::ceil(a.v)); }

@@ -46,7 +46,7 @@ L sign(const L& x) {
   }
 }
 
-/// The smaller value. Floats: NaN if either is NaN, and -0 < +0 (IEEE 754-2019 minimum).
+/// The smaller value. Floats: NaN if either is NaN, the first of zeros of either sign.
 template <class L>
 L min(const L& a, const L& b) {
   if constexpr (kIsFloat<L>) {
@@ -56,7 +56,7 @@ L min(const L& a, const L& b) {
   }
 }
 
-/// The larger value. Floats: NaN if either is NaN, and -0 < +0 (IEEE 754-2019 maximum).
+/// The larger value. Floats: NaN if either is NaN, the first of zeros of either sign.
 template <class L>
 L max(const L& a, const L& b) {
   if constexpr (kIsFloat<L>) {

@@ -116,13 +116,14 @@ class Algebra {
   const Expr& expr_;
 };
 
-/// a op b = b op a, to the bit if one of them is a constant other than NaN.
-bool commutes(Op op) {
+/// a op b = b op a, to the bit if one of them is a constant other than NaN and, for min and max of floats, other than a
+/// zero: of zeros with different signs they give the first.
+bool commutes(Op op, bool with_zero) {
   switch (op) {
+    case Op::min:
+    case Op::max: return !with_zero;
     case Op::add:
     case Op::mul:
-    case Op::min:
-    case Op::max:
     case Op::equal:
     case Op::not_equal:
     case Op::logical_and:
@@ -159,7 +160,8 @@ Op negated(Op op, bool integer) {
   }
 }
 
-/// (x op y) op z = x op (y op z) to the bit. Sums and products of floats round; min and max do not.
+/// (x op y) op z = x op (y op z) to the bit. Sums and products of floats round; min and max do not, and of equal
+/// operands they give the first in either grouping.
 bool associates(Op op, bool integer) {
   switch (op) {
     case Op::min:
@@ -359,8 +361,9 @@ Better conversion(const Algebra& e, Op op, const Expr& expr) {
 /// What holds for many ops: constants stand on the right, and meet there.
 Better constants(const Algebra& e, Op op) {
   const Value a = e.a, b = e.b;
-  const Op swapped = commutes(op) ? op : mirrored(op);
-  const bool may_swap = commutes(op) || swapped != op;
+  const bool float_zero = !e.integer && (e.is(a, 0.0) || e.is(a, -0.0));
+  const Op swapped = commutes(op, float_zero) ? op : mirrored(op);
+  const bool may_swap = commutes(op, float_zero) || swapped != op;
   if (may_swap && e.is_number(a) && !e.is_constant(b)) return e.apply(swapped, b, a);  // c + x = x + c, c < x = x > c
   if (!associates(op, e.integer) || !e.is_number(b) || !e.made_by(a, op)) return {};
   const Value x = e.operand(a, op, 0), y = e.operand(a, op, 1);

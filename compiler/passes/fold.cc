@@ -79,8 +79,16 @@ Bits common_bits(const Rewriter& graph, std::span<const Value> operands) {
   return first;
 }
 
-bool is_nan(DType dtype, uint64_t bits) {
-  return dispatch(dtype, [&]<class T>() { return from_bits<T>(bits) != from_bits<T>(bits); });
+/// The max or min of equal elements: a zero of floats is +0.
+Bits extreme_of_equal(DType dtype, uint64_t bits) {
+  return dispatch(dtype, [&]<class T>() -> Bits {
+    const T x = from_bits<T>(bits);
+    if constexpr (std::floating_point<T>) {
+      if (x != x) return std::nullopt;
+      return to_bits(x + T{0});
+    }
+    return bits;
+  });
 }
 
 /// base to the power of n, modulo 2^64.
@@ -105,7 +113,7 @@ Bits fold_reduction(ReduceKind kind, DType dtype, uint64_t x, int64_t n) {
     case ReduceKind::sum: return wrapped(dtype, x * static_cast<uint64_t>(n));
     case ReduceKind::prod: return wrapped(dtype, wrapping_power(x, static_cast<uint64_t>(n)));
     case ReduceKind::max:
-    case ReduceKind::min: return n > 0 && !is_nan(dtype, x) ? Bits(x) : std::nullopt;
+    case ReduceKind::min: return n > 0 ? extreme_of_equal(dtype, x) : std::nullopt;
     case ReduceKind::any: return n > 0 ? x : 0;
     case ReduceKind::all: return n > 0 ? x : 1;
     case ReduceKind::argmax:

@@ -168,14 +168,13 @@ Better concat_rule(Rewriter& graph, const Expr& expr) {
   return {};
 }
 
-/// A reduce over axes of extent 1 moves each element. A float sum is left: it turns -0 into 0 where the tree starts
-/// from 0.
+/// A reduce over axes of extent 1 moves each element. A float sum, max or min is left: they turn -0 into 0.
 Better reduce_rule(Rewriter& graph, const Expr& expr) {
   const Value x = expr.operands[0];
   if (graph[x].type.size() != expr.type.size()) return {};
   const ReduceKind kind = std::get<ReduceAttr>(expr.attr).kind;
   if (kind == ReduceKind::argmax || kind == ReduceKind::argmin) return graph.constant(0, expr.type);
-  if (kind == ReduceKind::sum && is_floating(expr.type.dtype)) return {};
+  if (kind != ReduceKind::prod && is_floating(expr.type.dtype)) return {};
   return reshape(x, expr.type);
 }
 

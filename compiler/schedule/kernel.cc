@@ -9,7 +9,7 @@ namespace etch {
 namespace {
 
 constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
-constexpr std::string_view kStrides[] = {"0", "1", "s"};
+constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "s"};
 constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "compute", "reduce", "dot", "store"};
 constexpr std::string_view kReduceKinds[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
 
@@ -47,7 +47,9 @@ std::string to_string(const KernelProgram& program) {
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     const Access& access = program.accesses[a];
     text += cat("#", a, " ", name(access.dtype), " ", kStrides[static_cast<int>(access.stride)],
-                    access.uniform ? " uniform\n" : "\n");
+                    access.uniform ? " uniform" : "");
+    if (access.group >= 0) text += cat(" group #", access.group, " element ", static_cast<int>(access.element));
+    text += '\n';
   }
   for (size_t i = 0; i < program.body.size(); ++i) append(text, program.body[i], i);
   return text;

@@ -18,8 +18,21 @@ enum class KernelKind : uint8_t {
   dot,     // domain [batch..., m, n, k]: products summed over k, then an epilogue on [batch..., m, n]
 };
 
-/// The stride of an access along the vector axis (in dot: along n; k's stride is always data).
-enum class Stride : uint8_t { zero, one, other };
+/// The stride of an access along the vector axis (in dot: along n; k's stride is always data). Small ones are compiled in,
+/// for whole vectors and shuffles serve them, but not in dot, which packs its operands.
+enum class Stride : uint8_t { zero, one, two, three, four, other };
+
+constexpr Stride stride_class(int64_t stride, KernelKind kind) {
+  if (stride == 0) return Stride::zero;
+  if (stride == 1) return Stride::one;
+  const bool small = stride >= 2 && stride <= 4 && kind != KernelKind::dot;
+  return small ? static_cast<Stride>(stride) : Stride::other;
+}
+
+/// 2, 3 or 4; 0 for the other classes.
+constexpr int small_step(Stride stride) {
+  return stride >= Stride::two && stride <= Stride::four ? static_cast<int>(stride) : 0;
+}
 
 /// One buffer that the kernel reads or writes. The element's address is affine in the domain's indices: offset and one
 /// stride per axis are sizes. A store of a value per row has stride 0 along the reduced axis.
@@ -27,6 +40,10 @@ struct Access {
   DType dtype = DType::f32;
   Stride stride = Stride::one;
   bool uniform = false;  // every stride is 0: one element for the whole kernel
+  // Stores of a small stride that fill all elements of one buffer together, such as the channels of a picture: the access
+  // of the first element, and which element this one is. -1 for all others.
+  int16_t group = -1;
+  int8_t element = 0;
   bool operator==(const Access&) const = default;
 };
 

@@ -114,7 +114,26 @@ class Layout {
   std::vector<Affine*> maps_;
 };
 
-Stride stride_class(int64_t stride) { return stride == 0 ? Stride::zero : stride == 1 ? Stride::one : Stride::other; }
+/// Finds the stores that fill the elements of one buffer together: same strides, and every offset from the first one on.
+void find_groups(const std::vector<AccessMap>& maps, std::vector<Access>& accesses) {
+  for (size_t first = 0; first < maps.size(); ++first) {
+    const int step = small_step(accesses[first].stride);
+    if (step == 0 || !maps[first].stores || accesses[first].group >= 0) continue;
+    std::array<int, 4> members;
+    members.fill(-1);
+    for (size_t a = 0; a < maps.size(); ++a) {
+      const int64_t element = maps[a].address.offset - maps[first].address.offset;
+      const bool fits = maps[a].stores && maps[a].storage == maps[first].storage && element >= 0 && element < step &&
+                        maps[a].address.coef == maps[first].address.coef;
+      if (fits) members[element] = static_cast<int>(a);
+    }
+    if (std::count(members.begin(), members.begin() + step, -1) > 0) continue;
+    for (int element = 0; element < step; ++element) {
+      accesses[members[element]].group = static_cast<int16_t>(first);
+      accesses[members[element]].element = static_cast<int8_t>(element);
+    }
+  }
+}
 
 int64_t cost_of(const Instr& instr) {
   if (instr.kind == InstrKind::reduce || instr.kind == InstrKind::dot) return 1;
@@ -175,10 +194,12 @@ ScheduledKernel lay_out(KernelDraft draft) {
   for (const AccessMap& access : draft.accesses) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
-    program.accesses.push_back({access.dtype, stride_class(coef[vector_axis]), !varies && access.dot_operand < 0});
+    const Stride stride = stride_class(coef[vector_axis], program.kind);
+    program.accesses.push_back({access.dtype, stride, !varies && access.dot_operand < 0});
     kernel.buffers.push_back(access.storage);
     append(access.address);
   }
+  find_groups(draft.accesses, program.accesses);
   for (const Affine& index : draft.indices) append(index);
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   measure(draft, kernel);

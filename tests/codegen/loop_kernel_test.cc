@@ -62,7 +62,7 @@ TEST(LoopKernel, CopiesAnyLengthOfEveryDtype) {
 
 /// Loads and stores with these strides along the last axis of [rows, n].
 template <class T>
-void strides_of_the_vector_axis(int64_t load_step, int64_t store_step, int64_t n) {
+void strides_of_the_vector_axis(const Target& target, int64_t load_step, int64_t store_step, int64_t n) {
   const int64_t rows = 3;
   int64_t in_elements = 1 + (rows - 1) * n * std::abs(load_step) + n * std::abs(load_step);
   TestBuffer in(dtype_of<T>, in_elements), out(dtype_of<T>, rows * n * store_step);
@@ -74,22 +74,75 @@ void strides_of_the_vector_axis(int64_t load_step, int64_t store_step, int64_t n
   std::vector<int64_t> load_strides{n * std::abs(load_step), load_step}, store_strides{n * store_step, store_step};
   int from = k.access(in, load_strides, offset), to = k.access(out, store_strides);
   k.store(to, k.load(from));
+  k.target = target;
   k.run();
   for_each_index({rows, n}, [&](const auto& at) {
     expected.data<T>()[dot(at, store_strides)] = in.data<T>()[offset + dot(at, load_strides)];
   });
-  ASSERT_EQ(expected.bytes(), out.bytes()) << name(dtype_of<T>) << " " << load_step << " " << store_step << " n=" << n;
+  ASSERT_EQ(expected.bytes(), out.bytes())
+      << name(dtype_of<T>) << " " << load_step << " " << store_step << " n=" << n << " on " << target.cpu;
+}
+
+/// The targets whose code this processor runs.
+std::vector<Target> targets() {
+  std::vector<Target> list;
+  for (const std::string& name : target_names()) {
+    if (missing_features(*find_target(name)).empty()) list.push_back(*find_target(name));
+  }
+  return list;
 }
 
 TEST(LoopKernel, EveryStrideOfLoadsAndStores) {
-  for (int64_t n : {1, 5, 16, 40, 131}) {
-    for (int64_t load_step : {0, 1, 2, 7, -1, -3}) {
-      for (int64_t store_step : {1, 2, 5}) {
-        strides_of_the_vector_axis<float>(load_step, store_step, n);
-        strides_of_the_vector_axis<double>(load_step, store_step, n);
-        strides_of_the_vector_axis<int64_t>(load_step, store_step, n);
-        strides_of_the_vector_axis<uint8_t>(load_step, store_step, n);
-        strides_of_the_vector_axis<bool>(load_step, store_step, n);
+  for (const Target& target : targets()) {
+    for (int64_t n : {1, 5, 16, 40, 131}) {
+      for (int64_t load_step : {0, 1, 2, 3, 4, 7, -1, -3}) {
+        for (int64_t store_step : {1, 2, 3, 4, 5}) {
+          strides_of_the_vector_axis<float>(target, load_step, store_step, n);
+          strides_of_the_vector_axis<double>(target, load_step, store_step, n);
+          strides_of_the_vector_axis<int64_t>(target, load_step, store_step, n);
+          strides_of_the_vector_axis<uint8_t>(target, load_step, store_step, n);
+          strides_of_the_vector_axis<bool>(target, load_step, store_step, n);
+        }
+      }
+    }
+  }
+}
+
+/// Stores to all `step` elements of [n, step], in an order that is not theirs.
+template <class T>
+void interleaves(const Target& target, int64_t step, int64_t n, int64_t split) {
+  TestBuffer in(dtype_of<T>, n * step), out(dtype_of<T>, n * step);
+  fill_random<T>(in, 3);
+  TestKernel k(KernelKind::loop, {n});
+  std::vector<int> loads, stores;
+  for (int64_t i = 0; i < step; ++i) loads.push_back(k.load(k.access(in, {1}, i * n)));
+  for (int64_t i = 0; i < step; ++i) stores.push_back(k.access(out, {step}, (i + 1) % step));
+  for (int64_t i = 0; i < step; ++i) {
+    Access& access = k.program.accesses[stores[i]];
+    access.group = static_cast<int16_t>(stores[step - 1]);
+    access.element = static_cast<int8_t>((i + 1) % step);
+    k.store(stores[i], loads[i]);
+  }
+  k.target = target;
+  k.run(split);
+  for (int64_t i = 0; i < step * n; ++i) {
+    const int64_t from = (i % step + step - 1) % step;
+    ASSERT_EQ(out.data<T>()[i], in.data<T>()[from * n + i / step])
+        << name(dtype_of<T>) << " step=" << step << " n=" << n << " at " << i;
+  }
+}
+
+TEST(LoopKernel, StoresOfAllElementsInterleave) {
+  for (const Target& target : targets()) {
+    for (int64_t step : {2, 3, 4}) {
+      for (int64_t n : {1, 7, 64, 200}) {
+        for (int64_t split : {0, 33}) {
+          interleaves<float>(target, step, n, split);
+          interleaves<double>(target, step, n, split);
+          interleaves<int32_t>(target, step, n, split);
+          interleaves<uint8_t>(target, step, n, split);
+          interleaves<bool>(target, step, n, split);
+        }
       }
     }
   }
@@ -228,7 +281,7 @@ TEST(LoopKernel, LoopsOfTwelveAxesArePrinted) {
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_NE(text->find("for i10 in 0..n10:\n"), text->npos) << *text;
   EXPECT_NE(text->find("for i11 in 0..n11:  # vectors\n"), text->npos) << *text;
-  EXPECT_NE(text->find("v0 = b0[.. + s*i11]"), text->npos) << *text;
+  EXPECT_NE(text->find("v0 = b0[.. + 4*i11]"), text->npos) << *text;
 }
 
 TEST(LoopKernel, TransposesBlocksOfAnySize) {

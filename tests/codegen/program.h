@@ -56,7 +56,7 @@ class TestKernel {
     Access access;
     access.dtype = buffer.dtype();
     int64_t last = strides.back();
-    access.stride = last == 0 ? Stride::zero : last == 1 ? Stride::one : Stride::other;
+    access.stride = stride_class(last, program.kind);
     access.uniform = true;
     for (int64_t stride : strides) access.uniform = access.uniform && stride == 0;
     program.accesses.push_back(access);

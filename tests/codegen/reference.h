@@ -34,10 +34,14 @@ T combine(ReduceKind kind, T a, T b) {
   }
   if (a != a) return a;
   if (b != b) return b;
-  if constexpr (std::is_floating_point_v<T>) {
-    if (a == 0 && b == 0) return std::signbit(a) == (kind == ReduceKind::min) ? a : b;
-  }
   return (kind == ReduceKind::max) == (a > b) ? a : b;
+}
+
+/// A zero of a max or min is +0.
+template <class T>
+T finish(ReduceKind kind, T x) {
+  bool extreme = kind == ReduceKind::max || kind == ReduceKind::min;
+  return std::is_floating_point_v<T> && extreme && x == 0 ? T(0) : x;
 }
 
 /// The reduction of nothing.
@@ -81,7 +85,7 @@ T reduce_row(ReduceKind kind, const std::vector<T>& x) {
   for (int64_t begin = 0; begin < n; begin += kRowBlock) {
     total = combine(kind, total, reduce_block(kind, x, begin, std::min(begin + kRowBlock, n)));
   }
-  return total ? *total : identity<T>(kind);
+  return finish(kind, total ? *total : identity<T>(kind));
 }
 
 /// A column as a column kernel reduces it; `block` elements make a block.
@@ -94,7 +98,7 @@ T reduce_column(ReduceKind kind, const std::vector<T>& x, int64_t block = kColum
     for (int64_t i = begin; i < std::min(begin + block, n); ++i) sum = combine<T>(kind, sum, x[i]);
     total = combine(kind, total, sum);
   }
-  return total ? *total : identity<T>(kind);
+  return finish(kind, total ? *total : identity<T>(kind));
 }
 
 /// The first index of the largest (or smallest) element; NaN beats all others.

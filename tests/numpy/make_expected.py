@@ -275,8 +275,8 @@ GAMMA = {"lgamma": (with_mpmath(lgamma), 4), "digamma": (with_mpmath(digamma), 1
 EXACT_UNARY = {
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil,
     "trunc": np.trunc, "round": np.rint, "is_nan": np.isnan, "is_inf": np.isinf, "is_finite": np.isfinite,
-    "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "relu": lambda x: np.maximum(x, 0) + 0,
-    "relu6": lambda x: np.clip(x, 0, 6) + 0, "softsign": lambda x: x / (np.abs(x) + 1),
+    "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "relu": lambda x: np.where(x < 0, x.dtype.type(0), x),
+    "relu6": lambda x: np.where(x < 0, x.dtype.type(0), np.where(x > 6, x.dtype.type(6), x)), "softsign": lambda x: x / (np.abs(x) + 1),
     "hard_sigmoid": lambda x: (np.clip(x + x.dtype.type(3), 0, 6) + 0) / x.dtype.type(6)}
 for dtype in FLOATS:
     t = DTYPES[dtype]
@@ -317,11 +317,11 @@ for dtype in FLOATS:
 # ---- Binary ----------------------------------------------------------------------------------------------------------
 
 def ordered(pick):
-    """max or min of IEEE 754-2019: NaN wins, and -0 is below +0."""
+    """max or min: NaN wins, and the first of equal operands, such as zeros of different signs."""
     def of(x, y):
         if x.dtype.kind != "f":
             return np.maximum(x, y) if pick is max else np.minimum(x, y)
-        one = lambda p, q: nan if p != p or q != q else pick((p, not np.signbit(p)), (q, not np.signbit(q)))[0]
+        one = lambda p, q: nan if p != p or q != q else p if p == q else pick(p, q)
         return np.vectorize(one, [x.dtype])(x, y)
     return of
 
@@ -552,8 +552,9 @@ for dtype, (suffix, (axes, keepdims)) in itertools.product(NUMERIC, AXES.items()
     t = DTYPES[dtype]
     for shape in SHAPES_3 + [(2, 3, 33)] * (dtype == "f32" and suffix in ["", ", 0", ", -1, true"]):
         x = random(shape, dtype)
-        case(f"max(a{suffix})", [x], x.max(axes, keepdims=keepdims, initial=EMPTY_MAX[dtype]))
-        case(f"min(a{suffix})", [x], x.min(axes, keepdims=keepdims, initial=EMPTY_MIN[dtype]))
+        # Adding 0 makes +0 of -0.
+        case(f"max(a{suffix})", [x], x.max(axes, keepdims=keepdims, initial=EMPTY_MAX[dtype]) + t(0))
+        case(f"min(a{suffix})", [x], x.min(axes, keepdims=keepdims, initial=EMPTY_MIN[dtype]) + t(0))
         if dtype in INTS:
             case(f"sum(a{suffix})", [x], x.sum(axes, keepdims=keepdims, dtype=t))
             case(f"prod(a{suffix})", [x | t(1)], np.prod(x | t(1), axes, keepdims=keepdims, dtype=t))
@@ -597,7 +598,7 @@ for dtype in FLOATS:
     case("sum(a, 1)", [special], np.array([nan, nan, 2, nan, -inf], t))
     case("prod(a, 1)", [special], np.array([nan, nan, -0.0, -inf, -inf], t))
     case("max(a, 1)", [special], np.array([nan, nan, 2, inf, -inf], t))
-    case("min(a, 1)", [special], np.array([nan, nan, -0.0, -inf, -inf], t))
+    case("min(a, 1)", [special], np.array([nan, nan, 0.0, -inf, -inf], t))
     case("max(a, 1)", [finite], np.array([1, 0.0], t))
     case("logsumexp(a, 1)", [special], np.array([nan, nan, 2 + np.log1p(2 * np.exp(LONG(-2))), inf, -inf], t), ulp=3)
     case("softmax(a)", [special[[0, 1, 3, 4]]], np.full((4, 3), nan, t))

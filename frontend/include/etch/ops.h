@@ -62,9 +62,11 @@ Tensor neg(const Operand& x);
 Tensor abs(const Operand& x);
 /// -1, 0 or 1 by the sign of x; +0 for both zeros, as TensorFlow, and NaN for NaN. Numeric.
 Tensor sign(const Operand& x);
-/// The larger of a and b; NaN if either is, +0 above -0 (IEEE 754-2019). Numeric. `max` is the reduction.
+/// The larger of a and b; NaN if either is; a if they are equal, so that of zeros with different signs the first one
+/// counts. Numeric. `max` is the reduction.
 Tensor maximum(const Operand& a, const Operand& b);
-/// The smaller of a and b; NaN if either is, -0 below +0 (IEEE 754-2019). Numeric. `min` is the reduction.
+/// The smaller of a and b; NaN if either is; a if they are equal, so that of zeros with different signs the first one
+/// counts. Numeric. `min` is the reduction.
 Tensor minimum(const Operand& a, const Operand& b);
 /// x limited to low..high: minimum(maximum(x, low), high), as TensorFlow's clip_by_value. NaN stays. Numeric.
 Tensor clip(const Operand& x, const Operand& low, const Operand& high);
@@ -241,9 +243,10 @@ Tensor bitcast(const Operand& x, DType dtype);
 Tensor sum(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 /// The product; 1 of nothing. Numeric.
 Tensor prod(const Operand& x, const Axes& axes = {}, bool keepdims = false);
-/// The largest element; NaN if there is one; the least value of the dtype (-inf) of nothing, as TensorFlow. Numeric.
+/// The largest element; NaN if there is one; the least value of the dtype (-inf) of nothing, as TensorFlow. A zero is
+/// +0. Numeric.
 Tensor max(const Operand& x, const Axes& axes = {}, bool keepdims = false);
-/// The smallest element; NaN if there is one; the largest value of the dtype (inf) of nothing. Numeric.
+/// The smallest element; NaN if there is one; the largest value of the dtype (inf) of nothing. A zero is +0. Numeric.
 Tensor min(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 /// True if any element is. bool; false of nothing.
 Tensor any(const Operand& x, const Axes& axes = {}, bool keepdims = false);
@@ -334,7 +337,7 @@ Tensor eye(int64_t rows, int64_t columns = -1, DType dtype = DType::f32, Locatio
 
 // --- Activations, elementwise --------------------------------------------------------------------------------------
 
-/// maximum(x, 0). Numeric; NaN stays.
+/// maximum(x, 0). Numeric; NaN and -0 stay.
 Tensor relu(const Operand& x);
 /// minimum(maximum(x, 0), 6). Numeric.
 Tensor relu6(const Operand& x);
