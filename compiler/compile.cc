@@ -5,6 +5,8 @@
 
 #include "compiler/link.h"
 #include "compiler/schedule/verify_schedule.h"
+#include "runtime/check.h"
+#include "runtime/stack.h"
 
 namespace etch {
 namespace {
@@ -37,7 +39,7 @@ absl::StatusOr<std::vector<KernelHandle>> generate(const Schedule& schedule, con
                                                    CompileCounts& counts) {
   std::vector<const KernelProgram*> programs;
   for (const ScheduledKernel& kernel : schedule.kernels) {
-    if (kernel.buffers.size() > kMaxSlots) return absl::InternalError("kernel " + kernel.name + " has too many buffers");
+    ETCH_CHECK(kernel.buffers.size() <= kMaxSlots, "kernel " + kernel.name + " has too many buffers");
     programs.push_back(&kernel.program);
   }
   return compile_kernels(programs, options.codegen(), &counts, verifies(options));
@@ -61,17 +63,19 @@ PassOptions pass_options(const CompileOptions& options) {
 }
 
 absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& options, const PassObserver& observe) {
-  Compiled c;
-  absl::Status status;
-  std::vector<KernelHandle> kernels;
-  double code_milliseconds = 0;  // what the counts say is the part in the code generator
-  const bool done =
-      keep(c.graph, c.pass_milliseconds, status, [&] { return lower(graph, options, observe, c); }) &&
-      keep(c.schedule, c.schedule_milliseconds, status, [&] { return schedule(c.graph, options); }) &&
-      keep(kernels, code_milliseconds, status, [&] { return generate(c.schedule, options, c.counts); });
-  if (!done) return status;
-  c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels)));
-  return c;
+  return with_large_stack([&]() -> absl::StatusOr<Compiled> {
+    Compiled c;
+    absl::Status status;
+    std::vector<KernelHandle> kernels;
+    double code_milliseconds = 0;  // what the counts say is the part in the code generator
+    const bool done =
+        keep(c.graph, c.pass_milliseconds, status, [&] { return lower(graph, options, observe, c); }) &&
+        keep(c.schedule, c.schedule_milliseconds, status, [&] { return schedule(c.graph, options); }) &&
+        keep(kernels, code_milliseconds, status, [&] { return generate(c.schedule, options, c.counts); });
+    if (!done) return status;
+    c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels)));
+    return c;
+  });
 }
 
 }  // namespace etch

@@ -70,13 +70,13 @@ int64_t bytes_of(const Concrete& concrete) {
 
 }  // namespace
 
-TraceResult trace_alone(const Callable& callable, std::mutex& one_trace, const Call& call) {
-  std::unique_lock lock(one_trace, std::defer_lock);
+TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call) {
+  std::unique_lock<TraceMutex> lock(one_trace, std::defer_lock);
   if (!Trace::current()) lock.lock();  // inside of a trace another function's lock may be held
   return trace_callable(callable, call);
 }
 
-Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, std::mutex& one_trace,
+Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, TraceMutex& one_trace,
                              const Call& call) {
   const Flags& flags = current_flags();
   Ref<Concrete> concrete(new Concrete);

@@ -1,6 +1,8 @@
 // One trace of a function, compiled: its making, its runs and its reports.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -58,12 +60,30 @@ class Concrete : public Counted<Concrete> {
   void launch(const Call& call, const void* const* inputs, void* const* outputs) const;
 };
 
+/// Held while a callable is traced: a mutex that knows whether this thread holds it.
+class TraceMutex {
+ public:
+  void lock() {
+    mutex_.lock();
+    owner_.store(pthread_self(), std::memory_order_relaxed);
+  }
+  void unlock() {
+    owner_.store({}, std::memory_order_relaxed);
+    mutex_.unlock();
+  }
+  bool is_held_here() const { return owner_.load(std::memory_order_relaxed) == pthread_self(); }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<pthread_t> owner_{};
+};
+
 /// Traces and compiles. At most one trace runs at a time with `one_trace`: the callable may have state.
-Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, std::mutex& one_trace,
+Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, TraceMutex& one_trace,
                              const Call& call);
 
 /// The trace of one more run of the callable, as build_concrete makes it.
-TraceResult trace_alone(const Callable& callable, std::mutex& one_trace, const Call& call);
+TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call);
 
 /// Prints and writes what the flags `time` and `dump` ask for. A dump that fails is a warning: the call goes on.
 void report_build(const Concrete& concrete);

@@ -15,6 +15,7 @@
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
+#include "runtime/fork.h"
 #include "runtime/parallel.h"
 
 namespace etch::detail {
@@ -173,6 +174,10 @@ class EagerCache {
     std::shared_ptr<const EagerKernel> kernel;
   };
   std::mutex mutex_;
+  const ForkHandler fork_handler_{
+      ForkOrder::eager_cache, this, [](void* self) { static_cast<EagerCache*>(self)->mutex_.lock(); },
+      [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); },
+      [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); }};
   std::list<Entry> order_;
   absl::flat_hash_map<std::string_view, std::list<Entry>::iterator> entries_;  // keys stand in order_
   int64_t hits_ = 0;

@@ -1,6 +1,7 @@
 // The cache of a function's concrete functions: look-up, misses, retraces, bounds.
 #include "frontend/function_core.h"
 
+#include <new>
 #include <set>
 
 #include "compiler/ir/cat.h"
@@ -173,17 +174,18 @@ Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterato
     built_.notify_all();
     throw;
   }
+  Entries evicted;
   const std::lock_guard lock(mutex_);
   entry->concrete = concrete;
   stats_.bytes += concrete->bytes;
   ++stats_.entries;
   last_ = &*entry;
-  evict();
+  evict(evicted);
   built_.notify_all();
   return concrete;
 }
 
-void FunctionCore::evict() {
+void FunctionCore::evict(Entries& evicted) {
   while (stats_.entries > 1 && (stats_.entries > options_.max_entries || stats_.bytes > options_.max_bytes)) {
     auto oldest = entries_.end();
     for (auto it = entries_.begin(); it != entries_.end(); ++it) {
@@ -195,8 +197,21 @@ void FunctionCore::evict() {
     --stats_.entries;
     ++stats_.evictions;
     by_key_.erase(oldest->key);
-    entries_.erase(oldest);
+    evicted.splice(evicted.end(), entries_, oldest);
   }
+}
+
+/// What other threads of the parent were building will not come, and they do not trace any more.
+void FunctionCore::start_as_child() {
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto entry = it++;
+    if (entry->concrete || entry->builder == pthread_self()) continue;
+    by_key_.erase(entry->key);
+    entries_.erase(entry);
+  }
+  new (&built_) std::condition_variable;  // the old one remembers threads that wait
+  if (!trace_mutex_.is_held_here()) new (&trace_mutex_) TraceMutex;
+  mutex_.unlock();
 }
 
 FunctionStats FunctionCore::stats() {

@@ -1,6 +1,8 @@
 // What stands behind a function: its callable, its options and the cache of its concrete functions.
 #pragma once
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <list>
@@ -10,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "frontend/concrete.h"
+#include "runtime/fork.h"
 
 namespace etch::detail {
 
@@ -33,6 +36,7 @@ class FunctionCore : public Counted<FunctionCore> {
     std::string key;
     Ref<const Concrete> concrete;  // empty while it is being built
     int64_t last_used = 0;
+    pthread_t builder = pthread_self();
   };
   using Entries = std::list<Entry>;
 
@@ -47,11 +51,13 @@ class FunctionCore : public Counted<FunctionCore> {
   bool retraces_too_often();
   Ref<const Concrete> build(const Call& call, Leaves leaves, std::string reason);
   Ref<const Concrete> build_entry(const Call& call, Entries::iterator entry, Leaves leaves, std::string reason);
-  void evict();
+  /// Takes what is too much out of the cache; it is destroyed without the lock.
+  void evict(Entries& evicted);
+  void start_as_child();
 
   const Callable callable_;
   const FunctionOptions options_;
-  std::mutex trace_mutex_;  // one trace at a time: the callable may have state
+  TraceMutex trace_mutex_;  // one trace at a time: the callable may have state
 
   std::mutex mutex_;        // guards all below
   std::condition_variable built_;
@@ -63,6 +69,11 @@ class FunctionCore : public Counted<FunctionCore> {
   std::vector<int64_t> retrace_calls_;  // at which calls the last retraces happened
   bool warned_ = false;                 // one warning a function is enough
   FunctionStats stats_;
+
+  const ForkHandler fork_handler_{
+      ForkOrder::function, this, [](void* self) { static_cast<FunctionCore*>(self)->mutex_.lock(); },
+      [](void* self) { static_cast<FunctionCore*>(self)->mutex_.unlock(); },
+      [](void* self) { static_cast<FunctionCore*>(self)->start_as_child(); }};
 };
 
 }  // namespace etch::detail

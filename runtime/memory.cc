@@ -11,6 +11,7 @@
 
 #include "etch/buffer.h"
 #include "runtime/arena.h"
+#include "runtime/fork.h"
 
 namespace etch {
 namespace memory {
@@ -74,6 +75,9 @@ class BlockCache {
     free_all(newest);
   }
 
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+
   int64_t cached_bytes() noexcept {
     std::lock_guard lock(mutex_);
     return cached_bytes_;
@@ -120,6 +124,10 @@ class BlockCache {
 };
 
 constinit BlockCache block_cache;
+
+const ForkHandler fork_handler(
+    ForkOrder::memory, nullptr, [](void*) { block_cache.lock(); }, [](void*) { block_cache.unlock(); },
+    [](void*) { block_cache.unlock(); });
 
 }  // namespace
 

@@ -7,15 +7,25 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
+#include <exception>
+#include <thread>
 
 #include "oneapi/tbb/blocked_range.h"
 #include "oneapi/tbb/parallel_for.h"
 #include "oneapi/tbb/task_arena.h"
+#include "runtime/fork.h"
 
 namespace etch {
 namespace {
 
 std::atomic<int64_t> split_loops{0};
+
+// oneTBB's threads are not there in a child of fork(), and it does not notice: once the parent has used them, a child works
+// on one thread.
+std::atomic<bool> threads_are_gone{false};
+const ForkHandler fork_handler(ForkOrder::parallel, nullptr, nullptr, nullptr, [](void*) {
+  if (split_loops.load(std::memory_order_relaxed) > 0) threads_are_gone.store(true, std::memory_order_relaxed);
+});
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -31,7 +41,7 @@ int default_threads() {
 }
 
 int num_workers(int64_t n, int64_t grain, int threads) {
-  if (n <= 0 || threads <= 1) return 1;
+  if (n <= 0 || threads <= 1 || threads_are_gone.load(std::memory_order_relaxed)) return 1;
   return static_cast<int>(std::min<int64_t>(ceil_div(n, grain), threads));
 }
 
@@ -49,19 +59,31 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   const int64_t grains = ceil_div(n, grain);
   const int64_t chunks = std::min<int64_t>(grains, int64_t{4} * workers);
   std::atomic<int64_t> next_chunk{0};
+  std::atomic<int> running{0};
   auto run_worker = [&](int worker) {
+    running.fetch_add(1, std::memory_order_relaxed);
     for (int64_t chunk; (chunk = next_chunk.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
       body(context, worker, grains * chunk / chunks * grain, std::min(n, grains * (chunk + 1) / chunks * grain));
     }
+    running.fetch_sub(1, std::memory_order_release);
   };
   auto loop = [&] {
     tbb::parallel_for(tbb::blocked_range<int>(0, workers, 1), [&](const tbb::blocked_range<int>& range) {
       for (int worker = range.begin(); worker < range.end(); ++worker) run_worker(worker);
     }, tbb::simple_partitioner());
   };
-  // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own.
-  if (tbb::this_task_arena::max_concurrency() <= threads) return loop();
-  tbb::task_arena(threads).execute(loop);
+  try {
+    // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own.
+    if (tbb::this_task_arena::max_concurrency() <= threads) {
+      loop();
+    } else {
+      tbb::task_arena(threads).execute(loop);
+    }
+  } catch (const std::exception&) {
+    // The system refused oneTBB a thread: bodies do not throw. This thread does what is left, when the others are done.
+    while (running.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+    run_worker(0);
+  }
 }
 
 void copy_bytes(void* to, const void* from, int64_t bytes, int threads) {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <list>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -11,6 +12,7 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/kernel_key.h"
 #include "compiler/codegen/session.h"
+#include "runtime/fork.h"
 
 namespace etch {
 namespace {
@@ -72,6 +74,7 @@ class Cache {
   CompileCounts totals();
 
  private:
+  Cache() = default;
   struct Request {
     const KernelProgram* program = nullptr;
     SlotPtr slot;
@@ -84,11 +87,16 @@ class Cache {
   void give_up(std::span<Request* const> claimed);
   absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
 
+  void start_as_child();
+
   std::mutex mutex_;
   std::condition_variable changed_;
   absl::flat_hash_set<SlotPtr, KeyHash, KeyEqual> slots_;
   std::list<SlotPtr> recent_;  // used last in front
   CompileCounts totals_;
+  const ForkHandler fork_handler_{ForkOrder::kernel_cache, this, [](void* self) { static_cast<Cache*>(self)->mutex_.lock(); },
+                                  [](void* self) { static_cast<Cache*>(self)->mutex_.unlock(); },
+                                  [](void* self) { static_cast<Cache*>(self)->start_as_child(); }};
 };
 
 class Kernel final : public CompiledKernel {
@@ -257,6 +265,13 @@ void Cache::forget(const SlotPtr& slot) {
   auto found = slots_.find(slot);
   // A new slot of the same key may stand there already.
   if (found != slots_.end() && *found == slot) slots_.erase(found);
+}
+
+/// What other threads of the parent were compiling will not come.
+void Cache::start_as_child() {
+  absl::erase_if(slots_, [](const SlotPtr& slot) { return !slot->ready; });
+  new (&changed_) std::condition_variable;  // the old one remembers threads that wait
+  mutex_.unlock();
 }
 
 void Cache::trim() {

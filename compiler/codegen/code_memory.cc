@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 
 namespace etch::codegen {
 namespace {
@@ -15,33 +17,35 @@ constexpr int64_t kAlignment = 64;  // of every segment: constants of whole vect
 
 int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+int64_t page_bytes() {
+  static const int64_t bytes = sysconf(_SC_PAGESIZE);
+  return bytes;
+}
+
+/// `what` with the system's reason.
+llvm::Error system_error(const char* what) {
+  return llvm::createStringError(what + (": " + std::generic_category().message(errno)));
+}
+
 }  // namespace
 
 struct CodeMemory::Slab {
-  char* writable = nullptr;
-  char* executable = nullptr;
+  char* data = nullptr;
   int64_t bytes = 0;
   std::map<int64_t, int64_t> free;  // offset -> bytes; neighbours are merged
 
+  /// Null if the system refuses; errno says why.
   static std::unique_ptr<Slab> map(int64_t bytes) {
-    int file = memfd_create("etch-code", MFD_CLOEXEC);
-    if (file < 0) return nullptr;
+    void* address = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (address == MAP_FAILED) return nullptr;
     auto slab = std::make_unique<Slab>();
+    slab->data = static_cast<char*>(address);
     slab->bytes = bytes;
-    if (ftruncate(file, bytes) == 0) {
-      slab->writable = map_view(file, bytes, PROT_READ | PROT_WRITE);
-      slab->executable = map_view(file, bytes, PROT_READ | PROT_EXEC);
-    }
-    close(file);
-    if (!slab->writable || !slab->executable) return nullptr;
     slab->free[0] = bytes;
     return slab;
   }
 
-  ~Slab() {
-    if (writable) munmap(writable, bytes);
-    if (executable) munmap(executable, bytes);
-  }
+  ~Slab() { munmap(data, bytes); }
 
   /// The offset of `wanted` bytes, or -1.
   int64_t take(int64_t wanted) {
@@ -71,13 +75,9 @@ struct CodeMemory::Slab {
   }
 
   bool is_empty() const { return free.size() == 1 && free.begin()->second == bytes; }
-
- private:
-  static char* map_view(int file, int64_t bytes, int protection) {
-    void* address = mmap(nullptr, bytes, protection, MAP_SHARED, file, 0);
-    return address == MAP_FAILED ? nullptr : static_cast<char*>(address);
-  }
 };
+
+char* CodeMemory::Block::data() const { return slab->data + offset; }
 
 /// A block that is being linked.
 class CodeMemory::InFlight : public llvm::jitlink::JITLinkMemoryManager::InFlightAlloc {
@@ -96,8 +96,12 @@ class CodeMemory::InFlight : public llvm::jitlink::JITLinkMemoryManager::InFligh
       memory_.give_back(block_);
       return on_finalized(actions.takeError());
     }
-    char* code = block_.slab->executable + block_.offset;
-    __builtin___clear_cache(code, code + block_.bytes);
+    if (mprotect(block_.data(), block_.bytes, PROT_READ | PROT_EXEC) != 0) {
+      llvm::Error error = system_error("the system does not let new machine code be executed");
+      memory_.give_back(block_);
+      return on_finalized(std::move(error));
+    }
+    __builtin___clear_cache(block_.data(), block_.data() + block_.bytes);
     on_finalized(FinalizedAlloc(llvm::orc::ExecutorAddr::fromPtr(new Block(block_))));
   }
 
@@ -117,21 +121,21 @@ void CodeMemory::allocate(const llvm::jitlink::JITLinkDylib*, llvm::jitlink::Lin
   for (auto& [group, segment] : layout.segments()) {
     bytes += round_up(segment.ContentSize + segment.ZeroFillSize, kAlignment);
   }
-  std::optional<Block> block = take(std::max(bytes, kAlignment));
-  if (!block) return on_allocated(llvm::createStringError("no memory for machine code"));
-  int64_t offset = block->offset;
+  const Block block = take(std::max(bytes, kAlignment));
+  if (!block.slab) return on_allocated(system_error("there is no memory for machine code"));
+  char* data = block.data();
   for (auto& [group, segment] : layout.segments()) {
-    segment.WorkingMem = block->slab->writable + offset;
-    segment.Addr = llvm::orc::ExecutorAddr::fromPtr(block->slab->executable + offset);
+    segment.WorkingMem = data;
+    segment.Addr = llvm::orc::ExecutorAddr::fromPtr(data);
     int64_t size = segment.ContentSize + segment.ZeroFillSize;
     std::fill_n(segment.WorkingMem, size, '\0');
-    offset += round_up(size, kAlignment);
+    data += round_up(size, kAlignment);
   }
   if (llvm::Error error = layout.apply()) {
-    give_back(*block);
+    give_back(block);
     return on_allocated(std::move(error));
   }
-  on_allocated(std::make_unique<InFlight>(*this, graph, *block));
+  on_allocated(std::make_unique<InFlight>(*this, graph, block));
 }
 
 void CodeMemory::deallocate(std::vector<FinalizedAlloc> allocations, OnDeallocatedFunction on_deallocated) {
@@ -143,20 +147,30 @@ void CodeMemory::deallocate(std::vector<FinalizedAlloc> allocations, OnDeallocat
   on_deallocated(llvm::Error::success());
 }
 
-std::optional<CodeMemory::Block> CodeMemory::take(int64_t bytes) {
-  bytes = round_up(bytes, kAlignment);
-  std::lock_guard lock(mutex_);
-  for (const auto& slab : slabs_) {
-    int64_t offset = slab->take(bytes);
-    if (offset < 0) continue;
+CodeMemory::Block CodeMemory::take(int64_t bytes) {
+  bytes = round_up(bytes, page_bytes());
+  Block block;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& slab : slabs_) {
+      const int64_t offset = slab->take(bytes);
+      if (offset < 0) continue;
+      block = {slab.get(), offset, bytes};
+      break;
+    }
+    if (!block.slab) {
+      std::unique_ptr<Slab> slab = Slab::map(round_up(bytes, kSlabBytes));
+      if (!slab) return {};
+      slabs_.push_back(std::move(slab));
+      block = {slabs_.back().get(), slabs_.back()->take(bytes), bytes};
+    }
     live_bytes_ += bytes;
-    return Block{slab.get(), offset, bytes};
   }
-  std::unique_ptr<Slab> slab = Slab::map(round_up(bytes, kSlabBytes));
-  if (!slab) return std::nullopt;
-  slabs_.push_back(std::move(slab));
-  live_bytes_ += bytes;
-  return Block{slabs_.back().get(), slabs_.back()->take(bytes), bytes};
+  if (mprotect(block.data(), bytes, PROT_READ | PROT_WRITE) == 0) return block;
+  const int reason = errno;
+  give_back(block);
+  errno = reason;
+  return {};
 }
 
 void CodeMemory::give_back(const Block& block) {

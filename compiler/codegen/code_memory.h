@@ -7,13 +7,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <string>
 #include <vector>
 
 namespace etch::codegen {
 
-/// Gives JITLink blocks out of slabs. A slab is shared memory mapped twice, once to write and once to execute, so that
-/// no page is both, small kernels share pages, and two mappings serve some thousand modules. Thread-safe.
+/// Gives JITLink blocks out of slabs. A slab is private memory, one mapping for some hundred modules. A block is whole
+/// pages: they can be written until its module is linked, and executed from then on, never both at once. A forked child
+/// has its own copy, like all private memory. Thread-safe.
 class CodeMemory : public llvm::jitlink::JITLinkMemoryManager {
  public:
   CodeMemory();
@@ -30,6 +31,10 @@ class CodeMemory : public llvm::jitlink::JITLinkMemoryManager {
   /// Bytes of code and constants alive now.
   int64_t live_bytes() const { return live_bytes_.load(std::memory_order_relaxed); }
 
+  /// Around a fork: what the lists say is true in the child, too.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
  private:
   struct Slab;
   class InFlight;
@@ -38,9 +43,11 @@ class CodeMemory : public llvm::jitlink::JITLinkMemoryManager {
     Slab* slab = nullptr;
     int64_t offset = 0;
     int64_t bytes = 0;
+    char* data() const;
   };
 
-  std::optional<Block> take(int64_t bytes);
+  /// A block that can be written; on failure nullptr as its slab, and errno says why.
+  Block take(int64_t bytes);
   void give_back(const Block& block);
 
   std::mutex mutex_;

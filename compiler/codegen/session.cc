@@ -5,6 +5,9 @@
 #include <llvm/ExecutionEngine/Orc/Core.h>
 #include <llvm/ExecutionEngine/Orc/ExecutorProcessControl.h>
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
+#include <llvm/IR/DiagnosticHandler.h>
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/MCContext.h>
@@ -20,18 +23,69 @@
 #include <llvm/Transforms/Scalar.h>
 
 #include <algorithm>
+#include <pthread.h>
+
 #include <atomic>
 #include <cmath>
 #include <cstring>
 #include <mutex>
 
+#include "absl/cleanup/cleanup.h"
 #include "compiler/codegen/code_memory.h"
 #include "compiler/codegen/emit.h"
+#include "runtime/check.h"
+#include "runtime/fork.h"
+#include "runtime/stack.h"
 
 namespace etch::codegen {
 namespace {
 
-absl::Status internal_error(const std::string& what) { return absl::InternalError("code generation: " + what); }
+/// The largest frame that a kernel may have, in bytes: it runs on threads with small stacks.
+constexpr int kLargestFrame = 16 << 10;
+
+/// What LLVM says about a module. Without a handler it would print.
+class Diagnostics final : public llvm::DiagnosticHandler {
+ public:
+  explicit Diagnostics(std::string& text) : text_(text) {}
+  bool handleDiagnostics(const llvm::DiagnosticInfo& info) override {
+    llvm::raw_string_ostream out(text_);
+    llvm::DiagnosticPrinterRawOStream printer(out);
+    info.print(printer);
+    out << "\n";
+    return true;
+  }
+
+ private:
+  std::string& text_;
+};
+
+/// A fork waits until no thread is inside of LLVM, and the next ones wait for it: a child cannot use locks and tables that
+/// another thread has left half done.
+pthread_rwlock_t compiling = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+const ForkHandler fork_waits_for_compiling(
+    ForkOrder::compiling, nullptr, [](void*) { pthread_rwlock_wrlock(&compiling); },
+    [](void*) { pthread_rwlock_unlock(&compiling); },
+    // The lock names the thread that holds it, which has another number in the child.
+    [](void*) { compiling = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP; });
+
+/// Stands while this thread is inside of LLVM.
+class InsideLlvm {
+ public:
+  InsideLlvm() {
+    if (depth_++ == 0) pthread_rwlock_rdlock(&compiling);
+  }
+  ~InsideLlvm() {
+    if (--depth_ == 0) pthread_rwlock_unlock(&compiling);
+  }
+  InsideLlvm(const InsideLlvm&) = delete;
+  InsideLlvm& operator=(const InsideLlvm&) = delete;
+
+ private:
+  static inline constinit thread_local int depth_ = 0;
+};
+
+/// What linking on this thread reports beside its result, or null.
+constinit thread_local std::string* link_reports = nullptr;
 
 /// What a thread needs to compile, kept between modules: making a TargetMachine takes longer than a small kernel.
 class Worker {
@@ -66,13 +120,16 @@ class Worker {
     return module;
   }
 
-  /// Empty if the module is sound.
-  static std::string verify(const llvm::Module& module) {
+  /// Checks the module, and lets LLVM say if a frame becomes too large.
+  static void verify(llvm::Module& module) {
     std::string text;
     llvm::raw_string_ostream out(text);
-    if (!llvm::verifyModule(module, &out)) return {};
-    module.print(out, nullptr);
-    return text;
+    const bool broken = llvm::verifyModule(module, &out);
+    if (broken) module.print(out, nullptr);
+    ETCH_CHECK(!broken, text);
+    for (llvm::Function& function : module) {
+      if (!function.isDeclaration()) function.addFnAttr("warn-stack-size", std::to_string(kLargestFrame));
+    }
   }
 
   /// The emitters hoist and vectorise; what is left is to drop what they computed twice or never used.
@@ -146,7 +203,7 @@ class Session {
  public:
   static absl::StatusOr<Session*> get() {
     static Session* const session = make();
-    if (!session) return internal_error("LLVM has no just-in-time linker for this machine");
+    if (!session) return absl::FailedPreconditionError("LLVM has no just-in-time linker for this machine");
     return session;
   }
   /// The session if there is one.
@@ -169,7 +226,11 @@ class Session {
     }
     ~Lease() {
       std::lock_guard lock(session_.mutex_);
-      session_.idle_.push_back(std::move(worker_));
+      try {
+        session_.idle_.push_back(std::move(worker_));
+      } catch (const std::bad_alloc&) {
+        // The next compile makes another one.
+      }
     }
     Worker* operator->() { return worker_.get(); }
 
@@ -178,16 +239,21 @@ class Session {
     std::unique_ptr<Worker> worker_;
   };
 
-  /// Links an object; its symbols are those names.
+  /// Links an object; its symbols are those names. ResourceExhausted if the system gives no memory for the code.
   absl::StatusOr<CompiledModule> link(std::unique_ptr<llvm::MemoryBuffer> object, std::span<const std::string> names,
                                       std::span<const int64_t> scratch_bytes) {
     llvm::orc::ResourceTrackerSP tracker = dylib_->createResourceTracker();
     auto code = std::shared_ptr<const void>(static_cast<const void*>(nullptr), [this, tracker](const void*) {
+      const InsideLlvm inside;
       if (llvm::Error error = tracker->remove()) llvm::consumeError(std::move(error));
       // The names of freed symbols stay in LLVM's pool until somebody asks.
       if (removed_.fetch_add(1) % 256 == 255) session_.getSymbolStringPool()->clearDeadEntries();
     });
-    if (llvm::Error error = linker_.add(tracker, std::move(object))) return internal_error(toString(std::move(error)));
+    std::string reports;
+    link_reports = &reports;
+    auto stop_reports = absl::MakeCleanup([] { link_reports = nullptr; });
+    llvm::Error error = linker_.add(tracker, std::move(object));
+    ETCH_CHECK(!error, toString(std::move(error)));
     llvm::orc::SymbolLookupSet symbols;
     std::vector<llvm::orc::SymbolStringPtr> interned;
     for (const std::string& name : names) {
@@ -195,7 +261,10 @@ class Session {
       symbols.add(interned.back());
     }
     auto found = session_.lookup(llvm::orc::makeJITDylibSearchOrder(dylib_), std::move(symbols));
-    if (!found) return internal_error(toString(found.takeError()));
+    if (!found) {
+      const std::string what = toString(found.takeError());
+      return absl::ResourceExhaustedError("new code cannot be placed in memory: " + (reports.empty() ? what : reports));
+    }
     CompiledModule result;
     for (size_t i = 0; i < names.size(); ++i) {
       result.functions.push_back({(*found)[interned[i]].getAddress().toPtr<KernelFn>(), scratch_bytes[i]});
@@ -227,6 +296,19 @@ class Session {
   explicit Session(std::unique_ptr<llvm::orc::ExecutorProcessControl> control)
       : session_(std::move(control)), linker_(session_, memory_), dylib_(&session_.createBareJITDylib("etch")) {
     llvm::cantFail(dylib_->define(llvm::orc::absoluteSymbols(library_functions(session_))));
+    session_.setErrorReporter([](llvm::Error error) {
+      const std::string text = toString(std::move(error));
+      if (link_reports) *link_reports += (link_reports->empty() ? "" : "; ") + text;
+    });
+  }
+
+  void lock_all() {
+    mutex_.lock();
+    memory_.lock();
+  }
+  void unlock_all() {
+    memory_.unlock();
+    mutex_.unlock();
   }
 
   static inline std::atomic<Session*> existing_{nullptr};
@@ -239,6 +321,9 @@ class Session {
   std::atomic<int64_t> removed_{0};  // modules
   std::mutex mutex_;
   std::vector<std::unique_ptr<Worker>> idle_;
+  const ForkHandler fork_handler_{ForkOrder::session, this, [](void* self) { static_cast<Session*>(self)->lock_all(); },
+                                  [](void* self) { static_cast<Session*>(self)->unlock_all(); },
+                                  [](void* self) { static_cast<Session*>(self)->unlock_all(); }};
 };
 
 }  // namespace
@@ -249,6 +334,7 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
     return absl::FailedPreconditionError("this processor cannot run code for " + options.target.cpu + ": it lacks " +
                                          missing);
   }
+  const InsideLlvm inside;
   absl::StatusOr<Session*> session = Session::get();
   if (!session.ok()) return session.status();
   std::vector<std::string> names;
@@ -258,15 +344,16 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
   {
     Session::Lease worker(**session, options.target);
     llvm::LLVMContext context;
+    std::string complaints;
+    context.setDiagnosticHandler(std::make_unique<Diagnostics>(complaints));
     std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
-    if (verify) {
-      if (std::string error = Worker::verify(*module); !error.empty()) return internal_error(error);
-    }
+    if (verify) Worker::verify(*module);
     for (const std::string& name : names) scratch_bytes.push_back(scratch_bytes_of(*module->getFunction(name)));
     worker->optimize(*module);
     object = worker->emit_object(*module);
+    ETCH_CHECK(complaints.empty() || !verify, complaints);
   }
-  if (!object) return internal_error("this machine's code cannot be written as an object");
+  ETCH_CHECK(object, "this machine's code cannot be written as an object");
   return (*session)->link(std::move(object), names, scratch_bytes);
 }
 
@@ -283,19 +370,22 @@ absl::StatusOr<std::string> print_code(const KernelProgram& program, const Codeg
                                        const std::string& name) {
   using namespace codegen;
   if (stage == CodeStage::loops) return print_loops(program, name);
-  absl::StatusOr<Session*> session = Session::get();
-  if (!session.ok()) return session.status();
-  Session::Lease worker(**session, options.target);
-  llvm::LLVMContext context;
-  const KernelProgram* programs[] = {&program};
-  const std::string names[] = {name};
-  std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
-  if (stage != CodeStage::llvm) worker->optimize(*module);
-  if (stage == CodeStage::assembly) return worker->emit_assembly(*module);
-  std::string text;
-  llvm::raw_string_ostream out(text);
-  module->print(out, nullptr);
-  return text;
+  return with_large_stack([&]() -> absl::StatusOr<std::string> {
+    const InsideLlvm inside;
+    absl::StatusOr<Session*> session = Session::get();
+    if (!session.ok()) return session.status();
+    Session::Lease worker(**session, options.target);
+    llvm::LLVMContext context;
+    const KernelProgram* programs[] = {&program};
+    const std::string names[] = {name};
+    std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
+    if (stage != CodeStage::llvm) worker->optimize(*module);
+    if (stage == CodeStage::assembly) return worker->emit_assembly(*module);
+    std::string text;
+    llvm::raw_string_ostream out(text);
+    module->print(out, nullptr);
+    return text;
+  });
 }
 
 }  // namespace etch
