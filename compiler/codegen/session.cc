@@ -48,6 +48,7 @@ class Diagnostics final : public llvm::DiagnosticHandler {
  public:
   explicit Diagnostics(std::string& text) : text_(text) {}
   bool handleDiagnostics(const llvm::DiagnosticInfo& info) override {
+    if (info.getSeverity() != llvm::DS_Error && info.getSeverity() != llvm::DS_Warning) return true;
     llvm::raw_string_ostream out(text_);
     llvm::DiagnosticPrinterRawOStream printer(out);
     info.print(printer);

@@ -80,10 +80,22 @@ class Unrolling {
     }
     int64_t inner = 1;
     for (int i = axis_ + 1; i < type_.shape.rank(); ++i) inner *= type_.shape[i];
-    return inner == 1 ? join_halves() : join_ascending();
+    absl::StatusOr<Value> joined = inner == 1 ? join_halves() : join_ascending();
+    return joined.ok() ? with_positive_zero(*joined) : joined;
   }
 
  private:
+  /// The zero of a reduction's max and min is +0, whereas the elementwise ops give their second operand's: -0 + 0 is +0.
+  absl::StatusOr<Value> with_positive_zero(Value joined) {
+    const ReduceKind kind = std::get<ReduceAttr>(reduce_.attr).kind;
+    if ((kind != ReduceKind::max && kind != ReduceKind::min) || !is_floating(reduce_.type.dtype)) return joined;
+    absl::StatusOr<Value> zero =
+        builder_.emit(Op::constant, {}, ConstantAttr{0}, Type{reduce_.type.dtype, {}}, reduce_.origin);
+    if (!zero.ok()) return zero;
+    const Value operands[] = {joined, *zero};
+    return builder_.emit(Op::add, operands, NoAttr{}, reduce_.type, reduce_.origin);
+  }
+
   absl::StatusOr<Value> slice(int64_t i) {
     Dims start = Dims::filled(type_.shape.rank(), 0), step = Dims::filled(type_.shape.rank(), 1);
     start[axis_] = i;
