@@ -99,6 +99,7 @@ void Concrete::check_output(const Call& call, std::span<Tensor* const> outputs, 
     refuse(cat("holds no elements; make it with zeros(shape, dtype) for ", to_string(type)));
   }
   if (out->type() != type) refuse(cat("is ", to_string(out->type()), ", but the result is ", to_string(type)));
+  if (out->is_const) refuse("stands on const memory, which cannot be written; make it with zeros(shape, dtype)");
   const Bytes bytes = bytes_of(*out);
   for (size_t j = 0; j < i; ++j) {
     if (bytes.overlaps(bytes_of(*TensorAccess::get(*outputs[j])))) {

@@ -15,6 +15,7 @@
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
+#include "frontend/user_words.h"
 #include "runtime/fork.h"
 #include "runtime/parallel.h"
 
@@ -52,7 +53,7 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
     const Tensor* model = model_of(op, operands, i);
     if (model == nullptr) {
       const std::string number = number_text(operand.number());
-      fail(where, cat(name(op), " has plain numbers only, such as ", number,
+      fail(where, cat(user_name(name(op)), " has plain numbers only, such as ", number,
                       ", so there is no tensor whose dtype they take; write Tensor(", number, ")"));
     }
     const DType dtype = impl_of(*model, where).dtype;
@@ -186,7 +187,7 @@ class EagerCache {
 
 [[noreturn]] void fail_op(const absl::Status& status, Location where) {
   const Scope* scope = Scope::innermost();
-  fail(where, cat(scope ? cat("in ", scope->path(), ": ") : "", std::string(status.message())));
+  fail(where, cat(scope ? cat("in ", scope->path(), ": ") : "", in_user_words(std::string(status.message()))));
 }
 
 template <class T>
@@ -220,7 +221,7 @@ std::shared_ptr<const EagerKernel> compile_one(Op op, const ResolvedList& operan
 Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, Location where) {
   // A reshape is a view by its meaning. What the compiler finds equal otherwise is copied: results are tensors of their own.
   if (op == Op::reshape) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
-  Tensor result = allocate(kernel.type.dtype, kernel.type.shape, where, name(op));
+  Tensor result = allocate(kernel.type.dtype, kernel.type.shape, where, user_name(name(op)));
   void* output = TensorAccess::get(result)->data;
   const RunOptions options = run_options();
   if (kernel.same_as >= 0) {
@@ -233,24 +234,16 @@ Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, Locat
   try {
     kernel.executable->run(inputs.data(), &output, options);
   } catch (const std::bad_alloc&) {
-    fail_allocation(where, kernel.executable->memory_bytes(options), name(op));
+    fail_allocation(where, kernel.executable->memory_bytes(options), user_name(name(op)));
   }
   return result;
 }
 
 void check_eager(const ResolvedList& operands, Op op, Location where) {
   for (const Resolved& operand : operands) {
-    if (operand.impl && operand.impl->kind != TensorImpl::Kind::eager) fail_no_elements(*operand.impl, name(op), where);
+    if (operand.impl == nullptr || operand.impl->kind == TensorImpl::Kind::eager) continue;
+    fail_no_elements(*operand.impl, user_name(name(op)), where);
   }
-}
-
-/// Every element of a new tensor is the same.
-Tensor fill(const Type& type, uint64_t bits, Location where) {
-  Tensor result = allocate(type.dtype, type.shape, where, "constant");
-  dispatch(type.dtype, [&]<class T> {
-    std::fill_n(static_cast<T*>(TensorAccess::get(result)->data), type.size(), from_bits<T>(bits));
-  });
-  return result;
 }
 
 }  // namespace
@@ -260,7 +253,6 @@ Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const T
   const ResolvedList resolved = resolve(op, operands, where);
   if (Trace* trace = Trace::current()) return record(*trace, op, resolved, attr, wanted, where);
   check_eager(resolved, op, where);
-  if (op == Op::constant) return fill(*wanted, std::get<ConstantAttr>(attr).bits, where);
   try {
     const EagerKey key(op, resolved, attr, wanted);
     std::shared_ptr<const EagerKernel> kernel = EagerCache::instance().find(key);
@@ -270,8 +262,18 @@ Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const T
     }
     return run(*kernel, op, resolved, where);
   } catch (const std::bad_alloc&) {
-    throw Error(cat(at(where), name(op), ": out of memory"));
+    throw Error(cat(at(where), user_name(name(op)), ": out of memory"));
   }
+}
+
+Tensor constant(const Type& type, uint64_t bits, std::string_view op, Location where) {
+  where = Scope::place_of(where);
+  if (Trace* trace = Trace::current()) return trace->emit(Op::constant, {}, ConstantAttr{bits}, &type, where);
+  Tensor result = allocate(type.dtype, type.shape, where, op);
+  dispatch(type.dtype, [&]<class T> {
+    std::fill_n(static_cast<T*>(TensorAccess::get(result)->data), type.size(), from_bits<T>(bits));
+  });
+  return result;
 }
 
 EagerCacheStats eager_cache_stats() { return EagerCache::instance().stats(); }

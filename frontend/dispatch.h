@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "compiler/ir/graph.h"
 #include "etch/tensor.h"
@@ -17,6 +18,9 @@ inline Tensor apply(Op op, std::initializer_list<Operand> operands, const Attr& 
                     const Type* wanted = nullptr) {
   return apply(op, {operands.begin(), operands.size()}, attr, wanted, operands.begin()->where());
 }
+
+/// A tensor whose elements all have these bits; `op` is what the user called.
+Tensor constant(const Type& type, uint64_t bits, std::string_view op, Location where);
 
 /// How many one-op functions are kept compiled, and the bound.
 struct EagerCacheStats {

@@ -64,12 +64,35 @@ Tensor operator<<(const Operand& a, const Operand& b) { return shift_left(a, b);
 Tensor operator>>(const Operand& a, const Operand& b) { return shift_right(a, b); }
 Tensor operator-(const Operand& x) { return neg(x); }
 Tensor operator~(const Operand& x) { return is_bool(x, x) ? logical_not(x) : bitwise_not(x); }
-Tensor operator&&(const Tensor& a, const Tensor& b) { return logical_and(Operand(a, {}), Operand(b, {})); }
-Tensor operator||(const Tensor& a, const Tensor& b) { return logical_or(Operand(a, {}), Operand(b, {})); }
-Tensor operator!(const Tensor& x) { return logical_not(Operand(x, {})); }
+Tensor operator+(const Operand& x) {
+  const Tensor& tensor = tensor_of(x, "unary +");
+  if (tensor.dtype() == DType::boolean) detail::fail_in_op(x.where(), "unary + takes numbers, not bool; cast first");
+  return tensor;
+}
+Tensor operator!(const Tensor& x) {
+  if (!x.defined()) fail({}, "!x: the tensor holds nothing: it was made by default or moved from; assign one first");
+  return logical_not(Operand(x, {}));
+}
+
+#define ETCH_ASSIGNMENT(assignment, op)                                           \
+  Tensor& Tensor::operator assignment(const Operand& other)& {                    \
+    return *this = Operand(*this, other.where()) op other;                        \
+  }
+ETCH_ASSIGNMENT(+=, +)
+ETCH_ASSIGNMENT(-=, -)
+ETCH_ASSIGNMENT(*=, *)
+ETCH_ASSIGNMENT(/=, /)
+ETCH_ASSIGNMENT(%=, %)
+ETCH_ASSIGNMENT(&=, &)
+ETCH_ASSIGNMENT(|=, |)
+ETCH_ASSIGNMENT(^=, ^)
+ETCH_ASSIGNMENT(<<=, <<)
+ETCH_ASSIGNMENT(>>=, >>)
+#undef ETCH_ASSIGNMENT
 
 Tensor cast(const Operand& x, DType dtype) {
   const Tensor& tensor = tensor_of(x, "cast");
+  detail::check_dtype(dtype, "cast", x.where());
   if (tensor.dtype() == dtype) return tensor;
   const Type type{dtype, tensor.shape()};
   return apply(Op::cast, {x}, {}, &type);
@@ -77,6 +100,7 @@ Tensor cast(const Operand& x, DType dtype) {
 
 Tensor bitcast(const Operand& x, DType dtype) {
   const Tensor& tensor = tensor_of(x, "bitcast");
+  detail::check_dtype(dtype, "bitcast", x.where());
   if (tensor.dtype() == dtype) return tensor;
   const Type type{dtype, tensor.shape()};
   return apply(Op::bitcast, {x}, {}, &type);
@@ -94,29 +118,29 @@ Tensor reduce(const Operand& x, ReduceKind kind, std::string_view op, const Axes
 
 }  // namespace
 
-Tensor sum(const Operand& x, const Axes& axes, bool keepdims) {
+Tensor sum(const Operand& x, const Axes& axes, Flag keepdims) {
   return reduce(x, ReduceKind::sum, "sum", axes, keepdims);
 }
-Tensor prod(const Operand& x, const Axes& axes, bool keepdims) {
+Tensor prod(const Operand& x, const Axes& axes, Flag keepdims) {
   return reduce(x, ReduceKind::prod, "prod", axes, keepdims);
 }
-Tensor max(const Operand& x, const Axes& axes, bool keepdims) {
+Tensor max(const Operand& x, const Axes& axes, Flag keepdims) {
   return reduce(x, ReduceKind::max, "max", axes, keepdims);
 }
-Tensor min(const Operand& x, const Axes& axes, bool keepdims) {
+Tensor min(const Operand& x, const Axes& axes, Flag keepdims) {
   return reduce(x, ReduceKind::min, "min", axes, keepdims);
 }
-Tensor any(const Operand& x, const Axes& axes, bool keepdims) {
+Tensor any(const Operand& x, const Axes& axes, Flag keepdims) {
   return reduce(x, ReduceKind::any, "any", axes, keepdims);
 }
-Tensor all(const Operand& x, const Axes& axes, bool keepdims) {
+Tensor all(const Operand& x, const Axes& axes, Flag keepdims) {
   return reduce(x, ReduceKind::all, "all", axes, keepdims);
 }
-Tensor argmax(const Operand& x, int64_t axis, bool keepdims) {
-  return reduce(x, ReduceKind::argmax, "argmax", Axes(axis), keepdims);
+Tensor argmax(const Operand& x, Integer axis, Flag keepdims) {
+  return reduce(x, ReduceKind::argmax, "argmax", Axes{axis}, keepdims);
 }
-Tensor argmin(const Operand& x, int64_t axis, bool keepdims) {
-  return reduce(x, ReduceKind::argmin, "argmin", Axes(axis), keepdims);
+Tensor argmin(const Operand& x, Integer axis, Flag keepdims) {
+  return reduce(x, ReduceKind::argmin, "argmin", Axes{axis}, keepdims);
 }
 
 Tensor reshape(const Operand& x, const Shape& shape) {
@@ -139,6 +163,15 @@ Tensor transpose(const Operand& x) {
   return apply(Op::transpose, {x}, TransposeAttr{perm});
 }
 
+Tensor swapaxes(const Operand& x, Integer a, Integer b) {
+  const int rank = tensor_of(x, "swapaxes").rank();
+  Dims perm;
+  for (int axis = 0; axis < rank; ++axis) perm.push_back(axis);
+  std::swap(perm[detail::resolve_axis(a, rank, "swapaxes", x.where())],
+            perm[detail::resolve_axis(b, rank, "swapaxes", x.where())]);
+  return apply(Op::transpose, {x}, TransposeAttr{perm});
+}
+
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
   const Tensor& tensor = tensor_of(x, "broadcast_to");
   if (tensor.shape() == shape) return tensor;
@@ -146,7 +179,7 @@ Tensor broadcast_to(const Operand& x, const Shape& shape) {
   return apply(Op::broadcast, {x}, {}, &type);
 }
 
-Tensor expand_dims(const Operand& x, int64_t axis) {
+Tensor expand_dims(const Operand& x, Integer axis) {
   const Tensor& tensor = tensor_of(x, "expand_dims");
   if (tensor.rank() == kMaxRank) {
     detail::fail_in_op(x.where(), "expand_dims: the tensor has rank 8, the most there is, already");
@@ -172,31 +205,29 @@ Tensor squeeze(const Operand& x, const Axes& axes) {
   return reshape(x, shape);
 }
 
-Tensor slice(const Operand& x, std::initializer_list<Slice> slices) {
+Tensor slice(const Operand& x, const Slices& slices) {
   const Tensor& tensor = tensor_of(x, "slice");
-  const detail::SlicePlan plan = detail::plan_slices(tensor.shape(), {slices.begin(), slices.size()}, x.where());
+  const detail::SlicePlan plan = detail::plan_slices(tensor.shape(), slices.list(), x.where());
   Tensor result = tensor;
   if (!plan.is_whole) {
     const Type type{tensor.dtype(), plan.shape};
     result = apply(Op::slice, {x}, plan.attr, &type);
   }
-  return reshape(Operand(result, x.where()), plan.shape_without_indices);
+  return reshape(Operand(result, x.where()), plan.result);
 }
 
-Tensor concat(const std::vector<Tensor>& tensors, int64_t axis, Location where) {
+Tensor concat(const std::vector<Tensor>& tensors, Integer axis, Location where) {
   if (tensors.empty()) fail(where, "concat: there is no tensor to join");
   std::vector<Operand> operands;
   for (const Tensor& tensor : tensors) operands.emplace_back(tensor, where);
   const int rank = detail::impl_of(tensors[0], where).shape.rank();
-  if (axis < 0) axis += rank;
-  return apply(Op::concat, operands, AxisAttr{axis}, nullptr, where);
+  const int64_t along = axis + (axis < 0 ? rank : 0);
+  return apply(Op::concat, operands, AxisAttr{along}, nullptr, where);
 }
 
 Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, const Operand& value) {
   const Tensor& tensor = tensor_of(x, "pad");
-  if (static_cast<int>(paddings.size()) != tensor.rank()) {
-    fail(x.where(), cat("pad: ", paddings.size(), " pairs of paddings for a tensor of rank ", tensor.rank()));
-  }
+  detail::check_paddings(paddings, tensor.rank(), x.where());
   PadAttr attr;
   for (const auto& [low, high] : paddings) {
     attr.low.push_back(low);
@@ -211,7 +242,7 @@ Tensor flip(const Operand& x, const Axes& axes) {
   if (flipped.empty()) return tensor;
   const Type type{tensor.dtype(), tensor.shape()};
   SliceAttr attr{Dims::filled(tensor.rank(), 0), Dims::filled(tensor.rank(), 1)};
-  for (int64_t axis : flipped) {
+  for (Integer axis : flipped) {
     const int i = static_cast<int>(axis);
     attr.start[i] = std::max<int64_t>(type.shape[i] - 1, 0);
     attr.step[i] = -1;
@@ -219,23 +250,33 @@ Tensor flip(const Operand& x, const Axes& axes) {
   return apply(Op::slice, {x}, attr, &type);
 }
 
-Tensor full(const Shape& shape, Number value, DType dtype, Location where) {
-  const Type type{dtype, shape};
-  return apply(Op::constant, {}, ConstantAttr{detail::number_bits(value, dtype, where, "full")}, &type, where);
+namespace {
+
+/// `op` is what the user called.
+Tensor filled(const Shape& shape, Number value, DType dtype, std::string_view op, Location where) {
+  detail::check_dtype(dtype, op, where);
+  detail::check_type({dtype, shape}, op, where);
+  return detail::constant({dtype, shape}, detail::number_bits(value, dtype, where, op), op, where);
 }
 
+}  // namespace
+
+Tensor full(const Shape& shape, Number value, DType dtype, Location where) {
+  return filled(shape, value, dtype, "full", where);
+}
 Tensor full(const Shape& shape, Number value, Location where) { return full(shape, value, value.dtype(), where); }
-Tensor zeros(const Shape& shape, DType dtype, Location where) { return full(shape, false, dtype, where); }
-Tensor ones(const Shape& shape, DType dtype, Location where) { return full(shape, true, dtype, where); }
+Tensor zeros(const Shape& shape, DType dtype, Location where) { return filled(shape, false, dtype, "zeros", where); }
+Tensor ones(const Shape& shape, DType dtype, Location where) { return filled(shape, true, dtype, "ones", where); }
 
 Tensor full_like(const Operand& x, Number value) {
   const Tensor& tensor = tensor_of(x, "full_like");
-  return full(tensor.shape(), value, tensor.dtype(), x.where());
+  return filled(tensor.shape(), value, tensor.dtype(), "full_like", x.where());
 }
 Tensor zeros_like(const Operand& x) { return full_like(x, false); }
 Tensor ones_like(const Operand& x) { return full_like(x, true); }
 
-Tensor iota(const Shape& shape, int64_t axis, DType dtype, Location where) {
+Tensor iota(const Shape& shape, Integer axis, DType dtype, Location where) {
+  detail::check_dtype(dtype, "iota", where);
   const Type type{dtype, shape};
   const int64_t resolved = detail::resolve_axis(axis, shape.rank(), "iota", where);
   return apply(Op::iota, {}, AxisAttr{resolved}, &type, where);

@@ -5,6 +5,7 @@
 #include "etch/tensor.h"
 #include "frontend/format_array.h"
 #include "frontend/tensor_impl.h"
+#include "frontend/user_words.h"
 
 namespace etch {
 
@@ -16,7 +17,7 @@ std::string to_string(const Tensor& tensor) {
   if (impl->kind == detail::TensorImpl::Kind::traced) {
     std::string place = detail::at(impl->where);
     if (!place.empty()) place = " at " + place.substr(0, place.size() - 2);
-    return cat("<traced ", type, " of ", name(impl->op), place, ">");
+    return cat("<traced ", type, " of ", detail::user_name(name(impl->op)), place, ">");
   }
   return detail::format_array(impl->dtype, impl->data, impl->shape);
 }

@@ -18,6 +18,8 @@ const Tensor& tensor_of(const Operand& x, std::string_view op) {
   return *x.tensor();
 }
 
+const Tensor& tensor_in(const Operand& x, const char* op) { return tensor_of(x, op); }
+
 int resolve_axis(int64_t axis, int rank, std::string_view op, Location where) {
   if (-rank <= axis && axis < rank) return static_cast<int>(axis < 0 ? axis + rank : axis);
   const std::string legal = rank == 0 ? "; there is none" : cat("; it may be ", -rank, " to ", rank - 1);
@@ -63,6 +65,18 @@ Shape complete_shape(const Shape& from, const Shape& wanted, Location where) {
   return shape;
 }
 
+void check_paddings(std::span<const std::array<int64_t, 2>> paddings, int rank, Location where) {
+  if (static_cast<int>(paddings.size()) != rank) {
+    fail(where, cat("pad: ", paddings.size(), " pairs of paddings for a tensor of rank ", rank));
+  }
+  for (size_t axis = 0; axis < paddings.size(); ++axis) {
+    for (int64_t padding : paddings[axis]) {
+      if (padding < 0) fail(where, cat("pad: axis ", axis, " has a negative padding; use slice to crop"));
+      if (padding > kMaxBytes) fail(where, cat("pad: the padding of axis ", axis, " is too large"));
+    }
+  }
+}
+
 namespace {
 
 /// start, step and extent of start:stop:step on an axis. Nothing overflows: bounds are clipped to the axis first.
@@ -89,17 +103,46 @@ Range python_range(const Slice& slice, int64_t n) {
 
 }  // namespace
 
-SlicePlan plan_slices(const Shape& from, std::span<const Slice> slices, Location where) {
-  const int rank = from.rank();
-  if (static_cast<int>(slices.size()) > rank) {
-    fail(where, cat("slice: ", slices.size(), " slices for a tensor of rank ", rank, ", ", to_string(from)));
+namespace {
+
+/// The slices with whole axes in place of an ellipsis and at the end, so that they name every axis of the shape.
+std::vector<Slice> complete(const Shape& from, std::span<const Slice> slices, Location where) {
+  const auto is = [](Slice::Kind kind) { return [kind](const Slice& slice) { return slice.kind() == kind; }; };
+  const auto ellipses = std::count_if(slices.begin(), slices.end(), is(Slice::Kind::ellipsis));
+  if (ellipses > 1) fail(where, "slice: more than one ellipsis");
+  const auto new_axes = std::count_if(slices.begin(), slices.end(), is(Slice::Kind::new_axis));
+  const auto named = static_cast<int64_t>(slices.size()) - ellipses - new_axes;
+  if (named > 0 && from.empty()) fail(where, "slice: a tensor of rank 0 has no axis to index");
+  if (named > from.rank()) {
+    fail(where, cat("slice: ", named, " slices for a tensor of rank ", from.rank(), ", ", to_string(from)));
   }
+  std::vector<Slice> all(slices.begin(), slices.end());
+  auto gap = std::find_if(all.begin(), all.end(), is(Slice::Kind::ellipsis));
+  if (ellipses > 0) gap = all.erase(gap);
+  all.insert(gap, static_cast<size_t>(from.rank() - named), Slice());
+  return all;
+}
+
+}  // namespace
+
+SlicePlan plan_slices(const Shape& from, std::span<const Slice> slices, Location where) {
   SlicePlan plan;
-  for (int axis = 0; axis < rank; ++axis) {
+  const std::vector<Slice> all = complete(from, slices, where);
+  const auto dropped = std::count_if(all.begin(), all.end(), [](const Slice& slice) {
+    return slice.kind() == Slice::Kind::index;
+  });
+  if (static_cast<int64_t>(all.size()) - dropped > kMaxRank) {
+    fail(where, cat("slice: new axes give ", to_string(from), " more than 8 axes"));
+  }
+  int axis = 0;
+  for (const Slice& slice : all) {
+    if (slice.kind() == Slice::Kind::new_axis) {
+      plan.result.push_back(1);
+      continue;
+    }
     const int64_t n = from[axis];
-    const Slice slice = axis < static_cast<int>(slices.size()) ? slices[axis] : Slice();
     Range range{};
-    if (slice.is_index()) {
+    if (slice.kind() == Slice::Kind::index) {
       const int64_t index = slice.start();
       if (index < -n || index >= n) {
         fail(where, cat("index ", index, " is out of range for axis ", axis, " of ", to_string(from)));
@@ -108,12 +151,13 @@ SlicePlan plan_slices(const Shape& from, std::span<const Slice> slices, Location
     } else {
       if (slice.step() == 0) fail(where, cat("slice: the step of axis ", axis, " is 0"));
       range = python_range(slice, n);
-      plan.shape_without_indices.push_back(range.extent);
+      plan.result.push_back(range.extent);
     }
     plan.attr.start.push_back(range.start);
     plan.attr.step.push_back(range.step);
     plan.shape.push_back(range.extent);
     plan.is_whole &= range.extent == n && range.step > 0;
+    ++axis;
   }
   return plan;
 }

@@ -9,7 +9,7 @@
 
 namespace etch::detail {
 
-/// The tensor of an operand; Error if it is a number or holds nothing.
+/// The tensor of an operand; Error if it is a number or holds nothing (tensor_in of etch/ops.h).
 const Tensor& tensor_of(const Operand& x, std::string_view op);
 
 /// An axis in 0..rank-1; Error if there is none.
@@ -23,11 +23,14 @@ Shape kept_shape(const Shape& shape, const Dims& axes);
 /// A shape whose one -1 is what remains; Error if that is no whole number or there are several.
 Shape complete_shape(const Shape& from, const Shape& wanted, Location where);
 
+/// Error unless there is one pair for each axis and no number is negative or beyond what a tensor can have.
+void check_paddings(std::span<const std::array<int64_t, 2>> paddings, int rank, Location where);
+
 struct SlicePlan {
   SliceAttr attr;
-  Shape shape;                  // with extent 1 where an index was taken
-  Shape shape_without_indices;
-  bool is_whole = true;         // nothing is left out or turned round
+  Shape shape;           // with extent 1 where an index was taken
+  Shape result;          // without those, and with the new axes
+  bool is_whole = true;  // nothing is left out or turned round
 };
 /// What slices of a shape take, by Python's rules.
 SlicePlan plan_slices(const Shape& from, std::span<const Slice> slices, Location where);

@@ -54,11 +54,16 @@ std::string plain_text(T value) {
 }
 
 [[noreturn]] void fail_number(const Number& number, DType dtype, Location where, std::string_view op) {
-  const std::string what = cat("the number ", number_text(number), " cannot become ", name(dtype));
-  if (!op.empty()) fail(where, cat(op, ": ", what));
-  const bool fraction = number.kind() == Number::Kind::floating && !is_floating(dtype);
-  fail(where, cat(what, ", the dtype of the tensor beside it",
-                  fraction ? "; cast the tensor to f32 or f64 first, or write a whole number" : ""));
+  const bool is_fraction = number.kind() == Number::Kind::floating;
+  const bool is_rounded = !is_fraction && !number.too_large() && is_floating(dtype);
+  const std::string text = number_text(number);
+  const std::string what = is_rounded ? cat("the integer ", text, " is not exact in ", name(dtype))
+                                      : cat("the number ", text, " cannot become ", name(dtype));
+  std::string_view way_out;
+  if (is_fraction && !is_floating(dtype)) way_out = "; cast the tensor to f32 or f64 first, or write a whole number";
+  const std::string rounds = is_rounded ? cat("; write ", text, ".0 to have it rounded") : "";
+  if (!op.empty()) fail(where, cat(op, ": ", what, rounds));
+  fail(where, cat(what, ", the dtype of the tensor beside it", way_out, rounds));
 }
 
 template <class T>
@@ -76,7 +81,10 @@ uint64_t number_bits_as(const Number& number, DType dtype, Location where, std::
     }
   }
   const int64_t value = number.integer();
-  if constexpr (std::is_same_v<T, bool>) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const T rounded = static_cast<T>(value);
+    if (rounded >= T{0x1p63} || static_cast<int64_t>(rounded) != value) fail_number(number, dtype, where, op);
+  } else if constexpr (std::is_same_v<T, bool>) {
     if (value != 0 && value != 1) fail_number(number, dtype, where, op);
   } else if constexpr (std::is_integral_v<T>) {
     if (value < std::numeric_limits<T>::min() || value > std::numeric_limits<T>::max()) {
@@ -123,6 +131,10 @@ std::string number_text(const Number& number) {
   return plain_text(number.floating());
 }
 
+void check_dtype(DType dtype, std::string_view op, Location where) {
+  if (!is_dtype(dtype)) fail(where, cat(op, ": the value ", static_cast<int>(dtype), " is no DType"));
+}
+
 uint64_t number_bits(const Number& number, DType dtype, Location where, std::string_view op) {
   return dispatch(dtype, [&]<class T> { return number_bits_as<T>(number, dtype, where, op); });
 }
@@ -133,17 +145,21 @@ TensorImpl& impl_of(const Tensor& tensor, Location where) {
   return *impl;
 }
 
+void check_type(const Type& type, std::string_view op, Location where) {
+  if (is_representable(type.shape, size_of(type.dtype))) return;
+  fail(where, cat(op, ": a tensor of ", to_string(type),
+                  " cannot be: extents must not be negative and the elements take at most 2^46 bytes"));
+}
+
 Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_view what) {
-  if (!is_representable(shape, size_of(dtype))) {
-    fail(where, cat(what, ": a tensor of ", to_string(Type{dtype, shape}),
-                    " cannot be: extents must not be negative and the elements take at most 2^46 bytes"));
-  }
+  check_type({dtype, shape}, what, where);
   const int64_t bytes = shape.product() * size_of(dtype);
   try {
     TensorImpl* impl = new_impl(bytes <= kInlineBytes ? std::max<int64_t>(bytes, 1) : 0);
     Tensor tensor = TensorAccess::adopt(impl);
     impl->dtype = dtype;
     impl->shape = shape;
+    impl->where = where;
     if (bytes > kInlineBytes) {
       impl->buffer = Buffer::allocate(bytes);
       impl->data = impl->buffer.data();
@@ -157,6 +173,8 @@ Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_vie
 Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape) {
   TensorImpl* impl = new_impl(TensorImpl::Kind::eager, dtype, shape);
   impl->data = of.data;
+  impl->is_const = of.is_const;
+  impl->where = of.where;
   if (of.buffer) {
     impl->buffer = of.buffer;
   } else {
@@ -176,6 +194,7 @@ bool is_held_elsewhere(const TensorImpl& impl) {
 }
 
 Tensor make_spec(DType dtype, const Shape& shape) {
+  check_dtype(dtype, "TensorSpec", {});
   return TensorAccess::adopt(new_impl(TensorImpl::Kind::spec, dtype, shape));
 }
 
@@ -219,8 +238,7 @@ class ListReader {
     Tensor result = allocate(dtype, shape_, where_, "a list");
     auto* to = static_cast<std::byte*>(TensorAccess::get(result)->data);
     for (const Number& number : numbers_) {
-      const uint64_t bits = number_bits(number, dtype, where_);
-      check_exact(number, dtype, bits);
+      const uint64_t bits = number_bits(number, dtype, where_, "a list");
       std::memcpy(to, &bits, static_cast<size_t>(size_of(dtype)));
       to += size_of(dtype);
     }
@@ -238,15 +256,6 @@ class ListReader {
     if (leaf_depth_ < 0 && depth == shape_.rank()) leaf_depth_ = depth;
     if (depth != shape_.rank() || depth != leaf_depth_) fail_ragged(depth - 1, "a number beside a list");
     numbers_.push_back(number);
-  }
-
-  void check_exact(const Number& number, DType dtype, uint64_t bits) const {
-    if (number.kind() != Number::Kind::integer || !is_floating(dtype)) return;
-    const double stored = dispatch(dtype, [&]<class T> { return static_cast<double>(from_bits<T>(bits)); });
-    if (stored >= 0x1p63 || static_cast<int64_t>(stored) != number.integer()) {
-      fail(where_, cat("the integer ", number.integer(), " is not exact in ", name(dtype),
-                       ", the dtype of the list; write the numbers in one type"));
-    }
   }
 
   [[noreturn]] void fail_ragged(int depth, const std::string& what) const {
@@ -289,7 +298,29 @@ Tensor Tensor::from_bits(const std::vector<bool>& values, const Shape& shape, Lo
   return copy_of(DType::boolean, bytes.data(), static_cast<int64_t>(bytes.size()), shape, where);
 }
 
+void Tensor::check_count(const char* caller, int64_t count, const Shape& shape, Location where) {
+  if (is_representable(shape, 1) && shape.product() == count) return;
+  fail(where, cat(caller, ": ", count, " values do not fill the shape ", to_string(shape)));
+}
+
+Tensor Tensor::on_memory(DType dtype, const void* data, bool is_const, const Shape& shape, void (*release)(void*),
+                         void* context, Location where) {
+  if (release == nullptr) release = [](void*) {};
+  const int64_t bytes = is_representable(shape, size_of(dtype)) ? shape.product() * size_of(dtype) : 0;
+  Buffer buffer;
+  try {
+    buffer = Buffer::wrap(const_cast<void*>(data), bytes, release, context);
+  } catch (...) {
+    release(context);
+    throw;
+  }
+  Tensor tensor = adopt(std::move(buffer), dtype, shape, where);
+  tensor.impl_->is_const = is_const;
+  return tensor;
+}
+
 Tensor Tensor::adopt(Buffer buffer, DType dtype, const Shape& shape, Location where) {
+  detail::check_dtype(dtype, "Tensor::adopt", where);
   if (!is_representable(shape, size_of(dtype)) || shape.product() * size_of(dtype) > buffer.bytes()) {
     fail(where, cat("Tensor::adopt: a buffer of ", buffer.bytes(), " bytes cannot hold ",
                     to_string(Type{dtype, shape})));
@@ -297,17 +328,28 @@ Tensor Tensor::adopt(Buffer buffer, DType dtype, const Shape& shape, Location wh
   if (reinterpret_cast<uintptr_t>(buffer.data()) % static_cast<uintptr_t>(size_of(dtype)) != 0) {
     fail(where, cat("Tensor::adopt: the memory is not aligned to the ", size_of(dtype), " bytes of ", name(dtype)));
   }
+  if (shape.product() > 0 && buffer.data() == nullptr) fail(where, "Tensor::adopt: the memory is a null pointer");
   TensorImpl* impl = detail::new_impl(TensorImpl::Kind::eager, dtype, shape);
   impl->data = buffer.data();
   impl->buffer = std::move(buffer);
+  impl->where = where;
   return Tensor(impl);
 }
 
-DType Tensor::dtype() const { return impl_of(*this, {}).dtype; }
+DType Tensor::dtype(Location where) const { return impl_of(*this, where).dtype; }
 
-const Shape& Tensor::shape() const { return impl_of(*this, {}).shape; }
+const Shape& Tensor::shape(Location where) const { return impl_of(*this, where).shape; }
 
-bool Tensor::is_eager() const { return impl_of(*this, {}).kind == TensorImpl::Kind::eager; }
+bool Tensor::is_eager(Location where) const { return impl_of(*this, where).kind == TensorImpl::Kind::eager; }
+
+void Tensor::copy_extents(std::span<int64_t> extents, Location where) const {
+  const TensorImpl& impl = impl_of(*this, where);
+  if (impl.shape.rank() != static_cast<int>(extents.size())) {
+    fail(where, cat("extents<", extents.size(), ">() of ", to_string(impl.type()), ": the tensor has rank ",
+                    impl.shape.rank()));
+  }
+  std::copy(impl.shape.begin(), impl.shape.end(), extents.begin());
+}
 
 const void* Tensor::read_data(DType dtype, Location where) const {
   const TensorImpl& impl = impl_of(*this, where);
@@ -329,27 +371,37 @@ const void* Tensor::read_item(DType dtype, Location where) const {
 }
 
 Tensor::operator bool() const {
-  const TensorImpl& impl = impl_of(*this, {});
-  if (impl.kind != TensorImpl::Kind::eager) detail::fail_no_elements(impl, "its truth, as in `if (t)`", {});
+  if (!impl_) fail({}, "the truth of a tensor that holds nothing: it was made by default or moved from");
+  if (impl_->kind != TensorImpl::Kind::eager) detail::fail_no_elements(*impl_, "its truth, as in `if (t)`", {});
   if (size() != 1) {
-    fail({}, cat("the truth of ", to_string(impl.type()), " is ambiguous: it needs one element; use any() or all()"));
+    fail(impl_->where, cat("the truth of ", to_string(impl_->type()), " that was made here: if, &&, || and loops test ",
+                           "one element; reduce it with any() or all(), or use & and | for elements"));
   }
-  return dispatch(impl.dtype, [&]<class T> { return *static_cast<const T*>(impl.data) != T{}; });
+  return dispatch(impl_->dtype, [&]<class T> { return *static_cast<const T*>(impl_->data) != T{}; });
 }
 
-Tensor Tensor::operator[](Index i) const {
-  const TensorImpl& impl = impl_of(*this, i.where);
-  if (impl.shape.empty()) fail(i.where, cat("a tensor of rank 0 has no axis to index with [", i.value, "]"));
-  return etch::slice(Operand(*this, i.where), {Slice(i.value)});
+Tensor Tensor::operator[](const Slices& slices) const { return slice(slices); }
+
+Tensor Tensor::operator()(Slice a, Slice b, Slice c, Slice d, Slice e, Slice f, Slice g, Slice h,
+                          Location where) const {
+  const std::initializer_list<Slice> all = {a, b, c, d, e, f, g, h};
+  std::vector<Slice> given;
+  for (const Slice& slice : all) {
+    if (slice.kind() != Slice::Kind::absent) given.push_back(slice);
+  }
+  return slice(Slices(given, where));
 }
 
-Tensor Tensor::slice(std::initializer_list<Slice> slices, Location where) const {
-  return etch::slice(Operand(*this, where), slices);
+Tensor Tensor::slice(const Slices& slices) const { return etch::slice(Operand(*this, slices.where()), slices); }
+
+Tensor::Rows Tensor::begin(Location where) const {
+  const TensorImpl& impl = impl_of(*this, where);
+  if (impl.shape.empty()) {
+    fail(where, cat("a loop over ", to_string(impl.type()), ": rank 0 has no axis to walk along"));
+  }
+  return {*this, 0, where};
 }
 
-Tensor& Tensor::operator+=(const Operand& other) { return *this = add(Operand(*this, other.where()), other); }
-Tensor& Tensor::operator-=(const Operand& other) { return *this = sub(Operand(*this, other.where()), other); }
-Tensor& Tensor::operator*=(const Operand& other) { return *this = mul(Operand(*this, other.where()), other); }
-Tensor& Tensor::operator/=(const Operand& other) { return *this = div(Operand(*this, other.where()), other); }
+Tensor::Rows Tensor::end(Location where) const { return {*this, impl_of(*this, where).shape[0], where}; }
 
 }  // namespace etch

@@ -28,12 +28,15 @@ struct TensorImpl {
   void* data = nullptr;
   Buffer buffer;                // holds the elements, unless they stand behind this or behind `owner`
   TensorImpl* owner = nullptr;  // the tensor whose allocation holds the elements
+  bool is_const = false;        // the elements are const memory of the user
 
   // traced
   uint64_t trace = 0;
   Value value;
   Op op = Op::input;  // that made it
-  Location where;     // in the user's code
+
+  Location where;  // in the user's code, eager or traced
+
 
   Type type() const { return {dtype, shape}; }
   int64_t bytes() const { return shape.product() * size_of(dtype); }
@@ -90,6 +93,12 @@ Tensor make_traced(uint64_t trace, Value value, const Type& type, Op op, Locatio
 uint64_t number_bits(const Number& number, DType dtype, Location where, std::string_view op = {});
 /// The number as C++ prints it.
 std::string number_text(const Number& number);
+
+/// Error, which names the op, unless the dtype is one.
+void check_dtype(DType dtype, std::string_view op, Location where);
+
+/// Error, which names the op, if a tensor of this type cannot be: an extent is negative or it is too large.
+void check_type(const Type& type, std::string_view op, Location where);
 
 /// `demo.cc:12: `, or nothing for an unknown place. Only the file's last part, so that messages do not depend on the
 /// build.

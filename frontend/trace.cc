@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "compiler/ir/cat.h"
+#include "frontend/user_words.h"
 
 namespace etch::detail {
 namespace {
@@ -20,7 +21,7 @@ std::string_view file_of(Location where) {
 std::string made_by(const TensorImpl& impl) {
   std::string text = cat("a traced ", to_string(impl.type()));
   if (impl.op == Op::input) return text + ", an argument";
-  text += cat(", the result of ", name(impl.op));
+  text += cat(", the result of ", user_name(name(impl.op)));
   if (impl.where.line() != 0) text += cat(" at ", file_of(impl.where), ":", impl.where.line());
   return text;
 }
@@ -142,7 +143,7 @@ Tensor Trace::emit(Op op, std::span<const Value> operands, const Attr& attr, con
   if (!value.ok()) {
     const Scope* scope = Scope::innermost();
     const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
-    fail(where, in + std::string(value.status().message()));
+    fail(where, in + in_user_words(std::string(value.status().message())));
   }
   return make_traced(id_, *value, builder_[*value].type, op, where);
 }

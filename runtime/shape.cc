@@ -2,8 +2,29 @@
 #include "etch/shape.h"
 
 #include <algorithm>
+#include <ostream>
 
 namespace etch {
+
+namespace detail {
+
+void fail_integer(uint64_t value) {
+  throw Error("the integer " + std::to_string(value) + " is beyond int64_t: an unsigned difference below 0?");
+}
+
+void fail_index(int64_t index, int rank) {
+  throw Error(rank <= 0 ? "a list of axes or extents that is empty has no entry to take"
+                        : "index " + std::to_string(index) + " is out of range for a list of " + std::to_string(rank) +
+                              " axes or extents");
+}
+
+void fail_rank(size_t rank) { throw Error("a shape has at most 8 axes, not " + std::to_string(rank)); }
+
+void fail_product(std::span<const int64_t> dims) {
+  throw Error("the number of elements of " + to_string(Dims(dims)) + " is beyond int64_t");
+}
+
+}  // namespace detail
 
 std::string to_string(const Dims& dims) {
   std::string text = "[";
@@ -13,6 +34,8 @@ std::string to_string(const Dims& dims) {
   }
   return text += ']';
 }
+
+std::ostream& operator<<(std::ostream& stream, const Dims& dims) { return stream << to_string(dims); }
 
 bool is_representable(const Shape& shape, int64_t element_size) {
   // Extents of 0 count as 1, so strides and every partial product fit too.

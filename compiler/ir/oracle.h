@@ -193,6 +193,12 @@ T shift_right(T x, T n) {
   return static_cast<T>(count == 64 ? (x < T{0} ? -1 : 0) : static_cast<int64_t>(x) >> count);
 }
 
+/// x >> n, filled with 0; 0 where n is negative or not below the number of bits.
+template <Integer T>
+T shift_right_logical(T x, T n) {
+  return n < T{0} || n >= kBits<T> ? T{0} : static_cast<T>(static_cast<std::make_unsigned_t<T>>(x) >> n);
+}
+
 template <Integer T>
 T popcount(T x) {
   return static_cast<T>(std::popcount(static_cast<std::make_unsigned_t<T>>(x)));

@@ -341,6 +341,7 @@ Better logic(const Algebra& e, Op op) {
       break;
     case shift_left:
     case shift_right:
+    case shift_right_logical:
       if (e.is(b, 0)) return e.value(a);                                          // x << 0 = x
       break;
     default: break;

@@ -171,8 +171,6 @@ TEST(Ops, OperatorsOfBoolAndBits) {
   const Tensor a({true, true, false, false});
   const Tensor b({true, false, true, false});
   using Bools = std::vector<bool>;
-  EXPECT_EQ((a && b).to_vector<bool>(), (Bools{true, false, false, false}));
-  EXPECT_EQ((a || b).to_vector<bool>(), (Bools{true, true, true, false}));
   EXPECT_EQ((a & b).to_vector<bool>(), (Bools{true, false, false, false}));
   EXPECT_EQ((a | b).to_vector<bool>(), (Bools{true, true, true, false}));
   EXPECT_EQ((a ^ b).to_vector<bool>(), (Bools{false, true, true, false}));
@@ -181,6 +179,46 @@ TEST(Ops, OperatorsOfBoolAndBits) {
   EXPECT_EQ((Tensor({6, 5}) & 3).to_vector<int32_t>(), (std::vector<int32_t>{2, 1}));
   EXPECT_EQ((Tensor({6, 5}) << 1 >> 2).to_vector<int32_t>(), (std::vector<int32_t>{3, 2}));
   EXPECT_EQ((~Tensor({0, 5})).to_vector<int32_t>(), (std::vector<int32_t>{-1, -6}));
+}
+
+TEST(Ops, AndAndOrOfTruthValuesAreThoseOfCpp) {
+  const Tensor yes(true), no(0.f);
+  bool flag = true, evaluated = false;
+  const auto evaluate = [&] {
+    evaluated = true;
+    return yes;
+  };
+  static_assert(std::is_same_v<decltype(yes && no), bool>);
+  EXPECT_TRUE(flag && yes);
+  EXPECT_FALSE(flag && Tensor(1.f) > 2.f);
+  EXPECT_TRUE(no || yes);
+  EXPECT_FALSE(no && evaluate());
+  EXPECT_TRUE(yes || evaluate());
+  EXPECT_FALSE(evaluated) << "the right side is not evaluated";
+  EXPECT_THROW((void)(Tensor({true, false}) && yes), Error);
+}
+
+TEST(Ops, AssignmentsMakeANewTensorForTheirHandle) {
+  using Ints = std::vector<int32_t>;
+  Tensor x({6, 5});
+  const Tensor old = x;
+  EXPECT_EQ((x += 1).to_vector<int32_t>(), (Ints{7, 6}));
+  EXPECT_EQ((x -= 2).to_vector<int32_t>(), (Ints{5, 4}));
+  EXPECT_EQ((x *= Tensor({3, 4})).to_vector<int32_t>(), (Ints{15, 16}));
+  EXPECT_EQ((x %= 9).to_vector<int32_t>(), (Ints{6, 7}));
+  EXPECT_EQ((x &= 5).to_vector<int32_t>(), (Ints{4, 5}));
+  EXPECT_EQ((x |= 2).to_vector<int32_t>(), (Ints{6, 7}));
+  EXPECT_EQ((x ^= 1).to_vector<int32_t>(), (Ints{7, 6}));
+  EXPECT_EQ((x <<= 2).to_vector<int32_t>(), (Ints{28, 24}));
+  EXPECT_EQ((x >>= 3).to_vector<int32_t>(), (Ints{3, 3}));
+  EXPECT_EQ(old.to_vector<int32_t>(), (Ints{6, 5}));
+  Tensor y(3.f), flags({true, false});
+  EXPECT_EQ((y /= 2).item<float>(), 1.5f);
+  EXPECT_EQ((flags &= true).to_vector<bool>(), (std::vector<bool>{true, false}));
+}
+
+TEST(Ops, MeansOfMoreElementsThanF32Counts) {
+  EXPECT_EQ(mean(ones({(1 << 24) + 1, 1}), 0).item<float>(), 1.f);
 }
 
 TEST(Ops, IntegerMeansTruncateAndDoNotOverflow) {

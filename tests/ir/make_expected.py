@@ -289,6 +289,7 @@ for dtype in INTS:
         "bitwise_and": lambda x, y: x & y, "bitwise_or": lambda x, y: x | y, "bitwise_xor": lambda x, y: x ^ y,
         "shift_left": lambda x, y: x << y if 0 <= y < bits else 0,
         "shift_right": lambda x, y: x >> (y if 0 <= y < bits else bits),
+        "shift_right_logical": lambda x, y: (x & ((1 << bits) - 1)) >> y if 0 <= y < bits else 0,
     }
     for op, function in binary.items():
         result = [[wrapped(function(int(x), int(y)), dtype) for y in values] for x in values]

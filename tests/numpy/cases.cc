@@ -1,10 +1,13 @@
 // The table of expressions. Adding one here asks for values in make_expected.py, and the other way round.
 #include "cases.h"
 
+#include <limits>
+
 namespace etch {
 namespace {
 
 using enum DType;
+constexpr double inf = std::numeric_limits<double>::infinity();
 
 Tensors results(Tensor result) { return {std::move(result)}; }
 Tensors results(Tensors result) { return result; }
@@ -100,6 +103,7 @@ constexpr Case kCases[] = {
     CASE(bitwise_xor(a, b)),
     CASE(shift_left(a, b)),
     CASE(shift_right(a, b)),
+    CASE(shift_right_logical(a, b)),
     CASE(bitwise_not(a)),
     CASE(popcount(a)),
     CASE(clz(a)),
@@ -127,7 +131,7 @@ constexpr Case kCases[] = {
     CASE((a & 6) | (a ^ 3)),
     CASE(~a),
     CASE(a << 2 >> 1),
-    CASE((a && b) || !a),
+    CASE((a & b) | !a),
     CASE((a & b) ^ ~(a | b)),
     CASE(where(a, b, c)),
     CASE(cast(a, f32)),
@@ -442,6 +446,72 @@ constexpr Case kCases[] = {
     CASE(max(a * 2 + iota({513, 1}, 0, u8))),
     CASE(slice(transpose(a * 2 + iota({513, 1}, 0, u8)), {{kOpen, kOpen, 101}, {kOpen, kOpen, -67}})),
     CASE(sum(matmul(a + iota({65, 1}, 0, f32), expand_dims(a, 1) * ones({1, 77})), 1)),
+    CASE(+a),
+    CASE(clip(a, {.low = 2})),
+    CASE(clip(a, {.high = 6})),
+    CASE(clip(a, {.low = 2, .high = 6})),
+    CASE(is_close(a, b)),
+    CASE(is_close(a, b, {.equal_nan = true})),
+    CASE(is_close(a, b, {.rtol = 0.25, .atol = 0})),
+    CASE(allclose(a, b)),
+    CASE(array_equal(a, b)),
+    CASE(cast(Tensor(1), result_type(a, b))),
+    CASE(norm(a)),
+    CASE(norm(a, -1)),
+    CASE(norm(a, {0, 2}, true)),
+    CASE(norm(a, 1, false, 1)),
+    CASE(norm(a, 1, false, 3)),
+    CASE(norm(a, 1, false, inf)),
+    CASE(norm(a, 0)),
+    CASE(norm(a, 0, false, inf)),
+    CASE(pad(a, {{1, 0}, {2, 2}, {3, 1}}, PadMode::edge)),
+    CASE(pad(a, {{5, 7}, {0, 0}, {9, 40}}, PadMode::edge)),
+    CASE(pad(a, {{0, 1}, {3, 0}, {0, 100}}, PadMode::edge)),
+    CASE(pad(a, {{1, 0}, {2, 2}, {3, 1}}, PadMode::reflect)),
+    CASE(pad(a, {{5, 7}, {0, 0}, {9, 40}}, PadMode::reflect)),
+    CASE(pad(a, {{0, 1}, {3, 0}, {0, 100}}, PadMode::reflect)),
+    CASE(pad(a, {{1, 0}, {2, 2}, {3, 1}}, PadMode::symmetric)),
+    CASE(pad(a, {{5, 7}, {0, 0}, {9, 40}}, PadMode::symmetric)),
+    CASE(pad(a, {{0, 1}, {3, 0}, {0, 100}}, PadMode::symmetric)),
+    CASE(pad(a, {{1, 0}, {2, 2}, {3, 1}}, PadMode::wrap)),
+    CASE(pad(a, {{5, 7}, {0, 0}, {9, 40}}, PadMode::wrap)),
+    CASE(pad(a, {{0, 1}, {3, 0}, {0, 100}}, PadMode::wrap)),
+    CASE(concat(1, a, a)),
+    CASE(stack(a, a)),
+    CASE(a(1, 2)),
+    CASE(a[{1, Slice(1, 3)}]),
+    CASE(a[{ellipsis, 1}]),
+    CASE(a[{newaxis, ellipsis, newaxis}]),
+    CASE(a[{Slice::from(1), newaxis, Slice::to(-1), Slice().by(-2)}]),
+    CASE(a(Slice(), newaxis, 0)),
+    CASE(swapaxes(a, 0, -1)),
+    CASE(swapaxes(a, 1, 1)),
+    CASE(tile(a, {2, 1, 3})),
+    CASE(tile(a, 2)),
+    CASE(tile(a, {2, 1, 1, 2})),
+    CASE(tile(a, {0, 1, 1})),
+    CASE(tile(a, {})),
+    CASE(repeat(a, 3, 1)),
+    CASE(repeat(a, 0, 0)),
+    CASE(repeat(a, 2, -1)),
+    CASE(tril(a)),
+    CASE(tril(a, -1)),
+    CASE(tril(a, 9)),
+    CASE(triu(a, 1)),
+    CASE(triu(a, -1)),
+    CASE(triu(a, 99)),
+    CASE(diag(a[1])),
+    CASE(diag(a[1], 1)),
+    CASE(diag(a[1], -2)),
+    CASE(diag(a[0], 4)),
+    CASE(diag(a[0], -9)),
+    CASE(diag(transpose(a[1]), -1)),
+    CASE(diag(a[1][0])),
+    CASE(diag(a[1][0], 2)),
+    CASE(diag(a[1][0], -1)),
+    CASE(array_equal(a, a)),
+    CASE(array_equal(a, flip(a, 2))),
+    CASE(array_equal(a, a[0])),
 };
 #undef CASE
 

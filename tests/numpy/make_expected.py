@@ -386,7 +386,8 @@ for dtype in INTS:
     values = ints_for(dtype)
     a, b = values[:, None], values
     shifts = {"shift_left": lambda x, y: x << y if 0 <= y < bits else 0,
-              "shift_right": lambda x, y: x >> (y if 0 <= y < bits else bits)}
+              "shift_right": lambda x, y: x >> (y if 0 <= y < bits else bits),
+              "shift_right_logical": lambda x, y: (x & ((1 << bits) - 1)) >> y if 0 <= y < bits else 0}
     for op, function in {**INT_BINARY, **shifts}.items():
         result = [[wrapped(function(int(x), int(y)), dtype) for y in values] for x in values]
         case(f"{op}(a, b)", [a, b], np.array(result, t))
@@ -414,6 +415,10 @@ for dtype in NUMERIC:
                               "where(a > 4, 9, a)": np.where(x > 4, t(9), x)}.items():
         if expression != "-a" or dtype in INTS:  # floats have -0
             case(expression, [x], value)
+    case("+a", [x], x)
+    case("clip(a, {.low = 2})", [x], np.maximum(x, t(2)))
+    case("clip(a, {.high = 6})", [x], np.minimum(x, t(6)))
+    case("clip(a, {.low = 2, .high = 6})", [x], np.clip(x, 2, 6))
     low, high = np.array([[1], [3]], t), np.array([4, 5, 6, 7, 8, 9, 50, 1, 2], t)
     case("clip(a, b, c)", [x, low, high], np.minimum(np.maximum(x, low), high))
 for dtype in FLOATS:
@@ -429,7 +434,23 @@ for dtype in INTS:
     case("(a & 6) | (a ^ 3)", [x], (x & t(6)) | (x ^ t(3)))
     case("~a", [x], ~x)
     case("a << 2 >> 1", [x], np.array([wrapped(int(wrapped(int(v) << 2, dtype)) >> 1, dtype) for v in x], t))
-case("(a && b) || !a", [truth[:, None], truth], (truth[:, None] & truth) | ~truth[:, None])
+for dtype in FLOATS:
+    t = DTYPES[dtype]
+    x = np.concatenate([few_floats(dtype), np.array([1 + 1e-5, 1 - 2e-5, 1e-8, -3e-8], t)])
+    a, b = x[:, None], x
+    case("is_close(a, b)", [a, b], np.isclose(a, b))
+    case("is_close(a, b, {.equal_nan = true})", [a, b], np.isclose(a, b, equal_nan=True))
+    case("is_close(a, b, {.rtol = 0.25, .atol = 0})", [a, b], np.isclose(a, b, 0.25, 0))
+    near = np.array([1, 100, -3], t)
+    for other in [near * t(1.000001), near * t(1.001), near[:1], np.array([1, 100, nan], t)]:
+        case("allclose(a, b)", [near, other], np.bool_(np.allclose(near, other)))
+        case("array_equal(a, b)", [near, other], np.bool_(np.array_equal(near, other)))
+    case("array_equal(a, b)", [near, near], np.bool_(True))
+    case("array_equal(a, b)", [np.array([nan], t), np.array([nan], t)], np.bool_(False))
+for p, q in itertools.product(ALL, ALL):
+    x, y = DTYPES[p](1), DTYPES[q](1)
+    case("cast(Tensor(1), result_type(a, b))", [x, y], np.array(1, np.result_type(DTYPES[p], DTYPES[q])))
+case("(a & b) | !a", [truth[:, None], truth], (truth[:, None] & truth) | ~truth[:, None])
 case("(a & b) ^ ~(a | b)", [truth[:, None], truth], (truth[:, None] & truth) ^ ~(truth[:, None] | truth))
 
 # ---- where, cast, bitcast --------------------------------------------------------------------------------------------
@@ -624,6 +645,22 @@ for dtype in FLOATS:
     rounded_case("layer_norm(a, -1, 0.25)", [x], lambda v: layer_norm(v, -1, 0.25))
     rounded_case("softmax(a, {-1})", [100 * x], lambda v: softmax(v, -1))
 
+# ---- Norms -----------------------------------------------------------------------------------------------------------
+
+for dtype in FLOATS:
+    t = DTYPES[dtype]
+    x = random((3, 4, 5), dtype)
+    root = lambda y: y.of(np.sqrt, 1)
+    rounded_case("norm(a)", [x], lambda y: root((y * y).sum()), ())
+    rounded_case("norm(a, -1)", [x], lambda y: root((y * y).sum(-1)), (3, 4))
+    rounded_case("norm(a, {0, 2}, true)", [x], lambda y: root((y * y).sum((0, 2))))
+    rounded_case("norm(a, 1, false, 1)", [x], lambda y: Rounded(np.abs(y.value), dtype).sum(1), (3, 5))
+    cube, root = lambda v: np.abs(v) ** 3, lambda v: v ** (1 / LONG(3))
+    rounded_case("norm(a, 1, false, 3)", [np.abs(x)], lambda y: y.of(cube).sum(1).of(root), (3, 5))
+    case("norm(a, 1, false, inf)", [x], np.abs(x).max(1))
+    case("norm(a, 0)", [x[:0]], np.zeros((4, 5), t))
+    case("norm(a, 0, false, inf)", [x[:0]], np.zeros((4, 5), t))
+
 # ---- matmul ----------------------------------------------------------------------------------------------------------
 
 
@@ -695,6 +732,51 @@ MOVES = {
     "pad(a, {{0, 1}, {0, 0}, {0, 0}}, a[1][1][2])":
         lambda x: np.pad(x, ((0, 1), (0, 0), (0, 0)), constant_values=x[1, 1, 2]),
     "full_like(a, 1)": np.ones_like, "zeros_like(a)": np.zeros_like, "ones_like(a)": np.ones_like}
+
+
+def padded(x, paddings, mode):
+    """NumPy 1.24 wraps wrongly where a padding is longer than the axis."""
+    for axis, (low, high) in enumerate(paddings):
+        n = x.shape[axis]
+        i = np.arange(-low, n + high)
+        if mode == "edge":
+            i = np.clip(i, 0, n - 1)
+        elif mode == "wrap":
+            i %= n
+        elif mode == "symmetric":
+            i = np.minimum(i % (2 * n), 2 * n - 1 - i % (2 * n))
+        else:
+            period = max(2 * n - 2, 1)
+            i = np.minimum(i % period, period - i % period)
+        x = np.take(x, i, axis)
+    return x
+
+
+for mode in ["edge", "reflect", "symmetric", "wrap"]:
+    for paddings in [((1, 0), (2, 2), (3, 1)), ((5, 7), (0, 0), (9, 40)), ((0, 1), (3, 0), (0, 100))]:
+        text = "{" + ", ".join(f"{{{low}, {high}}}" for low, high in paddings) + "}"
+        if max(max(p) for p in paddings) < 4 and mode != "reflect":
+            assert (padded(counting((2, 3, 4), "u8"), paddings, mode) == np.pad(counting((2, 3, 4), "u8"), paddings, mode)).all()
+        MOVES[f"pad(a, {text}, PadMode::{mode})"] = functools.partial(padded, paddings=paddings, mode=mode)
+MOVES |= {
+    "concat(1, a, a)": lambda x: np.concatenate([x, x], 1), "stack(a, a)": lambda x: np.stack([x, x]),
+    "a(1, 2)": lambda x: x[1, 2], "a[{1, Slice(1, 3)}]": lambda x: x[1, 1:3],
+    "a[{ellipsis, 1}]": lambda x: x[..., 1], "a[{newaxis, ellipsis, newaxis}]": lambda x: x[None, ..., None],
+    "a[{Slice::from(1), newaxis, Slice::to(-1), Slice().by(-2)}]": lambda x: x[1:, None, :-1, ::-2],
+    "a(Slice(), newaxis, 0)": lambda x: x[:, None, 0], "swapaxes(a, 0, -1)": lambda x: np.swapaxes(x, 0, -1),
+    "swapaxes(a, 1, 1)": lambda x: x,
+    "tile(a, {2, 1, 3})": lambda x: np.tile(x, (2, 1, 3)), "tile(a, 2)": lambda x: np.tile(x, 2),
+    "tile(a, {2, 1, 1, 2})": lambda x: np.tile(x, (2, 1, 1, 2)), "tile(a, {0, 1, 1})": lambda x: np.tile(x, (0, 1, 1)),
+    "tile(a, {})": lambda x: x, "repeat(a, 3, 1)": lambda x: np.repeat(x, 3, 1),
+    "repeat(a, 0, 0)": lambda x: np.repeat(x, 0, 0), "repeat(a, 2, -1)": lambda x: np.repeat(x, 2, -1),
+    "tril(a)": np.tril, "tril(a, -1)": lambda x: np.tril(x, -1), "tril(a, 9)": lambda x: x,
+    "triu(a, 1)": lambda x: np.triu(x, 1), "triu(a, -1)": lambda x: np.triu(x, -1),
+    "triu(a, 99)": np.zeros_like, "diag(a[1])": lambda x: np.diag(x[1]), "diag(a[1], 1)": lambda x: np.diag(x[1], 1),
+    "diag(a[1], -2)": lambda x: np.diag(x[1], -2), "diag(a[0], 4)": lambda x: np.diag(x[0], 4),
+    "diag(a[0], -9)": lambda x: np.diag(x[0], -9), "diag(transpose(a[1]), -1)": lambda x: np.diag(x[1].T, -1),
+    "diag(a[1][0])": lambda x: np.diag(x[1, 0]), "diag(a[1][0], 2)": lambda x: np.diag(x[1, 0], 2),
+    "diag(a[1][0], -1)": lambda x: np.diag(x[1, 0], -1), "array_equal(a, a)": lambda x: np.bool_(True),
+    "array_equal(a, flip(a, 2))": lambda x: np.bool_(False), "array_equal(a, a[0])": lambda x: np.bool_(False)}
 seen = set()
 for expression, function in MOVES.items():
     op = expression.split("(")[0]

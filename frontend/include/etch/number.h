@@ -59,14 +59,4 @@ class Number {
   double floating_ = 0;
 };
 
-/// An integer and the place where it was written: the argument of `x[i]`.
-struct Index {
-  template <class T>
-    requires std::is_integral_v<T>
-  Index(T i, Location at = Location::current()) : value(static_cast<int64_t>(i)), where(at) {}  // NOLINT: converts
-
-  int64_t value;
-  Location where;
-};
-
 }  // namespace etch

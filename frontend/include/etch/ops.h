@@ -1,30 +1,37 @@
 // The ops on tensors. All work on eager tensors and, while a function is traced, on the values of its graph.
 //
 // Common rules. Operands broadcast as in NumPy. Tensors of different dtypes are never promoted: cast one. A plain
-// number beside a tensor takes the tensor's dtype; one that the dtype cannot hold (0.5 beside i32) is an Error, while a
-// fraction is rounded to f32 or f64. Axes below 0 count from the end. "float" below means f32 and f64, "numeric" every
-// dtype but bool, "integer" i32, i64 and u8. Integer arithmetic wraps around. Every illegal use is an etch::Error that
-// names the op, the types and the call site. Results of float functions are within 2 ULP of the exact ones unless it
-// says otherwise; an op that is documented as a formula of several steps rounds each of them.
+// number beside a tensor takes the tensor's dtype. One that the dtype cannot hold is an Error: 0.5 or 3000000000 beside
+// i32, 1e300 beside f32, and an integer that is not exact, such as 16777217 beside f32. Floating numbers are rounded.
+// Axes below 0 count from the end. "float" below means f32 and f64, "numeric" every dtype but bool, "integer" i32, i64
+// and u8. Integer arithmetic wraps around. Every illegal use is an etch::Error that names the op, the types and the call
+// site. Results of float functions are within 2 ULP of the exact ones unless it says otherwise; an op that is documented
+// as a formula of several steps rounds each of them.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <vector>
 
 #include "etch/tensor.h"
 
 namespace etch {
 
-/// The axes that an op works along: all of them if none is given, one, or a list. A name twice is an Error.
+/// The axes that an op works along: all of them if none is given, one, a list, or a std::vector, std::array or
+/// std::span. A name twice is an Error.
 class Axes {
  public:
   Axes() = default;
-  template <class T>
-    requires std::is_integral_v<T>
-  Axes(T axis) : axes_{static_cast<int64_t>(axis)}, all_(false) {}  // NOLINT: axes convert
-  Axes(std::initializer_list<int64_t> axes) : axes_(axes), all_(false) {}
+  template <IntegerType T>
+  Axes(T axis) : axes_(axis), all_(false) {}  // NOLINT: axes convert
+  template <std::same_as<bool> T>
+  ETCH_REFUSED("an axis is an integer, not a bool; keepdims comes after the axes, as in sum(x, {}, true)")
+  Axes(T);
+  Axes(std::initializer_list<Integer> axes) : axes_(axes), all_(false) {}
+  template <IntegerRange R>
+  Axes(const R& axes) : axes_(axes), all_(false) {}  // NOLINT: axes convert
   explicit Axes(const Dims& axes) : axes_(axes), all_(false) {}
 
   bool all() const { return all_; }
@@ -34,6 +41,11 @@ class Axes {
   Dims axes_;
   bool all_ = true;
 };
+
+namespace detail {
+/// The tensor of an operand; Error if it is a number or holds nothing.
+const Tensor& tensor_in(const Operand& x, const char* op);
+}  // namespace detail
 
 // --- Arithmetic, elementwise ---------------------------------------------------------------------------------------
 
@@ -70,6 +82,13 @@ Tensor maximum(const Operand& a, const Operand& b);
 Tensor minimum(const Operand& a, const Operand& b);
 /// x limited to low..high: minimum(maximum(x, low), high), as TensorFlow's clip_by_value. NaN stays. Numeric.
 Tensor clip(const Operand& x, const Operand& low, const Operand& high);
+/// The bounds of clip, either of which may be left out.
+struct Bounds {
+  std::optional<Number> low{};
+  std::optional<Number> high{};
+};
+/// x limited on one side or on both, as in `clip(x, {.low = 0})`. Error if no bound is given. Numeric.
+Tensor clip(const Operand& x, Bounds bounds);
 /// The square root, correctly rounded. Float.
 Tensor sqrt(const Operand& x);
 /// 1 / sqrt(x). Float.
@@ -196,18 +215,31 @@ Tensor is_nan(const Operand& x);
 Tensor is_inf(const Operand& x);
 /// True for all but NaN and the infinities. Float.
 Tensor is_finite(const Operand& x);
+/// How far is_close lets numbers be apart. Error for negative or NaN tolerances.
+struct Closeness {
+  double rtol = 1e-5;
+  double atol = 1e-8;
+  bool equal_nan = false;
+};
+/// |a - b| <= atol + rtol * |b|, rounded after each step; infinities are close to themselves only, NaN to NaN only if
+/// asked for (NumPy's isclose). Float.
+Tensor is_close(const Operand& a, const Operand& b, Closeness closeness = {});
+/// True if all elements are close, as bool[]; a and b broadcast. Float.
+Tensor allclose(const Operand& a, const Operand& b, Closeness closeness = {});
+/// True if a and b have the same shape and equal elements, as bool[]; NaN equals nothing. Any dtype, the same for both.
+Tensor array_equal(const Operand& a, const Operand& b);
 /// Elements of a where the bool condition holds, else of b; all three broadcast. Any dtype, the same for a and b.
 Tensor where(const Operand& condition, const Operand& a, const Operand& b);
 
 // --- Logical (bool) and bitwise (integer), elementwise -------------------------------------------------------------
 
-/// Both.
+/// True where both are.
 Tensor logical_and(const Operand& a, const Operand& b);
-/// Either or both.
+/// True where either is or both are.
 Tensor logical_or(const Operand& a, const Operand& b);
-/// Either, not both.
+/// True where one of the two is.
 Tensor logical_xor(const Operand& a, const Operand& b);
-/// Not.
+/// True where x is not.
 Tensor logical_not(const Operand& x);
 /// The bits set in both.
 Tensor bitwise_and(const Operand& a, const Operand& b);
@@ -222,6 +254,8 @@ Tensor shift_left(const Operand& a, const Operand& b);
 /// a shifted right by b: i32 and i64 keep their sign, u8 fills with 0; b outside of 0..bits-1 shifts all bits out
 /// (XLA).
 Tensor shift_right(const Operand& a, const Operand& b);
+/// The same, always filled with 0: the bits of a as of an unsigned number (Java's >>>); b outside of 0..bits-1 gives 0.
+Tensor shift_right_logical(const Operand& a, const Operand& b);
 /// How many bits are set.
 Tensor popcount(const Operand& x);
 /// How many bits above the highest set bit are 0; all of them for 0.
@@ -234,38 +268,57 @@ Tensor clz(const Operand& x);
 Tensor cast(const Operand& x, DType dtype);
 /// The bits of each element read as another dtype of the same size. Not bool.
 Tensor bitcast(const Operand& x, DType dtype);
+/// The smallest dtype that holds the values of both, as NumPy's: two dtypes that differ never meet in an op, so this
+/// says what to cast to. Of i32 or i64 with f32 it is f64, which loses no digit of an i32.
+DType result_type(DType a, DType b);
+/// The same of any number of tensors and dtypes: `result_type(x, y, DType::f32)`.
+template <class A, class B, class... More>
+  requires(sizeof...(More) > 0 || !std::same_as<A, DType> || !std::same_as<B, DType>)
+DType result_type(const A& a, const B& b, const More&... more) {
+  const auto of = [](const auto& x) {
+    if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, DType>) return x;
+    else return x.dtype();
+  };
+  const DType both = result_type(of(a), of(b));
+  if constexpr (sizeof...(More) > 0) return result_type(both, more...);
+  else return both;
+}
 
 // --- Reductions ----------------------------------------------------------------------------------------------------
 // Over the given axes, or all. With keepdims the reduced axes stay with extent 1. No axes at all (`Axes(Dims())`)
 // reduces nothing.
 
 /// The sum; 0 of nothing. Numeric, in the tensor's own dtype (integers wrap around), as TensorFlow.
-Tensor sum(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor sum(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The product; 1 of nothing. Numeric.
-Tensor prod(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor prod(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The largest element; NaN if there is one; the least value of the dtype (-inf) of nothing, as TensorFlow. A zero is
 /// +0. Numeric.
-Tensor max(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor max(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The smallest element; NaN if there is one; the largest value of the dtype (inf) of nothing. A zero is +0. Numeric.
-Tensor min(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor min(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// True if any element is. bool; false of nothing.
-Tensor any(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor any(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// True if all elements are. bool; true of nothing.
-Tensor all(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor all(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// sum / count. Numeric; of integers the quotient truncated towards 0, as TensorFlow; NaN (integers: as 0 / 0) of
 /// nothing.
-Tensor mean(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor mean(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The mean of the squared distances from the mean: sum((x - mean)^2) / (count - ddof). Float.
-Tensor variance(const Operand& x, const Axes& axes = {}, bool keepdims = false, int64_t ddof = 0);
+Tensor variance(const Operand& x, const Axes& axes = {}, Flag keepdims = false, Integer ddof = 0);
 /// The square root of the variance (TensorFlow's reduce_std, NumPy's std). Float.
-Tensor stddev(const Operand& x, const Axes& axes = {}, bool keepdims = false, int64_t ddof = 0);
+Tensor stddev(const Operand& x, const Axes& axes = {}, Flag keepdims = false, Integer ddof = 0);
 /// log(sum(exp(x))) without overflow: the largest element is taken out first. -inf of nothing. Float.
-Tensor logsumexp(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+Tensor logsumexp(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+/// The length of the vectors along the axes: (sum |x|^order)^(1 / order). Order 2 is sqrt(sum(x * x)) and order 1 a sum
+/// of magnitudes, rounded after each step, so squares may overflow as in NumPy; order infinity is the largest magnitude.
+/// Of two axes and order 2 that is the Frobenius norm. 0 of nothing. Error unless order is above 0. Float.
+Tensor norm(const Operand& x, const Axes& axes = {}, Flag keepdims = false, double order = 2);
 /// The index of the first largest element along an axis, i64. NaN counts as largest (NumPy). Numeric; nothing is an
 /// Error.
-Tensor argmax(const Operand& x, int64_t axis, bool keepdims = false);
+Tensor argmax(const Operand& x, Integer axis, Flag keepdims = false);
 /// The index of the first smallest element along an axis, i64. NaN counts as smallest (NumPy). Numeric.
-Tensor argmin(const Operand& x, int64_t axis, bool keepdims = false);
+Tensor argmin(const Operand& x, Integer axis, Flag keepdims = false);
 
 // --- Products ------------------------------------------------------------------------------------------------------
 
@@ -285,28 +338,66 @@ Tensor reshape(const Operand& x, const Shape& shape);
 Tensor transpose(const Operand& x, const Dims& perm);
 /// All axes in reverse order.
 Tensor transpose(const Operand& x);
+/// Two axes exchanged.
+Tensor swapaxes(const Operand& x, Integer a, Integer b);
 /// x repeated along axes of extent 1 and along new axes before, as NumPy's broadcast_to.
 Tensor broadcast_to(const Operand& x, const Shape& shape);
 /// A new axis of extent 1 before axis `axis`; -1 puts it last.
-Tensor expand_dims(const Operand& x, int64_t axis);
+Tensor expand_dims(const Operand& x, Integer axis);
 /// Without the named axes of extent 1, or without all such axes. A named axis of another extent is an Error.
 Tensor squeeze(const Operand& x, const Axes& axes = {});
 /// NumPy's x[slices]; see etch::Slice. Axes that are not named stay whole.
-Tensor slice(const Operand& x, std::initializer_list<Slice> slices);
-/// The tensors one after the other along an axis.
-Tensor concat(const std::vector<Tensor>& tensors, int64_t axis, Location where = Location::current());
+Tensor slice(const Operand& x, const Slices& slices);
+/// The tensors one after the other along an axis. A plain list wants the namespace: `etch::concat({a, b}, 0)`.
+Tensor concat(const std::vector<Tensor>& tensors, Integer axis, Location where = Location::current());
+/// The same without a list: `concat(0, a, b)`.
+template <std::same_as<Tensor>... More>
+Tensor concat(Integer axis, const Operand& first, const More&... more) {
+  return concat(std::vector<Tensor>{detail::tensor_in(first, "concat"), more...}, axis, first.where());
+}
 /// Tensors of one shape along a new axis.
-Tensor stack(const std::vector<Tensor>& tensors, int64_t axis = 0, Location where = Location::current());
+Tensor stack(const std::vector<Tensor>& tensors, Integer axis = 0, Location where = Location::current());
+/// The same along a new first axis, without a list: `stack(a, b)`.
+template <std::same_as<Tensor>... More>
+  requires(sizeof...(More) > 0)
+Tensor stack(const Operand& first, const More&... more) {
+  return stack(std::vector<Tensor>{detail::tensor_in(first, "stack"), more...}, 0, first.where());
+}
 /// `count` equal parts along an axis. Error if they are not equal.
-std::vector<Tensor> split(const Operand& x, int64_t count, int64_t axis = 0);
+std::vector<Tensor> split(const Operand& x, Integer count, Integer axis = 0);
 /// Parts of the given sizes along an axis; they must add up to its extent.
-std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, int64_t axis = 0);
+std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, Integer axis = 0);
 /// `paddings[i]` = how many elements of `value` to put before and after axis i (TensorFlow's pad, mode CONSTANT).
 Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, const Operand& value = 0);
+/// What pad puts around the elements a b c of an axis (NumPy's names).
+enum class PadMode : uint8_t {
+  edge,       // a a | a b c | c c
+  reflect,    // c b | a b c | b a
+  symmetric,  // b a | a b c | c b
+  wrap,       // b c | a b c | a b
+};
+/// `paddings[i]` = how many elements to put before and after axis i, taken from x by the mode, over and over where the
+/// padding is longer than the axis. Error for padding an axis without elements.
+Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, PadMode mode);
+/// x side by side with itself, `repeats[i]` times along axis i (NumPy's tile). A shorter list is that of the last axes,
+/// a longer one gives x new axes before. Error for a negative number.
+Tensor tile(const Operand& x, const Dims& repeats);
+/// Each element `count` times in a row along an axis (NumPy's repeat). Error for a negative number.
+Tensor repeat(const Operand& x, Integer count, Integer axis);
 /// The order of the elements along the axes reversed.
 Tensor flip(const Operand& x, const Axes& axes = {});
 /// The elements moved by `shift` along an axis; what leaves at one end enters at the other.
-Tensor roll(const Operand& x, int64_t shift, int64_t axis);
+Tensor roll(const Operand& x, Integer shift, Integer axis);
+
+// --- Matrices ------------------------------------------------------------------------------------------------------
+
+/// The matrices in the last two axes with 0 above diagonal k; k = 1 is the diagonal above the main one. Any dtype.
+Tensor tril(const Operand& x, Integer k = 0);
+/// The matrices in the last two axes with 0 below diagonal k. Any dtype.
+Tensor triu(const Operand& x, Integer k = 0);
+/// Of a matrix its diagonal k, as a vector, without elements where the matrix has no such diagonal; of a vector the
+/// square matrix that has it as diagonal k and is 0 elsewhere (NumPy's diag). Any dtype; Error for another rank.
+Tensor diag(const Operand& x, Integer k = 0);
 
 // --- Creation ------------------------------------------------------------------------------------------------------
 
@@ -314,26 +405,32 @@ Tensor roll(const Operand& x, int64_t shift, int64_t axis);
 Tensor full(const Shape& shape, Number value, Location where = Location::current());
 /// Every element is `value`, in this dtype; Error if the dtype cannot hold it.
 Tensor full(const Shape& shape, Number value, DType dtype, Location where = Location::current());
+/// Every element is 0, or false.
 Tensor zeros(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
+/// Every element is 1, or true.
 Tensor ones(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
-/// Of the shape and dtype of x.
+/// Every element is `value`, in the shape and dtype of x.
 Tensor full_like(const Operand& x, Number value);
+/// Every element is 0, in the shape and dtype of x.
 Tensor zeros_like(const Operand& x);
+/// Every element is 1, in the shape and dtype of x.
 Tensor ones_like(const Operand& x);
 /// The index along an axis. Numeric.
-Tensor iota(const Shape& shape, int64_t axis, DType dtype = DType::i32, Location where = Location::current());
+Tensor iota(const Shape& shape, Integer axis, DType dtype = DType::i32, Location where = Location::current());
 /// 0, 1, ..., n - 1. Numeric.
-Tensor range(int64_t n, DType dtype = DType::i32, Location where = Location::current());
+Tensor range(Integer n, DType dtype = DType::i32, Location where = Location::current());
 /// start, start + step, ... before stop, as NumPy's arange and TensorFlow's range: ceil((stop - start) / step) elements
 /// in the dtype of the three numbers (f32 or f64 if one is, else i32 or i64). Element i is start + i * step. Error if
 /// step is 0.
 Tensor range(Number start, Number stop, Number step = 1, Location where = Location::current());
 /// `count` evenly spaced numbers from start to stop, both included: start + i * (stop - start) / (count - 1); the
 /// last is exactly stop. Float.
-Tensor linspace(double start, double stop, int64_t count, DType dtype = DType::f32,
+Tensor linspace(double start, double stop, Integer count, DType dtype = DType::f32,
                 Location where = Location::current());
-/// 1 on the diagonal, else 0; `columns` is `rows` unless given.
-Tensor eye(int64_t rows, int64_t columns = -1, DType dtype = DType::f32, Location where = Location::current());
+/// 1 on the diagonal, else 0: n rows and columns. Error for a negative number.
+Tensor eye(Integer n, DType dtype = DType::f32, Location where = Location::current());
+/// The same of a matrix that need not be square.
+Tensor eye(Integer rows, Integer columns, DType dtype = DType::f32, Location where = Location::current());
 
 // --- Activations, elementwise --------------------------------------------------------------------------------------
 
@@ -370,7 +467,8 @@ Tensor softsign(const Operand& x);
 Tensor softmax(const Operand& x, const Axes& axes = -1);
 /// log(softmax(x)) = x - logsumexp(x), along the axes. Float.
 Tensor log_softmax(const Operand& x, const Axes& axes = -1);
-/// (x - mean) / sqrt(variance + epsilon) along the axes (Ba et al., "Layer Normalization", 2016). Float.
+/// (x - mean) / sqrt(variance + epsilon) along the axes (Ba et al., "Layer Normalization", 2016). Float; Error for a
+/// negative epsilon.
 Tensor layer_norm(const Operand& x, const Axes& axes = -1, double epsilon = 1e-5);
 /// The same, times gamma, plus beta; both broadcast against x.
 Tensor layer_norm(const Operand& x, const Tensor& gamma, const Tensor& beta, const Axes& axes = -1,

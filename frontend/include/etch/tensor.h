@@ -1,9 +1,12 @@
 // Tensor: a handle to elements in memory (eager) or to a value of the graph that is being traced.
 #pragma once
 
+#include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <iosfwd>
 #include <span>
 #include <string>
@@ -20,7 +23,6 @@ namespace etch {
 
 class Buffer;
 class Operand;
-class Slice;
 class Tensor;
 
 namespace detail {
@@ -28,6 +30,13 @@ struct TensorAccess;
 struct TensorImpl;
 void retain(TensorImpl* impl) noexcept;
 void release(TensorImpl* impl) noexcept;
+
+/// A std::vector, std::array or std::span of elements of tensors.
+template <class T>
+concept ElementRange = std::same_as<T, std::vector<bool>> || (!std::same_as<T, Tensor> && requires(const T& range) {
+  range.size();
+  requires Element<std::remove_cvref_t<decltype(*range.data())>>;
+});
 
 /// A number or a list of such: what a nested initialiser list is made of. It lives no longer than the full expression.
 class Nested {
@@ -47,6 +56,83 @@ class Nested {
 };
 }  // namespace detail
 
+/// Stands for a bound of a Slice that is left out, Python's empty place around ':'.
+inline constexpr int64_t kOpen = INT64_MIN;
+
+/// What to take of one axis, with Python's rules. `Slice(2, 5)` is 2:5, `Slice::from(2)` is 2:, `Slice::to(-1)` is :-1,
+/// `Slice(0, 8).by(2)` is 0:8:2, `Slice()` the whole axis and `Slice().by(-1)` the axis backwards. Bounds below 0 count
+/// from the end, those beyond the axis are clipped, kOpen leaves one out. A plain integer takes one index and drops the
+/// axis; out of range it is an Error.
+class Slice {
+ public:
+  enum class Kind : uint8_t { range, index, new_axis, ellipsis, absent };
+
+  constexpr Slice() = default;
+  constexpr Slice(Integer start, Integer stop, Integer step = 1) : start_(start), stop_(stop), step_(step) {}
+  template <IntegerType T>
+  constexpr Slice(T index) : kind_(Kind::index), start_(Integer(index)) {}  // NOLINT: indices convert
+  template <std::same_as<bool> T>
+  ETCH_REFUSED("an index is an integer, not a bool; where() selects by truth values")
+  constexpr Slice(T);
+
+  static constexpr Slice from(Integer start) { return {start, kOpen}; }
+  static constexpr Slice to(Integer stop) { return {kOpen, stop}; }
+  /// The same bounds with another step.
+  constexpr Slice by(Integer step) const { return {start_, stop_, step}; }
+  static constexpr Slice of(Kind kind) {
+    Slice slice;
+    slice.kind_ = kind;
+    return slice;
+  }
+
+  constexpr Kind kind() const { return kind_; }
+  constexpr int64_t start() const { return start_; }
+  constexpr int64_t stop() const { return stop_; }
+  constexpr int64_t step() const { return step_; }
+
+ private:
+  Kind kind_ = Kind::range;
+  int64_t start_ = kOpen;
+  int64_t stop_ = kOpen;
+  int64_t step_ = 1;
+};
+
+/// Among slices: a new axis of extent 1 (NumPy's newaxis).
+inline constexpr Slice newaxis = Slice::of(Slice::Kind::new_axis);
+/// Among slices: all the axes that the others do not name (NumPy's `...`).
+inline constexpr Slice ellipsis = Slice::of(Slice::Kind::ellipsis);
+
+/// An index, a Slice or a list of both, and the place where they were written: what stands in `x[...]`. Made
+/// implicitly; it lives no longer than the full expression.
+class Slices {
+ public:
+  Slices(Location where = Location::current()) : where_(where) {}  // NOLINT: converts
+  template <IntegerType T>
+  Slices(T index, Location where = Location::current()) : one_(index), has_one_(true), where_(where) {}  // NOLINT
+  template <std::same_as<bool> T>
+  ETCH_REFUSED("an index is an integer, not a bool; where() selects by truth values")
+  Slices(T);
+  Slices(const Slice& slice, Location where = Location::current())  // NOLINT: converts
+      : one_(slice), has_one_(true), where_(where) {}
+  Slices(std::initializer_list<Slice> slices, Location where = Location::current())
+      : list_(slices.begin(), slices.size()), where_(where) {}
+  Slices(const std::vector<Slice>& slices, Location where = Location::current())  // NOLINT: converts
+      : list_(slices), where_(where) {}
+
+  std::span<const Slice> list() const { return has_one_ ? std::span<const Slice>(&one_, 1) : list_; }
+  Location where() const { return where_; }
+
+ private:
+  Slice one_;
+  bool has_one_ = false;
+  std::span<const Slice> list_;
+  Location where_;
+};
+
+#define ETCH_NO_PLACE                                                                                          \
+  ETCH_REFUSED("this assigns to the result of an op, which is a value and no place, so nothing would change; " \
+               "make the whole tensor anew, with where() or concat()")
+
 /// A multi-dimensional array of one element type, immutable through its handles: an op never changes a tensor, it makes
 /// a new one. Copies share the elements. A default-made Tensor holds nothing and only takes assignments.
 ///
@@ -55,6 +141,12 @@ class Nested {
 class Tensor {
  public:
   Tensor() = default;
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) = default;
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & = default;
+  ETCH_NO_PLACE Tensor& operator=(const Tensor&) &&;
+  ETCH_NO_PLACE Tensor& operator=(Tensor&&) &&;
 
   /// A rank-0 tensor of the number's own element type: bool, uint8_t, float and double are themselves, integers of up
   /// to 32 bits are i32, others i64. In a trace it is a constant of the graph.
@@ -66,38 +158,80 @@ class Tensor {
   /// are lists of different lengths side by side. `Tensor({})` is f32[0].
   Tensor(std::initializer_list<detail::Nested> values, Location where = Location::current());
 
-  /// A rank-1 copy of a vector.
-  template <Arithmetic T>
-  explicit Tensor(const std::vector<T>& values, Location where = Location::current())
-      : Tensor(from(values, Shape{static_cast<int64_t>(values.size())}, where)) {}
+  /// A rank-1 copy of a std::vector, std::array or std::span.
+  template <detail::ElementRange Values>
+  explicit Tensor(const Values& values, Location where = Location::current())
+      : Tensor(from(values, Shape(values.size()), where)) {}
 
-  /// A copy of `values` (anything with data() and size(), or std::vector<bool>) in row-major order. Error unless
-  /// their number is that of the shape's elements.
+  /// A copy of the elements of a std::vector, std::array or std::span in row-major order. Error unless their number is
+  /// that of the shape's elements.
   template <class Values>
   static Tensor from(const Values& values, const Shape& shape, Location where = Location::current()) {
-    if constexpr (requires { values.flip; } || !requires { values.data(); }) {
-      return from_bits(std::vector<bool>(values.begin(), values.end()), shape, where);
+    static_assert(detail::ElementRange<Values>, "etch: tensors hold float, double, int32_t, int64_t, uint8_t or bool");
+    if constexpr (std::same_as<Values, std::vector<bool>>) {
+      return from_bits(values, shape, where);
     } else {
       using T = std::remove_cvref_t<decltype(*values.data())>;
-      static_assert(Element<T>, "etch: tensors hold float, double, int32_t, int64_t, uint8_t or bool");
       return copy_of(dtype_of<T>, values.data(), static_cast<int64_t>(values.size()), shape, where);
     }
   }
 
-  /// A tensor on memory that a Buffer holds, without a copy (see Buffer::wrap for memory of one's own). Error if the
-  /// buffer is too small or not aligned to the element type. The owner must not change the elements while tensors that
-  /// share them are used.
+  /// A tensor on the memory of `values`, an lvalue with data() and size() such as a std::vector, without a copy. The
+  /// memory must outlive every tensor that shares it, and its elements must not change while those are used. Where they
+  /// are const, call_into refuses the tensor as a destination. Error unless the number of values is that of the shape's
+  /// elements.
+  template <class Values>
+  static Tensor borrow(Values& values, const Shape& shape, Location where = Location::current()) {
+    return borrow(std::span(values), shape, where);
+  }
+  template <class T>
+  static Tensor borrow(std::span<T> values, const Shape& shape, Location where = Location::current()) {
+    using E = std::remove_const_t<T>;
+    static_assert(Element<E>, "etch: tensors hold float, double, int32_t, int64_t, uint8_t or bool");
+    check_count("Tensor::borrow", static_cast<int64_t>(values.size()), shape, where);
+    return on_memory(dtype_of<E>, values.data(), std::is_const_v<T>, shape,
+                     nullptr, nullptr, where);
+  }
+  /// A tensor that takes a vector's memory over, without a copy.
+  template <Element T>
+  static Tensor adopt(std::vector<T>&& values, const Shape& shape, Location where = Location::current()) {
+    check_count("Tensor::adopt", static_cast<int64_t>(values.size()), shape, where);
+    auto* owner = new std::vector<T>(std::move(values));
+    const auto destroy = [](void* p) { delete static_cast<std::vector<T>*>(p); };
+    return on_memory(dtype_of<T>, owner->data(), false, shape, destroy, owner, where);
+  }
+  /// A tensor on external memory of as many elements as the shape has, without a copy; `release()` is called when the
+  /// last tensor that shares it is gone, and also if the call fails.
+  template <class T, std::invocable Release>
+    requires Element<std::remove_const_t<T>>
+  static Tensor adopt(T* values, const Shape& shape, Release release, Location where = Location::current()) {
+    auto* owner = new Release(std::move(release));
+    const auto destroy = [](void* p) {
+      (*static_cast<Release*>(p))();
+      delete static_cast<Release*>(p);
+    };
+    return on_memory(dtype_of<std::remove_const_t<T>>, values, std::is_const_v<T>, shape, destroy, owner, where);
+  }
+  /// A tensor on memory that a Buffer holds, without a copy. Error if the buffer is too small or not aligned to the
+  /// element type. The owner must not change the elements while tensors that share them are used.
   static Tensor adopt(Buffer buffer, DType dtype, const Shape& shape, Location where = Location::current());
 
-  DType dtype() const;
-  const Shape& shape() const;
-  int rank() const { return shape().rank(); }
+  DType dtype(Location where = Location::current()) const;
+  const Shape& shape(Location where = Location::current()) const;
+  int rank(Location where = Location::current()) const { return shape(where).rank(); }
   /// The number of elements.
-  int64_t size() const { return shape().product(); }
+  int64_t size(Location where = Location::current()) const { return shape(where).product(); }
+  /// The extents, for `auto [height, width] = x.extents<2>()`. Error for a tensor of another rank.
+  template <int kRank>
+  std::array<int64_t, kRank> extents(Location where = Location::current()) const {
+    std::array<int64_t, kRank> extents{};
+    copy_extents(extents, where);
+    return extents;
+  }
   /// True if the handle holds something.
   bool defined() const { return static_cast<bool>(impl_); }
   /// True if the elements are in memory, false for a value of a trace.
-  bool is_eager() const;
+  bool is_eager(Location where = Location::current()) const;
 
   /// The element of a tensor of size 1. Error for another size, another element type or inside a trace.
   template <Element T>
@@ -116,21 +250,41 @@ class Tensor {
     std::span<const T> elements = data<T>(where);
     return std::vector<T>(elements.begin(), elements.end());
   }
-  /// The truth of a tensor of size 1: its element is not 0. Error for another size or inside a trace.
+  /// The truth of a tensor of size 1: its element is not 0. Error for another size or inside a trace. So `if (x)`,
+  /// `x && y` and `x || y` ask for one truth value each, as C++ does; per element there are `x & y`, `x | y` and `!x`.
   explicit operator bool() const;
 
-  /// Sub-tensor i along the first axis, without that axis; a negative i counts from the end. Error when out of range.
-  Tensor operator[](Index i) const;
-  /// One Slice per axis, as NumPy's x[...]; axes that are not named stay whole. See etch::Slice.
-  Tensor slice(std::initializer_list<Slice> slices, Location where = Location::current()) const;
+  /// NumPy's x[...]: `x[1]`, `x[Slice(2, 5)]`, `x[{1, Slice(2, 5)}]`, `x[{ellipsis, newaxis}]`. Axes that are not named
+  /// stay whole. See etch::Slice. The result is a value: nothing can be assigned to it.
+  Tensor operator[](const Slices& slices) const;
+  /// The same for up to eight: `x(1, Slice(2, 5))`.
+  Tensor operator()(Slice a, Slice b = kNone, Slice c = kNone, Slice d = kNone, Slice e = kNone, Slice f = kNone,
+                    Slice g = kNone, Slice h = kNone, Location where = Location::current()) const;
+  /// The same as x[slices].
+  Tensor slice(const Slices& slices) const;
 
-  Tensor& operator+=(const Operand& other);
-  Tensor& operator-=(const Operand& other);
-  Tensor& operator*=(const Operand& other);
-  Tensor& operator/=(const Operand& other);
+  /// The sub-tensors along the first axis: `for (Tensor row : x)`. Error for rank 0. In a trace the loop is unrolled.
+  class Rows;
+  Rows begin(Location where = Location::current()) const;
+  Rows end(Location where = Location::current()) const;
+
+  // x += y puts a new tensor into the handle x; other handles to the old one keep it.
+#define ETCH_ASSIGNMENT(op)                   \
+  Tensor& operator op(const Operand& other)&; \
+  ETCH_NO_PLACE Tensor& operator op(const Operand& other)&&
+  ETCH_ASSIGNMENT(+=);
+  ETCH_ASSIGNMENT(-=);
+  ETCH_ASSIGNMENT(*=);
+  ETCH_ASSIGNMENT(/=);
+  ETCH_ASSIGNMENT(%=);
+  ETCH_ASSIGNMENT(&=);
+  ETCH_ASSIGNMENT(|=);
+  ETCH_ASSIGNMENT(^=);
+  ETCH_ASSIGNMENT(<<=);
+  ETCH_ASSIGNMENT(>>=);
+#undef ETCH_ASSIGNMENT
 
   // Elementwise, with NumPy broadcasting; see the ops of the same meaning in etch/ops.h. Comparisons give bool tensors.
-  // && and || evaluate both sides.
   friend Tensor operator+(const Operand& a, const Operand& b);   // add
   friend Tensor operator-(const Operand& a, const Operand& b);   // sub
   friend Tensor operator*(const Operand& a, const Operand& b);   // mul
@@ -149,10 +303,9 @@ class Tensor {
   friend Tensor operator>>(const Operand& a, const Operand& b);  // shift_right
   friend Tensor operator-(const Operand& x);                     // neg
   friend Tensor operator~(const Operand& x);                     // bitwise_not; logical_not of bool
-  // These take tensors as they are: through Operand they would be ambiguous with C++'s own operators on bool.
-  friend Tensor operator&&(const Tensor& a, const Tensor& b);  // logical_and
-  friend Tensor operator||(const Tensor& a, const Tensor& b);  // logical_or
-  friend Tensor operator!(const Tensor& x);                    // logical_not
+  friend Tensor operator+(const Operand& x);                     // x itself; numeric
+  // It takes the tensor as it is: through Operand it would be ambiguous with C++'s own operator on bool.
+  friend Tensor operator!(const Tensor& x);  // logical_not
 
   /// Prints as NumPy's print does: eight digits, aligned, the middle of more than 1,000 elements left out. A value of a
   /// trace prints its type and where it was made.
@@ -165,11 +318,42 @@ class Tensor {
   Tensor(Number value, Location where);
 
   static Tensor copy_of(DType dtype, const void* data, int64_t count, const Shape& shape, Location where);
+  static constexpr Slice kNone = Slice::of(Slice::Kind::absent);
+  static void check_count(const char* caller, int64_t count, const Shape& shape, Location where);
+  static Tensor on_memory(DType dtype, const void* data, bool is_const, const Shape& shape, void (*release)(void*),
+                          void* context, Location where);
+  void copy_extents(std::span<int64_t> extents, Location where) const;
   static Tensor from_bits(const std::vector<bool>& values, const Shape& shape, Location where);
   const void* read_item(DType dtype, Location where) const;
   const void* read_data(DType dtype, Location where) const;
 
   Ref<detail::TensorImpl> impl_;
+};
+
+#undef ETCH_NO_PLACE
+
+/// Walks over the sub-tensors along the first axis; it lives no longer than the tensor's handle.
+class Tensor::Rows {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = Tensor;
+  using difference_type = int64_t;
+  using pointer = void;
+  using reference = Tensor;
+
+  Rows(const Tensor& tensor, int64_t i, Location where) : tensor_(&tensor), i_(i), where_(where) {}
+  Tensor operator*() const { return (*tensor_)[Slices(i_, where_)]; }
+  Rows& operator++() {
+    ++i_;
+    return *this;
+  }
+  Rows operator++(int) { return {*tensor_, i_++, where_}; }
+  bool operator==(const Rows& other) const { return i_ == other.i_; }
+
+ private:
+  const Tensor* tensor_;
+  int64_t i_;
+  Location where_;
 };
 
 /// An operand of an op: a tensor, or a number that takes the dtype of the op's tensor operand; and the call site. Made
@@ -190,32 +374,6 @@ class Operand {
   const Tensor* tensor_ = nullptr;
   Number number_;
   Location where_;
-};
-
-/// Stands for a bound of a Slice that is left out, Python's empty place around ':'.
-inline constexpr int64_t kOpen = INT64_MIN;
-
-/// What to take of one axis, with Python's rules: `Slice(start, stop, step)` is start:stop:step, bounds below 0 count
-/// from the end, kOpen leaves a bound out and bounds beyond the axis are clipped. `Slice()` is the whole axis. A plain
-/// integer takes one index, dropping the axis; out of range it is an Error.
-class Slice {
- public:
-  Slice() = default;
-  Slice(int64_t start, int64_t stop, int64_t step = 1) : start_(start), stop_(stop), step_(step) {}
-  template <class T>
-    requires std::is_integral_v<T>
-  Slice(T index) : start_(static_cast<int64_t>(index)), is_index_(true) {}  // NOLINT: indices convert
-
-  int64_t start() const { return start_; }
-  int64_t stop() const { return stop_; }
-  int64_t step() const { return step_; }
-  bool is_index() const { return is_index_; }
-
- private:
-  int64_t start_ = kOpen;
-  int64_t stop_ = kOpen;
-  int64_t step_ = 1;
-  bool is_index_ = false;
 };
 
 /// As NumPy's str(); see operator<<.

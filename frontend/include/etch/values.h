@@ -235,7 +235,13 @@ consteval void check_members() {
                 "etch: a function cannot take or give this type; it may be Tensor, a number, an enum, std::string, " \
                 "std::vector, array, tuple, pair, optional, map or a plain aggregate of these")
 
-// The name of member I of an aggregate, cut out of the name of a pointer to it.
+// The name of member I of an aggregate, cut out of the name of a pointer to it. The specimen is nowhere defined: only
+// its address is taken, at compile time.
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wundefined-var-template"
+#pragma clang diagnostic ignored "-Wundefined-internal"
+#endif
 template <class T>
 struct Specimen {
   T value;

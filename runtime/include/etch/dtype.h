@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <iterator>
 #include <limits>
+#include <string>
 #include <string_view>
 
 namespace etch {
@@ -44,14 +46,24 @@ inline constexpr DTypeInfo kDTypes[] = {
 
 inline constexpr int kNumDTypes = static_cast<int>(std::size(kDTypes));
 
-/// True for the values that are rows of dtypes.def; a DType may hold others by a cast.
+/// True for the values that are rows of dtypes.def; a DType may hold others by a cast. All functions that take a DType
+/// refuse those with an Error.
 constexpr bool is_dtype(DType dtype) { return static_cast<int>(dtype) < kNumDTypes; }
 
-/// The row of an element type; `is_dtype(dtype)` must hold.
-constexpr const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<int>(dtype)]; }
+namespace detail {
+[[noreturn]] void fail_dtype(DType dtype);
+}
+
+/// The row of an element type; Error if it has none.
+constexpr const DTypeInfo& info(DType dtype) {
+  if (!is_dtype(dtype)) detail::fail_dtype(dtype);
+  return kDTypes[static_cast<int>(dtype)];
+}
 
 /// The name used in printed types, such as `f32` or `bool`.
 constexpr std::string_view name(DType dtype) { return is_dtype(dtype) ? info(dtype).name : "no dtype"; }
+inline std::string to_string(DType dtype) { return std::string(name(dtype)); }
+std::ostream& operator<<(std::ostream& stream, DType dtype);
 
 /// Bytes of one element.
 constexpr int64_t size_of(DType dtype) { return info(dtype).bytes; }
@@ -101,7 +113,7 @@ decltype(auto) dispatch(DType dtype, F&& f) {
   case DType::id: return f.template operator()<type>();
 #include "etch/dtypes.def"
   }
-  __builtin_unreachable();
+  detail::fail_dtype(dtype);
 }
 
 }  // namespace etch
