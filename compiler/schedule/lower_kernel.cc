@@ -2,11 +2,12 @@
 #include "compiler/schedule/lower_kernel.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 #include "absl/container/flat_hash_map.h"
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
 #include "compiler/schedule/layout_kernel.h"
+#include "runtime/check.h"
 
 namespace etch::schedule {
 namespace {
@@ -15,10 +16,11 @@ namespace {
 // a load in the cache cost about as much as eight additions.
 constexpr int64_t kSpillCost = 8;
 
-[[noreturn]] void fail(const Graph& graph, Value value) {
-  std::fprintf(stderr, "etch: internal error: the map through %%%d = %s cannot be expressed in its kernel\n", value.node,
-               std::string(name(graph[value].op)).c_str());
-  std::abort();
+/// The map through a node, which fusion has found to exist.
+Affine existing(const Graph& graph, Value value, const Continued& next) {
+  ETCH_CHECK(next.map, cat("the map through %", value.node, " = ", name(graph[value].op),
+                           " cannot be expressed in its kernel:\n", print(graph)));
+  return *next.map;
 }
 
 /// Which kernel of a reduction in blocks is written, if it is one.
@@ -96,9 +98,7 @@ class Lowering {
   }
 
   Affine next_map(const Node& node, Value value, int operand, const Affine& map) const {
-    Continued next = operand_map(graph_, node, operand, map, domain_);
-    if (!next.map) fail(graph_, value);
-    return *next.map;
+    return existing(graph_, value, operand_map(graph_, node, operand, map, domain_));
   }
 
   /// The term of a value at a map, made with all it needs where it is new.
@@ -178,8 +178,7 @@ class Lowering {
   Term make_iota(Value value, const Affine& map) {
     const Node& node = graph_[value];
     Continued along = axis_map(node.type.shape, static_cast<int>(std::get<AxisAttr>(node.attr).axis), map, domain_);
-    if (!along.map) fail(graph_, value);
-    Term index = leaf(InstrKind::index, value, *along.map);
+    Term index = leaf(InstrKind::index, value, existing(graph_, value, along));
     index.along = *along.map;
     index.dtype = DType::i64;
     if (node.type.dtype == DType::i64) return index;

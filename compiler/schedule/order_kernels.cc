@@ -5,6 +5,9 @@
 #include <functional>
 #include <queue>
 
+#include "compiler/ir/text.h"
+#include "runtime/check.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -48,7 +51,7 @@ Dependences dependences_of(const Lowered& lowered, int storages) {
 
 }  // namespace
 
-absl::StatusOr<KernelOrder> order_kernels(const Graph& graph, const Lowered& lowered) {
+KernelOrder order_kernels(const Graph& graph, const Lowered& lowered) {
   const auto kernels = static_cast<int>(lowered.kernels.size());
   Dependences d = dependences_of(lowered, graph.size() + static_cast<int>(lowered.scratch.size()));
   using Entry = std::pair<int, int>;  // the last node that the kernel computes, the kernel
@@ -73,9 +76,8 @@ absl::StatusOr<KernelOrder> order_kernels(const Graph& graph, const Lowered& low
       }
     }
   }
-  if (static_cast<int>(order.kernels.size()) != kernels) {
-    return absl::InternalError("the kernels of the schedule form a cycle");
-  }
+  ETCH_CHECK(static_cast<int>(order.kernels.size()) == kernels,
+             "the kernels of the schedule wait for each other:\n" + print(graph));
   return order;
 }
 

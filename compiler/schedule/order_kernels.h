@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "compiler/schedule/lower_kernel.h"
 
 namespace etch::schedule {
@@ -16,7 +15,7 @@ struct KernelOrder {
 
 /// Producers first, otherwise as the graph's nodes stand, so that values die early. Readers wait for a storage, and a
 /// storage is complete when all its writers have run: edges grow with the accesses, however many kernels fill and read
-/// the parts of one concat. An error if the kernels wait for each other.
-absl::StatusOr<KernelOrder> order_kernels(const Graph& graph, const Lowered& lowered);
+/// the parts of one concat.
+KernelOrder order_kernels(const Graph& graph, const Lowered& lowered);
 
 }  // namespace etch::schedule

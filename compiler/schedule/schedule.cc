@@ -18,16 +18,14 @@ using schedule::Partition;
 using schedule::Plan;
 
 /// The kernels of a partition in order, over planned buffers; without names and reasons.
-absl::StatusOr<Plan> plan_of(const Graph& graph, Partition partition) {
+Plan plan_of(const Graph& graph, Partition partition) {
   Plan plan;
   Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
     if (partition.clusters[c].merged_into < 0) lower_cluster(graph, partition, static_cast<int>(c), lowered);
   }
-  absl::StatusOr<schedule::KernelOrder> order = schedule::order_kernels(graph, lowered);
-  if (!order.ok()) return order.status();
   std::vector<ScheduledKernel> ordered;
-  for (int k : order->kernels) {
+  for (int k : schedule::order_kernels(graph, lowered).kernels) {
     ordered.push_back(std::move(lowered.kernels[k]));
     plan.cluster.push_back(lowered.cluster[k]);
   }
@@ -51,35 +49,30 @@ Schedule explained(const Graph& graph, Plan plan) {
 }
 
 /// The fused plan, with single clusters undone until the arena keeps to its bound.
-absl::StatusOr<Plan> bounded_plan(const Graph& graph, const ScheduleOptions& options) {
+Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
   std::vector<Care> care(graph.size(), Care::none);
-  absl::StatusOr<Plan> plan = plan_of(graph, partition_fused(graph, care));
-  if (!plan.ok() || plan->schedule.arena_bytes <= options.arena_slack) return plan;
-  absl::StatusOr<Plan> unfused = plan_of(graph, schedule::partition_unfused(graph));
-  if (!unfused.ok()) return unfused;
-  const auto least = static_cast<double>(unfused->schedule.arena_bytes);
+  Plan plan = plan_of(graph, partition_fused(graph, care));
+  if (plan.schedule.arena_bytes <= options.arena_slack) return plan;
+  Plan unfused = plan_of(graph, schedule::partition_unfused(graph));
+  const auto least = static_cast<double>(unfused.schedule.arena_bytes);
   const int64_t bound = static_cast<int64_t>(options.arena_ratio * least) + options.arena_slack;
   int undone = 0;
-  for (int step = 1; plan->schedule.arena_bytes > bound; step *= 2) {
-    int count = schedule::undo_at_peak(graph, *plan, step, care);
+  for (int step = 1; plan.schedule.arena_bytes > bound; step *= 2) {
+    const int count = schedule::undo_at_peak(graph, plan, step, care);
     undone += count;
     plan = count > 0 ? plan_of(graph, partition_fused(graph, care)) : std::move(unfused);
-    if (!plan.ok() || count == 0) break;
+    if (count == 0) break;
   }
-  if (plan.ok()) {
-    plan->schedule.arena_bound = bound;
-    plan->schedule.undone = undone;
-  }
+  plan.schedule.arena_bound = bound;
+  plan.schedule.undone = undone;
   return plan;
 }
 
 }  // namespace
 
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
-  absl::StatusOr<Plan> plan =
-      options.fuse ? bounded_plan(graph, options) : plan_of(graph, schedule::partition_unfused(graph));
-  if (!plan.ok()) return plan.status();
-  return explained(graph, *std::move(plan));
+  return explained(graph, options.fuse ? bounded_plan(graph, options)
+                                       : plan_of(graph, schedule::partition_unfused(graph)));
 }
 
 }  // namespace etch
