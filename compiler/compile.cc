@@ -29,7 +29,7 @@ absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, c
 }
 
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
-  absl::StatusOr<Schedule> made = make_schedule(graph, {.fuse = options.fuse});
+  absl::StatusOr<Schedule> made = make_schedule(graph, {.fuse = options.fuse, .blocks = options.blocks});
   if (!made.ok() || !verifies(options)) return made;
   if (absl::Status status = verify(*made, graph); !status.ok()) return status;
   return made;

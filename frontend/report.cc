@@ -7,6 +7,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "compiler/kernel_costs.h"
 #include "compiler/passes/describe.h"
 #include "compiler/passes/run_passes.h"
 #include "etch/function.h"
@@ -72,17 +73,7 @@ std::string times_text(const Concrete& concrete) {
              compiled.counts.kernels_reused, " reused\n");
 }
 
-/// Bytes of the distinct buffers of a kernel: what it moves at the least.
-int64_t bytes_of_kernel(const Schedule& schedule, const ScheduledKernel& kernel) {
-  std::vector<int> buffers = kernel.buffers;
-  std::sort(buffers.begin(), buffers.end());
-  buffers.erase(std::unique(buffers.begin(), buffers.end()), buffers.end());
-  int64_t bytes = 0;
-  for (int buffer : buffers) bytes += schedule.buffers[buffer].bytes;
-  return bytes;
-}
-
-/// Per kernel: iterations, estimated work, memory, and the measured time on inputs of zeros.
+/// What the machine reaches, and per kernel its time on inputs of zeros and which share of that it is.
 std::string cost_text(const Concrete& concrete) {
   constexpr int kRuns = 5;
   const Compiled& compiled = concrete.compiled;
@@ -99,16 +90,19 @@ std::string cost_text(const Concrete& concrete) {
     memory.push_back(Buffer::allocate(output.bytes));
     outputs.push_back(memory.back().data());
   }
-  std::vector<double> times = compiled.executable->profile(inputs.data(), outputs.data(), run_options(concrete.threads), kRuns);
-  std::string text;
-  for (size_t i = 0; i < times.size(); ++i) {
-    const ScheduledKernel& kernel = compiled.schedule.kernels[i];
-    char time[32];
-    std::snprintf(time, sizeof time, "%.2f us", times[i]);
-    text += cat(kernel.name, ": ", kernel.iterations, " iterations of about ", kernel.work, " additions, ",
-                bytes_of_kernel(compiled.schedule, kernel), " bytes, ", time, "\n");
+  const RunOptions run = run_options(concrete.threads);
+  const std::vector<double> times = compiled.executable->profile(inputs.data(), outputs.data(), run, kRuns);
+  const MachinePeaks peaks = machine_peaks(run.threads);
+  return peaks_text(peaks, run.threads) + kernel_costs(compiled.schedule, times, peaks);
+}
+
+/// cost_text, or why there is none: a report is no reason to fail.
+std::string measured_cost(const Concrete& concrete) {
+  try {
+    return cost_text(concrete);
+  } catch (const std::exception& error) {
+    return cat("not measured: ", error.what(), "\n");
   }
-  return text;
 }
 
 std::string signature_stage(const Concrete& concrete) {
@@ -215,6 +209,7 @@ std::string explain(const Concrete& concrete) {
   text += section("Schedule", to_string(concrete.compiled.schedule, concrete.compiled.graph));
   text += section("Kernels", kernel_texts(concrete, CodeStage::loops));
   text += section("Times", times_text(concrete));
+  text += section("Cost on inputs of zeros", measured_cost(concrete));
   text.pop_back();
   return text;
 }

@@ -55,11 +55,14 @@ void parallel_for(int64_t n, int64_t grain, int threads,
 
   // A few chunks per worker even out what the threads have to do; each is a whole number of grains, and workers take the
   // next one when they are done.
-  split_loops.fetch_add(1, std::memory_order_relaxed);
+  // oneTBB orders what was written before the loop and in it. ThreadSanitizer cannot see into it, so the same is said by
+  // this release and the acquire of each worker, and by `finished` for what comes after.
+  split_loops.fetch_add(1, std::memory_order_release);
   const int64_t grains = ceil_div(n, grain);
   const int64_t chunks = std::min<int64_t>(grains, int64_t{4} * workers);
   std::atomic<int64_t> next_chunk{0};
   std::atomic<int> running{0};
+  std::atomic<int> finished{0};
   auto run_worker = [&](int worker) {
     running.fetch_add(1, std::memory_order_relaxed);
     for (int64_t chunk; (chunk = next_chunk.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
@@ -69,8 +72,11 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   };
   auto loop = [&] {
     tbb::parallel_for(tbb::blocked_range<int>(0, workers, 1), [&](const tbb::blocked_range<int>& range) {
+      (void)split_loops.load(std::memory_order_acquire);
       for (int worker = range.begin(); worker < range.end(); ++worker) run_worker(worker);
+      finished.fetch_add(1, std::memory_order_release);
     }, tbb::simple_partitioner());
+    (void)finished.load(std::memory_order_acquire);
   };
   try {
     // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own.

@@ -2,24 +2,23 @@
 #include <chrono>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <iostream>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "compiler/ir/text.h"
+#include "compiler/kernel_costs.h"
 #include "etch/error.h"
 #include "etch/npy.h"
 #include "etch/tensor.h"
 #include "runtime/parallel.h"
 #include "tools/harness.h"
+#include "tools/options.h"
 
 namespace etch {
 namespace {
@@ -40,11 +39,6 @@ Runs the graph in FILE ('-' for standard input) and prints its outputs.
   --emit=WHAT           print instead of running: graph, schedule, loops, llvm, optimized-llvm or asm
 )";
 
-/// A wrong command line, file or graph: one line, exit code 2.
-struct BadInput : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 struct Options {
   std::string file;
   std::vector<std::string> inputs;
@@ -59,74 +53,40 @@ struct Options {
   CompileOptions compile;
 };
 
-template <class T>
-T number(std::string_view flag, std::string_view text, T least) {
-  T value;
-  if (!absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &value) || value < least) {
-    throw BadInput("--" + std::string(flag) + " takes a number from " + std::to_string(least) + " on, not '" +
-                   std::string(text) + "'");
-  }
-  return value;
-}
-
-Target target_of(const std::string& name) {
-  if (const Target* target = find_target(name)) return *target;
-  std::string known;
-  for (const std::string& one : target_names()) known += (known.empty() ? "" : ", ") + one;
-  throw BadInput("--target=" + name + ": it may be " + known);
-}
-
 Options parse_options(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; ++i) {
-    std::string_view argument = argv[i];
-    if (!argument.starts_with("--")) {
-      if (!options.file.empty()) throw BadInput("one graph at a time: " + options.file + " and " + argv[i]);
-      options.file = argument;
-      continue;
-    }
-    argument.remove_prefix(2);
-    size_t equals = argument.find('=');
-    std::string_view flag = argument.substr(0, equals);
-    bool has_value = equals != argument.npos;
-    std::string value(has_value ? argument.substr(equals + 1) : "");
-    auto plain = [&](std::string_view name) {
-      if (flag == name && has_value) throw BadInput("--" + std::string(flag) + " takes no value");
-      return flag == name;
-    };
-    auto valued = [&](std::string_view name) {
-      if (flag == name && value.empty()) throw BadInput("--" + std::string(flag) + " needs a value: --" + std::string(flag) + "=...");
-      return flag == name;
-    };
-    if (plain("help")) {
-      std::cout << kHelp;
-      std::exit(0);
-    } else if (plain("special")) {
+  for (const Argument& argument : arguments(argc, argv)) {
+    if (argument.name.empty()) {
+      if (!options.file.empty()) throw BadInput("one graph at a time: " + options.file + " and " + argument.value);
+      options.file = argument.value;
+    } else if (argument.is("help")) {
+      show_help(kHelp);
+    } else if (argument.is("special")) {
       options.draw = Draw::special;
-    } else if (plain("interpret")) {
+    } else if (argument.is("interpret")) {
       options.interpret = true;
-    } else if (plain("unfused")) {
+    } else if (argument.is("unfused")) {
       options.compile.fuse = false;
-    } else if (plain("fast-math")) {
+    } else if (argument.is("fast-math")) {
       options.compile.fast_math = true;
-    } else if (plain("compare")) {
+    } else if (argument.is("compare")) {
       options.compare = true;
-    } else if (flag == "time") {
-      options.time_runs = has_value ? number<int>(flag, value, 1) : 100;
-    } else if (valued("inputs")) {
-      options.inputs = absl::StrSplit(value, ',');
-    } else if (valued("target")) {
-      options.compile.target = target_of(value);
-    } else if (valued("seed")) {
-      options.seed = number<uint64_t>(flag, value, 0);
-    } else if (valued("threads")) {
-      options.threads = number<int>(flag, value, 1);
-    } else if (valued("save")) {
-      options.save = value;
-    } else if (valued("emit")) {
-      options.emit = value;
+    } else if (argument.name == "time") {
+      options.time_runs = argument.has_value ? static_cast<int>(argument.number(1)) : 100;
+    } else if (argument.takes("inputs")) {
+      options.inputs = absl::StrSplit(argument.value, ',');
+    } else if (argument.takes("target")) {
+      options.compile.target = target_of(argument.value);
+    } else if (argument.takes("seed")) {
+      options.seed = static_cast<uint64_t>(argument.number(0));
+    } else if (argument.takes("threads")) {
+      options.threads = static_cast<int>(argument.number(1));
+    } else if (argument.takes("save")) {
+      options.save = argument.value;
+    } else if (argument.takes("emit")) {
+      options.emit = argument.value;
     } else {
-      throw BadInput("unknown option --" + std::string(flag) + "; see etch-run --help");
+      argument.fail_unknown("etch-run");
     }
   }
   if (options.file.empty()) throw BadInput("no graph given; see etch-run --help");
@@ -247,6 +207,13 @@ void time_runs(const Graph& graph, const Options& options, const std::vector<Lit
                 way.microseconds[way.microseconds.size() / 2], way.compiled.schedule.kernels.size(),
                 way.compiled.pass_milliseconds, way.compiled.schedule_milliseconds, way.compiled.counts.milliseconds);
   }
+  const MachinePeaks peaks = machine_peaks(options.threads);
+  std::printf("%s", peaks_text(peaks, options.threads).c_str());
+  for (Way& way : ways) {
+    const std::vector<double> kernels = way.compiled.executable->profile(in.data(), out.data(), {.threads = options.threads},
+                                                                         std::min(options.time_runs, 20));
+    std::printf("%s:\n%s", way.name, kernel_costs(way.compiled.schedule, kernels, peaks).c_str());
+  }
 }
 
 int run(const Options& options) {
@@ -279,12 +246,5 @@ int run(const Options& options) {
 }  // namespace etch
 
 int main(int argc, char** argv) {
-  try {
-    return etch::run(etch::parse_options(argc, argv));
-  } catch (const std::exception& error) {
-    std::string line = error.what();
-    std::replace(line.begin(), line.end(), '\n', ' ');
-    std::fprintf(stderr, "etch-run: %s\n", line.c_str());
-    return 2;
-  }
+  return etch::run_tool("etch-run", [&] { return etch::run(etch::parse_options(argc, argv)); });
 }

@@ -4,15 +4,28 @@
 #include <cstdint>
 #include <string>
 
+#include "compiler/codegen/target.h"
 #include "compiler/ir/graph.h"
+#include "compiler/schedule/kernel.h"
 
 namespace etch {
 
-/// What the ways of running the graph disagree on, or empty. Eager ops, and fused, unfused and pass-free code on one
-/// and two threads must agree to the bit; if `exact`, so must the interpreter.
-std::string check_graph(const Graph& graph, uint64_t seed, bool exact);
+/// What the ways of running the graph disagree on, or empty. Eager ops, and fused, unfused and pass-free code for
+/// `target` and for others that this processor runs, on one thread and split into pieces of a few iterations over two,
+/// must agree to the bit; if `exact`, so must the interpreter. The seed draws the inputs and the sizes of pieces and blocks.
+std::string check_graph(const Graph& graph, uint64_t seed, bool exact, const Target& target = host_target());
+
+/// The graph of this seed. Where `exact`, the interpreter is the judge of every bit.
+struct FuzzCase {
+  Graph graph;
+  bool exact = false;
+};
+FuzzCase fuzz_graph(uint64_t seed);
+
+/// The sizes of blocks that its kernels work in.
+BlockSizes fuzz_blocks(uint64_t seed);
 
 /// Runs the case of this seed. On failure: what differs, and the shrunk graph as text.
-std::string fuzz_case(uint64_t seed);
+std::string fuzz_case(uint64_t seed, const Target& target = host_target());
 
 }  // namespace etch

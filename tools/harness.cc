@@ -28,10 +28,12 @@ T special_value(std::mt19937_64& random) {
   } else if constexpr (std::is_floating_point_v<T>) {
     const T values[] = {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(), T(0), -T(0), Limits::denorm_min(),
                         -Limits::denorm_min() * 77, Limits::max(), Limits::lowest(), Limits::min(), T(1), T(-1),
-                        T(0.5), T(-2.5), T(88.7), T(-104), T(1e6), T(3e-6)};
+                        T(0.5), T(-2.5), T(88.7), T(-104), T(1e6), T(1e9), T(3e-6), -Limits::quiet_NaN(),
+                        -Limits::denorm_min(), Limits::epsilon()};
     return values[random() % std::size(values)];
   } else {
-    const T values[] = {Limits::max(), Limits::min(), T(0), T(1), T(2), static_cast<T>(-1), T(31), T(63), T(64)};
+    const T values[] = {Limits::max(), Limits::min(), T(0), T(1), T(2), static_cast<T>(-1), T(31), T(63), T(64),
+                        T(Limits::max() - 1), T(3), T(7)};
     return values[random() % std::size(values)];
   }
 }
@@ -43,8 +45,10 @@ T draw_value(Draw draw, std::mt19937_64& random) {
     return random() % 2;
   } else if constexpr (std::is_floating_point_v<T>) {
     if (draw == Draw::whole) return static_cast<T>(static_cast<int>(random() % 9) - 4);
+    if (draw == Draw::units) return static_cast<T>(static_cast<int>(random() % 3) - 1);
     return static_cast<T>(static_cast<double>(random() % 8001) / 1000 - 4);
   } else {
+    if (draw == Draw::special && random() % 2) return static_cast<T>(random());
     return static_cast<T>(static_cast<int>(random() % 19) - 9);
   }
 }
@@ -79,6 +83,16 @@ std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_6
   std::vector<Literal> inputs;
   for (Value input : graph.inputs()) inputs.push_back(random_literal(graph[input].type, draw, random));
   return inputs;
+}
+
+std::vector<Target> targets_that_run() {
+  std::vector<Target> targets;
+  for (const std::string& name : target_names()) {
+    const Target& target = *find_target(name);
+    bool known = std::find(targets.begin(), targets.end(), target) != targets.end();
+    if (!known && missing_features(target).empty()) targets.push_back(target);
+  }
+  return targets;
 }
 
 std::vector<Literal> run_executable(const Executable& executable, const Graph& graph, std::span<const Literal> inputs,

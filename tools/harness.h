@@ -17,8 +17,10 @@ namespace etch {
 /// Which values random_literal draws.
 enum class Draw {
   plain,    // small numbers of both signs; integers -9..9; every op is well-behaved on them
-  special,  // one in three is NaN, an infinity, a zero of either sign, a subnormal, a huge or tiny number or a limit
+  special,  // one in three is NaN, an infinity, a zero of either sign, a subnormal, a huge or tiny number or a limit, and
+            // integers take all their bits
   whole,    // floats are whole numbers -4..4: sums and products of a few are exact in any order
+  units,    // floats are -1, 0 or 1: products of any number are exact too
 };
 
 /// A tensor of random elements.
@@ -26,6 +28,9 @@ Literal random_literal(const Type& type, Draw draw, std::mt19937_64& random);
 
 /// One random literal for each input of the graph.
 std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_64& random);
+
+/// The targets that this processor runs, the host first; those that are the same are named once.
+std::vector<Target> targets_that_run();
 
 /// The graph's outputs, compiled and run.
 absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,

@@ -2,6 +2,7 @@
 #include "tools/random_graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <random>
@@ -20,6 +21,8 @@ class Generator {
 
   Graph run() {
     int inputs = 1 + pick(3);
+    // Now and then all axes that there may be: refined by reshapes they make domains of more axes than a tensor has.
+    deep_ = pick(12) == 0;
     Shape shape = random_shape();
     for (int i = 0; i < inputs; ++i) {
       // Most inputs share a shape, or broadcast to it, so that ops of several operands find partners.
@@ -49,10 +52,13 @@ class Generator {
   }
 
   Shape random_shape() {
-    constexpr int64_t kExtents[] = {1, 2, 3, 4, 5, 7, 8, 16, 17, 33, 64, 65};
+    constexpr int64_t kExtents[] = {1, 2, 3, 4, 5, 7, 8, 16, 17, 33, 64, 65, 130, 200};
+    constexpr int64_t kSmallExtents[] = {2, 4, 4, 4, 6};
     Shape shape;
-    for (int rank = pick(5); rank > 0; --rank) {
-      int64_t extent = pick(40) == 0 ? 0 : kExtents[pick(std::size(kExtents))];
+    for (int rank = deep_ ? 5 + pick(4) : pick(5); rank > 0; --rank) {
+      int64_t extent = pick(40) == 0 ? 0
+                       : deep_       ? kSmallExtents[pick(std::size(kSmallExtents))]
+                                     : kExtents[pick(std::size(kExtents))];
       if (shape.product() * extent > kMaxElements) extent = 1;
       shape.push_back(extent);
     }
@@ -73,7 +79,7 @@ class Generator {
   std::optional<Value> random_node() {
     Value x = random_value();
     const Type type = builder_[x].type;
-    switch (pick(14)) {
+    switch (deep_ && pick(3) == 0 ? 11 : pick(16)) {
       case 0: return random_reduce(x, type);
       case 1: return random_dot(x, type);
       case 2: return random_reshape(x, type);
@@ -84,8 +90,25 @@ class Generator {
       case 7: return random_broadcast(x, type);
       case 8: return random_source(type);
       case 9: return accept(builder_.emit(Op::cast, {&x, 1}, {}, Type{random_dtype(), type.shape}));
+      case 10: return random_bitcast(x, type);
+      case 11: return random_shuffle(x, type);
       default: return random_elementwise(x);
     }
+  }
+
+  /// The same bits in another dtype of as many.
+  std::optional<Value> random_bitcast(Value x, const Type& type) {
+    std::vector<DType> fitting;
+    for (int i = 0; i < kNumDTypes; ++i) {
+      const auto dtype = static_cast<DType>(i);
+      if (dtype != type.dtype && dtype != DType::boolean && size_of(dtype) == size_of(type.dtype)) {
+        fitting.push_back(dtype);
+      }
+    }
+    if (fitting.empty() || type.dtype == DType::boolean) return std::nullopt;
+    // Which NaN comes out of an op is not promised, so its bits are no value to compare.
+    if (is_floating(type.dtype) && bound_of(x) == kUnknown) return std::nullopt;
+    return accept(builder_.emit(Op::bitcast, {&x, 1}, {}, Type{fitting[pick(fitting.size())], type.shape}));
   }
 
   std::optional<Value> random_elementwise(Value x) {
@@ -100,20 +123,24 @@ class Generator {
   std::optional<Value> random_reduce(Value x, const Type& type) {
     if (type.shape.empty()) return std::nullopt;
     auto kind = static_cast<ReduceKind>(pick(8));
-    bool rounds = is_floating(type.dtype) && (kind == ReduceKind::sum || kind == ReduceKind::prod);
-    if (options_.exact_only && rounds) return std::nullopt;
     Dims axes;
     for (int axis = 0; axis < type.shape.rank(); ++axis) {
       if (pick(2) == 0) axes.push_back(axis);
     }
     if (axes.empty()) axes.push_back(pick(type.shape.rank()));
     if (kind >= ReduceKind::argmax) axes = {axes[0]};
+    int64_t n = 1;
+    for (int64_t axis : axes) n *= type.shape[axis];
+    const double bound = kind == ReduceKind::sum    ? bound_of(x) * static_cast<double>(n)
+                         : kind == ReduceKind::prod ? std::pow(std::max(1.0, bound_of(x)), static_cast<double>(n))
+                                                    : 0;
+    if (options_.exact_only && is_floating(type.dtype) && bound > exact_limit(type.dtype)) return std::nullopt;
     return accept(builder_.emit(Op::reduce, {&x, 1}, ReduceAttr{kind, axes}));
   }
 
   std::optional<Value> random_dot(Value x, const Type& type) {
     if (type.shape.rank() < 2 || type.dtype == DType::boolean) return std::nullopt;
-    if (options_.exact_only && is_floating(type.dtype)) return std::nullopt;
+    if (pick(5) == 0) return random_long_dot(type.dtype);
     // x times its own transpose always fits; any other partner by luck.
     Dims perm;
     for (int i = 0; i < type.shape.rank(); ++i) perm.push_back(i);
@@ -121,8 +148,24 @@ class Generator {
     std::optional<Value> other = accept(builder_.emit(Op::transpose, {&x, 1}, TransposeAttr{perm}));
     if (pick(2) == 0) other = random_value();
     if (!other) return std::nullopt;
-    Value operands[] = {x, *other};
+    return exact_dot(x, *other);
+  }
+
+  std::optional<Value> exact_dot(Value x, Value y) {
+    const DType dtype = builder_[x].type.dtype;
+    const auto k = static_cast<double>(builder_[x].type.shape.back());
+    const bool exact = bound_of(x) * bound_of(y) * k <= exact_limit(dtype);
+    if (options_.exact_only && is_floating(dtype) && !exact) return std::nullopt;
+    Value operands[] = {x, y};
     return accept(builder_.emit(Op::dot, operands));
+  }
+
+  /// A product of new inputs with more steps of k than one block has.
+  std::optional<Value> random_long_dot(DType dtype) {
+    const int64_t m = 1 + pick(5), n = 1 + pick(5), k = 257 + pick(400);
+    std::optional<Value> a = accept(builder_.input({dtype, {m, k}})), b = accept(builder_.input({dtype, {k, n}}));
+    if (!a || !b) return std::nullopt;
+    return exact_dot(*a, *b);
   }
 
   std::optional<Value> random_reshape(Value x, const Type& type) {
@@ -145,6 +188,25 @@ class Generator {
     for (int i = 0; i < type.shape.rank(); ++i) perm.push_back(i);
     std::shuffle(perm.begin(), perm.end(), random_);
     return accept(builder_.emit(Op::transpose, {&x, 1}, TransposeAttr{Dims(perm)}));
+  }
+
+  /// The elements in another order, along parts of axes, in the same shape: its index map splits the axes.
+  std::optional<Value> random_shuffle(Value x, const Type& type) {
+    Shape parts;
+    int64_t rest = type.size();
+    for (int64_t factor = 2; rest > 1 && parts.rank() < kMaxRank - 1 && factor < 8; ++factor) {
+      while (rest % factor == 0 && parts.rank() < kMaxRank - 1) parts.push_back(factor), rest /= factor;
+    }
+    if (parts.rank() < 2) return std::nullopt;
+    parts.push_back(rest);
+    std::optional<Value> split = accept(builder_.emit(Op::reshape, {&x, 1}, {}, Type{type.dtype, parts}));
+    if (!split) return std::nullopt;
+    std::optional<Value> mixed = random_transpose(*split, Type{type.dtype, parts});
+    if (!mixed) return std::nullopt;
+    std::optional<Value> shuffled = accept(builder_.emit(Op::reshape, {&*mixed, 1}, {}, type));
+    if (!shuffled || type.dtype == DType::boolean) return shuffled;
+    Value operands[] = {x, *shuffled};
+    return accept(builder_.emit(Op::max, operands));
   }
 
   std::optional<Value> random_slice(Value x, const Type& type) {
@@ -206,10 +268,57 @@ class Generator {
     return accept(builder_.emit(Op::iota, {}, AxisAttr{pick(type.shape.rank())}, type));
   }
 
+  // ---- Which floats are small whole numbers, so that sums and products of them are exact in any order
+
+  static double exact_limit(DType dtype) { return dtype == DType::f64 ? 0x1p53 : 0x1p24; }
+
+  /// At most so large is every element, and whole; infinite if that is not known.
+  double bound_of(Value value) {
+    while (bounds_.size() < static_cast<size_t>(builder_.size())) {
+      const Node& node = builder_[Value{static_cast<int32_t>(bounds_.size())}];
+      const double bound = new_bound(node, node.type);
+      bounds_.push_back(bound <= exact_limit(node.type.dtype) ? bound : kUnknown);
+    }
+    return bounds_[value.node];
+  }
+
+  double new_bound(const Node& node, const Type& type) const {
+    auto operand = [&](size_t i) { return bounds_[node.operands[i].node]; };
+    double largest = 0;
+    for (Value value : node.operands) largest = std::max(largest, bounds_[value.node]);
+    if (type.dtype == DType::boolean) return 1;
+    switch (static_cast<Op>(node.op)) {
+      case Op::input: return options_.whole_inputs && is_floating(type.dtype) ? 4 : kUnknown;
+      case Op::constant: return 4;
+      case Op::iota: return type.shape.empty() ? 0 : static_cast<double>(type.size());
+      case Op::reshape:
+      case Op::transpose:
+      case Op::slice:
+      case Op::broadcast:
+      case Op::pad:
+      case Op::concat:
+      case Op::neg:
+      case Op::abs:
+      case Op::sign:
+      case Op::min:
+      case Op::max:
+      case Op::where: return largest;
+      case Op::cast: return is_floating(type.dtype) ? largest : kUnknown;
+      case Op::add:
+      case Op::sub: return is_floating(type.dtype) ? operand(0) + operand(1) : kUnknown;
+      case Op::mul: return is_floating(type.dtype) ? operand(0) * operand(1) : kUnknown;
+      default: return kUnknown;
+    }
+  }
+
+  static constexpr double kUnknown = std::numeric_limits<double>::infinity();
+
   RandomGraphOptions options_;
   std::mt19937_64 random_;
   GraphBuilder builder_;
   std::vector<Value> pool_;
+  std::vector<double> bounds_;  // by value
+  bool deep_ = false;
 };
 
 // The graph with other outputs, pruned; inputs that nothing uses go too.

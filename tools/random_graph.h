@@ -11,7 +11,8 @@ namespace etch {
 struct RandomGraphOptions {
   uint64_t seed = 0;
   int ops = 12;
-  bool exact_only = false;  // no op of ops.def that is marked approximate, and no floating sum, product or dot
+  bool exact_only = false;    // no op of ops.def that is marked approximate, and no floating sum, product or dot that rounds
+  bool whole_inputs = false;  // the inputs will be Draw::whole, so that many such sums and products round nothing
 };
 
 /// A well-typed graph of about so many random ops over small tensors, with one to three outputs.

@@ -12,7 +12,6 @@ namespace etch::codegen {
 namespace {
 
 constexpr int64_t kPanelBytes = 32 << 10;    // of the panels of all values that wait in scratch memory
-constexpr int64_t kMaxPanel = 4096;          // columns
 constexpr int64_t kMinPanel = 64;
 constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
@@ -53,8 +52,8 @@ class ColumnKernel {
     k_.walk_segments(program_.rank - 2, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
       llvm::Value* rows = k_.extent(axis_);
       if (program_.partial) {
-        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(kColumnBlock));
-        rows = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(kColumnBlock));
+        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.column));
+        rows = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.column));
       }
       k_.loop(from, to, panel, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
         first_ = first;
@@ -89,7 +88,7 @@ class ColumnKernel {
     }
     // A reduction has a state, perhaps a position, and a total over the blocks.
     for (const Reducer& r : reducers_) bytes += size_of(r.dtype()) * (r.ordered() ? 2 : 1) + (r.has_position() ? 8 : 0);
-    columns_ = kMaxPanel;
+    columns_ = program_.blocks.panel;
     while (columns_ > kMinPanel && columns_ * bytes > kPanelBytes) columns_ /= 2;
     for (auto [i, dtype] : waits_) kept_[i] = new_row(memory_type(k_.context, dtype));
     for (const Reducer& r : reducers_) {
@@ -215,8 +214,8 @@ class ColumnKernel {
     bool blocks = false;
     for_reducers(stage, [&](size_t r) { blocks = blocks || totals_[r].memory; });
     if (!blocks) return run(k_.i64(0), rows);
-    k_.loop(k_.i64(0), rows, k_.i64(kColumnBlock), {}, true, [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*>) {
-      run(start, smin(b_.CreateAdd(start, k_.i64(kColumnBlock)), rows));
+    k_.loop(k_.i64(0), rows, k_.i64(program_.blocks.column), {}, true, [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*>) {
+      run(start, smin(b_.CreateAdd(start, k_.i64(program_.blocks.column)), rows));
       for_reducers(stage, [&](size_t r) {
         if (!totals_[r].memory) return;
         for_columns([&](llvm::Value* column, const Mask&) {
@@ -330,7 +329,7 @@ class ColumnKernel {
   const int stages_;
   std::vector<Reducer> reducers_;
 
-  int64_t columns_ = kMaxPanel;
+  int64_t columns_ = program_.blocks.panel;
   std::map<int, DType> waits_;               // values that another loop of the kernel uses
   std::vector<Row> kept_;                    // per instruction: where such a value waits
   std::vector<std::vector<Row>> states_;     // per reducer

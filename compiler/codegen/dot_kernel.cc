@@ -1,7 +1,7 @@
 // Dot kernels: tiled matrix products with an epilogue.
 //
-// The result is made in blocks of kBlockRows rows whose sums stand in the scratch memory, and a block in panels as wide
-// as a tile. For kBlockDepth steps of k at a time a panel of b, and where it pays a block of a, is copied to where
+// The result is made in blocks of some rows (see BlockSizes) whose sums stand in the scratch memory, and a block in panels
+// as wide as a tile. For some steps of k at a time a panel of b, and where it pays a block of a, is copied to where
 // tiles read it best; tiles (dot_parts.h, dot_micro.h) then add its products to the sums. After the last steps the
 // epilogue runs over the panel while it is in the cache. The products of one element are added in ascending order of k
 // whatever the blocks, so no choice made here changes a bit. The plan of loops is that of Goto and van de Geijn,
@@ -108,9 +108,9 @@ std::optional<int> DotEmitter::plain_access(int i) const {
 
 llvm::Function* DotEmitter::emit() {
   zeros_ = scratch(blocking_.wide());
-  sums_ = scratch(kBlockRows * blocking_.columns);
-  a_copy_ = scratch(kBlockDepth * kLeading);
-  b_copy_ = scratch(kBlockDepth * blocking_.panel());
+  sums_ = scratch(blocking_.rows * blocking_.columns);
+  a_copy_ = scratch(kMaxDepth * kLeading);
+  b_copy_ = scratch(blocking_.depth * blocking_.panel());
   for (int i = 0; i < kWideVectors; ++i) {
     store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
   }
@@ -144,8 +144,8 @@ void DotEmitter::segment(const Origin& origin, llvm::Value* from, llvm::Value* t
   llvm::Value* n = k_.extent(n_axis_);
   count(k_.i64(0), n, k_.i64(blocking_.columns), true, [&](llvm::Value* column) {
     llvm::Value* columns = min(b_.CreateSub(n, column), k_.i64(blocking_.columns));
-    count(from, to, k_.i64(kBlockRows), false, [&](llvm::Value* row) {
-      block(origin, {row, min(b_.CreateSub(to, row), k_.i64(kBlockRows)), column, columns});
+    count(from, to, k_.i64(blocking_.rows), false, [&](llvm::Value* row) {
+      block(origin, {row, min(b_.CreateSub(to, row), k_.i64(blocking_.rows)), column, columns});
     });
   });
 }
@@ -160,12 +160,12 @@ void DotEmitter::block(const Origin& origin, const Part& part) {
   }
   // Sums of one panel suffice if its steps are all added at once.
   llvm::Value* sums_per_column =
-      b_.CreateSelect(b_.CreateICmpSGT(k, k_.i64(kBlockDepth)), k_.i64(kBlockRows), k_.i64(0));
+      b_.CreateSelect(b_.CreateICmpSGT(k, k_.i64(blocking_.depth)), k_.i64(blocking_.rows), k_.i64(0));
 
   // At least once: without products the sums are 0.
-  count(k_.i64(0), k, k_.i64(kBlockDepth), false, [&](llvm::Value* start) {
+  count(k_.i64(0), k, k_.i64(blocking_.depth), false, [&](llvm::Value* start) {
     llvm::Value* left = b_.CreateSub(k, start);
-    llvm::Value* depth = min(left, k_.i64(kBlockDepth));
+    llvm::Value* depth = min(left, k_.i64(blocking_.depth));
     const Steps steps{start, depth, b_.CreateIsNull(start), b_.CreateICmpEQ(depth, left)};
     const Matrix a = block_of_a(origin, part, steps);
 

@@ -11,7 +11,7 @@ namespace {
 constexpr int kRaggedRows = 4;
 constexpr int kScalarRows = 8;  // sums of single elements: as many as hide fma's latency
 constexpr int kSquare = 4;      // b is transposed in squares of this size
-static_assert(kBlockRows % kRaggedRows == 0 && kBlockRows % kScalarRows == 0);
+static_assert(BlockSizes{}.dot_rows % kRaggedRows == 0 && BlockSizes{}.dot_rows % kScalarRows == 0);
 
 }  // namespace
 

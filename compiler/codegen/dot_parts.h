@@ -9,27 +9,26 @@
 
 namespace etch::codegen {
 
-inline constexpr int64_t kBlockDepth = 256;
-inline constexpr int64_t kBlockRows = 240;             // a multiple of the rows of every tile
-inline constexpr int64_t kBlockRowBytes = 2 << 10;     // of the sums of a row: a block's stay in the second cache
-inline constexpr int64_t kLeading = kBlockDepth + 16;  // of a copied block of a: its rows then fall into different sets
-inline constexpr int kWideVectors = 4;                 // of the tile of a single row, which waits for memory
-static_assert(kBlockRows <= kBlockDepth);
+inline constexpr int64_t kMaxDepth = 256;            // of a block: see BlockSizes
+inline constexpr int64_t kLeading = kMaxDepth + 16;  // of a copied block of a: its rows then fall into different sets
+inline constexpr int kWideVectors = 4;               // of the tile of a single row, which waits for memory
 
 /// The sizes of blocks and tiles for one dtype on one target.
 struct Blocking {
-  Blocking(DType sums, const Target& target)
+  Blocking(DType sums, const Target& target, const BlockSizes& blocks)
       : dtype(sums),
         vector_bytes(target.vector_bytes),
         lanes(target.vector_bytes / size_of(sums)),
         tile_rows(target.vector_bytes == 64 ? 12 : 6),
-        columns(kBlockRowBytes / size_of(sums)) {}
+        depth(blocks.depth),
+        rows(blocks.dot_rows),
+        columns(blocks.dot_row_bytes / size_of(sums)) {}
 
   DType dtype;       // of the sums; shorter integers are summed in 32 bits
   int vector_bytes;
   int64_t lanes;     // of a vector
   int tile_rows;     // 2 vectors each: they and the operands fill the registers
-  int64_t columns;   // of a block
+  int64_t depth, rows, columns;  // of a block, whose sums stay in the second cache
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
   int64_t panel() const { return 2 * lanes; }
@@ -45,7 +44,7 @@ class DotParts {
       : k_(program, options, module, name),
         b_(k_.b),
         module_(module),
-        blocking_(size_of(dtype) < 4 ? DType::i32 : dtype, options.target),
+        blocking_(size_of(dtype) < 4 ? DType::i32 : dtype, options.target, program.blocks),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
         vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
 

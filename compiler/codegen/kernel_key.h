@@ -24,7 +24,7 @@ template <class T, class... Parts>
 concept OneOf = (std::same_as<T, Parts> || ...);
 
 /// Found by absl::Hash; a part that is missing in this list does not compile.
-template <class H, OneOf<Access, Instr, KernelProgram, Target, CodegenOptions, KernelKey> T>
+template <class H, OneOf<Access, Instr, BlockSizes, KernelProgram, Target, CodegenOptions, KernelKey> T>
 H AbslHashValue(H state, const T& part) {
   boost::pfr::for_each_field(part, [&](const auto& field) { state = H::combine(std::move(state), field); });
   return state;

@@ -15,9 +15,6 @@ constexpr int kStreamingWork = 3;
 /// Lanes of a kernel that loads or stores them one by one.
 constexpr int kLanesOneByOne = 8;
 
-/// Elements of the last axis that a transposing kernel does of one row before it goes on to the next row.
-constexpr int64_t kTile = 64;
-
 /// True if the kernel reads along one axis and writes along another, so that whole rows would touch every line of
 /// memory again and again.
 bool transposes(const KernelProgram& program) {
@@ -29,7 +26,8 @@ bool transposes(const KernelProgram& program) {
   return program.rank >= 2 && strided && dense;
 }
 
-/// As KernelEmitter::walk_segments over all outer axes, but in tiles of the last axis.
+/// As KernelEmitter::walk_segments over all outer axes, but in tiles of the last axis: so many elements of one row, then
+/// as many of the next row.
 void walk_tiles(KernelEmitter& k,
                 llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body) {
   Builder& b = k.b;
@@ -47,8 +45,8 @@ void walk_tiles(KernelEmitter& k,
     llvm::Value* end = min(b.CreateSub(k.end(), start), slab);
     llvm::Value* first = b.CreateUDiv(begin, n);
     llvm::Value* last = divide_up(end, n);
-    k.loop(k.i64(0), n, k.i64(kTile), {}, false, [&](llvm::Value* tile, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* tile_end = min(b.CreateAdd(tile, k.i64(kTile)), n);
+    k.loop(k.i64(0), n, k.i64(k.program.blocks.tile), {}, false, [&](llvm::Value* tile, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* tile_end = min(b.CreateAdd(tile, k.i64(k.program.blocks.tile)), n);
       k.loop(first, last, k.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
         llvm::Value* at = b.CreateMul(row, n);
         llvm::Value* from = max(tile, b.CreateSub(begin, at));

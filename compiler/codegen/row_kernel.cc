@@ -40,8 +40,8 @@ class RowKernel {
       std::vector<llvm::Value*> values = of_kernel;
       llvm::Value* n = k_.extent(program_.rank - 1);
       if (program_.partial) {
-        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(kRowBlock));
-        n = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(kRowBlock));
+        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.row));
+        n = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
       }
       for (int stage = 0; stage <= program_.body.back().stage; ++stage) emit_stage(stage, origin, n, values);
     });
@@ -100,9 +100,9 @@ class RowKernel {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (reducers_[r].ordered()) totals[r] = reducers_[r].initial(1);
     }
-    Values sums = k_.loop(k_.i64(0), n, k_.i64(kRowBlock), flatten(totals), true,
+    Values sums = k_.loop(k_.i64(0), n, k_.i64(program_.blocks.row), flatten(totals), true,
                           [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*> carried) {
-      llvm::Value* stop = smin(b_.CreateAdd(start, k_.i64(kRowBlock)), n);
+      llvm::Value* stop = smin(b_.CreateAdd(start, k_.i64(program_.blocks.row)), n);
       States before = unflatten(carried, totals);
       States states = initial_states();
       for (size_t r = 0; r < reducers_.size(); ++r) {

@@ -51,7 +51,9 @@ int64_t cost_of(const Node& node) { return node.op < Op::cast ? info(node.op).co
 
 class Fusion {
  public:
-  Fusion(const Graph& graph, const std::vector<Care>& care) : graph_(graph), care_(care), sites_(graph.size()) {
+  Fusion(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks)
+      : graph_(graph), care_(care), sites_(graph.size()) {
+    partition_.blocks = blocks;
     partition_.home.assign(graph.size(), kNowhere);
     required_.resize(graph.size());
   }
@@ -482,8 +484,13 @@ class Fusion {
     }
     if (store_in_a_consumer(value, sites, can)) return;
     Geometry geometry = geometry_of(graph_, graph_[value]);
-    bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(graph_[value].attr).kind);
+    bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(graph_[value].attr).kind, partition_.blocks);
     place_alone(value, sites, in_blocks ? kLongRows : sites.size() > 1 ? kSeveral : kOtherAxis);
+  }
+
+  void join(const Node& reduce, Cluster& c, int map) {
+    const Hosting hosting = host_reduce(graph_, reduce, c, map, partition_.blocks);
+    adopt_reduce(graph_, reduce, c, hosting, partition_.blocks);
   }
 
   const char* cannot_reduce(Value value, const Site& site) {
@@ -492,7 +499,7 @@ class Fusion {
     if (c.alone) return kUndone;
     if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return kFull;
     if (c.in_blocks && site.element) return kLongRows;
-    return host_reduce(graph_, graph_[value], c, site.map).ok ? nullptr : kOtherAxis;
+    return host_reduce(graph_, graph_[value], c, site.map, partition_.blocks).ok ? nullptr : kOtherAxis;
   }
 
   /// Clusters that could all compute the reduction become one.
@@ -503,7 +510,7 @@ class Fusion {
     if (sites.size() < 2 || sites.size() > 8) return;
     const auto adopted = [&](const Site& site) {
       Cluster copy = cluster(site);
-      adopt_reduce(graph_, node, copy, host_reduce(graph_, node, copy, site.map));
+      join(node, copy, site.map);
       return copy;
     };
     const Site* first = nullptr;
@@ -526,7 +533,7 @@ class Fusion {
     const Node& node = graph_[value];
     leave(site);
     Cluster& c = cluster(site);
-    adopt_reduce(graph_, node, c, host_reduce(graph_, node, c, site.map));
+    join(node, c, site.map);
     ++c.instrs;
     int map = intern(c, linear_index(c.domain));
     add_site(node.operands[0], {site.cluster, map, value, false, true, site.repeated});
@@ -635,6 +642,8 @@ class Fusion {
 
 }  // namespace
 
-Partition partition_fused(const Graph& graph, const std::vector<Care>& care) { return Fusion(graph, care).run(); }
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks) {
+  return Fusion(graph, care, blocks).run();
+}
 
 }  // namespace etch::schedule

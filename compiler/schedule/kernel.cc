@@ -44,6 +44,11 @@ std::string to_string(const KernelProgram& program) {
   text += cat(" rank ", static_cast<int>(program.rank), program.partial ? " partial" : "",
                   program.combine ? " combine" : "", " indices ", static_cast<int>(program.num_indices), " params ",
                   static_cast<int>(program.num_params), "\n");
+  if (program.blocks != BlockSizes{}) {
+    const BlockSizes& b = program.blocks;
+    text += cat("blocks row ", b.row, " column ", b.column, " panel ", b.panel, " tile ", b.tile, " depth ", b.depth,
+                " dot_rows ", b.dot_rows, " dot_row_bytes ", b.dot_row_bytes, "\n");
+  }
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     const Access& access = program.accesses[a];
     text += cat("#", a, " ", name(access.dtype), " ", kStrides[static_cast<int>(access.stride)],

@@ -71,15 +71,31 @@ struct Instr {
   bool operator==(const Instr&) const = default;
 };
 
+inline constexpr int64_t kRowBlock = 16384;
+inline constexpr int64_t kColumnBlock = 512;
+
+/// How large the blocks are that kernels work in. Those of reductions define their trees, so two ways of running agree to
+/// the bit only where these do; the others change nothing but the order of work.
+struct BlockSizes {
+  int32_t row = kRowBlock;        // of a row reduction: elements; at least 16, as many as unroll_reductions unrolls
+  int32_t column = kColumnBlock;  // of a column reduction: elements; at least 16
+  int32_t panel = 4096;           // of a column kernel: columns at a time, at the most; a multiple of 64
+  int32_t tile = 64;              // of a loop kernel that transposes: elements of the last axis
+  int32_t depth = 256;            // of a product: steps of k; at most 256
+  int32_t dot_rows = 240;         // of a product: rows; a multiple of 24, at most 240
+  int32_t dot_row_bytes = 2048;   // of a product: bytes of a row of the result; a multiple of 256, at most 2048
+  bool operator==(const BlockSizes&) const = default;
+};
+
 /// The structure of one kernel.
 ///
 /// A row or column kernel runs stage after stage over the elements of a row; a reduce of stage s is complete when stage
 /// s + 1 starts. Values per element do not outlive their stage; what a later stage needs is computed again or stored and
 /// loaded. Stores of an access come before its loads.
 ///
-/// The tree of a reduction depends on the extent only. row: blocks of kRowBlock elements; element i of a block goes to
+/// The tree of a reduction depends on the extent only. row: blocks of blocks.row elements; element i of a block goes to
 /// lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined in
-/// ascending order. column: blocks of kColumnBlock elements in ascending order, then the blocks in ascending order. A
+/// ascending order. column: blocks of blocks.column elements in ascending order, then the blocks in ascending order. A
 /// state that saw nothing changes no bit, so a row of n <= lanes elements is those folded in halves of the next power of
 /// two: passes/unroll_reductions writes short reductions as such ops.
 struct KernelProgram {
@@ -88,6 +104,7 @@ struct KernelProgram {
   bool partial = false;  // row, column: one stage; the domain has an axis of blocks before the reduced one, each iteration
                          // reduces one block, and the last block is short (see `total` in sizes)
   bool combine = false;  // column: the reduced axis holds the results of blocks: one block of any length
+  BlockSizes blocks = {};
   std::vector<Access> accesses;
   int16_t num_indices = 0;
   int16_t num_params = 0;
@@ -95,9 +112,6 @@ struct KernelProgram {
 
   bool operator==(const KernelProgram&) const = default;
 };
-
-inline constexpr int64_t kRowBlock = 16384;
-inline constexpr int64_t kColumnBlock = 512;
 
 /// Virtual lanes of a row reduction of this dtype: 256 bytes of them, and 64 for one-byte types.
 constexpr int64_t reduction_lanes(DType dtype) { return size_of(dtype) == 8 ? 32 : 64; }

@@ -414,7 +414,7 @@ class Lowering {
   /// The domain of this phase, and where the blocks' results lie.
   void prepare_blocks() {
     int64_t n = domain_.extents[reduced_];
-    block_ = cluster_.kind == KernelKind::row ? kRowBlock : kColumnBlock;
+    block_ = cluster_.kind == KernelKind::row ? partition_.blocks.row : partition_.blocks.column;
     int64_t blocks = (n + block_ - 1) / block_;
     phase_domain_ = domain_;
     phase_domain_.extents[reduced_] = blocks;
@@ -465,6 +465,7 @@ class Lowering {
     program.kind = phase_ == Phase::results ? KernelKind::column : cluster_.kind;
     program.partial = phase_ == Phase::blocks;
     program.combine = phase_ == Phase::results;
+    program.blocks = partition_.blocks;
     std::vector<int> positions(next_id_, -1);
     for (StageCode& stage : code_) {
       for (std::vector<Pending>* list : {&stage.rows, &stage.elements}) {

@@ -84,18 +84,18 @@ Geometry geometry_of(const Graph& graph, const Node& reduce) {
   return geometry;
 }
 
-bool runs_in_blocks(const Geometry& geometry, ReduceKind kind) {
+bool runs_in_blocks(const Geometry& geometry, ReduceKind kind, const BlockSizes& blocks) {
   if (kind == ReduceKind::argmax || kind == ReduceKind::argmin) return false;
-  int64_t block = geometry.inner == 1 ? kRowBlock : kColumnBlock;
+  int64_t block = geometry.inner == 1 ? blocks.row : blocks.column;
   return geometry.outer * geometry.inner < kFewRows && geometry.n > block;
 }
 
-Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map) {
+Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map, const BlockSizes& blocks) {
   Hosting hosting;
   const Domain& domain = cluster.domain;
   const Affine& use = cluster.maps[map];
   Geometry geometry = geometry_of(graph, node);
-  bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind);
+  bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind, blocks);
   if (cluster.kind == KernelKind::dot) return hosting;
 
   if (cluster.reduced >= 0) {
@@ -127,7 +127,8 @@ Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster
   return hosting;
 }
 
-void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting) {
+void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting,
+                  const BlockSizes& blocks) {
   if (hosting.reduces_already) return;
   Geometry geometry = geometry_of(graph, node);
   if (hosting.split) refine(cluster, *hosting.split);
@@ -135,7 +136,7 @@ void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const 
   cluster.reduced = hosting.axis;
   cluster.domain.whole |= uint32_t{1} << hosting.axis;
   cluster.kind = geometry.inner == 1 ? KernelKind::row : KernelKind::column;
-  cluster.in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind);
+  cluster.in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind, blocks);
 }
 
 bool can_host_dot(const Node& node, const Cluster& cluster, int map) {
@@ -260,8 +261,9 @@ std::vector<bool> splats_in_memory(const Graph& graph) {
 
 }  // namespace
 
-Partition partition_unfused(const Graph& graph) {
+Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
   Partition partition;
+  partition.blocks = blocks;
   partition.home.assign(graph.size(), kMemory);
   std::vector<bool> forced = splats_in_memory(graph);
   std::vector<bool> needed(graph.size());
@@ -293,7 +295,9 @@ Partition partition_unfused(const Graph& graph) {
     cluster.domain = Domain::of(node.type.shape);
     int map = intern(cluster, linear_index(cluster.domain));
     cluster.roots.push_back({value, value, map, map});
-    if (node.op == Op::reduce) adopt_reduce(graph, node, cluster, host_reduce(graph, node, cluster, map));
+    if (node.op == Op::reduce) {
+      adopt_reduce(graph, node, cluster, host_reduce(graph, node, cluster, map, blocks), blocks);
+    }
     if (node.op == Op::dot) adopt_dot(graph, node, cluster);
   }
   return partition;

@@ -49,6 +49,7 @@ enum Home : int32_t {
 };
 
 struct Partition {
+  BlockSizes blocks = {};
   std::vector<Cluster> clusters;
   std::vector<int32_t> home;         // per node: a cluster or a Home
   std::vector<UnfusedEdge> unfused;
@@ -76,7 +77,7 @@ struct Geometry {
 Geometry geometry_of(const Graph& graph, const Node& reduce);
 
 /// Few long rows: a reduction alone would keep one thread busy only.
-bool runs_in_blocks(const Geometry& geometry, ReduceKind kind);
+bool runs_in_blocks(const Geometry& geometry, ReduceKind kind, const BlockSizes& blocks);
 
 /// How a reduce would join a cluster, or dot would: the axes to add.
 struct Hosting {
@@ -87,8 +88,9 @@ struct Hosting {
   std::optional<Split> split;  // done first
 };
 /// Whether a reduce can be computed in the cluster whose use of it is `map`: legality only.
-Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map);
-void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting);
+Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map, const BlockSizes& blocks);
+void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting,
+                  const BlockSizes& blocks);
 
 /// Whether the cluster can become the epilogue of a dot that it uses at `map`; then makes it so.
 bool can_host_dot(const Node& node, const Cluster& cluster, int map);
@@ -110,7 +112,7 @@ std::vector<Region> regions_of(const Graph& graph, Value target);
 Cluster region_cluster(const Graph& graph, Value target, const Region& region);
 
 /// One kernel per node: the eager way. Movement ops copy, reshapes and constants do not.
-Partition partition_unfused(const Graph& graph);
+Partition partition_unfused(const Graph& graph, const BlockSizes& blocks = {});
 
 /// How far fusion may go with a node; what is undone where memory would be short.
 enum class Care : uint8_t {
@@ -120,6 +122,6 @@ enum class Care : uint8_t {
 };
 
 /// Kernels of many nodes. `care` holds one entry per node.
-Partition partition_fused(const Graph& graph, const std::vector<Care>& care);
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks = {});
 
 }  // namespace etch::schedule

@@ -51,16 +51,16 @@ Schedule explained(const Graph& graph, Plan plan) {
 /// The fused plan, with single clusters undone until the arena keeps to its bound.
 Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
   std::vector<Care> care(graph.size(), Care::none);
-  Plan plan = plan_of(graph, partition_fused(graph, care));
+  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks));
   if (plan.schedule.arena_bytes <= options.arena_slack) return plan;
-  Plan unfused = plan_of(graph, schedule::partition_unfused(graph));
+  Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks));
   const auto least = static_cast<double>(unfused.schedule.arena_bytes);
   const int64_t bound = static_cast<int64_t>(options.arena_ratio * least) + options.arena_slack;
   int undone = 0;
   for (int step = 1; plan.schedule.arena_bytes > bound; step *= 2) {
     const int count = schedule::undo_at_peak(graph, plan, step, care);
     undone += count;
-    plan = count > 0 ? plan_of(graph, partition_fused(graph, care)) : std::move(unfused);
+    plan = count > 0 ? plan_of(graph, partition_fused(graph, care, options.blocks)) : std::move(unfused);
     if (count == 0) break;
   }
   plan.schedule.arena_bound = bound;
@@ -72,7 +72,7 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
 
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
   return explained(graph, options.fuse ? bounded_plan(graph, options)
-                                       : plan_of(graph, schedule::partition_unfused(graph)));
+                                       : plan_of(graph, schedule::partition_unfused(graph, options.blocks)));
 }
 
 }  // namespace etch

@@ -56,6 +56,7 @@ struct ScheduleOptions {
   // Fusion may need so many times the arena of the schedule without fusion, and so many bytes more.
   double arena_ratio = 1.25;
   int64_t arena_slack = int64_t{1} << 20;
+  BlockSizes blocks = {};
 };
 
 /// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce

@@ -4,13 +4,13 @@
 
 #include <boost/pfr/core.hpp>
 
-#include <fstream>
 #include <functional>
 #include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/kernel_key.h"
 #include "program.h"
+#include "tools/process.h"
 
 namespace etch {
 namespace {
@@ -26,13 +26,6 @@ KernelProgram chain(int adds) {
   for (int i = 0; i < adds; ++i) sum = k.compute(Op::add, DType::f32, {sum, x});
   k.store(to, sum);
   return k.program;
-}
-
-int64_t mappings() {
-  std::ifstream maps("/proc/self/maps");
-  int64_t lines = 0;
-  for (std::string line; std::getline(maps, line);) ++lines;
-  return lines;
 }
 
 std::vector<KernelHandle> compile(const std::vector<KernelProgram>& programs, CompileCounts* counts = nullptr) {
@@ -259,10 +252,10 @@ TEST(KernelCache, UnusedKernelsAreBounded) {
   };
   compile_some(0, 600);
   int64_t bytes = codegen_totals().code_bytes;
-  int64_t maps = mappings();
+  int64_t maps = process_use().mappings;
   compile_some(600, 900);
   EXPECT_LE(codegen_totals().code_bytes, bytes + bytes / 10);
-  EXPECT_LE(mappings(), maps + 8);
+  EXPECT_LE(process_use().mappings, maps + 8);
   trim_kernel_cache();
 }
 

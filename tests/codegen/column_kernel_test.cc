@@ -20,17 +20,19 @@ std::vector<T> column_of(TestBuffer& buffer, int64_t outer, int64_t c, int64_t r
 }
 
 template <class T>
-void reduces_columns(ReduceKind kind, int64_t outer, int64_t rows, int64_t columns, bool specials, int64_t split) {
+void reduces_columns(ReduceKind kind, int64_t outer, int64_t rows, int64_t columns, bool specials, int64_t split,
+                     const BlockSizes& blocks = {}) {
   TestBuffer in(dtype_of<T>, outer * rows * columns), out(dtype_of<T>, outer * columns);
   fill_random<T>(in, 1 + rows, specials);
   TestKernel k(KernelKind::column, {outer, rows, columns});
+  k.program.blocks = blocks;
   int sum = k.reduce(kind, k.load(k.access(in, k.dense())));
   k.next_stage();
   k.per_row(true);
   k.store(k.access(out, k.dense({1})), sum);
   k.run(split);
   for (int64_t i = 0; i < outer * columns; ++i) {
-    T expected = reference::reduce_column(kind, column_of<T>(in, i / columns, i % columns, rows, columns));
+    T expected = reference::reduce_column(kind, column_of<T>(in, i / columns, i % columns, rows, columns), blocks.column);
     ASSERT_TRUE(same(out.data<T>()[i], expected)) << name(dtype_of<T>) << " kind " << int(kind) << " " << rows << "x"
                                                   << columns << ": " << +out.data<T>()[i] << " not " << +expected;
   }
@@ -53,6 +55,19 @@ TEST(ColumnKernel, EveryKindAndDtypeFollowsTheOrder) {
 TEST(ColumnKernel, ManyColumnsAndAnySplit) {
   for (int64_t columns : {1023, 1024, 1025, 5000}) {
     for (int64_t split : {0, 64, 960}) reduces_columns<float>(ReduceKind::sum, 2, 7, columns, false, split);
+  }
+}
+
+TEST(ColumnKernel, BlocksAndPanelsOfAnySizeFollowTheOrder) {
+  for (int32_t block : {1, 3, 8}) {
+    for (int32_t panel : {64, 128}) {
+      for (int64_t columns : {1, 64, 65, 200, 260}) {
+        const BlockSizes blocks{.column = block, .panel = panel};
+        reduces_columns<float>(ReduceKind::sum, 2, 17, columns, false, 0, blocks);
+        reduces_columns<double>(ReduceKind::prod, 1, 10, columns, true, 64, blocks);
+        reduces_columns<uint8_t>(ReduceKind::sum, 1, 9, columns, false, 1, blocks);
+      }
+    }
   }
 }
 

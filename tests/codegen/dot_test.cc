@@ -24,10 +24,14 @@ struct Case {
   Layout b = Layout::rows;
   int axes = 3;       // of the domain: 4 has an axis for the batch, 5 splits it in two
   int64_t split = 0;  // rows per call; 0: one call
+  BlockSizes blocks = {};
 
   std::string text() const {
     std::string s;
-    for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split}) s += std::to_string(v) + " ";
+    for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split,
+                      int64_t{blocks.depth}, int64_t{blocks.dot_rows}, int64_t{blocks.dot_row_bytes}}) {
+      s += std::to_string(v) + " ";
+    }
     return s;
   }
 };
@@ -76,6 +80,7 @@ class Kernel {
   explicit Kernel(const Case& c) : case_(c) {
     program.kind = KernelKind::dot;
     program.rank = static_cast<int8_t>(c.axes);
+    program.blocks = c.blocks;
     if (c.axes == 5) {
       int64_t inner = c.batch % 2 == 0 ? 2 : 1;
       extents = {c.batch / inner, inner};
@@ -277,6 +282,20 @@ TYPED_TEST(DotOf, SeveralBlocksAlongEveryAxis) {
   check<TypeParam>({1, 261, 547, 531, Layout::rows, Layout::rows}, rng);
   check<TypeParam>({1, 261, 547, 259, Layout::columns, Layout::columns, 3, 64}, rng);
   check<TypeParam>({1, 1, 1100, 531, Layout::rows, Layout::rows}, rng);
+}
+
+TYPED_TEST(DotOf, BlocksOfAnySizeGiveTheSameBits) {
+  std::mt19937 rng(12);
+  auto size = [&] { return static_cast<int64_t>(1 + rng() % 90); };
+  for (int i = 0; i < 60; ++i) {
+    Case c{static_cast<int64_t>(1 + rng() % 3), size(), size(), size(), kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    if (i % 5 == 0) c.m = 1;
+    if (i % 2 == 0) c.split = size();
+    c.blocks.depth = static_cast<int32_t>(1 + rng() % 40);
+    c.blocks.dot_rows = static_cast<int32_t>(24 * (1 + rng() % 2));
+    c.blocks.dot_row_bytes = static_cast<int32_t>(256 * (1 + rng() % 2));
+    check<TypeParam>(c, rng);
+  }
 }
 
 TEST(Dot, SumStartsFromPositiveZero) {

@@ -79,11 +79,11 @@ std::optional<T> reduce_block(ReduceKind kind, const std::vector<T>& x, int64_t 
 
 /// A row as a row kernel reduces it.
 template <class T>
-T reduce_row(ReduceKind kind, const std::vector<T>& x) {
+T reduce_row(ReduceKind kind, const std::vector<T>& x, int64_t block = kRowBlock) {
   std::optional<T> total;
   int64_t n = static_cast<int64_t>(x.size());
-  for (int64_t begin = 0; begin < n; begin += kRowBlock) {
-    total = combine(kind, total, reduce_block(kind, x, begin, std::min(begin + kRowBlock, n)));
+  for (int64_t begin = 0; begin < n; begin += block) {
+    total = combine(kind, total, reduce_block(kind, x, begin, std::min(begin + block, n)));
   }
   return finish(kind, total ? *total : identity<T>(kind));
 }

@@ -20,11 +20,12 @@ std::vector<T> row_of(TestBuffer& buffer, int64_t row, int64_t n) {
 
 /// out[row] = reduce(in[row, :]) after an optional expensive function, which makes the accumulators take turns.
 template <class T>
-void reduces_rows(ReduceKind kind, int64_t n, bool specials, int64_t split) {
+void reduces_rows(ReduceKind kind, int64_t n, bool specials, int64_t split, int32_t block = kRowBlock) {
   const int64_t rows = 3;
   TestBuffer in(dtype_of<T>, rows * n), out(dtype_of<T>, rows);
   fill_random<T>(in, 1 + n, specials);
   TestKernel k(KernelKind::row, {rows, n});
+  k.program.blocks.row = block;
   int from = k.access(in, {n, 1});
   int sum = k.reduce(kind, k.load(from));
   k.next_stage();
@@ -32,7 +33,7 @@ void reduces_rows(ReduceKind kind, int64_t n, bool specials, int64_t split) {
   k.store(k.access(out, {1, 0}), sum);
   k.run(split);
   for (int64_t r = 0; r < rows; ++r) {
-    T expected = reference::reduce_row(kind, row_of<T>(in, r, n));
+    T expected = reference::reduce_row(kind, row_of<T>(in, r, n), block);
     ASSERT_TRUE(same(out.data<T>()[r], expected)) << name(dtype_of<T>) << " kind " << int(kind) << " n=" << n << ": "
                                                   << +out.data<T>()[r] << " not " << +expected;
   }
@@ -46,6 +47,17 @@ TEST(RowKernel, EveryKindAndDtypeFollowsTheTree) {
       reduces_rows<int32_t>(kind, n, false, 2);
       reduces_rows<int64_t>(kind, n, false, 0);
       reduces_rows<uint8_t>(kind, n, false, 0);
+    }
+  }
+}
+
+TEST(RowKernel, BlocksOfAnySizeFollowTheTree) {
+  for (int32_t block : {1, 2, 7, 31, 64, 100}) {
+    for (int64_t n : {0, 1, 7, 8, 63, 64, 65, 200, 201}) {
+      reduces_rows<float>(ReduceKind::sum, n, false, 0, block);
+      reduces_rows<double>(ReduceKind::prod, n, true, 1, block);
+      reduces_rows<uint8_t>(ReduceKind::sum, n, false, 2, block);
+      reduces_rows<float>(ReduceKind::max, n, true, 0, block);
     }
   }
 }

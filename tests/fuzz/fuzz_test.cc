@@ -1,18 +1,69 @@
 // Random graphs with fixed seeds: every way of running a graph gives the same bits. tools/etch_fuzz.cc runs for longer.
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "compiler/ir/text.h"
 #include "compiler/passes/pass.h"
+#include "compiler/schedule/schedule.h"
+#include "runtime/parallel.h"
 #include "tools/fuzz.h"
 #include "tools/random_graph.h"
 
 namespace etch {
 namespace {
 
-constexpr uint64_t kCases = 250;
+constexpr uint64_t kCases = 1000;
+
+std::string kind_of(const KernelProgram& program) {
+  if (program.combine) return "blocks' results";
+  const std::string suffix = program.partial ? " in blocks" : "";
+  switch (program.kind) {
+    case KernelKind::loop: return "loop";
+    case KernelKind::row: return "row" + suffix;
+    case KernelKind::column: return "column" + suffix;
+    case KernelKind::dot: return "dot";
+  }
+  return "";
+}
 
 TEST(Fuzz, EveryWayOfRunningARandomGraphGivesTheSameBits) {
+  const int64_t splits = num_split_loops();
   for (uint64_t seed = 1; seed <= kCases; ++seed) EXPECT_EQ(fuzz_case(seed), "");
+  EXPECT_GT(num_split_loops() - splits, static_cast<int64_t>(10 * kCases)) << "'split over two threads' did not split";
+}
+
+TEST(Fuzz, LaunchesOfAKindAreSplit) {
+  // Pieces are one iteration long at least half the time, so a launch of several iterations is split.
+  std::map<std::string, int> several;
+  int bitcasts = 0, long_products = 0, deep = 0, panels = 0, tiles = 0, exact = 0;
+  for (uint64_t seed = 1; seed <= kCases; ++seed) {
+    const FuzzCase fuzz = fuzz_graph(seed);
+    exact += fuzz.exact;
+    for (const Node& node : fuzz.graph.nodes()) bitcasts += node.op == Op::bitcast;
+    const Graph lowered = find_pass("lower_reductions")->run(fuzz.graph).value();
+    const BlockSizes blocks = fuzz_blocks(seed);
+    const Schedule schedule = make_schedule(lowered, {.blocks = blocks}).value();
+    for (const ScheduledKernel& kernel : schedule.kernels) {
+      const KernelProgram& program = kernel.program;
+      const int64_t last = kernel.sizes[program.rank - 1];
+      if (kernel.iterations > 1) several[kind_of(program)] += 1;
+      deep += program.rank > 9;
+      long_products += program.kind == KernelKind::dot && last > 256;
+      panels += program.kind == KernelKind::column && last > blocks.panel;
+      tiles += program.kind == KernelKind::loop && last > blocks.tile;
+    }
+  }
+  for (const char* kind : {"loop", "row", "column", "dot", "row in blocks", "column in blocks", "blocks' results"}) {
+    EXPECT_GT(several[kind], 3) << kind;
+  }
+  EXPECT_GT(bitcasts, 10);
+  EXPECT_GT(long_products, 3);
+  EXPECT_GT(deep, 0) << "no domain of more than 9 axes";
+  EXPECT_GT(panels, 3);
+  EXPECT_GT(tiles, 10);
+  EXPECT_GT(exact, static_cast<int>(kCases / 2));
 }
 
 TEST(Fuzz, RandomGraphsAreTheSameForTheSameSeed) {

@@ -13,7 +13,9 @@
 #include <string>
 
 #include "cases.h"
+#include "compiler/codegen/target.h"
 #include "etch/function.h"
+#include "runtime/parallel.h"
 
 namespace etch {
 namespace {
@@ -188,14 +190,23 @@ class NumPy : public testing::TestWithParam<size_t> {
     }
   }
 
-  void expect_eager_bits(const FunctionOptions& options) const {
+  /// Traced, with these options and flags, and eager with the flags, against eager without.
+  void expect_eager_bits(const FunctionOptions& options, const std::string& flags = "") const {
     for_each_example([&](const Case& c, const Example& example) {
-      const auto traced = function([&c](const Tensors& inputs) { return run(c, inputs); }, options);
-      const Tensors got = traced(example.inputs);
       const Tensors want = run(c, example.inputs);
-      ASSERT_EQ(got.size(), want.size());
-      for (size_t i = 0; i < got.size(); ++i) expect_same_bits(got[i], want[i]);
+      const auto expect_bits = [&](const Tensors& got) {
+        ASSERT_EQ(got.size(), want.size());
+        for (size_t i = 0; i < got.size(); ++i) expect_same_bits(got[i], want[i]);
+      };
+      const ScopedFlags scoped(flags);
+      expect_bits(function([&c](const Tensors& inputs) { return run(c, inputs); }, options)(example.inputs));
+      if (!flags.empty()) expect_bits(run(c, example.inputs));
     });
+  }
+
+  static void TearDownTestSuite() {
+    if (testing::UnitTest::GetInstance()->test_to_run_count() < 1000) return;  // a filter is on
+    EXPECT_GT(num_split_loops(), 1000) << "'split over two threads' did not split";
   }
 };
 
@@ -209,7 +220,16 @@ TEST_P(NumPy, EagerAgrees) {
 
 TEST_P(NumPy, UnfusedHasTheEagerBits) { expect_eager_bits({.fuse = false}); }
 TEST_P(NumPy, FusedHasTheEagerBits) { expect_eager_bits({}); }
-TEST_P(NumPy, TwoThreadsHaveTheEagerBits) { expect_eager_bits({.threads = 2}); }
+TEST_P(NumPy, SplitOverTwoThreadsHasTheEagerBits) {
+  expect_eager_bits({}, "threads=2,grain=" + std::to_string(1 + GetParam() % 4));
+}
+TEST_P(NumPy, OtherTargetsHaveTheEagerBits) {
+  for (const std::string& name : target_names()) {
+    const Target& target = *find_target(name);
+    if (target == host_target() || !missing_features(target).empty()) continue;
+    expect_eager_bits({}, "threads=2,grain=1,target=" + name);
+  }
+}
 
 /// The op that an expression starts with and the place in the table: `layer_norm_17`.
 std::string test_name(const testing::TestParamInfo<size_t>& info) {

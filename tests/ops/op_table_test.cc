@@ -1,5 +1,6 @@
-// Every row of ops.def, on every legal dtype and a list of shape cases: eager ops, unfused and fused code on one and two
-// threads agree to the bit, and the interpreter agrees as ops.def promises: exactly, or within 2 ULP.
+// Every row of ops.def, on every legal dtype and a list of shape cases: eager ops, unfused code, and fused code for every
+// target that runs here, whole and split over two threads, agree to the bit, and the interpreter agrees as ops.def
+// promises: exactly, or within 2 ULP.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/ir/text.h"
+#include "runtime/parallel.h"
 #include "tools/harness.h"
 
 namespace etch {
@@ -73,6 +75,9 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
   Op op = static_cast<Op>(GetParam());
   std::vector<std::vector<DType>> dtype_cases = legal_dtypes(op);
   ASSERT_FALSE(dtype_cases.empty());
+  const std::vector<Target> targets = targets_that_run();
+  const int64_t splits = num_split_loops();
+  int64_t grain = 1;
   for (const std::vector<DType>& dtypes : dtype_cases) {
     for (const ShapeCase& shapes : kShapeCases) {
       SCOPED_TRACE(absl::StrCat(to_string(Type{dtypes.back(), {}}), " ", shapes.name));
@@ -82,14 +87,21 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
 
       auto unfused = run_compiled(graph, {.fuse = false, .verify = true}, inputs, {.threads = 1});
       ASSERT_TRUE(unfused.ok()) << unfused.status() << "\n" << print(graph);
-      auto unfused_2 = run_compiled(graph, {.fuse = false}, inputs, {.threads = 2});
-      auto fused = run_compiled(graph, {.verify = true}, inputs, {.threads = 1});
-      auto fused_2 = run_compiled(graph, {}, inputs, {.threads = 2});
-      ASSERT_TRUE(unfused_2.ok() && fused.ok() && fused_2.ok());
+      // Pieces of 1, 3, 9, ... iterations: at vectors' ends and inside of them.
+      grain = grain > 300 ? 1 : 3 * grain;
+      const RunOptions split{.threads = 2, .grain = grain};
+      auto unfused_2 = run_compiled(graph, {.fuse = false}, inputs, split);
+      ASSERT_TRUE(unfused_2.ok()) << unfused_2.status();
+      EXPECT_EQ(bit_difference(*unfused, *unfused_2), "") << "unfused, 1 thread against 2 with grain " << grain;
       EXPECT_EQ(bit_difference(*unfused, run_eagerly(graph, inputs)), "") << "unfused against eager";
-      EXPECT_EQ(bit_difference(*unfused, *unfused_2), "") << "unfused, 1 thread against 2";
-      EXPECT_EQ(bit_difference(*unfused, *fused), "") << "unfused against fused";
-      EXPECT_EQ(bit_difference(*unfused, *fused_2), "") << "unfused against fused on 2 threads";
+      for (const Target& target : targets) {
+        auto fused = run_compiled(graph, {.target = target, .verify = true}, inputs, {});
+        auto fused_2 = run_compiled(graph, {.target = target}, inputs, split);
+        ASSERT_TRUE(fused.ok() && fused_2.ok());
+        EXPECT_EQ(bit_difference(*unfused, *fused), "") << "unfused against fused for " << target.cpu;
+        EXPECT_EQ(bit_difference(*unfused, *fused_2), "")
+            << "unfused against fused on 2 threads with grain " << grain << " for " << target.cpu;
+      }
 
       auto oracle = interpret(graph, inputs);
       ASSERT_TRUE(oracle.ok()) << oracle.status();
@@ -105,6 +117,8 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
       }
     }
   }
+  // Of the shapes above eight have more than one iteration, and some more than the grain.
+  EXPECT_GE(num_split_loops() - splits, static_cast<int64_t>(dtype_cases.size() * targets.size()));
 }
 
 INSTANTIATE_TEST_SUITE_P(AllRows, OpTable, testing::Range(0, kNumTableOps),

@@ -2,75 +2,59 @@
 // compute the bits of the unfused one. ETCH_UPDATE_GOLDENS=1 rewrites the expected parts.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
 #include "compiler/ir/text.h"
+#include "compiler/schedule/schedule.h"
 #include "compiler/schedule/verify_schedule.h"
+#include "runtime/parallel.h"
+#include "tests/golden.h"
 #include "tools/harness.h"
 
 namespace etch {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr char kFolder[] = "tests/schedule";
 
-constexpr std::string_view kSeparator = "// ===\n";
+class ScheduleGolden : public testing::TestWithParam<std::string> {
+ protected:
+  std::filesystem::path path_ = std::filesystem::path(ETCH_SOURCE_DIR) / kFolder / GetParam();
+};
 
-fs::path folder() { return fs::path(ETCH_SOURCE_DIR) / "tests" / "schedule"; }
-
-std::vector<std::string> golden_files() {
-  std::vector<std::string> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder())) {
-    if (entry.path().extension() == ".ir") files.push_back(entry.path().filename().string());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class ScheduleGolden : public testing::TestWithParam<std::string> {};
-
-TEST_P(ScheduleGolden, FusedScheduleIsTheExpectedOneAndComputesTheSameBits) {
-  std::string text = read(folder() / GetParam());
-  size_t separator = text.find(kSeparator);
-  std::string before = text.substr(0, separator);
-  absl::StatusOr<Graph> graph = parse(before);
+TEST_P(ScheduleGolden, FusedScheduleIsTheExpectedOne) {
+  const Golden golden = read_golden(path_);
+  absl::StatusOr<Graph> graph = parse(golden.before);
   ASSERT_TRUE(graph.ok()) << graph.status();
   absl::StatusOr<Schedule> schedule = make_schedule(*graph, {});
   ASSERT_TRUE(schedule.ok()) << schedule.status();
   EXPECT_EQ(verify(*schedule, *graph), absl::OkStatus());
-  std::string actual = to_string(*schedule, *graph);
-  if (std::getenv("ETCH_UPDATE_GOLDENS")) {
-    std::ofstream(folder() / GetParam(), std::ios::binary) << before << kSeparator << actual;
-  } else {
-    ASSERT_NE(separator, text.npos) << "no expected part";
-    EXPECT_EQ(actual, text.substr(separator + kSeparator.size()));
-  }
-
-  std::mt19937_64 random(1);
-  std::vector<Literal> inputs = random_inputs(*graph, Draw::special, random);
-  absl::StatusOr<std::vector<Literal>> unfused =
-      run_compiled(*graph, {.prune_and_simplify = false, .fuse = false}, inputs, {.threads = 1});
-  absl::StatusOr<std::vector<Literal>> fused =
-      run_compiled(*graph, {.prune_and_simplify = false}, inputs, {.threads = 2});
-  ASSERT_TRUE(unfused.ok()) << unfused.status();
-  ASSERT_TRUE(fused.ok()) << fused.status();
-  EXPECT_EQ(bit_difference(*unfused, *fused), "");
+  const std::string actual = to_string(*schedule, *graph);
+  if (updates_goldens()) return write_golden(path_, golden, actual);
+  ASSERT_TRUE(golden.has_after) << "no expected part; ETCH_UPDATE_GOLDENS=1 writes it";
+  EXPECT_EQ(actual, golden.after);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, ScheduleGolden, testing::ValuesIn(golden_files()), [](const auto& info) {
-  std::string name = info.param.substr(0, info.param.find('.'));
-  return name;
-});
+TEST_P(ScheduleGolden, EveryWayOfRunningComputesTheSameBits) {
+  absl::StatusOr<Graph> graph = parse(read_golden(path_).before);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  std::mt19937_64 random(1);
+  const std::vector<Literal> inputs = random_inputs(*graph, Draw::special, random);
+  const CompileOptions unfused_options{.prune_and_simplify = false, .fuse = false};
+  absl::StatusOr<std::vector<Literal>> unfused = run_compiled(*graph, unfused_options, inputs, {});
+  ASSERT_TRUE(unfused.ok()) << unfused.status();
+  const int64_t splits = num_split_loops();
+  for (const Target& target : targets_that_run()) {
+    for (int64_t grain : {1, 3, 64}) {
+      const CompileOptions fused_options{.prune_and_simplify = false, .target = target};
+      absl::StatusOr<std::vector<Literal>> fused =
+          run_compiled(*graph, fused_options, inputs, {.threads = 2, .grain = grain});
+      ASSERT_TRUE(fused.ok()) << fused.status();
+      EXPECT_EQ(bit_difference(*unfused, *fused), "") << target.cpu << " grain " << grain;
+    }
+  }
+  EXPECT_GT(num_split_loops(), splits) << "no launch was split";
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, ScheduleGolden, testing::ValuesIn(golden_files(kFolder)),
+                         [](const auto& info) { return golden_test_name(info.param); });
 
 }  // namespace
 }  // namespace etch

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "compiler/codegen/target.h"
 #include "etch/npy.h"
 #include "etch/tensor.h"
 #include "tests/tools/tool_test.h"
@@ -64,6 +65,19 @@ TEST_F(EtchRun, TimesFusedAndUnfused) {
   const Outcome outcome = run("--time=3 in.ir");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("unfused"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find(" % of the memory probe, "), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find(" % of the arithmetic probe "), std::string::npos) << outcome.out;
+}
+
+TEST_F(EtchRun, MakesCodeForAnyTargetThatRunsHere) {
+  for (const char* target : {"host", "sse4", "avx2"}) {
+    const Outcome outcome = run(std::string("--inputs=x.npy,w.npy in.ir --target=") + target);
+    if (outcome.exit_code == 2) {
+      EXPECT_NE(outcome.err.find("this processor"), std::string::npos) << outcome.err;
+    } else {
+      EXPECT_EQ(outcome.out, kOutputs) << target;
+    }
+  }
 }
 
 TEST_F(EtchRun, EmitsEveryStage) {
@@ -82,6 +96,12 @@ TEST_F(EtchRun, BadInputIsOneLineAndExitCode2) {
   expect_one_line("none.ir", "none.ir: No such file or directory");
   expect_one_line("in.ir in.ir", "one graph at a time: in.ir and in.ir");
   expect_one_line("--threads=0 in.ir", "--threads takes a number from 1 on, not '0'");
+  expect_one_line("--change in.ir", "unknown option --change; see etch-run --help");
+  expect_one_line("--compare=1 in.ir", "--compare takes no value");
+  expect_one_line("--seed in.ir", "--seed needs a value: --seed=...");
+  std::string targets;
+  for (const std::string& name : etch::target_names()) targets += (targets.empty() ? "" : ", ") + name;
+  expect_one_line("--target=z80 in.ir", "--target=z80: it may be " + targets);
   expect_one_line("--emit=gpu in.ir", "--emit=gpu: it may be graph, schedule, loops, llvm, optimized-llvm or asm");
   expect_one_line("--inputs=x.npy in.ir", "the graph has 2 inputs, --inputs names 1");
   expect_one_line("--inputs=x.npy,i.npy in.ir", "i.npy holds i32[3], input 1 of the graph is f32[3]");

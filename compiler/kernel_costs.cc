@@ -1,0 +1,62 @@
+// What each kernel of a schedule moves and computes.
+#include "compiler/kernel_costs.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "compiler/ir/cat.h"
+
+namespace etch {
+namespace {
+
+/// Elements that an access walks over: the extents of the axes along which it moves.
+int64_t elements_of(const ScheduledKernel& kernel, int access) {
+  const SizesLayout layout(kernel.program);
+  int64_t elements = 1;
+  for (int axis = 0; axis < kernel.program.rank; ++axis) {
+    if (kernel.sizes[layout.access(access) + 1 + axis] != 0) elements *= kernel.sizes[layout.extent(axis)];
+  }
+  return elements;
+}
+
+std::string formatted(const char* format, double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+}  // namespace
+
+int64_t bytes_moved(const Schedule& schedule, const ScheduledKernel& kernel) {
+  std::map<int, int64_t> of_buffer;
+  for (size_t a = 0; a < kernel.buffers.size(); ++a) {
+    of_buffer[kernel.buffers[a]] += elements_of(kernel, static_cast<int>(a)) * size_of(kernel.program.accesses[a].dtype);
+  }
+  int64_t bytes = 0;
+  for (auto [buffer, walked] : of_buffer) bytes += std::min(walked, schedule.buffers[buffer].bytes);
+  return bytes;
+}
+
+std::string peaks_text(const MachinePeaks& peaks, int threads) {
+  return cat("probes: ", formatted("%.1f GB/s", peaks.bytes_per_second * 1e-9), ", ",
+             formatted("%.1f G multiply-adds/s of f32", peaks.fma_per_second * 1e-9), " on ", threads,
+             threads == 1 ? " thread\n" : " threads\n");
+}
+
+std::string kernel_costs(const Schedule& schedule, std::span<const double> microseconds, const MachinePeaks& peaks) {
+  std::string text;
+  for (size_t i = 0; i < schedule.kernels.size(); ++i) {
+    const ScheduledKernel& kernel = schedule.kernels[i];
+    const double seconds = std::max(microseconds[i], 1e-3) * 1e-6;
+    const int64_t bytes = bytes_moved(schedule, kernel);
+    const auto additions = static_cast<double>(kernel.iterations) * static_cast<double>(kernel.work);
+    text += cat(kernel.name, ": ", formatted("%.2f us", microseconds[i]), ", ", bytes, " bytes, ",
+                formatted("%.0f %%", 100 * static_cast<double>(bytes) / seconds / peaks.bytes_per_second),
+                " of the memory probe, ", formatted("%.0f %%", 100 * additions / seconds / peaks.fma_per_second),
+                " of the arithmetic probe (", kernel.iterations, " iterations of about ", kernel.work, " additions)\n");
+  }
+  return text;
+}
+
+}  // namespace etch
