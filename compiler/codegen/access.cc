@@ -276,7 +276,7 @@ Values KernelEmitter::branch_on_full(const Mask& mask, llvm::function_ref<Values
   b.CreateBr(both);
   masked->moveAfter(plain_end);
   b.SetInsertPoint(masked);
-  Values other = body({mask.lanes, nullptr});
+  Values other = body({mask.rest});
   llvm::BasicBlock* masked_end = b.GetInsertBlock();
   b.CreateBr(both);
   both->moveAfter(masked_end);

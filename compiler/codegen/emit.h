@@ -45,6 +45,7 @@ struct Place {
 struct Mask {
   llvm::Value* lanes = nullptr;  // <width x i1>; null if all lanes are on
   llvm::Value* full = nullptr;   // i1: all lanes are on; null if nothing says so before the code runs
+  llvm::Value* rest = nullptr;   // beside full: `lanes` where it is false, the same in every turn of the loop
 };
 
 /// Where a group of lanes stands in the domain.

@@ -122,11 +122,12 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
     });
   }
   llvm::Value* tail_bits = tail_mask();
+  llvm::Value* tail = b.CreateBitCast(tail_bits, mask_type);
   llvm::Value* all_bits = b.getIntN(width, ~uint64_t{0} >> (64 - width));
   return loop(from, to, step, initial, guard, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
     llvm::Value* full = b.CreateICmpSLT(i, full_end);
     llvm::Value* bits = b.CreateSelect(full, all_bits, tail_bits);
-    return body(i, {b.CreateBitCast(bits, mask_type), full}, values);
+    return body(i, {b.CreateBitCast(bits, mask_type), full, tail}, values);
   });
 }
 

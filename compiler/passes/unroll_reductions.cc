@@ -85,7 +85,7 @@ class Unrolling {
   }
 
  private:
-  /// The zero of a reduction's max and min is +0, whereas the elementwise ops give their second operand's: -0 + 0 is +0.
+  /// The zero of a reduction's max and min is +0, the elementwise ops give their first operand's: -0 + 0 is +0.
   absl::StatusOr<Value> with_positive_zero(Value joined) {
     const ReduceKind kind = std::get<ReduceAttr>(reduce_.attr).kind;
     if ((kind != ReduceKind::max && kind != ReduceKind::min) || !is_floating(reduce_.type.dtype)) return joined;
