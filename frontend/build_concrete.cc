@@ -60,7 +60,7 @@ int64_t bytes_of(const Concrete& concrete) {
   constexpr int64_t kPerNode = sizeof(Node) + 16;
   constexpr int64_t kPerKernel = 2048;
   int64_t bytes = 2048 + static_cast<int64_t>(concrete.key.size());
-  bytes += kPerNode * (concrete.trace.graph.size() + concrete.compiled.graph.size());
+  bytes += kPerNode * (static_cast<int64_t>(concrete.trace.graph.nodes().size() + concrete.compiled.graph.nodes().size()));
   bytes += kPerKernel * static_cast<int64_t>(concrete.compiled.schedule.kernels.size());
   for (const ArgReader::Leaf& leaf : concrete.leaves) {
     bytes += static_cast<int64_t>(sizeof leaf + leaf.path.size() + leaf.text.size());
@@ -92,7 +92,7 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
   }
   concrete->trace_ms = milliseconds_since(trace_start);
   const Graph& graph = concrete->trace.graph;
-  for (Value output : graph.outputs()) concrete->output_types.push_back(graph[output].type);
+  for (Value output : graph.outputs()) concrete->output_types.push_back(graph.type(output));
 
   const Clock::time_point compile_start = Clock::now();
   concrete->compiled = compile_trace(*concrete, flags, call.where);

@@ -309,7 +309,7 @@ Tensor matmul(const Operand& a, const Operand& b, MatmulOptions options) {
   }
   absl::StatusOr<Shape> batch = broadcast_shapes(batch_of(left), batch_of(right));
   if (!batch.ok()) fail(Scope::place_of(a.where()), types + "batch " + std::string(batch.status().message()));
-  Tensor result = detail::apply(Op::dot, {with_batch(left, *batch), with_batch(right, *batch)});
+  Tensor result = detail::apply(op::Dot{}, {with_batch(left, *batch), with_batch(right, *batch)});
   if (row) result = squeeze(result, -2);
   if (column) result = squeeze(result, -1);
   return result;
@@ -568,12 +568,12 @@ std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, I
                                          " of axis ", along, " of ", to_string(tensor.shape())));
   }
   std::vector<Tensor> parts;
-  SliceAttr attr{Dims::filled(tensor.rank(), 0), Dims::filled(tensor.rank(), 1)};
+  op::Slice op{Dims::filled(tensor.rank(), 0), Dims::filled(tensor.rank(), 1)};
   for (int64_t size : sizes) {
     Type type{tensor.dtype(), tensor.shape()};
     type.shape[along] = size;
-    parts.push_back(detail::apply(Op::slice, {x}, attr, &type));
-    attr.start[along] += size;
+    parts.push_back(detail::apply(op, {x}, &type));
+    op.start[along] += size;
   }
   return parts;
 }

@@ -10,8 +10,10 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/hash/hash.h"
 #include "compiler/compile.h"
 #include "compiler/ir/cat.h"
+#include "frontend/eager_key.h"
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
@@ -34,7 +36,7 @@ using ResolvedList = absl::InlinedVector<Resolved, 3>;
 
 /// The first tensor among operands, whose dtype the numbers take. The condition of `where` is no model for its values.
 const Tensor* model_of(Op op, std::span<const Operand> operands, size_t i) {
-  const bool selects = op < Op::cast && info(op).rule == TypeRule::select;
+  const bool selects = is_table_op(op) && info(op).rule == TypeRule::select;
   for (size_t j = selects && i > 0 ? 1 : 0; j < (selects && i == 0 ? 1 : operands.size()); ++j) {
     if (operands[j].tensor()) return operands[j].tensor();
   }
@@ -62,18 +64,16 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
   return resolved;
 }
 
-Tensor record(Trace& trace, Op op, const ResolvedList& operands, const Attr& attr, const Type* wanted, Location where) {
+Tensor record(Trace& trace, const AnyOp& op, const ResolvedList& operands, const Type* wanted, Location where) {
   absl::InlinedVector<Value, 3> values;
   for (const Resolved& operand : operands) {
     if (operand.impl) {
       values.push_back(trace.value_of(*operand.impl, where));
       continue;
     }
-    const Type type{operand.dtype, {}};
-    const Tensor constant = trace.emit(Op::constant, {}, ConstantAttr{operand.bits}, &type, where);
-    values.push_back(TensorAccess::get(constant)->value);
+    values.push_back(trace.constant(operand.bits, {operand.dtype, {}}, where));
   }
-  return trace.emit(op, values, attr, wanted, where);
+  return trace.emit(op, values, wanted, where);
 }
 
 /// A compiled function of one op.
@@ -83,54 +83,12 @@ struct EagerKernel {
   std::shared_ptr<const Executable> executable;
 };
 
-/// All that decides an EagerKernel, as numbers: op, operand types, attribute, wanted type and target.
-class EagerKey {
- public:
-  EagerKey(Op op, const ResolvedList& operands, const Attr& attr, const Type* wanted) {
-    words_.push_back(static_cast<int64_t>(op) | static_cast<int64_t>(operands.size()) << 8 |
-                     static_cast<int64_t>(wanted != nullptr) << 40 | static_cast<int64_t>(attr.index()) << 48);
-    for (const Resolved& operand : operands) {
-      static const Shape kScalar;
-      add(operand.dtype, operand.impl ? operand.impl->shape : kScalar);
-    }
-    if (wanted) add(wanted->dtype, wanted->shape);
-    std::visit([&](const auto& a) { add(a); }, attr);
-    words_.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(current_flags().target)));
-  }
-
-  std::string_view text() const {
-    return {reinterpret_cast<const char*>(words_.data()), words_.size() * sizeof(int64_t)};
-  }
-
- private:
-  void add(const Dims& dims) {
-    words_.push_back(dims.rank());
-    words_.insert(words_.end(), dims.begin(), dims.end());
-  }
-  void add(DType dtype, const Shape& shape) {
-    words_.push_back(static_cast<int64_t>(dtype));
-    add(shape);
-  }
-  void add(const NoAttr&) {}
-  void add(const InputAttr& attr) { words_.push_back(attr.index); }
-  void add(const ConstantAttr& attr) { words_.push_back(static_cast<int64_t>(attr.bits)); }
-  void add(const AxisAttr& attr) { words_.push_back(attr.axis); }
-  void add(const ReduceAttr& attr) {
-    words_.push_back(static_cast<int64_t>(attr.kind));
-    add(attr.axes);
-  }
-  void add(const TransposeAttr& attr) { add(attr.perm); }
-  void add(const SliceAttr& attr) {
-    add(attr.start);
-    add(attr.step);
-  }
-  void add(const PadAttr& attr) {
-    add(attr.low);
-    add(attr.high);
-  }
-
-  absl::InlinedVector<int64_t, 40> words_;
-};
+EagerKey key_of(const AnyOp& op, const ResolvedList& operands, const Type* wanted) {
+  EagerKey key{op, {}, {}, current_flags().target};
+  for (const Resolved& operand : operands) key.operands.push_back({operand.dtype, operand.shape()});
+  if (wanted) key.wanted.push_back(*wanted);
+  return key;
+}
 
 /// The compiled one-op functions, the ones used longest ago dropped first.
 class EagerCache {
@@ -144,7 +102,7 @@ class EagerCache {
 
   std::shared_ptr<const EagerKernel> find(const EagerKey& key) {
     std::lock_guard lock(mutex_);
-    auto it = entries_.find(key.text());
+    auto it = entries_.find(&key);
     if (it == entries_.end()) {
       ++misses_;
       return nullptr;
@@ -156,11 +114,11 @@ class EagerCache {
 
   void insert(const EagerKey& key, std::shared_ptr<const EagerKernel> kernel) {
     std::lock_guard lock(mutex_);
-    if (entries_.contains(key.text())) return;
-    order_.push_front({std::string(key.text()), std::move(kernel)});
-    entries_.emplace(order_.front().key, order_.begin());
+    if (entries_.contains(&key)) return;
+    order_.push_front({key, std::move(kernel)});
+    entries_.emplace(&order_.front().key, order_.begin());
     if (order_.size() <= kLimit) return;
-    entries_.erase(order_.back().key);
+    entries_.erase(&order_.back().key);
     order_.pop_back();
   }
 
@@ -171,8 +129,12 @@ class EagerCache {
 
  private:
   struct Entry {
-    std::string key;
+    EagerKey key;
     std::shared_ptr<const EagerKernel> kernel;
+  };
+  struct ByKey {
+    size_t operator()(const EagerKey* key) const { return absl::HashOf(*key); }
+    bool operator()(const EagerKey* a, const EagerKey* b) const { return *a == *b; }
   };
   std::mutex mutex_;
   const ForkHandler fork_handler_{
@@ -180,7 +142,7 @@ class EagerCache {
       [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); },
       [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); }};
   std::list<Entry> order_;
-  absl::flat_hash_map<std::string_view, std::list<Entry>::iterator> entries_;  // keys stand in order_
+  absl::flat_hash_map<const EagerKey*, std::list<Entry>::iterator, ByKey, ByKey> entries_;  // keys stand in order_
   int64_t hits_ = 0;
   int64_t misses_ = 0;
 };
@@ -196,17 +158,17 @@ T value_or_fail(absl::StatusOr<T> value, Location where) {
   return *std::move(value);
 }
 
-std::shared_ptr<const EagerKernel> compile_one(Op op, const ResolvedList& operands, const Attr& attr,
-                                               const Type* wanted, Location where) {
+std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedList& operands, const Type* wanted,
+                                               Location where) {
   GraphBuilder builder;
   absl::InlinedVector<Value, 3> values;
   for (const Resolved& operand : operands) {
     values.push_back(value_or_fail(builder.input({operand.dtype, operand.shape()}), where));
   }
   const Value result = value_or_fail(
-      wanted ? builder.emit(op, values, attr, *wanted) : builder.emit(op, values, attr), where);
+      wanted ? builder.emit(op, values, *wanted) : builder.emit(op, values), where);
   auto kernel = std::make_shared<EagerKernel>();
-  kernel->type = builder[result].type;
+  kernel->type = builder.type(result);
   const Graph graph = std::move(builder).finish({&result, 1});
   CompileOptions options;
   options.fuse = false;
@@ -220,7 +182,7 @@ std::shared_ptr<const EagerKernel> compile_one(Op op, const ResolvedList& operan
 
 Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, Location where) {
   // A reshape is a view by its meaning. What the compiler finds equal otherwise is copied: results are tensors of their own.
-  if (op == Op::reshape) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
+  if (place(op) == Place::view) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
   Tensor result = allocate(kernel.type.dtype, kernel.type.shape, where, user_name(name(op)));
   void* output = TensorAccess::get(result)->data;
   const RunOptions options = run_options();
@@ -248,16 +210,16 @@ void check_eager(const ResolvedList& operands, Op op, Location where) {
 
 }  // namespace
 
-Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const Type* wanted, Location where) {
+Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wanted, Location where) {
   where = Scope::place_of(where);
   const ResolvedList resolved = resolve(op, operands, where);
-  if (Trace* trace = Trace::current()) return record(*trace, op, resolved, attr, wanted, where);
+  if (Trace* trace = Trace::current()) return record(*trace, op, resolved, wanted, where);
   check_eager(resolved, op, where);
   try {
-    const EagerKey key(op, resolved, attr, wanted);
+    const EagerKey key = key_of(op, resolved, wanted);
     std::shared_ptr<const EagerKernel> kernel = EagerCache::instance().find(key);
     if (!kernel) {
-      kernel = compile_one(op, resolved, attr, wanted, where);
+      kernel = compile_one(op, resolved, wanted, where);
       EagerCache::instance().insert(key, kernel);
     }
     return run(*kernel, op, resolved, where);
@@ -268,7 +230,7 @@ Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const T
 
 Tensor constant(const Type& type, uint64_t bits, std::string_view op, Location where) {
   where = Scope::place_of(where);
-  if (Trace* trace = Trace::current()) return trace->emit(Op::constant, {}, ConstantAttr{bits}, &type, where);
+  if (Trace* trace = Trace::current()) return trace->emit(splat_op(bits), {}, &type, where);
   Tensor result = allocate(type.dtype, type.shape, where, op);
   dispatch(type.dtype, [&]<class T> {
     std::fill_n(static_cast<T*>(TensorAccess::get(result)->data), type.size(), from_bits<T>(bits));

@@ -11,12 +11,11 @@
 namespace etch::detail {
 
 /// The result of an op on tensors and numbers. Numbers take the dtype of the tensors beside them. `wanted` is the type
-/// of the ops whose type says what they do (GraphBuilder::emit), else nullptr. Error if the op is illegal.
-Tensor apply(Op op, std::span<const Operand> operands, const Attr& attr, const Type* wanted, Location where);
+/// of the ops whose type says what they do (needs_type), else nullptr. Error if the op is illegal.
+Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wanted, Location where);
 
-inline Tensor apply(Op op, std::initializer_list<Operand> operands, const Attr& attr = {},
-                    const Type* wanted = nullptr) {
-  return apply(op, {operands.begin(), operands.size()}, attr, wanted, operands.begin()->where());
+inline Tensor apply(const AnyOp& op, std::initializer_list<Operand> operands, const Type* wanted = nullptr) {
+  return apply(op, {operands.begin(), operands.size()}, wanted, operands.begin()->where());
 }
 
 /// A tensor whose elements all have these bits; `op` is what the user called.

@@ -159,7 +159,7 @@ namespace {
 
 int count_ops(const Graph& graph) {
   int count = 0;
-  for (const Node& node : graph.nodes()) count += node.op != Op::input && node.op != Op::constant;
+  for (const Node& node : graph.nodes()) count += place(node.op) != Place::input && place(node.op) != Place::splat;
   return count;
 }
 

@@ -95,7 +95,7 @@ Tensor cast(const Operand& x, DType dtype) {
   detail::check_dtype(dtype, "cast", x.where());
   if (tensor.dtype() == dtype) return tensor;
   const Type type{dtype, tensor.shape()};
-  return apply(Op::cast, {x}, {}, &type);
+  return apply(op::Cast{}, {x}, &type);
 }
 
 Tensor bitcast(const Operand& x, DType dtype) {
@@ -103,7 +103,7 @@ Tensor bitcast(const Operand& x, DType dtype) {
   detail::check_dtype(dtype, "bitcast", x.where());
   if (tensor.dtype() == dtype) return tensor;
   const Type type{dtype, tensor.shape()};
-  return apply(Op::bitcast, {x}, {}, &type);
+  return apply(op::Bitcast{}, {x}, &type);
 }
 
 namespace {
@@ -112,7 +112,7 @@ Tensor reduce(const Operand& x, ReduceKind kind, std::string_view op, const Axes
   const Tensor& tensor = tensor_of(x, op);
   const Dims reduced = detail::resolve_axes(axes, tensor.rank(), op, x.where());
   if (reduced.empty()) return tensor;
-  Tensor result = apply(Op::reduce, {x}, ReduceAttr{kind, reduced});
+  Tensor result = apply(op::Reduce{kind, reduced}, {x});
   return keepdims ? reshape(Operand(result, x.where()), detail::kept_shape(tensor.shape(), reduced)) : result;
 }
 
@@ -147,20 +147,20 @@ Tensor reshape(const Operand& x, const Shape& shape) {
   const Tensor& tensor = tensor_of(x, "reshape");
   const Type type{tensor.dtype(), detail::complete_shape(tensor.shape(), shape, x.where())};
   if (type.shape == tensor.shape()) return tensor;
-  return apply(Op::reshape, {x}, {}, &type);
+  return apply(op::Reshape{}, {x}, &type);
 }
 
 Tensor transpose(const Operand& x, const Dims& perm) {
   const Tensor& tensor = tensor_of(x, "transpose");
   Dims axes = perm;
   for (int64_t& axis : axes) axis += axis < 0 ? tensor.rank() : 0;
-  return apply(Op::transpose, {x}, TransposeAttr{axes});
+  return apply(op::Transpose{axes}, {x});
 }
 
 Tensor transpose(const Operand& x) {
   Dims perm;
   for (int axis = tensor_of(x, "transpose").rank() - 1; axis >= 0; --axis) perm.push_back(axis);
-  return apply(Op::transpose, {x}, TransposeAttr{perm});
+  return apply(op::Transpose{perm}, {x});
 }
 
 Tensor swapaxes(const Operand& x, Integer a, Integer b) {
@@ -169,14 +169,14 @@ Tensor swapaxes(const Operand& x, Integer a, Integer b) {
   for (int axis = 0; axis < rank; ++axis) perm.push_back(axis);
   std::swap(perm[detail::resolve_axis(a, rank, "swapaxes", x.where())],
             perm[detail::resolve_axis(b, rank, "swapaxes", x.where())]);
-  return apply(Op::transpose, {x}, TransposeAttr{perm});
+  return apply(op::Transpose{perm}, {x});
 }
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
   const Tensor& tensor = tensor_of(x, "broadcast_to");
   if (tensor.shape() == shape) return tensor;
   const Type type{tensor.dtype(), shape};
-  return apply(Op::broadcast, {x}, {}, &type);
+  return apply(op::Broadcast{}, {x}, &type);
 }
 
 Tensor expand_dims(const Operand& x, Integer axis) {
@@ -211,7 +211,7 @@ Tensor slice(const Operand& x, const Slices& slices) {
   Tensor result = tensor;
   if (!plan.is_whole) {
     const Type type{tensor.dtype(), plan.shape};
-    result = apply(Op::slice, {x}, plan.attr, &type);
+    result = apply(plan.op, {x}, &type);
   }
   return reshape(Operand(result, x.where()), plan.result);
 }
@@ -222,18 +222,18 @@ Tensor concat(const std::vector<Tensor>& tensors, Integer axis, Location where) 
   for (const Tensor& tensor : tensors) operands.emplace_back(tensor, where);
   const int rank = detail::impl_of(tensors[0], where).shape.rank();
   const int64_t along = axis + (axis < 0 ? rank : 0);
-  return apply(Op::concat, operands, AxisAttr{along}, nullptr, where);
+  return apply(op::Concat{along}, operands, nullptr, where);
 }
 
 Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, const Operand& value) {
   const Tensor& tensor = tensor_of(x, "pad");
   detail::check_paddings(paddings, tensor.rank(), x.where());
-  PadAttr attr;
+  op::Pad op;
   for (const auto& [low, high] : paddings) {
-    attr.low.push_back(low);
-    attr.high.push_back(high);
+    op.low.push_back(low);
+    op.high.push_back(high);
   }
-  return apply(Op::pad, {x, value}, attr);
+  return apply(op, {x, value});
 }
 
 Tensor flip(const Operand& x, const Axes& axes) {
@@ -241,13 +241,13 @@ Tensor flip(const Operand& x, const Axes& axes) {
   const Dims flipped = detail::resolve_axes(axes, tensor.rank(), "flip", x.where());
   if (flipped.empty()) return tensor;
   const Type type{tensor.dtype(), tensor.shape()};
-  SliceAttr attr{Dims::filled(tensor.rank(), 0), Dims::filled(tensor.rank(), 1)};
+  op::Slice op{Dims::filled(tensor.rank(), 0), Dims::filled(tensor.rank(), 1)};
   for (Integer axis : flipped) {
     const int i = static_cast<int>(axis);
-    attr.start[i] = std::max<int64_t>(type.shape[i] - 1, 0);
-    attr.step[i] = -1;
+    op.start[i] = std::max<int64_t>(type.shape[i] - 1, 0);
+    op.step[i] = -1;
   }
-  return apply(Op::slice, {x}, attr, &type);
+  return apply(op, {x}, &type);
 }
 
 namespace {
@@ -279,7 +279,7 @@ Tensor iota(const Shape& shape, Integer axis, DType dtype, Location where) {
   detail::check_dtype(dtype, "iota", where);
   const Type type{dtype, shape};
   const int64_t resolved = detail::resolve_axis(axis, shape.rank(), "iota", where);
-  return apply(Op::iota, {}, AxisAttr{resolved}, &type, where);
+  return apply(op::Iota{resolved}, {}, &type, where);
 }
 
 }  // namespace etch

@@ -17,7 +17,7 @@ std::string to_string(const Tensor& tensor) {
   if (impl->kind == detail::TensorImpl::Kind::traced) {
     std::string place = detail::at(impl->where);
     if (!place.empty()) place = " at " + place.substr(0, place.size() - 2);
-    return cat("<traced ", type, " of ", detail::user_name(name(impl->op)), place, ">");
+    return cat("<traced ", type, " of ", impl->op ? detail::user_name(name(*impl->op)) : "input", place, ">");
   }
   return detail::format_array(impl->dtype, impl->data, impl->shape);
 }

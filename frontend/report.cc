@@ -54,7 +54,7 @@ std::string buffers_text(const Concrete& concrete) {
       case ScheduledBuffer::Kind::output: text += cat("output ", buffer.index); break;
       case ScheduledBuffer::Kind::temporary: text += cat("temporary at ", buffer.offset); break;
     }
-    text += cat(", ", buffer.bytes, " bytes, %", buffer.value.node, "\n");
+    text += cat(", ", buffer.bytes, " bytes, %", buffer.value.id, "\n");
   }
   return text + cat("scratch memory: ", schedule.arena_bytes, " bytes\n");
 }
@@ -81,7 +81,7 @@ std::string cost_text(const Concrete& concrete) {
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
   for (Value input : concrete.trace.graph.inputs()) {
-    int64_t bytes = concrete.trace.graph[input].type.bytes();
+    int64_t bytes = concrete.trace.graph.type(input).bytes();
     memory.push_back(Buffer::allocate(bytes));
     std::memset(memory.back().data(), 0, bytes);
     inputs.push_back(memory.back().data());

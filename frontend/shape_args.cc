@@ -153,8 +153,8 @@ SlicePlan plan_slices(const Shape& from, std::span<const Slice> slices, Location
       range = python_range(slice, n);
       plan.result.push_back(range.extent);
     }
-    plan.attr.start.push_back(range.start);
-    plan.attr.step.push_back(range.step);
+    plan.op.start.push_back(range.start);
+    plan.op.step.push_back(range.step);
     plan.shape.push_back(range.extent);
     plan.is_whole &= range.extent == n && range.step > 0;
     ++axis;

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "compiler/ir/op.h"
+#include "compiler/ir/any_op.h"
 #include "etch/ops.h"
 
 namespace etch::detail {
@@ -27,7 +27,7 @@ Shape complete_shape(const Shape& from, const Shape& wanted, Location where);
 void check_paddings(std::span<const std::array<int64_t, 2>> paddings, int rank, Location where);
 
 struct SlicePlan {
-  SliceAttr attr;
+  op::Slice op;
   Shape shape;           // with extent 1 where an index was taken
   Shape result;          // without those, and with the new axes
   bool is_whole = true;  // nothing is left out or turned round

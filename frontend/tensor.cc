@@ -198,7 +198,7 @@ Tensor make_spec(DType dtype, const Shape& shape) {
   return TensorAccess::adopt(new_impl(TensorImpl::Kind::spec, dtype, shape));
 }
 
-Tensor make_traced(uint64_t trace, Value value, const Type& type, Op op, Location where) {
+Tensor make_traced(uint64_t trace, Value value, const Type& type, std::optional<Op> op, Location where) {
   TensorImpl* impl = new_impl(TensorImpl::Kind::traced, type.dtype, type.shape);
   impl->trace = trace;
   impl->value = value;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,7 +34,7 @@ struct TensorImpl {
   // traced
   uint64_t trace = 0;
   Value value;
-  Op op = Op::input;  // that made it
+  std::optional<Op> op;  // that made it, unless it is an argument
 
   Location where;  // in the user's code, eager or traced
 
@@ -86,7 +87,8 @@ Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_vie
 Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape);
 /// A tensor that is a dtype and a shape only.
 Tensor make_spec(DType dtype, const Shape& shape);
-Tensor make_traced(uint64_t trace, Value value, const Type& type, Op op, Location where);
+Tensor make_traced(uint64_t trace, Value value, const Type& type, std::optional<Op> op,
+                   Location where);
 
 /// The bits of a number in a dtype. Error if the dtype cannot hold it, which is that of the tensor beside it or, with the
 /// name of an op, the one that the user asked this op for.

@@ -20,8 +20,8 @@ std::string_view file_of(Location where) {
 /// `the value of 'less' made at demo.cc:12`, as far as it is known.
 std::string made_by(const TensorImpl& impl) {
   std::string text = cat("a traced ", to_string(impl.type()));
-  if (impl.op == Op::input) return text + ", an argument";
-  text += cat(", the result of ", user_name(name(impl.op)));
+  if (!impl.op) return text + ", an argument";
+  text += cat(", the result of ", user_name(name(*impl.op)));
   if (impl.where.line() != 0) text += cat(" at ", file_of(impl.where), ":", impl.where.line());
   return text;
 }
@@ -104,7 +104,7 @@ Origin Trace::origin(Location where) {
 Tensor Trace::argument(const Type& type) {
   absl::StatusOr<Value> value = builder_.input(type);
   if (!value.ok()) throw Error(std::string(value.status().message()));
-  return make_traced(id_, *value, type, Op::input, {});
+  return make_traced(id_, *value, type, std::nullopt, {});
 }
 
 void Trace::bind(const TensorImpl& impl) {
@@ -136,16 +136,21 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
   fail_no_elements(impl, "computing with it", where);
 }
 
-Tensor Trace::emit(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted, Location where) {
+Value Trace::constant(uint64_t bits, const Type& type, Location where) {
+  absl::StatusOr<Value> value = builder_.constant(bits, type, origin(where));
+  if (!value.ok()) fail_in_op(where, std::string(value.status().message()));
+  return *value;
+}
+
+Tensor Trace::emit(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where) {
   const Origin from = origin(where);
-  absl::StatusOr<Value> value =
-      wanted ? builder_.emit(op, operands, attr, *wanted, from) : builder_.emit(op, operands, attr, from);
+  absl::StatusOr<Value> value = wanted ? builder_.emit(op, operands, *wanted, from) : builder_.emit(op, operands, from);
   if (!value.ok()) {
     const Scope* scope = Scope::innermost();
     const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
     fail(where, in + in_user_words(std::string(value.status().message())));
   }
-  return make_traced(id_, *value, builder_[*value].type, op, where);
+  return make_traced(id_, *value, builder_.type(*value), op, where);
 }
 
 void fail_no_elements(const TensorImpl& impl, std::string_view want, Location where) {

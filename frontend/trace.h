@@ -64,7 +64,9 @@ class Trace {
   /// another trace.
   Value value_of(const TensorImpl& impl, Location where);
   /// Adds a node; Error if it is illegal.
-  Tensor emit(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted, Location where);
+  Tensor emit(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where);
+  /// A value with the same bits in every element.
+  Value constant(uint64_t bits, const Type& type, Location where);
 
   std::vector<Capture>& captures() { return captures_; }
 

@@ -18,11 +18,10 @@ std::vector<Sharing> sharing_of(const Graph& graph) {
   std::vector<Sharing> sharing;
   absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
   for (Value value : graph.outputs()) {
-    while (graph[value].op == Op::reshape) value = graph[value].operands[0];
+    while (place(graph.node(value).op) == Place::view) value = graph.node(value).operands[0];
     const auto next = static_cast<int32_t>(sharing.size());
-    if (graph[value].op == Op::input) {
-      const int64_t index = std::get<InputAttr>(graph[value].attr).index;
-      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
+    if (place(graph.node(value).op) == Place::input) {
+      sharing.push_back({Sharing::With::input, value.id});  // the inputs are the first values
     } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
       sharing.push_back({Sharing::With::result, owner->second});
     } else {
@@ -148,23 +147,20 @@ size_t first_difference(const std::vector<Capture>& a, const std::vector<Capture
 }
 
 std::string node_text(const Graph& graph, int i) {
-  if (i >= graph.size()) return "nothing";
-  const Node& node = graph[Value{i}];
-  std::string text = "`" + print(graph, Value{i}) + "`";
+  if (i >= static_cast<int>(graph.nodes().size())) return "nothing";
+  const Node& node = graph.nodes()[i];
+  std::string text = "`" + print(graph, node) + "`";
   if (node.origin.file >= 0) text += cat(" at ", graph.name_of(node.origin.file), ":", node.origin.line);
   return text;
-}
-
-bool same_node(const Node& a, const Node& b) {
-  return a.op == b.op && a.operands == b.operands && a.attr == b.attr && a.type == b.type;
 }
 
 /// What two unequal graphs recorded first that differs, or nothing if they return other values of the same nodes.
 std::string graph_difference(const Graph& a, const Graph& b, std::string_view first, std::string_view second) {
   int i = 0;
-  const int n = std::min(a.size(), b.size());
-  while (i < n && same_node(a[Value{i}], b[Value{i}])) ++i;
-  if (i == a.size() && i == b.size()) return "";
+  const auto a_nodes = static_cast<int>(a.nodes().size());
+  const auto b_nodes = static_cast<int>(b.nodes().size());
+  while (i < std::min(a_nodes, b_nodes) && same_node(a, b, i)) ++i;
+  if (i == a_nodes && i == b_nodes) return "";
   return cat(first, " it recorded ", node_text(a, i), ", ", second, " ", node_text(b, i));
 }
 
@@ -216,7 +212,7 @@ void check_captures(const Callable& callable, const TraceResult& compiled, const
   if (i < std::min(compiled.captures.size(), now.captures.size())) {
     const size_t num_arguments = compiled.graph.inputs().size() - compiled.captures.size();
     const Value input = compiled.graph.inputs()[num_arguments + i];
-    const Origin& origin = compiled.graph[input].origin;
+    const Origin& origin = compiled.graph.node(input).origin;
     what = cat("the tensor ", to_string(compiled.captures[i]->type()), " that it captured at ",
                compiled.graph.name_of(origin.file), ":", origin.line,
                " was replaced since it was traced. A function follows the elements of what it captured, not the variable"

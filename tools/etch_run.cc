@@ -120,7 +120,7 @@ std::vector<Literal> make_inputs(const Graph& graph, const Options& options) {
   std::vector<Literal> inputs;
   for (size_t i = 0; i < options.inputs.size(); ++i) {
     inputs.push_back(to_literal(load_npy(options.inputs[i])));
-    const Type& wanted = graph[graph.inputs()[i]].type;
+    const Type& wanted = graph.type(graph.inputs()[i]);
     if (inputs.back().type == wanted) continue;
     throw BadInput(options.inputs[i] + " holds " + to_string(inputs.back().type) + ", input " + std::to_string(i) +
                    " of the graph is " + to_string(wanted));
@@ -192,7 +192,7 @@ void time_runs(const Graph& graph, const Options& options, const std::vector<Lit
   std::vector<const void*> in;
   std::vector<void*> out;
   for (const Literal& input : inputs) in.push_back(input.bytes.data());
-  for (Value output : graph.outputs()) out.push_back(storage.emplace_back(graph[output].type.bytes() + 1).data());
+  for (Value output : graph.outputs()) out.push_back(storage.emplace_back(graph.type(output).bytes() + 1).data());
   for (int run = 0; run < options.time_runs; ++run) {
     for (Way& way : ways) {  // in turn, so that a busy moment of the machine meets both
       Clock::time_point start = Clock::now();

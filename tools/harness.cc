@@ -81,7 +81,7 @@ Literal random_literal(const Type& type, Draw draw, std::mt19937_64& random) {
 
 std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_64& random) {
   std::vector<Literal> inputs;
-  for (Value input : graph.inputs()) inputs.push_back(random_literal(graph[input].type, draw, random));
+  for (Value input : graph.inputs()) inputs.push_back(random_literal(graph.type(input), draw, random));
   return inputs;
 }
 
@@ -102,7 +102,7 @@ std::vector<Literal> run_executable(const Executable& executable, const Graph& g
   for (const Literal& input : inputs) input_pointers.push_back(input.bytes.data());
   std::vector<Literal> outputs;
   for (Value output : graph.outputs()) {
-    const Type& type = graph[output].type;
+    const Type& type = graph.type(output);
     outputs.push_back({type, std::vector<std::byte>(type.bytes(), std::byte{0xAB})});
   }
   std::vector<void*> output_pointers;
@@ -142,16 +142,17 @@ Tensor to_tensor(const Literal& literal) {
 std::vector<Literal> run_eagerly(const Graph& graph, std::span<const Literal> inputs) {
   std::vector<Tensor> values;
   for (const Node& node : graph.nodes()) {
-    if (node.op == Op::input) {
-      values.push_back(to_tensor(inputs[std::get<InputAttr>(node.attr).index]));
+    if (place(node.op) == Place::input) {
+      values.push_back(to_tensor(inputs[node.first_result]));
       continue;
     }
     std::vector<Operand> operands;
-    for (Value operand : node.operands) operands.emplace_back(values[operand.node]);
-    values.push_back(detail::apply(node.op, operands, node.attr, &node.type, Location::current()));
+    for (Value operand : node.operands) operands.emplace_back(values[operand.id]);
+    const Type& type = graph.type(node.result());
+    values.push_back(detail::apply(node.op, operands, &type, Location::current()));
   }
   std::vector<Literal> outputs;
-  for (Value output : graph.outputs()) outputs.push_back(to_literal(values[output.node]));
+  for (Value output : graph.outputs()) outputs.push_back(to_literal(values[output.id]));
   return outputs;
 }
 

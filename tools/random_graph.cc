@@ -72,13 +72,13 @@ class Generator {
   }
 
   std::optional<Value> accept(absl::StatusOr<Value> value) {
-    if (!value.ok() || builder_[*value].type.size() > kMaxElements) return std::nullopt;
+    if (!value.ok() || builder_.type(*value).size() > kMaxElements) return std::nullopt;
     return *value;
   }
 
   std::optional<Value> random_node() {
     Value x = random_value();
-    const Type type = builder_[x].type;
+    const Type type = builder_.type(x);
     switch (deep_ && pick(3) == 0 ? 11 : pick(16)) {
       case 0: return random_reduce(x, type);
       case 1: return random_dot(x, type);
@@ -89,7 +89,7 @@ class Generator {
       case 6: return random_concat(x, type);
       case 7: return random_broadcast(x, type);
       case 8: return random_source(type);
-      case 9: return accept(builder_.emit(Op::cast, {&x, 1}, {}, Type{random_dtype(), type.shape}));
+      case 9: return accept(builder_.emit(op::Cast{}, {&x, 1}, Type{random_dtype(), type.shape}));
       case 10: return random_bitcast(x, type);
       case 11: return random_shuffle(x, type);
       default: return random_elementwise(x);
@@ -108,7 +108,7 @@ class Generator {
     if (fitting.empty() || type.dtype == DType::boolean) return std::nullopt;
     // Which NaN comes out of an op is not promised, so its bits are no value to compare.
     if (is_floating(type.dtype) && bound_of(x) == kUnknown) return std::nullopt;
-    return accept(builder_.emit(Op::bitcast, {&x, 1}, {}, Type{fitting[pick(fitting.size())], type.shape}));
+    return accept(builder_.emit(op::Bitcast{}, {&x, 1}, Type{fitting[pick(fitting.size())], type.shape}));
   }
 
   std::optional<Value> random_elementwise(Value x) {
@@ -135,7 +135,7 @@ class Generator {
                          : kind == ReduceKind::prod ? std::pow(std::max(1.0, bound_of(x)), static_cast<double>(n))
                                                     : 0;
     if (options_.exact_only && is_floating(type.dtype) && bound > exact_limit(type.dtype)) return std::nullopt;
-    return accept(builder_.emit(Op::reduce, {&x, 1}, ReduceAttr{kind, axes}));
+    return accept(builder_.emit(op::Reduce{kind, axes}, {&x, 1}));
   }
 
   std::optional<Value> random_dot(Value x, const Type& type) {
@@ -145,19 +145,19 @@ class Generator {
     Dims perm;
     for (int i = 0; i < type.shape.rank(); ++i) perm.push_back(i);
     std::swap(perm[type.shape.rank() - 1], perm[type.shape.rank() - 2]);
-    std::optional<Value> other = accept(builder_.emit(Op::transpose, {&x, 1}, TransposeAttr{perm}));
+    std::optional<Value> other = accept(builder_.emit(op::Transpose{perm}, {&x, 1}));
     if (pick(2) == 0) other = random_value();
     if (!other) return std::nullopt;
     return exact_dot(x, *other);
   }
 
   std::optional<Value> exact_dot(Value x, Value y) {
-    const DType dtype = builder_[x].type.dtype;
-    const auto k = static_cast<double>(builder_[x].type.shape.back());
+    const DType dtype = builder_.type(x).dtype;
+    const auto k = static_cast<double>(builder_.type(x).shape.back());
     const bool exact = bound_of(x) * bound_of(y) * k <= exact_limit(dtype);
     if (options_.exact_only && is_floating(dtype) && !exact) return std::nullopt;
     Value operands[] = {x, y};
-    return accept(builder_.emit(Op::dot, operands));
+    return accept(builder_.emit(op::Dot{}, operands));
   }
 
   /// A product of new inputs with more steps of k than one block has.
@@ -180,14 +180,14 @@ class Generator {
       rest /= factor;
     }
     shape.push_back(rest);
-    return accept(builder_.emit(Op::reshape, {&x, 1}, {}, Type{type.dtype, shape}));
+    return accept(builder_.emit(op::Reshape{}, {&x, 1}, Type{type.dtype, shape}));
   }
 
   std::optional<Value> random_transpose(Value x, const Type& type) {
     std::vector<int64_t> perm;
     for (int i = 0; i < type.shape.rank(); ++i) perm.push_back(i);
     std::shuffle(perm.begin(), perm.end(), random_);
-    return accept(builder_.emit(Op::transpose, {&x, 1}, TransposeAttr{Dims(perm)}));
+    return accept(builder_.emit(op::Transpose{Dims(perm)}, {&x, 1}));
   }
 
   /// The elements in another order, along parts of axes, in the same shape: its index map splits the axes.
@@ -199,40 +199,40 @@ class Generator {
     }
     if (parts.rank() < 2) return std::nullopt;
     parts.push_back(rest);
-    std::optional<Value> split = accept(builder_.emit(Op::reshape, {&x, 1}, {}, Type{type.dtype, parts}));
+    std::optional<Value> split = accept(builder_.emit(op::Reshape{}, {&x, 1}, Type{type.dtype, parts}));
     if (!split) return std::nullopt;
     std::optional<Value> mixed = random_transpose(*split, Type{type.dtype, parts});
     if (!mixed) return std::nullopt;
-    std::optional<Value> shuffled = accept(builder_.emit(Op::reshape, {&*mixed, 1}, {}, type));
+    std::optional<Value> shuffled = accept(builder_.emit(op::Reshape{}, {&*mixed, 1}, type));
     if (!shuffled || type.dtype == DType::boolean) return shuffled;
     Value operands[] = {x, *shuffled};
     return accept(builder_.emit(Op::max, operands));
   }
 
   std::optional<Value> random_slice(Value x, const Type& type) {
-    SliceAttr attr;
+    op::Slice op;
     Shape shape;
     for (int64_t extent : type.shape) {
       if (extent == 0 || pick(2) == 0) {
-        attr.start.push_back(0), attr.step.push_back(1), shape.push_back(extent);
+        op.start.push_back(0), op.step.push_back(1), shape.push_back(extent);
         continue;
       }
       int64_t start = pick(extent);
       bool backward = pick(2) == 0;
       int64_t step = (1 + pick(3)) * (backward ? -1 : 1);
       int64_t most = backward ? start / -step + 1 : (extent - start + step - 1) / step;
-      attr.start.push_back(start), attr.step.push_back(step), shape.push_back(1 + pick(most));
+      op.start.push_back(start), op.step.push_back(step), shape.push_back(1 + pick(most));
     }
-    return accept(builder_.emit(Op::slice, {&x, 1}, attr, Type{type.dtype, shape}));
+    return accept(builder_.emit(op, {&x, 1}, Type{type.dtype, shape}));
   }
 
   std::optional<Value> random_pad(Value x, const Type& type) {
     std::optional<Value> value = scalar(type.dtype);
-    PadAttr attr;
-    for (int i = 0; i < type.shape.rank(); ++i) attr.low.push_back(pick(3)), attr.high.push_back(pick(3));
+    op::Pad op;
+    for (int i = 0; i < type.shape.rank(); ++i) op.low.push_back(pick(3)), op.high.push_back(pick(3));
     if (!value) return std::nullopt;
     Value operands[] = {x, *value};
-    return accept(builder_.emit(Op::pad, operands, attr));
+    return accept(builder_.emit(op, operands));
   }
 
   std::optional<Value> random_concat(Value x, const Type& type) {
@@ -241,12 +241,12 @@ class Generator {
     std::vector<Value> operands{x};
     for (int i = 0; i < 8 && operands.size() < 3; ++i) {
       Value other = random_value();
-      Shape a = type.shape, b = builder_[other].type.shape;
-      if (builder_[other].type.dtype != type.dtype || b.rank() != a.rank()) continue;
+      Shape a = type.shape, b = builder_.type(other).shape;
+      if (builder_.type(other).dtype != type.dtype || b.rank() != a.rank()) continue;
       a[axis] = b[axis] = 0;
       if (a == b) operands.push_back(other);
     }
-    return accept(builder_.emit(Op::concat, operands, AxisAttr{axis}));
+    return accept(builder_.emit(op::Concat{axis}, operands));
   }
 
   std::optional<Value> random_broadcast(Value x, const Type& type) {
@@ -255,17 +255,17 @@ class Generator {
       if (extent == 1 && pick(2) == 0) extent = 1 + pick(9);
     }
     if (shape.rank() < 5 && pick(2) == 0) shape.insert(0, 1 + pick(4));
-    return accept(builder_.emit(Op::broadcast, {&x, 1}, {}, Type{type.dtype, shape}));
+    return accept(builder_.emit(op::Broadcast{}, {&x, 1}, Type{type.dtype, shape}));
   }
 
   std::optional<Value> scalar(DType dtype) {
     uint64_t bits = dispatch(dtype, [&]<class T>() { return to_bits(static_cast<T>(pick(5))); });
-    return accept(builder_.emit(Op::constant, {}, ConstantAttr{bits}, Type{dtype, {}}));
+    return accept(builder_.constant(bits, Type{dtype, {}}));
   }
 
   std::optional<Value> random_source(const Type& type) {
     if (pick(2) == 0 || type.shape.empty() || type.dtype == DType::boolean) return scalar(type.dtype);
-    return accept(builder_.emit(Op::iota, {}, AxisAttr{pick(type.shape.rank())}, type));
+    return accept(builder_.emit(op::Iota{pick(type.shape.rank())}, {}, type));
   }
 
   // ---- Which floats are small whole numbers, so that sums and products of them are exact in any order
@@ -274,18 +274,19 @@ class Generator {
 
   /// At most so large is every element, and whole; infinite if that is not known.
   double bound_of(Value value) {
-    while (bounds_.size() < static_cast<size_t>(builder_.size())) {
-      const Node& node = builder_[Value{static_cast<int32_t>(bounds_.size())}];
-      const double bound = new_bound(node, node.type);
-      bounds_.push_back(bound <= exact_limit(node.type.dtype) ? bound : kUnknown);
+    while (bounds_.size() < static_cast<size_t>(builder_.num_values())) {
+      const Value next{static_cast<int32_t>(bounds_.size())};
+      const Type& type = builder_.type(next);
+      const double bound = new_bound(builder_.node(next), type);
+      bounds_.push_back(bound <= exact_limit(type.dtype) ? bound : kUnknown);
     }
-    return bounds_[value.node];
+    return bounds_[value.id];
   }
 
   double new_bound(const Node& node, const Type& type) const {
-    auto operand = [&](size_t i) { return bounds_[node.operands[i].node]; };
+    auto operand = [&](size_t i) { return bounds_[node.operands[i].id]; };
     double largest = 0;
-    for (Value value : node.operands) largest = std::max(largest, bounds_[value.node]);
+    for (Value value : node.operands) largest = std::max(largest, bounds_[value.id]);
     if (type.dtype == DType::boolean) return 1;
     switch (static_cast<Op>(node.op)) {
       case Op::input: return options_.whole_inputs && is_floating(type.dtype) ? 4 : kUnknown;
@@ -321,38 +322,49 @@ class Generator {
   bool deep_ = false;
 };
 
-// The graph with other outputs, pruned; inputs that nothing uses go too.
+// The graph with other outputs, pruned; inputs that nothing uses go too. One value may be replaced: by another one, or,
+// if that is none, by a new input.
 std::optional<Graph> rebuild(const Graph& graph, std::span<const Value> outputs, Value replaced, Value by) {
   GraphBuilder builder;
-  std::vector<bool> needed(graph.size(), false);
-  for (Value output : outputs) needed[output.node] = true;
-  for (int i = graph.size() - 1; i >= 0; --i) {
-    if (!needed[i]) continue;
-    if (i == replaced.node) {
-      if (by.node >= 0) needed[by.node] = true;
-      continue;
-    }
-    for (Value operand : graph.nodes()[i].operands) needed[operand.node] = true;
-  }
-  std::vector<Value> made(graph.size());
-  for (int i = 0; i < graph.size(); ++i) {
-    if (!needed[i]) continue;
+  std::vector<bool> needed(graph.num_values(), false);
+  for (Value output : outputs) needed[output.id] = true;
+  for (size_t i = graph.nodes().size(); i-- > 0;) {
     const Node& node = graph.nodes()[i];
-    absl::StatusOr<Value> value;
-    if (i == replaced.node) {
-      value = by.node >= 0 ? absl::StatusOr<Value>(made[by.node]) : builder.input(node.type);
-    } else if (node.op == Op::input) {
-      value = builder.input(node.type);
-    } else {
-      std::vector<Value> operands;
-      for (Value operand : node.operands) operands.push_back(made[operand.node]);
-      value = builder.emit(node.op, operands, node.attr, node.type);
+    bool needs_operands = false;
+    for (Value result : results(node)) {
+      if (!needed[result.id]) continue;
+      if (result == replaced && by.id >= 0) needed[by.id] = true;
+      needs_operands |= result != replaced;
     }
-    if (!value.ok()) return std::nullopt;
-    made[i] = *value;
+    if (!needs_operands) continue;
+    for (Value operand : node.operands) needed[operand.id] = true;
+  }
+  std::vector<Value> made(graph.num_values());
+  for (const Node& node : graph.nodes()) {
+    absl::StatusOr<Results> values = Results(0, 0);
+    bool computes = false;
+    for (Value result : results(node)) computes |= needed[result.id] && result != replaced;
+    if (computes && place(node.op) != Place::input) {
+      std::vector<Value> operands;
+      for (Value operand : node.operands) operands.push_back(made[operand.id]);
+      values = builder.emit_all(node.op, operands, graph.result_types(node));
+      if (!values.ok()) return std::nullopt;
+    }
+    for (Value result : results(node)) {
+      if (!needed[result.id]) continue;
+      if (result == replaced && by.id >= 0) {
+        made[result.id] = made[by.id];
+      } else if (result == replaced || place(node.op) == Place::input) {
+        absl::StatusOr<Value> input = builder.input(graph.type(result));
+        if (!input.ok()) return std::nullopt;
+        made[result.id] = *input;
+      } else {
+        made[result.id] = (*values)[result.id - node.first_result];
+      }
+    }
   }
   std::vector<Value> new_outputs;
-  for (Value output : outputs) new_outputs.push_back(made[output.node]);
+  for (Value output : outputs) new_outputs.push_back(made[output.id]);
   return std::move(builder).finish(new_outputs);
 }
 
@@ -360,7 +372,7 @@ std::optional<Graph> rebuild(const Graph& graph, std::span<const Value> outputs,
 std::optional<Graph> smaller(const Graph& graph, const std::function<bool(const Graph&)>& fails) {
   auto attempt = [&](std::span<const Value> outputs, Value replaced, Value by) -> std::optional<Graph> {
     std::optional<Graph> candidate = rebuild(graph, outputs, replaced, by);
-    if (candidate && candidate->size() <= graph.size() && !(*candidate == graph) && fails(*candidate)) return candidate;
+    if (candidate && candidate->nodes().size() <= graph.nodes().size() && !(*candidate == graph) && fails(*candidate)) return candidate;
     return std::nullopt;
   };
   std::vector<Value> outputs(graph.outputs().begin(), graph.outputs().end());
@@ -370,21 +382,22 @@ std::optional<Graph> smaller(const Graph& graph, const std::function<bool(const 
     if (auto found = attempt(fewer, {}, {})) return found;
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
-    for (Value operand : graph[outputs[i]].operands) {
+    for (Value operand : graph.node(outputs[i]).operands) {
       std::vector<Value> earlier = outputs;
       earlier[i] = operand;
       if (auto found = attempt(earlier, {}, {})) return found;
     }
   }
-  for (int i = 0; i < graph.size(); ++i) {
-    const Node& node = graph.nodes()[i];
-    if (node.op == Op::input) continue;
-    for (Value operand : node.operands) {
-      if (!(graph[operand].type == node.type)) continue;
-      if (auto found = attempt(outputs, Value{i}, operand)) return found;
+  for (const Node& node : graph.nodes()) {
+    if (place(node.op) == Place::input) continue;
+    for (Value result : results(node)) {
+      for (Value operand : node.operands) {
+        if (!(graph.type(operand) == graph.type(result))) continue;
+        if (auto found = attempt(outputs, result, operand)) return found;
+      }
+      if (place(node.op) == Place::splat) continue;
+      if (auto found = attempt(outputs, result, {})) return found;
     }
-    if (node.op == Op::constant) continue;
-    if (auto found = attempt(outputs, Value{i}, {})) return found;
   }
   return std::nullopt;
 }

@@ -83,9 +83,11 @@ llvm::Value* KernelEmitter::compute(const Instr& instr, llvm::ArrayRef<llvm::Val
   switch (instr.op) {
 #define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit) \
   case Op::name: return apply<TypeRule::rule, arity>(b, operands, dtype, ETCH_EMIT_##arity((emit)));
+#define ETCH_STRUCTURAL_OP(name, Struct) case Op::name:
 #include "compiler/ir/ops.def"
-    default: std::abort();  // Structural ops are no instructions.
+    break;
   }
+  std::abort();  // Structural ops are no instructions.
 }
 
 }  // namespace etch::codegen

@@ -78,7 +78,7 @@ int work_of(const KernelProgram& program, const Target& target, llvm::function_r
     if (!chosen(i)) continue;
     const Instr& instr = program.body[i];
     if (goes_by_lane(program, instr, target) || instr.kind == InstrKind::index) work += kCheapWork;
-    if (instr.kind == InstrKind::compute) work += instr.op < Op::cast ? info(instr.op).cost : 1;
+    if (instr.kind == InstrKind::compute) work += cost_of(instr.op);
   }
   return work;
 }

@@ -9,7 +9,6 @@
 namespace etch::codegen {
 namespace {
 
-constexpr std::string_view kReduceNames[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
 
 class LoopPrinter {
  public:
@@ -92,9 +91,9 @@ class LoopPrinter {
       case InstrKind::param: return cat("v", i, " = p", static_cast<int>(instr.slot));
       case InstrKind::compute:
         return cat("v", i, " = ", name(instr.op), "(", list, ")",
-                            instr.op == Op::cast || instr.op == Op::bitcast ? cat(" : ", name(instr.dtype)) : "");
+                            needs_type(instr.op) ? cat(" : ", name(instr.dtype)) : "");
       case InstrKind::reduce:
-        return cat("v", i, " = ", kReduceNames[static_cast<int>(instr.reduce)], "(v", i, ", ", list, ")");
+        return cat("v", i, " = ", name(instr.reduce), "(v", i, ", ", list, ")");
       case InstrKind::dot: return cat("v", i, " = dot(", list, ")");
       case InstrKind::store: return cat(place(instr.slot), " = ", list);
     }

@@ -5,102 +5,113 @@
 #include <numeric>
 
 #include "absl/hash/hash.h"
-#include <boost/pfr/core.hpp>
 #include "compiler/ir/cat.h"
 
 namespace etch {
-namespace {
-
-/// Equality of nodes: everything but the origin.
-bool same(const Node& a, const Node& b) {
-  return a.op == b.op && a.operands == b.operands && a.type == b.type && a.attr == b.attr;
-}
-
-size_t hash(const Node& node) {
-  size_t seed = absl::HashOf(node.op, node.operands, node.type);
-  std::visit(
-      [&](const auto& attr) {
-        boost::pfr::for_each_field(attr, [&](const auto& field) { seed = absl::HashOf(seed, field); });
-      },
-      node.attr);
-  return seed;
-}
-
-/// Where an axis yields at most one element the step says nothing; where it yields none the start neither.
-void make_canonical(SliceAttr& slice, const Shape& result) {
-  for (int i = 0; i < result.rank(); ++i) {
-    if (result[i] <= 1) slice.step[i] = 1;
-    if (result[i] == 0) slice.start[i] = 0;
-  }
-}
-
-/// Moves inputs to the front, in order, and renames operands; returns the new index of each node.
-std::vector<int32_t> move_inputs_to_front(std::vector<Node>& nodes) {
-  std::vector<int32_t> order(nodes.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_partition(order.begin(), order.end(), [&](int32_t i) { return nodes[i].op == Op::input; });
-  std::vector<int32_t> renamed(nodes.size());
-  std::vector<Node> moved;
-  moved.reserve(nodes.size());
-  for (int32_t old : order) {
-    renamed[old] = static_cast<int32_t>(moved.size());
-    moved.push_back(std::move(nodes[old]));
-    for (Value& operand : moved.back().operands) operand.node = renamed[operand.node];
-  }
-  nodes = std::move(moved);
-  return renamed;
-}
-
-}  // namespace
 
 std::string to_string(const Type& type) { return cat(name(type.dtype), to_string(type.shape)); }
 
+Types Nodes::result_types(const Node& node) const {
+  Types types;
+  for (Value result : results(node)) types.push_back(type(result));
+  return types;
+}
+
+bool same_node(const Graph& a, const Graph& b, int i) {
+  const Node& x = a.nodes()[i];
+  const Node& y = b.nodes()[i];
+  if (x.first_result != y.first_result || x.num_results != y.num_results) return false;
+  if (!(x.op == y.op) || x.operands != y.operands) return false;
+  for (Value result : results(x)) {
+    if (a.type(result) != b.type(result)) return false;
+  }
+  return true;
+}
+
 bool operator==(const Graph& a, const Graph& b) {
-  return a.inputs_ == b.inputs_ && a.outputs_ == b.outputs_ &&
-         std::equal(a.nodes_.begin(), a.nodes_.end(), b.nodes_.begin(), b.nodes_.end(), same);
+  if (a.nodes_.size() != b.nodes_.size() || a.inputs_ != b.inputs_ || a.outputs_ != b.outputs_) return false;
+  for (int i = 0; i < static_cast<int>(a.nodes_.size()); ++i) {
+    if (!same_node(a, b, i)) return false;
+  }
+  return true;
+}
+
+int32_t GraphBuilder::type_index(const Type& type) {
+  // Neighbours often have one type.
+  if (!values_.empty() && types_[values_.back().type] == type) return values_.back().type;
+  const auto [entry, is_new] = index_of_type_.try_emplace(type, static_cast<int32_t>(types_.size()));
+  if (is_new) types_.push_back(type);
+  return entry->second;
+}
+
+/// Adds a node whose type indices are known.
+Results GraphBuilder::append(Node node, std::span<const int32_t> types) {
+  node.first_result = num_values();
+  node.num_results = static_cast<int32_t>(types.size());
+  const Results made = results(node);
+  for (int32_t type : types) values_.push_back({static_cast<int32_t>(nodes_.size()), type});
+  nodes_.push_back(std::move(node));
+  return made;
 }
 
 absl::StatusOr<Value> GraphBuilder::input(const Type& type, Origin origin) {
-  const InputAttr attr{static_cast<int64_t>(inputs_.size())};
-  if (absl::StatusOr<Type> legal = infer(Op::input, {}, attr, &type); !legal.ok()) return legal.status();
-  const Value value{size()};
-  nodes_.push_back({Op::input, {}, attr, type, origin});
-  inputs_.push_back(value);
-  return value;
+  const AnyOp op = input_op(static_cast<int64_t>(inputs_.size()));
+  if (absl::StatusOr<Types> legal = infer(op, {}, {&type, 1}); !legal.ok()) return legal.status();
+  const int32_t index = type_index(type);
+  inputs_.push_back(append({op, {}, origin}, {&index, 1})[0]);
+  return inputs_.back();
 }
 
-absl::StatusOr<Value> GraphBuilder::emit(Op op, std::span<const Value> operands, const Attr& attr, Origin origin) {
-  return add(op, operands, attr, nullptr, origin);
+absl::StatusOr<Value> GraphBuilder::constant(uint64_t bits, const Type& type, Origin origin) {
+  return emit(splat_op(bits), {}, type, origin);
 }
 
-absl::StatusOr<Value> GraphBuilder::emit(Op op, std::span<const Value> operands, const Attr& attr, const Type& type,
+absl::StatusOr<Value> GraphBuilder::emit(const AnyOp& op, std::span<const Value> operands, Origin origin) {
+  absl::StatusOr<Results> values = emit_all(op, operands, {}, origin);
+  if (!values.ok()) return values.status();
+  return (*values)[0];
+}
+
+absl::StatusOr<Value> GraphBuilder::emit(const AnyOp& op, std::span<const Value> operands, const Type& type,
                                          Origin origin) {
-  return add(op, operands, attr, &type, origin);
+  absl::StatusOr<Results> values = emit_all(op, operands, {&type, 1}, origin);
+  if (!values.ok()) return values.status();
+  return (*values)[0];
 }
 
-absl::StatusOr<Value> GraphBuilder::add(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted,
-                                        Origin origin) {
-  if (op == Op::input) return absl::InvalidArgumentError("input: inputs are added by GraphBuilder::input");
-  absl::InlinedVector<Type, 3> types;
+absl::StatusOr<Results> GraphBuilder::emit_all(const AnyOp& op, std::span<const Value> operands,
+                                               std::span<const Type> wanted, Origin origin) {
+  if (place(op) == Place::input) {
+    return absl::InvalidArgumentError("input: inputs are added by GraphBuilder::input");
+  }
+  absl::InlinedVector<Type, 3> operand_types;
   for (Value operand : operands) {
-    if (operand.node < 0 || operand.node >= size()) {
-      return absl::InvalidArgumentError(cat(etch::name(op), ": operand ", types.size(), " is no value of this graph"));
+    if (operand.id < 0 || operand.id >= num_values()) {
+      return absl::InvalidArgumentError(
+          cat(etch::name(op), ": operand ", operand_types.size(), " is no value of this graph"));
     }
-    types.push_back(nodes_[operand.node].type);
+    operand_types.push_back(type(operand));
   }
-  absl::StatusOr<Type> type = infer(op, types, attr, wanted);
-  if (!type.ok()) return type.status();
+  absl::StatusOr<Types> inferred = infer(op, operand_types, wanted);
+  if (!inferred.ok()) return inferred.status();
 
-  Node node{op, {operands.begin(), operands.end()}, attr, *type, origin};
-  if (op == Op::slice) make_canonical(std::get<SliceAttr>(node.attr), type->shape);
-  absl::InlinedVector<int32_t, 1>& candidates = nodes_by_hash_[hash(node)];
+  absl::InlinedVector<int32_t, 2> types;
+  for (const Type& type : *inferred) types.push_back(type_index(type));
+  Node node{canonical(op, *inferred), {operands.begin(), operands.end()}, origin};
+  const size_t hash = absl::HashOf(node.op, node.operands, types);
+  absl::InlinedVector<int32_t, 1>& candidates = nodes_by_hash_[hash];
   for (int32_t candidate : candidates) {
-    if (same(nodes_[candidate], node)) return Value{candidate};
+    if (is_same(nodes_[candidate], node, types)) return results(nodes_[candidate]);
   }
-  const Value value{size()};
-  candidates.push_back(value.node);
-  nodes_.push_back(std::move(node));
-  return value;
+  candidates.push_back(static_cast<int32_t>(nodes_.size()));
+  return append(std::move(node), types);
+}
+
+/// Equality of a node with one in the making: everything but the origin.
+bool GraphBuilder::is_same(const Node& node, const Node& other, std::span<const int32_t> types) const {
+  if (!(node.op == other.op) || node.operands != other.operands) return false;
+  return std::equal(types.begin(), types.end(), values_.begin() + node.first_result,
+                    [](int32_t type, const ValueInfo& value) { return type == value.type; });
 }
 
 int32_t GraphBuilder::name(std::string_view text) {
@@ -109,16 +120,38 @@ int32_t GraphBuilder::name(std::string_view text) {
   return entry->second;
 }
 
+/// Moves inputs to the front, in order, and renumbers all values.
+void GraphBuilder::move_inputs_to_front(std::vector<Value>& outputs) {
+  std::vector<int32_t> order(nodes_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_partition(order.begin(), order.end(),
+                        [&](int32_t i) { return place(nodes_[i].op) == Place::input; });
+  std::vector<Value> renamed(values_.size());
+  std::vector<Node> nodes = std::exchange(nodes_, {});
+  const std::vector<ValueInfo> values = std::exchange(values_, {});
+  nodes_.reserve(nodes.size());
+  values_.reserve(values.size());
+  for (int32_t i : order) {
+    Node& node = nodes[i];
+    const Results before = results(node);
+    absl::InlinedVector<int32_t, 2> types;
+    for (Value result : before) types.push_back(values[result.id].type);
+    for (Value& operand : node.operands) operand = renamed[operand.id];
+    const Results after = append(std::move(node), types);
+    for (int r = 0; r < before.size(); ++r) renamed[before[r].id] = after[r];
+  }
+  for (Value& input : inputs_) input = renamed[input.id];
+  for (Value& output : outputs) output = renamed[output.id];
+}
+
 Graph GraphBuilder::finish(std::span<const Value> outputs) && {
   Graph graph;
   graph.outputs_.assign(outputs.begin(), outputs.end());
-  const bool inputs_first = inputs_.empty() || inputs_.back().node + 1 == static_cast<int32_t>(inputs_.size());
-  if (!inputs_first) {
-    const std::vector<int32_t> renamed = move_inputs_to_front(nodes_);
-    for (Value& input : inputs_) input.node = renamed[input.node];
-    for (Value& output : graph.outputs_) output.node = renamed[output.node];
-  }
+  const bool inputs_first = inputs_.empty() || inputs_.back().id + 1 == static_cast<int32_t>(inputs_.size());
+  if (!inputs_first) move_inputs_to_front(graph.outputs_);
   graph.nodes_ = std::move(nodes_);
+  graph.values_ = std::move(values_);
+  graph.types_ = std::move(types_);
   graph.inputs_ = std::move(inputs_);
   graph.names_ = std::move(names_);
   *this = GraphBuilder();

@@ -1,6 +1,7 @@
-// Graph: an immutable list of typed nodes in topological order, and the builder that alone makes it.
+// Graph: an immutable list of nodes in topological order over numbered values, and the builder that alone makes it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -11,36 +12,49 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "compiler/ir/op.h"
+#include "compiler/ir/any_op.h"
+#include "compiler/ir/placing.h"
 
 namespace etch {
 
-/// The type of a value: element type and extents.
-struct Type {
-  DType dtype = DType::f32;
-  Shape shape;
-
-  int64_t size() const { return shape.product(); }
-  int64_t bytes() const { return size() * size_of(dtype); }
-  bool operator==(const Type&) const = default;
-  template <class H>
-  friend H AbslHashValue(H h, const Type& type) {
-    return H::combine(std::move(h), type.dtype, type.shape);
-  }
-};
-
-/// `f32[8,4]`.
-std::string to_string(const Type& type);
-
-/// The result of a node: its index in the graph.
+/// The number of a value in its graph: %3. A node has one or more of them, in sequence.
 struct Value {
-  int32_t node = -1;
+  int32_t id = -1;
 
   bool operator==(const Value&) const = default;
   template <class H>
   friend H AbslHashValue(H h, Value value) {
-    return H::combine(std::move(h), value.node);
+    return H::combine(std::move(h), value.id);
   }
+};
+
+/// The values of one node, in order.
+class Results {
+ public:
+  class Iterator {
+   public:
+    explicit Iterator(int32_t id) : id_(id) {}
+    Value operator*() const { return {id_}; }
+    Iterator& operator++() {
+      ++id_;
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    int32_t id_;
+  };
+
+  Results(int32_t first, int32_t count) : first_(first), count_(count) {}
+  int size() const { return count_; }
+  Value operator[](int i) const { return {first_ + i}; }
+  Value back() const { return {first_ + count_ - 1}; }
+  Iterator begin() const { return Iterator(first_); }
+  Iterator end() const { return Iterator(first_ + count_); }
+
+ private:
+  int32_t first_;
+  int32_t count_;
 };
 
 /// Where the user wrote the op and in which composite op it stands; not part of a node's identity. The two names are
@@ -52,20 +66,45 @@ struct Origin {
 };
 
 struct Node {
-  Op op = Op::input;
+  AnyOp op;
   absl::InlinedVector<Value, 3> operands;
-  Attr attr;
-  Type type;
   Origin origin;
+  int32_t first_result = 0;
+  int32_t num_results = 1;
+
+  /// The first result; of most ops the only one.
+  Value result() const { return {first_result}; }
 };
 
-/// A pure function from inputs to outputs. Made by GraphBuilder only; a copy shares nothing and changes nothing.
-class Graph {
+inline Results results(const Node& node) { return {node.first_result, node.num_results}; }
+
+/// The nodes of a graph, finished or in the making, and what the numbers of its values stand for.
+class Nodes {
  public:
   std::span<const Node> nodes() const { return nodes_; }
-  const Node& operator[](Value value) const { return nodes_[value.node]; }
-  int size() const { return static_cast<int>(nodes_.size()); }
-  /// The input nodes by InputAttr::index; every input stands here, used or not. They are the graph's first nodes.
+  int num_values() const { return static_cast<int>(values_.size()); }
+  /// The node that makes a value.
+  const Node& node(Value value) const { return nodes_[values_[value.id].node]; }
+  /// Its place in nodes().
+  int index_of(Value value) const { return values_[value.id].node; }
+  const Type& type(Value value) const { return types_[values_[value.id].type]; }
+  /// The types of a node's results.
+  Types result_types(const Node& node) const;
+
+ protected:
+  struct ValueInfo {
+    int32_t node;
+    int32_t type;  // index into types_
+  };
+  std::vector<Node> nodes_;
+  std::vector<ValueInfo> values_;
+  std::vector<Type> types_;  // each once
+};
+
+/// A pure function from inputs to outputs. Made by GraphBuilder only; a copy shares nothing that changes.
+class Graph : public Nodes {
+ public:
+  /// The input values in order; every input stands here, used or not. They are the graph's first nodes.
   std::span<const Value> inputs() const { return inputs_; }
   std::span<const Value> outputs() const { return outputs_; }
   /// File and scope names that origins index.
@@ -77,60 +116,64 @@ class Graph {
 
  private:
   friend class GraphBuilder;
-  std::vector<Node> nodes_;
   std::vector<Value> inputs_;
   std::vector<Value> outputs_;
   std::vector<std::string> names_;
 };
 
-/// Makes graphs. An equal node (op, operands, attribute, type) is made once; its first origin stands.
-class GraphBuilder {
+/// True if the i-th nodes are equal: op, operands and types, whatever the origin.
+bool same_node(const Graph& a, const Graph& b, int i);
+
+/// Makes graphs. An equal node (op, operands, types) is made once; its first origin stands.
+class GraphBuilder : public Nodes {
  public:
   GraphBuilder() = default;
 
   /// Adds the next input of the function. Inputs are never merged.
   absl::StatusOr<Value> input(const Type& type, Origin origin = {});
 
-  /// Adds a node of a table op, cast-free structural op with a type that follows from its operands: infers and checks
-  /// the type. An illegal node is an InvalidArgument status that names the op and the operand types.
-  absl::StatusOr<Value> emit(Op op, std::span<const Value> operands, const Attr& attr = {}, Origin origin = {});
+  /// A value with the same bits in every element.
+  absl::StatusOr<Value> constant(uint64_t bits, const Type& type, Origin origin = {});
 
-  /// The same for the ops whose type says what they do: cast, bitcast, constant, iota, reshape, broadcast and slice.
-  /// For the others the type must be the inferred one. Equal slices are equal nodes: where the result has extent 0 or 1
-  /// the step becomes 1, and at extent 0 the start 0.
-  absl::StatusOr<Value> emit(Op op, std::span<const Value> operands, const Attr& attr, const Type& type,
-                             Origin origin = {});
+  /// Adds a node with one result whose type follows from its operands: infers and checks it. An illegal node is an
+  /// InvalidArgument status that names the op and the operand types.
+  absl::StatusOr<Value> emit(const AnyOp& op, std::span<const Value> operands, Origin origin = {});
+
+  /// The same for the ops whose type says what they do (needs_type), such as cast and reshape. For the others the type
+  /// must be the inferred one. Equal slices are equal nodes: where the result has extent 0 or 1 the step becomes 1, and
+  /// at extent 0 the start 0.
+  absl::StatusOr<Value> emit(const AnyOp& op, std::span<const Value> operands, const Type& type, Origin origin = {});
+
+  /// The same with any number of results; `types` may be empty if they follow from the operands.
+  absl::StatusOr<Results> emit_all(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types,
+                                   Origin origin = {});
 
   /// Makes room for this many nodes.
   void reserve(size_t nodes) {
     nodes_.reserve(nodes);
+    values_.reserve(nodes);
     nodes_by_hash_.reserve(nodes);
   }
-
-  const Node& operator[](Value value) const { return nodes_[value.node]; }
-  int size() const { return static_cast<int>(nodes_.size()); }
 
   /// The index of a file or scope name, for Origin.
   int32_t name(std::string_view text);
 
   /// Ends the graph; the builder is left empty. Inputs that were added after other nodes move to the front, so values
-  /// of the builder name the same nodes in the graph only where all inputs were added first.
+  /// of the builder are the same values in the graph only where all inputs were added first.
   Graph finish(std::span<const Value> outputs) &&;
 
  private:
-  absl::StatusOr<Value> add(Op op, std::span<const Value> operands, const Attr& attr, const Type* wanted,
-                            Origin origin);
+  int32_t type_index(const Type& type);
+  Results append(Node node, std::span<const int32_t> types);
+  bool is_same(const Node& node, const Node& other, std::span<const int32_t> types) const;
+  void move_inputs_to_front(std::vector<Value>& outputs);
 
-  std::vector<Node> nodes_;
   std::vector<Value> inputs_;
   std::vector<std::string> names_;
+  absl::flat_hash_map<Type, int32_t> index_of_type_;
   absl::flat_hash_map<std::string, int32_t> name_index_;
   absl::flat_hash_map<size_t, absl::InlinedVector<int32_t, 1>> nodes_by_hash_;  // compared in full
 };
-
-/// The type of `op` on these operand types, or why there is none. `wanted` is the type of the ops whose type says what
-/// they do (see GraphBuilder::emit), else nullptr or the type expected.
-absl::StatusOr<Type> infer(Op op, std::span<const Type> operands, const Attr& attr, const Type* wanted);
 
 /// NumPy's broadcast of two shapes, or why there is none.
 absl::StatusOr<Shape> broadcast_shapes(const Shape& a, const Shape& b);

@@ -1,24 +1,31 @@
-// Names and properties of the ops, from ops.def.
+// Names and properties of the ops, from ops.def and the structs of the structural ops.
 #include "compiler/ir/op.h"
 
 #include <unordered_map>
 #include <vector>
 
+#include "compiler/ir/any_op.h"
+
 namespace etch {
 namespace {
 
-constexpr OpInfo kTableOps[] = {
+constexpr OpInfo kTableOps[kNumTableOps] = {
 #define ETCH_OP(name, arity, rule, accuracy, cost, ...) \
   {#name, arity, TypeRule::rule, Accuracy::accuracy, cost},
 #include "compiler/ir/ops.def"
 };
-static_assert(std::size(kTableOps) == kNumTableOps);
 
-constexpr std::string_view kStructuralNames[] = {
-    "cast",    "bitcast",   "input",     "constant", "iota", "reduce", "dot",
-    "reshape", "transpose", "broadcast", "slice",    "pad",  "concat",
+struct StructuralInfo {
+  std::string_view name;
+  Traits traits;
 };
-static_assert(std::size(kStructuralNames) == kNumOps - kNumTableOps);
+
+constexpr StructuralInfo kStructuralOps[] = {
+#define ETCH_STRUCTURAL_OP(name, Struct) {#name, op::Struct::kTraits},
+#include "compiler/ir/ops.def"
+};
+
+const StructuralInfo& structural(Op op) { return kStructuralOps[static_cast<int>(op) - kNumTableOps]; }
 
 }  // namespace
 
@@ -37,9 +44,13 @@ std::string list_dtypes(absl::FunctionRef<bool(DType)> chosen) {
 
 const OpInfo& info(Op op) { return kTableOps[static_cast<int>(op)]; }
 
-std::string_view name(Op op) {
-  return op < Op::cast ? info(op).name : kStructuralNames[static_cast<int>(op) - kNumTableOps];
-}
+Place place(Op op) { return is_table_op(op) ? Place::elementwise : structural(op).traits.place; }
+
+bool needs_type(Op op) { return !is_table_op(op) && structural(op).traits.type == ResultType::given; }
+
+int cost_of(Op op) { return is_table_op(op) ? info(op).cost : structural(op).traits.cost; }
+
+std::string_view name(Op op) { return is_table_op(op) ? info(op).name : structural(op).name; }
 
 std::optional<Op> find_op(std::string_view text) {
   static const auto* const kOps = [] {
@@ -49,25 +60,6 @@ std::optional<Op> find_op(std::string_view text) {
   }();
   const auto found = kOps->find(text);
   return found == kOps->end() ? std::nullopt : std::optional(found->second);
-}
-
-std::string_view name(ReduceKind kind) {
-  constexpr std::string_view kNames[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
-  return kNames[static_cast<int>(kind)];
-}
-
-Attr default_attr(Op op) {
-  switch (op) {
-    case Op::input: return InputAttr{};
-    case Op::constant: return ConstantAttr{};
-    case Op::iota:
-    case Op::concat: return AxisAttr{};
-    case Op::reduce: return ReduceAttr{};
-    case Op::transpose: return TransposeAttr{};
-    case Op::slice: return SliceAttr{};
-    case Op::pad: return PadAttr{};
-    default: return NoAttr{};
-  }
 }
 
 }  // namespace etch

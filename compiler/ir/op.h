@@ -1,41 +1,32 @@
-// The ops of the graph: their names, the attributes of the structural ones and the table of the elementwise ones.
+// Which ops there are: their names, where they stand in a kernel, and the table of the elementwise ones.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "absl/functional/function_ref.h"
 #include "etch/dtype.h"
-#include "etch/shape.h"
 
 namespace etch {
 
-/// All ops: first the rows of ops.def in their order, then the structural ops.
+/// All ops of ops.def in its order: first the rows, then the structural ops.
 enum class Op : uint8_t {
 #define ETCH_OP(name, ...) name,
+#define ETCH_STRUCTURAL_OP(name, Struct) name,
 #include "compiler/ir/ops.def"
-  cast,       // elementwise: the value in another dtype; the dtype stands in the type
-  bitcast,    // elementwise: the bits read as another dtype of the same size
-  input,      // InputAttr: the function's argument
-  constant,   // ConstantAttr: every element has the same value
-  iota,       // AxisAttr: the index along an axis
-  reduce,     // ReduceAttr: drops the reduced axes
-  dot,        // [batch..., m, k] x [batch..., k, n] -> [batch..., m, n], equal batch extents
-  reshape,    // the same elements in row-major order under another shape; the shape stands in the type
-  transpose,  // TransposeAttr
-  broadcast,  // NumPy's broadcast_to; the shape stands in the type
-  slice,      // SliceAttr; the extents stand in the type
-  pad,        // PadAttr; operand 1 is the rank-0 padding value
-  concat,     // AxisAttr; any number of operands, at least one
 };
 
-inline constexpr int kNumTableOps = static_cast<int>(Op::cast);
-inline constexpr int kNumOps = static_cast<int>(Op::concat) + 1;
+inline constexpr int kNumTableOps = 0
+#define ETCH_OP(...) +1
+#include "compiler/ir/ops.def"
+    ;  // NOLINT: the sum of the rows
+inline constexpr int kNumOps = kNumTableOps
+#define ETCH_STRUCTURAL_OP(...) +1
+#include "compiler/ir/ops.def"
+    ;  // NOLINT: and of the structural ops
 
 /// Legal operand dtypes of an elementwise op and what results.
 enum class TypeRule : uint8_t {
@@ -83,8 +74,47 @@ struct OpInfo {
   int cost;
 };
 
-/// The row of an elementwise op of ops.def; `op` is below Op::cast.
+/// A row of ops.def.
+constexpr bool is_table_op(Op op) { return static_cast<int>(op) < kNumTableOps; }
+
+/// The row of a table op.
 const OpInfo& info(Op op);
+
+/// How the schedule and the code generator see an op. What else they need of it they ask in placing.h.
+enum class Place : uint8_t {
+  input,        // the function's argument
+  elementwise,  // result element i depends on operand elements i alone, after NumPy broadcasting
+  splat,        // every element has the same value
+  index,        // each element is its index along an axis
+  view,         // the operand's elements in their order under another shape: the same memory
+  movement,     // each element is the operand's at an index that is affine in its own
+  boxes,      // operands fill boxes of the result
+  reduction,    // drops axes
+  product,      // [batch..., m, k] x [batch..., k, n] -> [batch..., m, n]
+};
+
+Place place(Op op);
+
+/// Table ops, and those that are elementwise beside the table.
+inline bool is_elementwise(Op op) { return place(op) == Place::elementwise; }
+
+/// Ops that only say where an element is found.
+inline bool is_movement(Op op) { return place(op) == Place::view || place(op) == Place::movement; }
+
+/// Ops that a kernel computes: their elements are neither given nor known beforehand, nor an operand's own memory.
+inline bool is_computed(Op op) {
+  const Place kind = place(op);
+  return kind == Place::elementwise || kind == Place::movement || kind == Place::reduction || kind == Place::product;
+}
+
+/// True if the type of the result says what the op does, as for a cast: then it must be given.
+bool needs_type(Op op);
+
+/// Work per element in units of one addition; 0 for what is no arithmetic.
+int cost_of(Op op);
+
+/// The elementwise op that gives a value in another dtype.
+inline constexpr Op kConversion = Op::cast;
 
 /// The op's name in text, such as `tanh` or `reduce`.
 std::string_view name(Op op);
@@ -92,70 +122,16 @@ std::string_view name(Op op);
 /// The op of this name, if there is one.
 std::optional<Op> find_op(std::string_view name);
 
-/// A table op, cast or bitcast: result element i depends on operand elements i alone (after NumPy broadcasting).
-constexpr bool is_elementwise(Op op) { return op <= Op::bitcast; }
-
-/// Ops that only say where an element is found: reshape, transpose, broadcast and slice.
-constexpr bool is_movement(Op op) {
-  return op == Op::reshape || op == Op::transpose || op == Op::broadcast || op == Op::slice;
-}
-
 enum class ReduceKind : uint8_t { sum, prod, max, min, any, all, argmax, argmin };
+inline constexpr int kNumReduceKinds = 8;
 
 /// The kind's name in text, such as `sum`.
-std::string_view name(ReduceKind kind);
+constexpr std::string_view name(ReduceKind kind) {
+  constexpr std::string_view kNames[kNumReduceKinds] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
+  return kNames[static_cast<int>(kind)];
+}
 
-// Attributes. Each names its fields for the printer and the parser, in order.
-struct NoAttr {
-  static constexpr std::array<std::string_view, 0> kFields{};
-  bool operator==(const NoAttr&) const = default;
-};
-struct InputAttr {
-  int64_t index = 0;
-  static constexpr std::array<std::string_view, 1> kFields{"index"};
-  bool operator==(const InputAttr&) const = default;
-};
-struct ConstantAttr {
-  uint64_t bits = 0;  // the element's bytes, little endian, the rest zero: equality is by bits
-  static constexpr std::array<std::string_view, 1> kFields{"value"};
-  bool operator==(const ConstantAttr&) const = default;
-};
-struct AxisAttr {
-  int64_t axis = 0;
-  static constexpr std::array<std::string_view, 1> kFields{"axis"};
-  bool operator==(const AxisAttr&) const = default;
-};
-struct ReduceAttr {
-  ReduceKind kind = ReduceKind::sum;
-  Dims axes;  // ascending, distinct, not negative; exactly one for argmax and argmin
-  static constexpr std::array<std::string_view, 2> kFields{"kind", "axes"};
-  bool operator==(const ReduceAttr&) const = default;
-};
-struct TransposeAttr {
-  Dims perm;  // result axis i is operand axis perm[i]
-  static constexpr std::array<std::string_view, 1> kFields{"perm"};
-  bool operator==(const TransposeAttr&) const = default;
-};
-struct SliceAttr {
-  Dims start;  // result index i reads operand index start + i * step
-  Dims step;   // not zero; may be negative
-  static constexpr std::array<std::string_view, 2> kFields{"start", "step"};
-  bool operator==(const SliceAttr&) const = default;
-};
-struct PadAttr {
-  Dims low;   // elements put before; not negative
-  Dims high;  // elements put after; not negative
-  static constexpr std::array<std::string_view, 2> kFields{"low", "high"};
-  bool operator==(const PadAttr&) const = default;
-};
-
-using Attr =
-    std::variant<NoAttr, InputAttr, ConstantAttr, AxisAttr, ReduceAttr, TransposeAttr, SliceAttr, PadAttr>;
-
-/// The attribute of this op with all fields at their defaults: every node of the op holds this alternative.
-Attr default_attr(Op op);
-
-/// The constant's bits for a value of C++ type T.
+/// The bits of an element of C++ type T: little endian, the rest zero.
 template <Element T>
 uint64_t to_bits(T value) {
   uint64_t bits = 0;

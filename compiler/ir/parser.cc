@@ -1,10 +1,9 @@
 // Text to graph.
 #include <algorithm>
-#include <boost/pfr/core.hpp>
 #include <charconv>
 #include <optional>
 
-#include "compiler/ir/attr_text.h"
+#include "compiler/ir/field_text.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 
@@ -56,6 +55,11 @@ class Parser {
   }
 
  private:
+  struct Constant {
+    size_t at;
+    std::string_view text;
+  };
+
   bool header() {
     if (!expect_word("graph") || !expect('(')) return false;
     if (!accept(')')) {
@@ -72,7 +76,9 @@ class Parser {
     Type type;
     const size_t at = skip();
     if (!parse_value_number(number) || !expect(':') || !parse(type)) return false;
-    return define(at, at, number, builder_.input(type));
+    const absl::StatusOr<Value> value = builder_.input(type);
+    if (!value.ok()) return fail(at, std::string(value.status().message()));
+    return define(at, number, *value);
   }
 
   bool nodes() {
@@ -84,49 +90,88 @@ class Parser {
     return expect('}') && at_end();
   }
 
+  /// `%3, %4 = op(%2) field=5 : f32[5], i64[5]`
   bool node() {
-    int64_t number = 0;
     const size_t at = skip();
-    if (!parse_value_number(number) || !expect('=')) return false;
+    absl::InlinedVector<int64_t, 2> numbers;
+    do {
+      if (!parse_value_number(numbers.emplace_back())) return false;
+    } while (accept(','));
+    if (!expect('=')) return false;
 
     const size_t op_at = skip();
     const std::string_view op_name = word();
-    const std::optional<Op> op = find_op(op_name);
+    const std::optional<Op> found = find_op(op_name);
     if (op_name.empty()) return fail(op_at, "expected the name of an op");
-    if (!op) return fail(op_at, cat("there is no op `", op_name, "`"));
-    if (*op == Op::input) return fail(op_at, "inputs stand in the first line only");
+    if (!found) return fail(op_at, cat("there is no op `", op_name, "`"));
+    if (place(*found) == Place::input) return fail(op_at, "inputs stand in the first line only");
     absl::InlinedVector<Value, 3> operands;
     if (accept('(') && (!values(operands) || !expect(')'))) return false;
 
-    Attr attr = default_attr(*op);
-    Type type;
-    if (!fields(attr) || !expect(':') || !parse(type)) return false;
-    if (auto* constant = std::get_if<ConstantAttr>(&attr)) {
-      const std::optional<uint64_t> bits = parse_constant(constant_, type.dtype);
-      if (!bits) return fail(constant_at_, cat("the value is not a ", name(type.dtype)));
-      constant->bits = *bits;
+    AnyOp op = *found;
+    Types types;
+    constants_.clear();
+    if (!fields(op) || !expect(':')) return false;
+    do {
+      if (!parse(types.emplace_back())) return false;
+    } while (accept_on_line(','));  // a comment that follows is the origin
+    if (!constants_.empty() && !read_constants(op, types[0].dtype)) return false;
+    absl::StatusOr<Results> made = builder_.emit_all(op, operands, types, origin());
+    if (!made.ok()) return fail(op_at, std::string(made.status().message()));
+    if (made->size() != static_cast<int>(numbers.size())) {
+      return fail(at, cat(op_name, " has ", made->size(), made->size() == 1 ? " result" : " results"));
     }
-    return define(at, op_at, number, builder_.emit(*op, operands, attr, type, origin()));
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      if (!define(at, numbers[i], (*made)[static_cast<int>(i)])) return false;
+    }
+    return true;
   }
 
-  bool fields(Attr& attr) {
-    return std::visit(
-        [&]<class A>(A& fields) {
-          bool ok = true;
-          boost::pfr::for_each_field(
-              fields, [&](auto& field, size_t i) { ok = ok && field_name(A::kFields[i]) && parse(field); });
-          return ok;
-        },
-        attr);
+  /// Replaces an op by the one with the fields that stand in the text.
+  bool fields(AnyOp& op) {
+    bool ok = true;
+    op = op.visit([&]<class T>(T fields) -> AnyOp {
+      if constexpr (std::is_same_v<T, Row>) {
+        return fields.op;
+      } else {
+        for_each_field(fields,
+                       [&](std::string_view name, auto& field) { ok = ok && field_name(name) && parse(field); });
+        return fields;
+      }
+    });
+    return ok;
+  }
+
+  /// Fills in the fields that only the dtype tells how to read.
+  bool read_constants(AnyOp& op, DType dtype) {
+    bool ok = true;
+    op = op.visit([&]<class T>(T fields) -> AnyOp {
+      if constexpr (std::is_same_v<T, Row>) {
+        return fields.op;
+      } else {
+        for_each_field(fields, [&](std::string_view, auto& field) {
+          if constexpr (std::is_same_v<decltype(field), uint64_t&>) ok = ok && read_constant(field, dtype);
+        });
+        return fields;
+      }
+    });
+    return ok;
+  }
+
+  bool read_constant(uint64_t& field, DType dtype) {
+    const Constant constant = constants_.front();
+    constants_.erase(constants_.begin());
+    const std::optional<uint64_t> bits = parse_constant(constant.text, dtype);
+    if (!bits) return fail(constant.at, cat("the value is not a ", name(dtype)));
+    field = *bits;
+    return true;
   }
 
   bool field_name(std::string_view name) { return expect_word(name) && expect('='); }
 
-  /// Binds a number of the text to a new value, or reports why there is none.
-  bool define(size_t number_at, size_t op_at, int64_t number, const absl::StatusOr<Value>& value) {
-    if (!value.ok()) return fail(op_at, std::string(value.status().message()));
-    if (!values_.emplace(number, *value).second) return fail(number_at, cat("%", number, " is defined already"));
-    return true;
+  /// Binds a number of the text to a new value.
+  bool define(size_t at, int64_t number, Value value) {
+    return values_.emplace(number, value).second || fail(at, cat("%", number, " is defined already"));
   }
 
   template <class Values>
@@ -175,8 +220,8 @@ class Parser {
 
   /// A constant can be read only when its dtype is known, which follows it.
   bool parse(uint64_t&) {
-    constant_at_ = skip();
-    constant_ = until_blank();
+    const size_t at = skip();
+    constants_.push_back({at, until_blank()});
     return true;
   }
 
@@ -196,10 +241,9 @@ class Parser {
   bool parse(ReduceKind& kind) {
     const size_t at = skip();
     const std::string_view text = word();
-    for (ReduceKind candidate = ReduceKind::sum; candidate <= ReduceKind::argmin;
-         candidate = static_cast<ReduceKind>(static_cast<int>(candidate) + 1)) {
-      if (name(candidate) != text) continue;
-      kind = candidate;
+    for (int i = 0; i < kNumReduceKinds; ++i) {
+      if (name(static_cast<ReduceKind>(i)) != text) continue;
+      kind = static_cast<ReduceKind>(i);
       return true;
     }
     return fail(at, "expected sum, prod, max, min, any, all, argmax or argmin");
@@ -265,6 +309,11 @@ class Parser {
     return true;
   }
 
+  bool accept_on_line(char c) {
+    while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
+    return at_ < text_.size() && text_[at_] == c && accept(c);
+  }
+
   bool expect(char c) { return accept(c) || fail(at_, cat("expected '", std::string(1, c), "'")); }
 
   bool expect_word(std::string_view expected) {
@@ -284,8 +333,7 @@ class Parser {
 
   const std::string_view text_;
   size_t at_ = 0;
-  std::string_view constant_;
-  size_t constant_at_ = 0;
+  std::vector<Constant> constants_;  // of the node at hand, not read yet
   absl::Status status_;
   GraphBuilder builder_;
   absl::flat_hash_map<int64_t, Value> values_;

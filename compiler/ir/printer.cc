@@ -1,27 +1,33 @@
 // Graph to text.
-#include <algorithm>
-
-#include "compiler/ir/attr_text.h"
+#include "compiler/ir/field_text.h"
 #include "compiler/ir/text.h"
 
 namespace etch {
 namespace {
 
-void append_values(std::string& text, std::span<const Value> values) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    text.append(i > 0 ? ", %" : "%").append(std::to_string(values[i].node));
+template <class Values>
+void append_values(std::string& text, const Values& values) {
+  const char* before = "%";
+  for (Value value : values) {
+    text.append(before).append(std::to_string(value.id));
+    before = ", %";
   }
 }
 
-void append_node(std::string& text, const Graph& graph, Value value) {
-  const Node& node = graph[value];
-  text.append("%").append(std::to_string(value.node)).append(" = ").append(name(node.op));
+void append_node(std::string& text, const Graph& graph, const Node& node) {
+  append_values(text, results(node));
+  text.append(" = ").append(name(node.op));
   if (!node.operands.empty()) {
     text += '(';
     append_values(text, node.operands);
     text += ')';
   }
-  text.append(attr_text(node.attr, node.type.dtype)).append(" : ").append(to_string(node.type));
+  text.append(fields_text(node.op, graph.type(node.result()).dtype));
+  const char* before = " : ";
+  for (Value result : results(node)) {
+    text.append(before).append(to_string(graph.type(result)));
+    before = ", ";
+  }
 }
 
 /// Names come from users: control characters must not end the comment.
@@ -48,26 +54,24 @@ void append_origin(std::string& text, const Graph& graph, const Origin& origin) 
 std::string print(const Graph& graph) {
   std::string text = "graph(";
   for (Value input : graph.inputs()) {
-    if (input.node > 0) text += ", ";
-    append_values(text, {&input, 1});
-    text.append(": ").append(to_string(graph[input].type));
+    if (input.id > 0) text += ", ";
+    text.append("%").append(std::to_string(input.id)).append(": ").append(to_string(graph.type(input)));
   }
   text += ") {\n";
-  for (int i = static_cast<int>(graph.inputs().size()); i < graph.size(); ++i) {
+  for (const Node& node : graph.nodes().subspan(graph.inputs().size())) {
     text += "  ";
-    append_node(text, graph, Value{i});
-    append_origin(text, graph, graph.nodes()[i].origin);
+    append_node(text, graph, node);
+    append_origin(text, graph, node.origin);
     text += '\n';
   }
-  text += "  return ";
+  text += graph.outputs().empty() ? "  return" : "  return ";
   append_values(text, graph.outputs());
-  if (graph.outputs().empty()) text.pop_back();
   return text += "\n}\n";
 }
 
-std::string print(const Graph& graph, Value value) {
+std::string print(const Graph& graph, const Node& node) {
   std::string text;
-  append_node(text, graph, value);
+  append_node(text, graph, node);
   return text;
 }
 

@@ -22,8 +22,9 @@ namespace etch {
 /// -inf.
 std::string print(const Graph& graph);
 
-/// One node as `%3 = mul(%0, %2) : f32[8,4]`, without its origin.
-std::string print(const Graph& graph, Value value);
+/// One node as `%3 = mul(%0, %2) : f32[8,4]`, without its origin. A node with several results names them all:
+/// `%3, %4 = top_k(%2) k=5 : f32[5], i64[5]`.
+std::string print(const Graph& graph, const Node& node);
 
 /// The graph that a text describes; comments after the type are origins and may be missing, lines that start with `//`
 /// are skipped. Anything malformed or ill-typed is an InvalidArgument status that starts with `LINE:COLUMN:`. A graph

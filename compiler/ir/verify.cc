@@ -14,22 +14,31 @@ bool names_exist(const Graph& graph, const Origin& origin) {
   return origin.file < count && origin.scope < count;
 }
 
-absl::Status verify_node(const Graph& graph, int index) {
+absl::Status verify_node(const Graph& graph, int index, int first_value) {
   const Node& node = graph.nodes()[index];
-  const auto where = [&] { return cat("%", index, " = ", name(node.op), ": "); };
-  absl::InlinedVector<Type, 3> types;
-  for (Value operand : node.operands) {
-    if (operand.node < 0 || operand.node >= index) {
-      return invalid(cat(where(), "operand %", operand.node, " does not come before it"));
-    }
-    types.push_back(graph[operand].type);
+  const auto where = [&] { return cat("%", node.first_result, " = ", name(node.op), ": "); };
+  if (node.first_result != first_value || node.num_results < 1) {
+    return invalid(where() + "the results are not numbered in order");
   }
-  if (absl::StatusOr<Type> type = infer(node.op, types, node.attr, &node.type); !type.ok()) {
-    return invalid(where() + std::string(type.status().message()));
+  for (Value result : results(node)) {
+    if (result.id >= graph.num_values() || graph.index_of(result) != index) {
+      return invalid(where() + cat("%", result.id, " belongs to another node"));
+    }
+  }
+  absl::InlinedVector<Type, 3> operands;
+  for (Value operand : node.operands) {
+    if (operand.id < 0 || operand.id >= node.first_result) {
+      return invalid(cat(where(), "operand %", operand.id, " does not come before it"));
+    }
+    operands.push_back(graph.type(operand));
+  }
+  const Types types = graph.result_types(node);
+  if (absl::StatusOr<Types> inferred = infer(node.op, operands, types); !inferred.ok()) {
+    return invalid(where() + std::string(inferred.status().message()));
   }
   const bool listed = index < static_cast<int>(graph.inputs().size());
-  if ((node.op == Op::input) != listed) return invalid(where() + "the inputs are not the first nodes");
-  if (listed && std::get<InputAttr>(node.attr).index != index) return invalid(where() + "the input's index is wrong");
+  if ((place(node.op) == Place::input) != listed) return invalid(where() + "the inputs are not the first nodes");
+  if (listed && !(node.op == input_op(index))) return invalid(where() + "the input's index is wrong");
   if (!names_exist(graph, node.origin)) return invalid(where() + "the origin names no string of the graph");
   return absl::OkStatus();
 }
@@ -37,14 +46,18 @@ absl::Status verify_node(const Graph& graph, int index) {
 }  // namespace
 
 absl::Status verify(const Graph& graph) {
+  const int num_nodes = static_cast<int>(graph.nodes().size());
   for (int i = 0; i < static_cast<int>(graph.inputs().size()); ++i) {
-    if (graph.inputs()[i].node != i || i >= graph.size()) return invalid("the inputs are not the first nodes");
+    if (graph.inputs()[i].id != i || i >= num_nodes) return invalid("the inputs are not the first nodes");
   }
-  for (int i = 0; i < graph.size(); ++i) {
-    if (absl::Status status = verify_node(graph, i); !status.ok()) return status;
+  int values = 0;
+  for (int i = 0; i < num_nodes; ++i) {
+    if (absl::Status status = verify_node(graph, i, values); !status.ok()) return status;
+    values += graph.nodes()[i].num_results;
   }
+  if (values != graph.num_values()) return invalid(cat("there are ", graph.num_values(), " values, not ", values));
   for (Value output : graph.outputs()) {
-    if (output.node < 0 || output.node >= graph.size()) return invalid(cat("output %", output.node, " is no node"));
+    if (output.id < 0 || output.id >= values) return invalid(cat("output %", output.id, " is no value"));
   }
   return absl::OkStatus();
 }

@@ -18,7 +18,7 @@ class Algebra {
       : a(at(expr, 0)),
         b(at(expr, 1)),
         c(at(expr, 2)),
-        dtype(graph[expr.operands.back()].type.dtype),
+        dtype(graph.type(expr.operands.back()).dtype),
         integer(is_integer(dtype)),
         graph_(graph),
         expr_(expr) {}
@@ -27,7 +27,7 @@ class Algebra {
   const DType dtype;  // of the last operand
   const bool integer;
 
-  bool is_constant(Value x) const { return graph_[x].op == Op::constant; }
+  bool is_constant(Value x) const { return graph_.node(x).op == Op::constant; }
 
   /// A constant that is no NaN.
   bool is_number(Value x) const {
@@ -39,7 +39,7 @@ class Algebra {
   /// The constant `number`. The zeros of floats differ; for integers -0.0 is 0 and -1 is all bits set.
   bool is(Value x, double number) const {
     const std::optional<uint64_t> bits = graph_.constant_bits(x);
-    return bits && *bits == bits_of(number, graph_[x].type.dtype);
+    return bits && *bits == bits_of(number, graph_.type(x).dtype);
   }
 
   /// A float constant that is a power of two whose reciprocal is one, both normal.
@@ -50,9 +50,9 @@ class Algebra {
   }
 
   /// The n-th operand of x if x is made by `op`, else no value.
-  Value operand(Value x, Op op, int n = 0) const { return graph_[x].op == op ? graph_[x].operands[n] : Value{}; }
-  bool made_by(Value x, Op op) const { return graph_[x].op == op; }
-  Op op_of(Value x) const { return graph_[x].op; }
+  Value operand(Value x, Op op, int n = 0) const { return graph_.node(x).op == op ? graph_.node(x).operands[n] : Value{}; }
+  bool made_by(Value x, Op op) const { return graph_.node(x).op == op; }
+  Op op_of(Value x) const { return graph_.node(x).op; }
   /// x is a cast from a dtype without fractions.
   bool is_cast_integer(Value x) const {
     return made_by(x, Op::cast) && !is_floating(dtype_of(operand(x, Op::cast)));
@@ -61,12 +61,12 @@ class Algebra {
   bool are_opposite(Value x, Value y) const {
     return operand(x, Op::logical_not) == y || operand(y, Op::logical_not) == x;
   }
-  DType dtype_of(Value x) const { return graph_[x].type.dtype; }
+  DType dtype_of(Value x) const { return graph_.type(x).dtype; }
 
   /// x, in the shape of the result.
   Better value(Value x) const {
-    if (graph_[x].type == expr_.type) return x;
-    return Expr{Op::broadcast, {x}, NoAttr{}, expr_.type};
+    if (graph_.type(x) == expr_.type) return x;
+    return Expr{Op::broadcast, {x}, expr_.type};
   }
 
   Better constant(double number) const { return graph_.constant(bits_of(number, expr_.type.dtype), expr_.type); }
@@ -74,23 +74,23 @@ class Algebra {
   /// op(operands), in the shape of the result.
   template <std::same_as<Value>... Values>
   Better apply(Op op, Values... operands) const {
-    Expr better{op, {operands...}, NoAttr{}, {expr_.type.dtype, {}}};
+    Expr better{op, {operands...}, {expr_.type.dtype, {}}};
     for (Value x : better.operands) {
-      better.type.shape = broadcast_shapes(better.type.shape, graph_[x].type.shape).value();
+      better.type.shape = broadcast_shapes(better.type.shape, graph_.type(x).shape).value();
     }
     if (better.type == expr_.type) return better;
-    return Expr{Op::broadcast, {graph_.make(std::move(better))}, NoAttr{}, expr_.type};
+    return Expr{Op::broadcast, {graph_.make(std::move(better))}, expr_.type};
   }
 
   /// op(x, y) of the operands' dtype, for use inside a better expression; constants fold.
   Value make(Op op, Value x, Value y) const {
-    const Type type{dtype, broadcast_shapes(graph_[x].type.shape, graph_[y].type.shape).value()};
-    return graph_.make({op, {x, y}, NoAttr{}, type});
+    const Type type{dtype, broadcast_shapes(graph_.type(x).shape, graph_.type(y).shape).value()};
+    return graph_.make({op, {x, y}, type});
   }
-  Value make(Op op, Value x) const { return graph_.make({op, {x}, NoAttr{}, graph_[x].type}); }
+  Value make(Op op, Value x) const { return graph_.make({op, {x}, graph_.type(x)}); }
 
   /// 1 / x for a constant.
-  Value reciprocal(Value x) const { return graph_.constant(bits_of(1 / as_double(x), dtype), graph_[x].type); }
+  Value reciprocal(Value x) const { return graph_.constant(bits_of(1 / as_double(x), dtype), graph_.type(x)); }
 
  private:
   static Value at(const Expr& expr, size_t i) { return i < expr.operands.size() ? expr.operands[i] : Value{}; }
@@ -317,7 +317,7 @@ Better logic(const Algebra& e, Op op) {
       break;
     case logical_not:
       if (e.made_by(a, logical_not)) return e.value(e.operand(a, logical_not));   // !!x = x
-      if (const Op op_a = e.op_of(a); op_a < Op::cast && info(op_a).arity == 2) {
+      if (const Op op_a = e.op_of(a); is_table_op(op_a) && info(op_a).arity == 2) {
         const Value x = e.operand(a, op_a, 0);
         const Op better = negated(op_a, is_integer(e.dtype_of(x)));
         if (better != op_a) return e.apply(better, x, e.operand(a, op_a, 1));     // !(x < y) = x >= y; floats: NaN
@@ -356,7 +356,7 @@ Better conversion(const Algebra& e, Op op, const Expr& expr) {
   const Value x = e.operand(a, op);
   const bool skips = op == Op::bitcast || cast_skips(e.dtype_of(x), e.dtype, expr.type.dtype);
   if (!skips) return {};
-  return Expr{op, {x}, NoAttr{}, expr.type};                // cast(cast(x)) = cast(x), bitcast(bitcast(x)) = bitcast(x)
+  return Expr{op, {x}, expr.type};                // cast(cast(x)) = cast(x), bitcast(bitcast(x)) = bitcast(x)
 }
 
 /// What holds for many ops: constants stand on the right, and meet there.
@@ -379,7 +379,7 @@ Better constants(const Algebra& e, Op op) {
 Better algebra_rule(Rewriter& graph, const Expr& expr) {
   if (!is_elementwise(expr.op)) return {};
   const Algebra e(graph, expr);
-  if (expr.op >= Op::cast) return conversion(e, expr.op, expr);
+  if (!is_table_op(expr.op)) return conversion(e, expr.op, expr);
   Better better;
   switch (info(expr.op).rule) {
     case TypeRule::select: return selection(e);

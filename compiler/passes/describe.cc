@@ -1,7 +1,6 @@
 // describe: compares two graphs as bags of nodes.
 #include "compiler/passes/describe.h"
 
-#include <boost/pfr/core.hpp>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,16 +13,10 @@ namespace {
 
 constexpr size_t kMaxListed = 8;
 
-/// Says alike for the same op, attribute, type and origin; operands do not count, for their numbers change.
+/// Says alike for the same op, types and origin; operands do not count, for their numbers change.
 size_t fingerprint(const Graph& graph, const Node& node) {
-  size_t seed = absl::HashOf(node.op, node.type, graph.name_of(node.origin.file), node.origin.line,
-                             graph.name_of(node.origin.scope));
-  std::visit(
-      [&](const auto& attr) {
-        boost::pfr::for_each_field(attr, [&](const auto& field) { seed = absl::HashOf(seed, field); });
-      },
-      node.attr);
-  return seed;
+  return absl::HashOf(node.op, graph.result_types(node), graph.name_of(node.origin.file), node.origin.line,
+                      graph.name_of(node.origin.scope));
 }
 
 /// ` 2 nodes: %4 add (demo.cc:12), %5 exp`
@@ -31,7 +24,7 @@ std::string list(const Graph& graph, const std::vector<int>& nodes) {
   std::string text = cat(" ", nodes.size(), nodes.size() == 1 ? " node:" : " nodes:");
   for (size_t i = 0; i < nodes.size() && i < kMaxListed; ++i) {
     const Node& node = graph.nodes()[nodes[i]];
-    text += cat(i > 0 ? ", %" : " %", nodes[i], " ", name(node.op));
+    text += cat(i > 0 ? ", %" : " %", node.first_result, " ", name(node.op));
     if (node.origin.file >= 0) text += cat(" (", graph.name_of(node.origin.file), ":", node.origin.line, ")");
   }
   if (nodes.size() > kMaxListed) text += cat(" and ", nodes.size() - kMaxListed, " more");
@@ -47,15 +40,16 @@ std::string describe_change(const Graph& before, const Graph& after) {
   const auto claim = [&](int i) { return left[fingerprint(before, before.nodes()[i])]-- > 0; };
 
   std::vector<int> pruned, replaced, made;
-  for (int i = 0; i < before.size(); ++i) {
+  const auto count = static_cast<int>(needed.size());
+  for (int i = 0; i < count; ++i) {
     if (needed[i] && !claim(i)) replaced.push_back(i);
   }
-  for (int i = 0; i < before.size(); ++i) {
+  for (int i = 0; i < count; ++i) {
     if (!needed[i] && !claim(i)) pruned.push_back(i);
   }
   absl::flat_hash_map<size_t, int> known;
   for (const Node& node : before.nodes()) ++known[fingerprint(before, node)];
-  for (int i = 0; i < after.size(); ++i) {
+  for (int i = 0; i < static_cast<int>(after.nodes().size()); ++i) {
     if (known[fingerprint(after, after.nodes()[i])]-- <= 0) made.push_back(i);
   }
 

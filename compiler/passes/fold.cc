@@ -4,6 +4,7 @@
 #include <array>
 #include <concepts>
 
+#include "compiler/ir/literal.h"
 #include "compiler/math/vector_math.h"
 
 namespace etch {
@@ -46,15 +47,23 @@ Bits compute(Op op, DType dtype, const OperandBits& x) {
       return compute<TypeRule::rule, T>(                                                               \
           x, []([[maybe_unused]] auto a, [[maybe_unused]] auto b, [[maybe_unused]] auto c) { return emit; }); \
     });
+#define ETCH_STRUCTURAL_OP(name, Struct) case Op::name:
 #include "compiler/ir/ops.def"
-    default: return std::nullopt;
+    break;  // no row
   }
+  return std::nullopt;
 }
 
-Bits convert(DType from, DType to, uint64_t x) {
-  return dispatch(from, [&]<class T>() {
-    return dispatch(to, [&]<class U>() { return result(math::convert<U>(lane<T>(x))); });
-  });
+/// An elementwise op beside the table. They are exact, so that the oracle has the bits of compiled code.
+Bits evaluate_element(const AnyOp& op, DType from, DType to, uint64_t x) {
+  Literal operand{{from, {}}, std::vector<std::byte>(size_of(from))};
+  std::memcpy(operand.bytes.data(), &x, operand.bytes.size());
+  const Literal* operands[] = {&operand};
+  const Type type{to, {}};
+  const std::vector<Literal> values = evaluate(op, operands, {&type, 1});
+  uint64_t bits = 0;
+  std::memcpy(&bits, values[0].bytes.data(), values[0].bytes.size());
+  return bits;
 }
 
 Bits fold_elementwise(const Rewriter& graph, const Expr& expr) {
@@ -64,10 +73,9 @@ Bits fold_elementwise(const Rewriter& graph, const Expr& expr) {
     if (!bits) return std::nullopt;
     x[i] = *bits;
   }
-  const DType dtype = graph[expr.operands.back()].type.dtype;
-  if (expr.op == Op::bitcast) return x[0];
-  if (expr.op == Op::cast) return convert(dtype, expr.type.dtype, x[0]);
-  return compute(expr.op, dtype, x);
+  const DType dtype = graph.type(expr.operands.back()).dtype;
+  if (is_table_op(expr.op)) return compute(expr.op, dtype, x);
+  return evaluate_element(expr.op, dtype, expr.type.dtype, x[0]);
 }
 
 /// The bits that all operands share, if all are constants and share them.
@@ -123,10 +131,10 @@ Bits fold_reduction(ReduceKind kind, DType dtype, uint64_t x, int64_t n) {
 }
 
 Bits fold_reduce(const Rewriter& graph, const Expr& expr) {
-  const Type& type = graph[expr.operands[0]].type;
+  const Type& type = graph.type(expr.operands[0]);
   const Bits bits = type.size() == 0 ? Bits(0) : graph.constant_bits(expr.operands[0]);
   if (!bits) return std::nullopt;
-  const auto& [kind, axes] = std::get<ReduceAttr>(expr.attr);
+  const auto [kind, axes] = reduction_of(expr.op);
   int64_t n = 1;
   for (int64_t axis : axes) n *= type.shape[static_cast<int>(axis)];
   return fold_reduction(kind, type.dtype, *bits, n);
@@ -134,27 +142,24 @@ Bits fold_reduce(const Rewriter& graph, const Expr& expr) {
 
 Bits fold_expr(const Rewriter& graph, const Expr& expr) {
   if (expr.type.size() == 0) return 0;
-  if (is_elementwise(expr.op)) return fold_elementwise(graph, expr);
-  switch (expr.op) {
-    case Op::iota: {
-      const int64_t axis = std::get<AxisAttr>(expr.attr).axis;
-      return expr.type.shape[static_cast<int>(axis)] == 1 ? Bits(0) : std::nullopt;
-    }
-    case Op::reduce: return fold_reduce(graph, expr);
-    case Op::reshape:
-    case Op::transpose:
-    case Op::broadcast:
-    case Op::slice:
-    case Op::pad:
-    case Op::concat: return common_bits(graph, expr.operands);
-    default: return std::nullopt;
+  switch (place(expr.op)) {
+    case Place::elementwise: return fold_elementwise(graph, expr);
+    case Place::index: return expr.type.shape[index_axis(expr.op)] == 1 ? Bits(0) : std::nullopt;
+    case Place::reduction: return fold_reduce(graph, expr);
+    case Place::view:
+    case Place::movement:
+    case Place::boxes: return common_bits(graph, expr.operands);
+    case Place::input:
+    case Place::splat:
+    case Place::product: break;
   }
+  return std::nullopt;
 }
 
 }  // namespace
 
 Better fold_rule(Rewriter& graph, const Expr& expr) {
-  if (expr.op == Op::constant) return std::monostate();
+  if (place(expr.op) == Place::splat) return std::monostate();
   const Bits bits = fold_expr(graph, expr);
   if (!bits) return std::monostate();
   return graph.constant(*bits, expr.type);

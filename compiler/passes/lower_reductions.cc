@@ -8,26 +8,27 @@ namespace {
 
 /// Reduces `count` adjacent axes from `axis` on, as one axis.
 absl::StatusOr<Value> reduce_run(GraphBuilder& builder, Value x, ReduceKind kind, int axis, int count, Origin origin) {
-  Type type = builder[x].type;
+  Type type = builder.type(x);
   if (count > 1) {
     for (int i = 1; i < count; ++i) {
       type.shape[axis] *= type.shape[axis + 1];
       type.shape.erase(axis + 1);
     }
-    absl::StatusOr<Value> joined = builder.emit(Op::reshape, {&x, 1}, NoAttr{}, type, origin);
+    absl::StatusOr<Value> joined = builder.emit(op::Reshape{}, {&x, 1}, type, origin);
     if (!joined.ok()) return joined;
     x = *joined;
   }
-  return builder.emit(Op::reduce, {&x, 1}, ReduceAttr{kind, Dims{axis}}, origin);
+  return builder.emit(op::Reduce{kind, Dims{axis}}, {&x, 1}, origin);
 }
 
 bool has_many_axes(const Node& node) {
-  return node.op == Op::reduce && std::get<ReduceAttr>(node.attr).axes.rank() > 1;
+  const auto* reduce = node.op.as<op::Reduce>();
+  return reduce && reduce->axes.rank() > 1;
 }
 
-absl::StatusOr<Value> lower(GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
-  if (!has_many_axes(node)) return Value{};
-  const auto& [kind, axes] = std::get<ReduceAttr>(node.attr);
+absl::StatusOr<Replacement> lower(GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+  if (!has_many_axes(node)) return Replacement();
+  const auto& [kind, axes] = *node.op.as<op::Reduce>();
   Value x = operands[0];
   for (int last = axes.rank() - 1; last >= 0;) {
     int first = last;

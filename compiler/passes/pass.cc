@@ -32,37 +32,51 @@ class Rebuild {
   absl::StatusOr<Graph> run(const RewriteFn& fn, const std::vector<Origin>& fallbacks, std::vector<Origin>& origins) {
     const std::vector<bool> needed = needed_nodes(graph_);
     builder_.reserve(std::count(needed.begin(), needed.end(), true) + graph_.inputs().size());
-    std::vector<Value> replacement(graph_.size());
-    for (int i = 0; i < graph_.size(); ++i) {
+    std::vector<Value> replacement(graph_.num_values());
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
       const Node& node = graph_.nodes()[i];
-      if (!needed[i] && node.op != Op::input) continue;
+      if (!needed[i] && place(node.op) != Place::input) continue;
       absl::InlinedVector<Value, 3> operands;
-      for (Value operand : node.operands) operands.push_back(replacement[operand.node]);
+      for (Value operand : node.operands) operands.push_back(replacement[operand.id]);
       const Origin origin = has_origin(node.origin) || fallbacks.empty() ? node.origin : fallbacks[i];
-      absl::StatusOr<Value> value = replace(fn, node, operands, origin);
-      if (!value.ok()) return value.status();
-      if (builder_[*value].type != node.type) {
-        return absl::InternalError(cat("a pass replaced ", print_type(node), " by ", print_type(builder_[*value])));
-      }
-      replacement[i] = *value;
-      while (static_cast<int>(origins.size()) < builder_.size()) origins.push_back(origin);
+      absl::StatusOr<Replacement> made = replace(fn, node, operands, origin);
+      if (!made.ok()) return made.status();
+      if (absl::Status status = check(node, *made); !status.ok()) return status;
+      for (Value result : results(node)) replacement[result.id] = made->values()[result.id - node.first_result];
+      origins.resize(builder_.nodes().size(), origin);
     }
     std::vector<Value> outputs;
-    for (Value output : graph_.outputs()) outputs.push_back(replacement[output.node]);
+    for (Value output : graph_.outputs()) outputs.push_back(replacement[output.id]);
     return std::move(builder_).finish(outputs);
   }
 
  private:
-  absl::StatusOr<Value> replace(const RewriteFn& fn, const Node& node, std::span<const Value> operands, Origin origin) {
-    if (node.op == Op::input) return builder_.input(node.type, origin);
+  absl::StatusOr<Replacement> replace(const RewriteFn& fn, const Node& node, std::span<const Value> operands,
+                                      Origin origin) {
+    if (place(node.op) == Place::input) return builder_.input(graph_.type(node.result()), origin);
     if (fn) {
-      absl::StatusOr<Value> value = fn(builder_, node, operands);
-      if (!value.ok() || value->node >= 0) return value;
+      absl::StatusOr<Replacement> made = fn(builder_, node, operands);
+      if (!made.ok() || !made->values().empty()) return made;
     }
-    return builder_.emit(node.op, operands, node.attr, node.type, origin);
+    absl::StatusOr<Results> kept = builder_.emit_all(node.op, operands, graph_.result_types(node), origin);
+    if (!kept.ok()) return kept.status();
+    return Replacement(*kept);
   }
 
-  static std::string print_type(const Node& node) { return cat(name(node.op), " : ", to_string(node.type)); }
+  /// That each result has the type that it had.
+  absl::Status check(const Node& node, const Replacement& made) const {
+    if (made.values().size() != static_cast<size_t>(node.num_results)) {
+      return absl::InternalError(cat("a pass replaced the ", node.num_results, " results of ", name(node.op), " by ",
+                                     made.values().size()));
+    }
+    for (Value result : results(node)) {
+      const Value by = made.values()[result.id - node.first_result];
+      if (builder_.type(by) == graph_.type(result)) continue;
+      return absl::InternalError(cat("a pass replaced ", name(node.op), " : ", to_string(graph_.type(result)), " by ",
+                                     name(builder_.node(by).op), " : ", to_string(builder_.type(by))));
+    }
+    return absl::OkStatus();
+  }
 
   const Graph& graph_;
   GraphBuilder builder_;
@@ -71,9 +85,9 @@ class Rebuild {
 /// True if a second walk has something to do: nodes that a rule made and no output needs, or that lack an origin.
 bool is_untidy(const Graph& graph, const std::vector<Origin>& origins) {
   const std::vector<bool> needed = needed_nodes(graph);
-  for (int i = 0; i < graph.size(); ++i) {
+  for (size_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
-    if (!needed[i] && node.op != Op::input) return true;
+    if (!needed[i] && place(node.op) != Place::input) return true;
     if (!has_origin(node.origin) && has_origin(origins[i])) return true;
   }
   return false;
@@ -100,12 +114,12 @@ const Pass* find_pass(std::string_view name) {
 }
 
 std::vector<bool> needed_nodes(const Graph& graph) {
-  std::vector<bool> needed(graph.size(), false);
-  for (Value output : graph.outputs()) needed[output.node] = true;
+  std::vector<bool> needed(graph.nodes().size(), false);
+  for (Value output : graph.outputs()) needed[graph.index_of(output)] = true;
   // Operands come before their users, so one scan from the end finds all.
-  for (int i = graph.size() - 1; i >= 0; --i) {
+  for (size_t i = needed.size(); i-- > 0;) {
     if (!needed[i]) continue;
-    for (Value operand : graph.nodes()[i].operands) needed[operand.node] = true;
+    for (Value operand : graph.nodes()[i].operands) needed[graph.index_of(operand)] = true;
   }
   return needed;
 }

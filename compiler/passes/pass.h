@@ -37,14 +37,31 @@ std::span<const Pass> passes();
 /// The pass of this name, or nullptr.
 const Pass* find_pass(std::string_view name);
 
-/// Per node: does an output need it?
+/// Per node: does an output need one of its results?
 std::vector<bool> needed_nodes(const Graph& graph);
 
+/// What stands for a node: one value per result, or none to keep the node as it is.
+class Replacement {
+ public:
+  Replacement() = default;
+  /// Of a node with one result; an invalid Value{} keeps the node.
+  Replacement(Value value) {  // NOLINT: most rules return one value
+    if (value.id >= 0) values_.push_back(value);
+  }
+  explicit Replacement(Results results) {
+    for (Value value : results) values_.push_back(value);
+  }
+  std::span<const Value> values() const { return values_; }
+
+ private:
+  absl::InlinedVector<Value, 2> values_;
+};
+
 /// Rebuilds the nodes that outputs need, in order, dropping the rest. `fn(builder, node, operands)` returns the
-/// replacement of a node whose operands were already replaced, or an invalid Value{} to keep the node as it is. New
-/// nodes get the origin of the node they replace unless they name one. Inputs all stay.
+/// replacement of a node of `graph` whose operands were already replaced. New nodes get the origin of the node they
+/// replace unless they name one. Inputs all stay.
 using RewriteFn =
-    std::function<absl::StatusOr<Value>(GraphBuilder& builder, const Node& node, std::span<const Value> operands)>;
+    std::function<absl::StatusOr<Replacement>(GraphBuilder& builder, const Node& node, std::span<const Value> operands)>;
 absl::StatusOr<Graph> rewrite(const Graph& graph, const RewriteFn& fn);
 
 }  // namespace etch

@@ -6,9 +6,9 @@ namespace etch {
 absl::StatusOr<Graph> prune(const Graph& graph) {
   const std::vector<bool> needed = needed_nodes(graph);
   int unneeded = 0;
-  for (int i = 0; i < graph.size(); ++i) unneeded += !needed[i] && graph.nodes()[i].op != Op::input;
+  for (size_t i = 0; i < needed.size(); ++i) unneeded += !needed[i] && place(graph.nodes()[i].op) != Place::input;
   if (unneeded == 0) return graph;
-  return rewrite(graph, [](GraphBuilder&, const Node&, std::span<const Value>) { return Value{}; });
+  return rewrite(graph, [](GraphBuilder&, const Node&, std::span<const Value>) { return Replacement(); });
 }
 
 }  // namespace etch

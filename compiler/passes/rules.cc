@@ -18,23 +18,23 @@ Value Rewriter::make(Expr expr) {
     if (std::holds_alternative<std::monostate>(better)) break;
     expr = std::get<Expr>(std::move(better));
   }
-  return builder_.emit(expr.op, expr.operands, expr.attr, expr.type, origin_).value();
+  return builder_.emit(expr.op, expr.operands, expr.type, origin_).value();
 }
 
 Value Rewriter::constant(uint64_t bits, const Type& type) {
-  return builder_.emit(Op::constant, {}, ConstantAttr{bits}, type, origin_).value();
+  return builder_.constant(bits, type, origin_).value();
 }
 
 std::optional<uint64_t> Rewriter::constant_bits(Value value) const {
-  const Node& node = builder_[value];
-  if (node.op != Op::constant) return std::nullopt;
-  return std::get<ConstantAttr>(node.attr).bits;
+  return splat_bits(builder_.node(value).op);
 }
 
 absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules) {
   return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
-    return Rewriter(builder, rules, node.origin)
-        .make({node.op, {operands.begin(), operands.end()}, node.attr, node.type});
+    if (node.num_results > 1) return Replacement();
+    const Type& type = graph.type(node.result());
+    return Replacement(
+        Rewriter(builder, rules, node.origin).make({node.op, {operands.begin(), operands.end()}, type}));
   });
 }
 

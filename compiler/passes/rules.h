@@ -11,9 +11,8 @@ namespace etch {
 
 /// A node that is not made yet.
 struct Expr {
-  Op op;
+  AnyOp op;
   absl::InlinedVector<Value, 3> operands;
-  Attr attr;
   Type type;
 };
 
@@ -29,8 +28,9 @@ class Rewriter {
   Rewriter(GraphBuilder& builder, std::span<const Rule> rules, Origin origin)
       : builder_(builder), rules_(rules), origin_(origin) {}
 
-  /// The node of a value; the reference holds until something is made.
-  const Node& operator[](Value value) const { return builder_[value]; }
+  /// The node of a value, and its type; the references hold until something is made.
+  const Node& node(Value value) const { return builder_.node(value); }
+  const Type& type(Value value) const { return builder_.type(value); }
 
   /// The expression after all rules. An ill-typed expression is a bug of a rule: throws absl::BadStatusOrAccess.
   Value make(Expr expr);
@@ -50,7 +50,7 @@ class Rewriter {
   int steps_left_ = 32;
 };
 
-/// The graph with every node replaced by what the rules, asked in order until none has anything to say, make of it.
+/// The graph with every node of one result replaced by what the rules, asked in order until none has anything to say, make of it.
 absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules);
 
 }  // namespace etch

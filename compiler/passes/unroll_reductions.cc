@@ -40,13 +40,13 @@ Work work_of(const GraphBuilder& builder, Value value) {
   Work work;
   std::vector<Value> seen{value};
   for (size_t i = 0; i < seen.size() && work.ops <= kMaxOps; ++i) {
-    const Node& node = builder[seen[i]];
-    if (node.op == Op::constant || node.op == Op::iota) continue;
+    const Node& node = builder.node(seen[i]);
+    if (place(node.op) == Place::splat || place(node.op) == Place::index) continue;
     const bool computes = is_elementwise(node.op);
     work.ops += computes;
     if (!computes && !is_movement(node.op)) {
       ++work.reads;
-      work.largest = std::max(work.largest, node.type.size());
+      work.largest = std::max(work.largest, builder.type(seen[i]).size());
       continue;
     }
     for (Value operand : node.operands) {
@@ -57,7 +57,7 @@ Work work_of(const GraphBuilder& builder, Value value) {
 }
 
 bool pays(const GraphBuilder& builder, Value x, int axis) {
-  const Type& type = builder[x].type;
+  const Type& type = builder.type(x);
   const int64_t n = type.shape[axis];
   const Work work = work_of(builder, x);
   if (n * (work.ops + 1) > kMaxOps || n * work.reads > kMaxReads) return false;
@@ -68,9 +68,9 @@ bool pays(const GraphBuilder& builder, Value x, int axis) {
 
 class Unrolling {
  public:
-  Unrolling(GraphBuilder& builder, const Node& reduce, Value x)
-      : builder_(builder), reduce_(reduce), x_(x), type_(builder[x].type),
-        axis_(static_cast<int>(std::get<ReduceAttr>(reduce.attr).axes[0])) {}
+  Unrolling(GraphBuilder& builder, const Node& reduce, const Type& result, Value x)
+      : builder_(builder), reduce_(*reduce.op.as<op::Reduce>()), result_(result), origin_(reduce.origin), x_(x),
+        type_(builder.type(x)), axis_(static_cast<int>(reduce_.axes[0])) {}
 
   absl::StatusOr<Value> run() {
     for (int64_t i = 0; i < type_.shape[axis_]; ++i) {
@@ -87,13 +87,13 @@ class Unrolling {
  private:
   /// The zero of a reduction's max and min is +0, the elementwise ops give their first operand's: -0 + 0 is +0.
   absl::StatusOr<Value> with_positive_zero(Value joined) {
-    const ReduceKind kind = std::get<ReduceAttr>(reduce_.attr).kind;
-    if ((kind != ReduceKind::max && kind != ReduceKind::min) || !is_floating(reduce_.type.dtype)) return joined;
+    const ReduceKind kind = reduce_.kind;
+    if ((kind != ReduceKind::max && kind != ReduceKind::min) || !is_floating(result_.dtype)) return joined;
     absl::StatusOr<Value> zero =
-        builder_.emit(Op::constant, {}, ConstantAttr{0}, Type{reduce_.type.dtype, {}}, reduce_.origin);
+        builder_.constant(0, Type{result_.dtype, {}}, origin_);
     if (!zero.ok()) return zero;
     const Value operands[] = {joined, *zero};
-    return builder_.emit(Op::add, operands, NoAttr{}, reduce_.type, reduce_.origin);
+    return builder_.emit(Op::add, operands, result_, origin_);
   }
 
   absl::StatusOr<Value> slice(int64_t i) {
@@ -101,15 +101,14 @@ class Unrolling {
     start[axis_] = i;
     Type one = type_;
     one.shape[axis_] = 1;
-    absl::StatusOr<Value> kept = builder_.emit(Op::slice, {&x_, 1}, SliceAttr{start, step}, one, reduce_.origin);
+    absl::StatusOr<Value> kept = builder_.emit(op::Slice{start, step}, {&x_, 1}, one, origin_);
     if (!kept.ok()) return kept;
-    return builder_.emit(Op::reshape, {&*kept, 1}, NoAttr{}, reduce_.type, reduce_.origin);
+    return builder_.emit(op::Reshape{}, {&*kept, 1}, result_, origin_);
   }
 
   absl::StatusOr<Value> join(Value a, Value b) {
     const Value operands[] = {a, b};
-    return builder_.emit(*joining_op(std::get<ReduceAttr>(reduce_.attr).kind), operands, NoAttr{}, reduce_.type,
-                         reduce_.origin);
+    return builder_.emit(*joining_op(reduce_.kind), operands, result_, origin_);
   }
 
   /// Rows: lane i with lane i + half; lanes behind the last element hold what changes no bit.
@@ -137,7 +136,9 @@ class Unrolling {
   }
 
   GraphBuilder& builder_;
-  const Node& reduce_;
+  const op::Reduce& reduce_;
+  const Type result_;
+  const Origin origin_;
   const Value x_;
   const Type type_;
   const int axis_;
@@ -145,23 +146,24 @@ class Unrolling {
 };
 
 bool is_short(const Graph& graph, const Node& node) {
-  if (node.op != Op::reduce || node.type.size() == 0) return false;
-  const auto& [kind, axes] = std::get<ReduceAttr>(node.attr);
+  const auto* reduce = node.op.as<op::Reduce>();
+  if (!reduce || graph.type(node.result()).size() == 0) return false;
+  const auto& [kind, axes] = *reduce;
   if (axes.rank() != 1 || !joining_op(kind)) return false;
-  const int64_t n = graph[node.operands[0]].type.shape[static_cast<int>(axes[0])];
+  const int64_t n = graph.type(node.operands[0]).shape[static_cast<int>(axes[0])];
   return n >= 1 && n <= kMaxExtent;
 }
 
-/// Per node: how many nodes read it, or return it.
+/// Per value: how many nodes read it, or return it.
 std::vector<int> readers_of(const Graph& graph) {
-  std::vector<int> readers(graph.size());
+  std::vector<int> readers(graph.num_values());
   for (const Node& node : graph.nodes()) {
     for (size_t i = 0; i < node.operands.size(); ++i) {
       auto begin = node.operands.begin();
-      readers[node.operands[i].node] += std::find(begin, begin + i, node.operands[i]) == begin + i;
+      readers[node.operands[i].id] += std::find(begin, begin + i, node.operands[i]) == begin + i;
     }
   }
-  for (Value output : graph.outputs()) ++readers[output.node];
+  for (Value output : graph.outputs()) ++readers[output.id];
   return readers;
 }
 
@@ -172,10 +174,11 @@ absl::StatusOr<Graph> unroll_reductions(const Graph& graph) {
   if (std::none_of(graph.nodes().begin(), graph.nodes().end(), may)) return graph;
   const std::vector<int> readers = readers_of(graph);
   return rewrite(graph, [&](GraphBuilder& builder, const Node& node,
-                            std::span<const Value> operands) -> absl::StatusOr<Value> {
-    if (!may(node) || readers[node.operands[0].node] != 1) return Value{};
-    const int axis = static_cast<int>(std::get<ReduceAttr>(node.attr).axes[0]);
-    return pays(builder, operands[0], axis) ? Unrolling(builder, node, operands[0]).run() : Value{};
+                            std::span<const Value> operands) -> absl::StatusOr<Replacement> {
+    if (!may(node) || readers[node.operands[0].id] != 1) return Replacement();
+    const int axis = static_cast<int>(node.op.as<op::Reduce>()->axes[0]);
+    if (!pays(builder, operands[0], axis)) return Replacement();
+    return Unrolling(builder, node, graph.type(node.result()), operands[0]).run();
   });
 }
 

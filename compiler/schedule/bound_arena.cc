@@ -31,18 +31,16 @@ struct Work {
 Work work_of(const Graph& graph, const Partition& partition, const ScheduledKernel& kernel) {
   Work work;
   const auto add = [&](Value value) {
-    Op op = graph[value].op;
-    bool counts = is_elementwise(op) || op == Op::reduce || op == Op::dot || (is_movement(op) && op != Op::reshape);
     bool known = std::find(work.nodes.begin(), work.nodes.end(), value) != work.nodes.end();
-    if (counts && !known) work.nodes.push_back(value);
+    if (is_computed(graph.node(value).op) && !known) work.nodes.push_back(value);
   };
   for (Value value : kernel.values) add(value);
   for (size_t i = 0; i < work.nodes.size(); ++i) {
     Value value = work.nodes[i];
-    work.again |= is_elementwise(graph[value].op) && partition.home[value.node] == kInline;
-    for (Value operand : graph[value].operands) {
+    work.again |= is_elementwise(graph.node(value).op) && partition.home[value.id] == kInline;
+    for (Value operand : graph.node(value).operands) {
       operand = storage_of(graph, operand);
-      if (partition.home[operand.node] == kInline) add(operand);
+      if (partition.home[operand.id] == kInline) add(operand);
     }
   }
   return work;
@@ -76,10 +74,10 @@ int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Ca
     const Cluster& cluster = plan.partition.clusters[plan.cluster[candidate.kernel]];
     bool apart = !cluster.took_in && !candidate.work.again;
     for (Value value : candidate.work.nodes) {
-      apart |= care[value.node] != Care::none && !cluster.took_in;
+      apart |= care[value.id] != Care::none && !cluster.took_in;
     }
     for (Value value : candidate.work.nodes) {
-      care[value.node] = std::max(care[value.node], apart ? Care::alone : Care::single);
+      care[value.id] = std::max(care[value.id], apart ? Care::alone : Care::single);
     }
     ++undone;
   }

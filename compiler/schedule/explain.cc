@@ -10,18 +10,16 @@ namespace etch::schedule {
 namespace {
 
 constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
-constexpr std::string_view kReductions[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
 
 std::string_view word(const Node& node) {
-  if (node.op != Op::reduce) return name(node.op);
-  return kReductions[static_cast<int>(std::get<ReduceAttr>(node.attr).kind)];
+  return place(node.op) == Place::reduction ? name(reduction_of(node.op).kind) : name(node.op);
 }
 
 /// The composite op that all nodes were written in, if they were.
 std::string_view common_scope(const Graph& graph, const std::vector<Value>& values) {
   std::string_view common;
   for (Value value : values) {
-    std::string_view scope = graph.name_of(graph[value].origin.scope);
+    std::string_view scope = graph.name_of(graph.node(value).origin.scope);
     if (size_t slash = scope.rfind('/'); slash != std::string_view::npos) scope.remove_prefix(slash + 1);
     if (scope.empty() || (!common.empty() && scope != common)) return {};
     common = scope;
@@ -53,17 +51,18 @@ struct Contents {
 Contents contents_of(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
   Contents contents;
   for (Value value : kernel.values) {
-    const Node& node = graph[value];
-    if (node.op == Op::reduce) contents.reductions.push_back(value);
-    if (node.op == Op::dot) contents.product = value;
-    contents.elementwise += is_elementwise(node.op);
-    bool computed = is_elementwise(node.op) || node.op == Op::reduce || node.op == Op::dot;
+    const Node& node = graph.node(value);
+    const Place kind = place(node.op);
+    if (kind == Place::reduction) contents.reductions.push_back(value);
+    if (kind == Place::product) contents.product = value;
+    contents.elementwise += kind == Place::elementwise;
+    bool computed = kind == Place::elementwise || kind == Place::reduction || kind == Place::product;
     bool stored = std::any_of(cluster.roots.begin(), cluster.roots.end(), [&](const Root& root) {
       return root.target == value || root.value == value;
     });
     if (!computed || stored) continue;
     ++contents.kept;
-    contents.kept_bytes += node.type.bytes();
+    contents.kept_bytes += graph.type(value).bytes();
   }
   return contents;
 }
@@ -77,8 +76,8 @@ std::string kept_text(const Contents& contents) {
 /// Results written into the parts of a concat or pad.
 std::string region_text(const Graph& graph, const Cluster& cluster) {
   for (const Root& root : cluster.roots) {
-    Op op = graph[root.target].op;
-    if (op == Op::concat || op == Op::pad) return cat(", straight into its part of ", name(op));
+    const Op op = graph.node(root.target).op;
+    if (place(op) == Place::boxes) return cat(", straight into its part of ", name(op));
   }
   return {};
 }
@@ -86,15 +85,15 @@ std::string region_text(const Graph& graph, const Cluster& cluster) {
 std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, const Contents& contents) {
   std::vector<std::string_view> words;
   for (Value value : contents.reductions) {
-    std::string_view kind = word(graph[value]);
+    std::string_view kind = word(graph.node(value));
     if (std::find(words.begin(), words.end(), kind) == words.end()) words.push_back(kind);
   }
   if (contents.reductions.empty()) return "copies";
-  const Node& first = graph[contents.reductions[0]];
+  const Node& first = graph.node(contents.reductions[0]);
   std::string text = list(words);
   if (words.size() == 1 && contents.reductions.size() > 1) text = cat(contents.reductions.size(), " times ", text);
-  text += cat(" along axis ", std::get<ReduceAttr>(first.attr).axes[0], " of ",
-                         to_string(graph[first.operands[0]].type));
+  text += cat(" along axis ", reduction_of(first.op).axes[0], " of ",
+                         to_string(graph.type(first.operands[0])));
   if (kernel.program.partial) return text + " in blocks, so that several threads share the few long rows";
   if (kernel.program.combine) return text + ": the results of the blocks, in order";
   if (contents.reductions.size() > 1) text += ", each row while it is in the cache";
@@ -117,7 +116,7 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
   size_t words = 0;
   std::string_view last;
   for (size_t i = 0; i < kernel.values.size(); ++i) {
-    std::string_view next = word(graph[kernel.values[i]]);
+    std::string_view next = word(graph.node(kernel.values[i]));
     if (next == last) continue;
     if (words++ == kWords) return cat(text, "_and_", kernel.values.size() - i, "_more");
     text += cat("_", next);
@@ -129,14 +128,14 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
 std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
   Contents contents = contents_of(graph, kernel, cluster);
   std::string end = kept_text(contents) + region_text(graph, cluster);
-  const Node& root = graph[cluster.roots[0].value];
+  const Value root = cluster.roots[0].value;
   switch (kernel.program.kind) {
     case KernelKind::row:
     case KernelKind::column: return reduction_reason(graph, kernel, contents) + end;
     case KernelKind::dot: {
-      const Node& product = graph[contents.product];
-      std::string text = cat("product of ", to_string(graph[product.operands[0]].type), " and ",
-                             to_string(graph[product.operands[1]].type));
+      const Node& product = graph.node(contents.product);
+      std::string text = cat("product of ", to_string(graph.type(product.operands[0])), " and ",
+                             to_string(graph.type(product.operands[1])));
       if (contents.elementwise > 0) {
         text += cat(", with ", count(contents.elementwise, "elementwise op"), " on its results");
       }
@@ -145,10 +144,11 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
     case KernelKind::loop: break;
   }
   if (contents.elementwise == 0) {
-    bool fills = root.op == Op::constant || root.op == Op::iota;
-    return cat(fills ? "fills " : "copies ", to_string(graph[cluster.roots[0].target].type), end);
+    const Place kind = place(graph.node(root).op);
+    bool fills = kind == Place::splat || kind == Place::index;
+    return cat(fills ? "fills " : "copies ", to_string(graph.type(cluster.roots[0].target)), end);
   }
-  return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(root.type), end);
+  return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(graph.type(root)), end);
 }
 
 }  // namespace etch::schedule

@@ -47,20 +47,18 @@ struct Site {
   int repeated = 0;      // work per element that is done more than once on the way
 };
 
-int64_t cost_of(const Node& node) { return node.op < Op::cast ? info(node.op).cost : node.op == Op::cast ? 1 : 0; }
-
 class Fusion {
  public:
   Fusion(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks)
-      : graph_(graph), care_(care), sites_(graph.size()) {
+      : graph_(graph), care_(care), sites_(graph.num_values()) {
     partition_.blocks = blocks;
-    partition_.home.assign(graph.size(), kNowhere);
-    required_.resize(graph.size());
+    partition_.home.assign(graph.num_values(), kNowhere);
+    required_.resize(graph.num_values());
   }
 
   Partition run() {
-    for (Value output : graph_.outputs()) required_[storage_of(graph_, output).node] = true;
-    for (int i = graph_.size() - 1; i >= 0; --i) {
+    for (Value output : graph_.outputs()) required_[storage_of(graph_, output).id] = true;
+    for (int i = graph_.num_values() - 1; i >= 0; --i) {
       if (required_[i] || !sites_[i].empty()) place(Value{i});
     }
     // Nodes of a cluster that was merged live in the one it went into.
@@ -74,7 +72,7 @@ class Fusion {
   using Sites = std::vector<Site>;
 
   Cluster& cluster(const Site& site) { return partition_.clusters[site.cluster]; }
-  int32_t& home(Value value) { return partition_.home[value.node]; }
+  int32_t& home(Value value) { return partition_.home[value.id]; }
 
   // ---- Sites
 
@@ -95,7 +93,7 @@ class Fusion {
 
   /// The sites of a value, each cluster and map once.
   Sites sites_of(Value value) {
-    auto& list = sites_[value.node];
+    auto& list = sites_[value.id];
     for (Site& site : list) forward(site);
     std::stable_sort(list.begin(), list.end(), [](const Site& a, const Site& b) {
       return a.cluster != b.cluster ? a.cluster < b.cluster : a.map < b.map;
@@ -117,7 +115,7 @@ class Fusion {
 
   /// A use of `value`; constants and iotas take no access.
   void add_site(Value value, Site site) {
-    auto& list = sites_[value.node];
+    auto& list = sites_[value.id];
     for (size_t i = list.size(), seen = 0; i-- > 0 && seen < 4; ++seen) {
       Site& known = list[i];
       if (known.cluster != site.cluster || known.map != site.map || known.memory != site.memory) continue;
@@ -147,21 +145,21 @@ class Fusion {
 
   /// True if the site's cluster would compute elements of the value several times.
   bool repeats(Value value, const Site& site) {
-    return computations(site) > graph_[value].type.size() && !becomes_row_value(value, site);
+    return computations(site) > graph_.type(value).size() && !becomes_row_value(value, site);
   }
 
   /// True if the value follows from a reduction that the site's cluster can take in: the cluster will compute both once
   /// a row. The reduction is at most a few ops on values of the same size away.
   bool becomes_row_value(Value value, const Site& site) {
     constexpr size_t kMaxSearched = 16;
-    int64_t size = graph_[value].type.size();
+    int64_t size = graph_.type(value).size();
     absl::InlinedVector<Value, kMaxSearched> searched{value};
     for (size_t i = 0; i < searched.size(); ++i) {
-      const Node& node = graph_[searched[i]];
-      if (node.op == Op::reduce && !cannot_reduce(searched[i], site)) return true;
-      if (!is_elementwise(node.op) && node.op != Op::reshape) continue;
+      const Node& node = graph_.node(searched[i]);
+      if (etch::place(node.op) == Place::reduction && !cannot_reduce(searched[i], site)) return true;
+      if (!is_elementwise(node.op) && etch::place(node.op) != Place::view) continue;
       for (Value operand : node.operands) {
-        bool same_elements = graph_[operand].type.size() == size && graph_[operand].op != Op::constant;
+        bool same_elements = graph_.type(operand).size() == size && !is_splat(operand);
         bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
         if (same_elements && !known && searched.size() < kMaxSearched) searched.push_back(operand);
       }
@@ -171,51 +169,49 @@ class Fusion {
 
   // ---- Placing nodes
 
+  bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
+
   void place(Value value) {
-    const Node& node = graph_[value];
-    if (node.type.size() == 0) {
+    const Node& node = graph_.node(value);
+    if (graph_.type(value).size() == 0) {
       home(value) = kMemory;
       return;
     }
-    switch (node.op) {
-      case Op::input:
+    if (is_computed(node.op) && is_undone(value)) return place_alone(value, sites_of(value), kUndone);
+    switch (etch::place(node.op)) {
+      case Place::input:
         home(value) = kMemory;
         merge_readers(value);
         return;
-      case Op::constant: return place_constant(value);
-      case Op::iota: return place_iota(value);
-      case Op::concat:
-      case Op::pad: return place_regions(value);
-      default: break;
+      case Place::elementwise: return place_elementwise(value);
+      case Place::splat: return place_splat(value);
+      case Place::index: return place_index(value);
+      case Place::view:
+      case Place::movement: return place_movement(value);
+      case Place::boxes: return place_regions(value);
+      case Place::reduction: return place_reduce(value);
+      case Place::product: return place_dot(value);
     }
-    if (is_undone(value) && node.op != Op::reshape) return place_alone(value, sites_of(value), kUndone);
-    switch (node.op) {
-      case Op::reduce: return place_reduce(value);
-      case Op::dot: return place_dot(value);
-      default: break;
-    }
-    if (is_movement(node.op)) return place_movement(value);
-    place_elementwise(value);
   }
 
-  bool is_undone(Value value) const { return care_[value.node] == Care::alone; }
+  bool is_undone(Value value) const { return care_[value.id] == Care::alone; }
 
-  void place_constant(Value value) {
+  void place_splat(Value value) {
     Sites sites = sites_of(value);
-    bool memory = required_[value.node];
+    bool memory = required_[value.id];
     for (const Site& site : sites) memory |= site.memory;
     if (memory) return place_alone(value, sites, nullptr);
     home(value) = kInline;
     for (const Site& site : sites) leave(site);
   }
 
-  void place_iota(Value value) {
-    const Node& node = graph_[value];
+  void place_index(Value value) {
+    const Node& node = graph_.node(value);
     Sites sites = sites_of(value);
-    bool memory = required_[value.node];
-    auto axis = static_cast<int>(std::get<AxisAttr>(node.attr).axis);
+    bool memory = required_[value.id];
+    const Shape& shape = graph_.type(value).shape;
     for (const Site& site : sites) {
-      memory |= site.memory || !continue_axis_map(cluster(site), node.type.shape, axis, site.map);
+      memory |= site.memory || !continue_axis_map(cluster(site), shape, index_axis(node.op), site.map);
     }
     if (memory) return place_alone(value, sites, nullptr);
     home(value) = kInline;
@@ -223,7 +219,7 @@ class Fusion {
   }
 
   void place_movement(Value value) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     Sites sites = sites_of(value);
     for (const Site& site : sites) {
       if (!continue_map(graph_, cluster(site), node, 0, site.map)) return place_alone(value, sites, kOtherOrder);
@@ -233,12 +229,12 @@ class Fusion {
       leave(site);
       pass_on(value, 0, site);
     }
-    if (required_[value.node]) pass_on(value, 0, new_root(value, 0));
+    if (required_[value.id]) pass_on(value, 0, new_root(value, 0));
   }
 
   /// The use of an operand that follows from a use of the node; the map is known to exist.
   void pass_on(Value value, int operand, Site site) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     std::optional<Affine> map = continue_map(graph_, cluster(site), node, operand, site.map);
     site.map = intern(cluster(site), *map);
     add_site(node.operands[operand], site);
@@ -250,7 +246,7 @@ class Fusion {
       merge_readers(value);
       sites = sites_of(value);
     }
-    bool memory = required_[value.node];
+    bool memory = required_[value.id];
     for (const Site& site : sites) memory |= site.memory;
     const char* why = kSeveral;
     if (sites.size() == 1) why = kOutputElsewhere;
@@ -264,7 +260,7 @@ class Fusion {
     }
     if (!memory && sites.size() > 1 && repeating_pays(value, sites)) {
       home(value) = kInline;
-      for (const Site& site : sites) join(value, site, static_cast<int>(cost_of(graph_[value])));
+      for (const Site& site : sites) join(value, site, cost_of(graph_.node(value).op));
       return;
     }
     if (!memory && sites.size() > 1 && computed_once(value, sites)) {
@@ -274,7 +270,7 @@ class Fusion {
     }
     if (store_in_a_consumer(value, sites, [&](const Site& site) { return !cannot_join(value, site); })) return;
     place_alone(value, sites, why);
-    if (!sites.empty() && is_full(sites[0])) gather_overflow(sites[0], partition_.home[value.node]);
+    if (!sites.empty() && is_full(sites[0])) gather_overflow(sites[0], partition_.home[value.id]);
   }
 
   bool is_full(const Site& site) { return cluster(site).instrs >= kMaxInstrs; }
@@ -293,14 +289,14 @@ class Fusion {
 
   /// Why an elementwise node cannot, or should not, be computed at a site; nullptr if it can.
   const char* cannot_join(Value value, const Site& site) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     if (site.memory) return kDotOperand;
     if (cluster(site).alone) return kUndone;
     int operands = 0;
-    for (Value operand : node.operands) operands += graph_[operand].op != Op::constant;
+    for (Value operand : node.operands) operands += !is_splat(operand);
     Cluster& c = cluster(site);
     if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return kFull;
-    if (site.repeated + (repeats(value, site) ? cost_of(node) : 0) > kMaxRepeatedCost) return kRepeated;
+    if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > kMaxRepeatedCost) return kRepeated;
     for (size_t i = 0; i < node.operands.size(); ++i) {
       if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return kOtherOrder;
     }
@@ -308,13 +304,13 @@ class Fusion {
   }
 
   void join(Value value, Site site, int repeated) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     leave(site);
     Cluster& c = cluster(site);
     ++c.instrs;
     bool per_row = c.reduced < 0 || c.maps[site.map].coef[c.reduced] == 0;
     if (repeats(value, site)) {
-      repeated = std::max<int>(repeated, static_cast<int>(cost_of(node)));
+      repeated = std::max(repeated, cost_of(node.op));
     }
     Site use{site.cluster, site.map, value, false, site.element || !per_row, site.repeated + repeated};
     for (size_t i = 0; i < node.operands.size(); ++i) pass_on(value, static_cast<int>(i), use);
@@ -329,17 +325,17 @@ class Fusion {
       if (cannot_join(value, site)) return false;
       total += computations(site);
     }
-    return total <= graph_[value].type.size();
+    return total <= graph_.type(value).size();
   }
 
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites& sites) {
-    const Node& node = graph_[value];
-    if (care_[value.node] != Care::none || sites.size() > kMaxPlaces) return false;
-    const int64_t size = node.type.size();
+    const Node& node = graph_.node(value);
+    if (care_[value.id] != Care::none || sites.size() > kMaxPlaces) return false;
+    const int64_t size = graph_.type(value).size();
     int64_t total = 0, repeated = 0, read = 0;
     for (Value operand : node.operands) {
-      if (graph_[operand].op != Op::constant) read += graph_[operand].type.bytes();
+      if (!is_splat(operand)) read += graph_.type(operand).bytes();
     }
     for (const Site& site : sites) {
       if (cannot_join(value, site)) return false;
@@ -349,7 +345,7 @@ class Fusion {
     // Slices of the value are a part of it each.
     int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
     if (times > kMaxTimes) return false;
-    return read <= node.type.bytes() && cost_of(node) * (times - 1) + repeated <= kMaxRepeatedCost;
+    return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= kMaxRepeatedCost;
   }
 
   /// True if the cluster of the site visits each element of a value once and in order, so that it can store it.
@@ -385,13 +381,13 @@ class Fusion {
     std::stable_sort(candidates.begin(), candidates.end(),
                      [&](const Site& a, const Site& b) { return cluster(a).level > cluster(b).level; });
     candidates.resize(std::min(candidates.size(), kCandidates));
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     for (const Site& site : candidates) {
       int level = producer_level(site, sites);
       if (site.memory || level < 0 || level >= cluster(site).ceiling) continue;
       if (cluster(site).accesses + 2 > kMaxAccesses || !can(site)) continue;
       // A reduction is in order by its legality.
-      if (node.op != Op::reduce && !in_order(site, node.type.size())) continue;
+      if (etch::place(node.op) != Place::reduction && !in_order(site, graph_.type(value).size())) continue;
       Sites others;
       for (const Site& other : sites) {
         if (other.cluster != site.cluster) others.push_back(other);
@@ -409,9 +405,9 @@ class Fusion {
   }
 
   void join_any(Value value, const Site& site) {
-    const Node& node = graph_[value];
-    if (node.op == Op::reduce) return join_reduce(value, site);
-    if (node.op == Op::dot) return join_dot(value, site);
+    const Node& node = graph_.node(value);
+    if (etch::place(node.op) == Place::reduction) return join_reduce(value, site);
+    if (etch::place(node.op) == Place::product) return join_dot(value, site);
     join(value, site, 0);
   }
 
@@ -420,10 +416,10 @@ class Fusion {
   /// A new cluster that stores a value; its level is above those that load it.
   Site new_root(Value value, int level) {
     Cluster& c = partition_.clusters.emplace_back();
-    c.domain = Domain::of(graph_[value].type.shape);
+    c.domain = Domain::of(graph_.type(value).shape);
     c.level = level;
     c.alone = is_undone(value);
-    c.single = care_[value.node] != Care::none;
+    c.single = care_[value.id] != Care::none;
     c.accesses = 2;
     int map = intern(c, linear_index(c.domain));
     c.roots.push_back({value, value, map, map});
@@ -448,11 +444,11 @@ class Fusion {
     loaded_by(value, sites, level, why);
     Site site = new_root(value, level);
     home(value) = site.cluster;
-    Op op = graph_[value].op;
-    if (is_movement(op)) {
+    const Place kind = etch::place(graph_.node(value).op);
+    if (kind == Place::view || kind == Place::movement) {
       leave(site);
       pass_on(value, 0, site);
-    } else if (op != Op::constant && op != Op::iota) {
+    } else if (kind != Place::splat && kind != Place::index) {
       join_any(value, site);
     }
     merge_readers(value);
@@ -478,13 +474,13 @@ class Fusion {
     gather_hosts(value);
     Sites sites = sites_of(value);
     const auto can = [&](const Site& site) { return !cannot_reduce(value, site); };
-    if (!required_[value.node] && sites.size() == 1 && can(sites[0])) {
+    if (!required_[value.id] && sites.size() == 1 && can(sites[0])) {
       home(value) = sites[0].cluster;
       return join_reduce(value, sites[0]);
     }
     if (store_in_a_consumer(value, sites, can)) return;
-    Geometry geometry = geometry_of(graph_, graph_[value]);
-    bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(graph_[value].attr).kind, partition_.blocks);
+    Geometry geometry = geometry_of(graph_, graph_.node(value));
+    bool in_blocks = runs_in_blocks(geometry, reduction_of(graph_.node(value).op).kind, partition_.blocks);
     place_alone(value, sites, in_blocks ? kLongRows : sites.size() > 1 ? kSeveral : kOtherAxis);
   }
 
@@ -499,13 +495,13 @@ class Fusion {
     if (c.alone) return kUndone;
     if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return kFull;
     if (c.in_blocks && site.element) return kLongRows;
-    return host_reduce(graph_, graph_[value], c, site.map, partition_.blocks).ok ? nullptr : kOtherAxis;
+    return host_reduce(graph_, graph_.node(value), c, site.map, partition_.blocks).ok ? nullptr : kOtherAxis;
   }
 
   /// Clusters that could all compute the reduction become one.
   void gather_hosts(Value value) {
-    if (care_[value.node] != Care::none) return;
-    const Node& node = graph_[value];
+    if (care_[value.id] != Care::none) return;
+    const Node& node = graph_.node(value);
     Sites sites = sites_of(value);
     if (sites.size() < 2 || sites.size() > 8) return;
     const auto adopted = [&](const Site& site) {
@@ -530,7 +526,7 @@ class Fusion {
   }
 
   void join_reduce(Value value, const Site& site) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     leave(site);
     Cluster& c = cluster(site);
     join(node, c, site.map);
@@ -543,9 +539,9 @@ class Fusion {
     Sites sites = sites_of(value);
     const auto can = [&](const Site& site) {
       return !site.memory && !cluster(site).alone && cluster(site).accesses + 2 <= kMaxAccesses &&
-             can_host_dot(graph_[value], cluster(site), site.map);
+             can_host_dot(graph_, graph_.node(value), cluster(site), site.map);
     };
-    if (!required_[value.node] && sites.size() == 1 && can(sites[0])) {
+    if (!required_[value.id] && sites.size() == 1 && can(sites[0])) {
       home(value) = sites[0].cluster;
       return join_dot(value, sites[0]);
     }
@@ -554,7 +550,7 @@ class Fusion {
   }
 
   void join_dot(Value value, const Site& site) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     leave(site);
     Cluster& c = cluster(site);
     adopt_dot(graph_, node, c);
@@ -609,7 +605,7 @@ class Fusion {
   /// Kernels that read all of the same value in the same order become one, which reads it once.
   void merge_readers(Value value) {
     Sites sites = sites_of(value);
-    int64_t size = graph_[value].type.size();
+    int64_t size = graph_.type(value).size();
     int open = -1;
     for (const Site& site : sites) {
       if (site.memory || partition_.clusters[site.cluster].merged_into >= 0) continue;

@@ -83,6 +83,15 @@ Affine broadcast_map(const AxisMaps& axes, const Shape& shape, const Shape& oper
   return map;
 }
 
+/// True if a movement reads the operand's elements in their order.
+bool is_identity(const Movement& movement, const Shape& result) {
+  const Dims strides = row_major_strides(result);
+  for (int i = 0; i < result.rank(); ++i) {
+    if (result[i] != 1 && movement.strides[i] != strides[i]) return false;
+  }
+  return movement.offset == 0;
+}
+
 }  // namespace
 
 Domain Domain::of(const Shape& shape) {
@@ -147,28 +156,23 @@ Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain
 }
 
 Continued operand_map(const Graph& graph, const Node& node, int operand, const Affine& map, const Domain& domain) {
-  const Shape& shape = node.type.shape;
-  const Shape& source = graph[node.operands[operand]].type.shape;
+  const Shape& shape = graph.type(node.result()).shape;
+  const Shape& source = graph.type(node.operands[operand]).shape;
   if (source.product() == 0) return {Affine{}, std::nullopt};
-  if (node.op == Op::reshape) return {map, std::nullopt};
-  bool moves = node.op == Op::transpose || node.op == Op::slice;
+  if (place(node.op) == Place::view) return {map, std::nullopt};
+  const bool moves = place(node.op) == Place::movement;
   if (!moves && source.product() == shape.product()) return {map, std::nullopt};
   if (source.product() == 1) return {Affine{}, std::nullopt};
+  const Movement movement = moves ? movement_of(node.op, source, shape) : Movement{};
+  if (moves && is_identity(movement, shape)) return {map, std::nullopt};
 
   AxisMaps axes = axis_maps(shape, map, domain);
   if (!axes.ok) return {std::nullopt, axes.split};
   if (!moves) return {broadcast_map(axes, shape, source), std::nullopt};
-
   Affine result;
-  Dims strides = row_major_strides(source);
-  if (const auto* transpose = std::get_if<TransposeAttr>(&node.attr)) {
-    for (int i = 0; i < shape.rank(); ++i) result.add(axes.axes[i], strides[transpose->perm[i]]);
-  } else {
-    const auto& slice = std::get<SliceAttr>(node.attr);
-    for (int i = 0; i < shape.rank(); ++i) {
-      result.add(axes.axes[i], strides[i] * slice.step[i]);
-      result.offset += strides[i] * slice.start[i];
-    }
+  result.offset = movement.offset;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (movement.strides[i] != 0) result.add(axes.axes[i], movement.strides[i]);
   }
   return {result, std::nullopt};
 }

@@ -11,14 +11,13 @@ namespace {
 constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
 constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "s"};
 constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "compute", "reduce", "dot", "store"};
-constexpr std::string_view kReduceKinds[] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
 
 void append(std::string& text, const Instr& instr, size_t position) {
   text += cat("%", position, " = ");
   if (instr.kind == InstrKind::compute) {
     text += cat(name(instr.op));
   } else if (instr.kind == InstrKind::reduce) {
-    text += cat("reduce_", kReduceKinds[static_cast<int>(instr.reduce)]);
+    text += cat("reduce_", name(instr.reduce));
   } else {
     text += cat(kInstrKinds[static_cast<int>(instr.kind)]);
   }

@@ -138,7 +138,7 @@ void find_groups(const std::vector<AccessMap>& maps, std::vector<Access>& access
 int64_t cost_of(const Instr& instr) {
   if (instr.kind == InstrKind::reduce || instr.kind == InstrKind::dot) return 1;
   if (instr.kind != InstrKind::compute) return 0;
-  return instr.op < Op::cast ? info(instr.op).cost : instr.op == Op::cast ? 1 : 0;
+  return etch::cost_of(instr.op);
 }
 
 /// Iterations of begin..end and the work of one, in additions.

@@ -18,7 +18,7 @@ constexpr int64_t kSpillCost = 8;
 
 /// The map through a node, which fusion has found to exist.
 Affine existing(const Graph& graph, Value value, const Continued& next) {
-  ETCH_CHECK(next.map, cat("the map through %", value.node, " = ", name(graph[value].op),
+  ETCH_CHECK(next.map, cat("the map through %", value.id, " = ", name(graph.node(value).op),
                            " cannot be expressed in its kernel:\n", print(graph)));
   return *next.map;
 }
@@ -93,7 +93,7 @@ class Lowering {
   }
 
   bool computes(Value value) const {
-    int32_t home = partition_.home[value.node];
+    int32_t home = partition_.home[value.id];
     return home == kInline || home == self_;
   }
 
@@ -103,26 +103,26 @@ class Lowering {
 
   /// The term of a value at a map, made with all it needs where it is new.
   int resolve(Value value, Affine map) {
-    while (is_movement(graph_[value].op) && computes(value)) {
-      const Node& node = graph_[value];
+    while (is_movement(graph_.node(value).op) && computes(value)) {
+      const Node& node = graph_.node(value);
       map = next_map(node, value, 0, map);
       value = node.operands[0];
     }
-    const Node& node = graph_[value];
-    bool constant = node.op == Op::constant && computes(value);
+    const Node& node = graph_.node(value);
+    bool constant = place(node.op) == Place::splat && computes(value);
     // What has no elements is never read; only a loop that runs zero times may ask for it.
-    if (node.type.size() == 0 && reduced_ >= 0) map.coef[reduced_] = 1;
+    if (graph_.type(value).size() == 0 && reduced_ >= 0) map.coef[reduced_] = 1;
     if (constant) map = Affine{};
-    for (int known : terms_of_[value.node]) {
+    for (int known : terms_of_[value.id]) {
       if (terms_[known].map == map) return known;
     }
-    bool made = constant || (computes(value) && node.type.size() > 0);
+    bool made = constant || (computes(value) && graph_.type(value).size() > 0);
     Term term = made ? make(value, map) : load(value, map);
     const bool is_index = term.kind == InstrKind::index;  // its map is that of one axis, not the key of the value
     if (!is_index) term.map = map;
     terms_.push_back(std::move(term));
     int index = static_cast<int>(terms_.size()) - 1;
-    if (!is_index) terms_of_[value.node].push_back(index);
+    if (!is_index) terms_of_[value.id].push_back(index);
     if (terms_[index].kind == InstrKind::reduce) reduces_.push_back(index);
     return index;
   }
@@ -131,7 +131,7 @@ class Lowering {
     Term term;
     term.kind = kind;
     term.value = value;
-    term.dtype = graph_[value].type.dtype;
+    term.dtype = graph_.type(value).dtype;
     term.map = map;
     term.stage = is_dot() ? 1 : 0;
     term.per_row = has_rows() && !varies(map);
@@ -141,15 +141,18 @@ class Lowering {
   Term load(Value value, const Affine& map) const { return leaf(InstrKind::load, value, map); }
 
   Term make(Value value, const Affine& map) {
-    const Node& node = graph_[value];
-    switch (node.op) {
-      case Op::constant: return leaf(InstrKind::param, value, Affine{});
-      case Op::iota: return make_iota(value, map);
-      case Op::reduce: return make_reduce(value);
-      case Op::dot: return make_dot(value);
-      default: break;
+    const Node& node = graph_.node(value);
+    switch (place(node.op)) {
+      case Place::splat: return leaf(InstrKind::param, value, Affine{});
+      case Place::index: return make_index(value, map);
+      case Place::reduction: return make_reduce(value);
+      case Place::product: return make_dot(value);
+      case Place::elementwise: break;
+      case Place::input:
+      case Place::view:
+      case Place::movement:
+      case Place::boxes: return load(value, map);
     }
-    if (!is_elementwise(node.op)) return load(value, map);
     Term term;
     term.kind = InstrKind::compute;
     term.value = value;
@@ -163,9 +166,9 @@ class Lowering {
 
   /// Type, stage and cost of a compute term, from its arguments.
   void complete(Term& term) const {
-    term.dtype = graph_[term.value].type.dtype;
+    term.dtype = graph_.type(term.value).dtype;
     term.per_row = has_rows();
-    term.cost = term.op < Op::cast ? info(term.op).cost : 1;
+    term.cost = cost_of(term.op);
     for (int arg : term.args) {
       const Term& operand = terms_[arg];
       term.stage = std::max(term.stage, operand.stage);
@@ -175,30 +178,29 @@ class Lowering {
     }
   }
 
-  Term make_iota(Value value, const Affine& map) {
-    const Node& node = graph_[value];
-    Continued along = axis_map(node.type.shape, static_cast<int>(std::get<AxisAttr>(node.attr).axis), map, domain_);
+  Term make_index(Value value, const Affine& map) {
+    Continued along = axis_map(graph_.type(value).shape, index_axis(graph_.node(value).op), map, domain_);
     Term index = leaf(InstrKind::index, value, existing(graph_, value, along));
     index.along = *along.map;
     index.dtype = DType::i64;
-    if (node.type.dtype == DType::i64) return index;
+    if (graph_.type(value).dtype == DType::i64) return index;
     terms_.push_back(index);
     Term term;
     term.kind = InstrKind::compute;
     term.value = value;
-    term.op = Op::cast;
+    term.op = kConversion;
     term.args.push_back(static_cast<int>(terms_.size()) - 1);
     complete(term);
     return term;
   }
 
   Term make_reduce(Value value) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     Term term;
     term.kind = InstrKind::reduce;
     term.value = value;
-    term.reduce = std::get<ReduceAttr>(node.attr).kind;
-    term.dtype = node.type.dtype;
+    term.reduce = reduction_of(node.op).kind;
+    term.dtype = graph_.type(value).dtype;
     int arg = resolve(node.operands[0], linear_index(domain_));
     term.args.push_back(arg);
     term.stage = terms_[arg].stage + 1;
@@ -206,20 +208,20 @@ class Lowering {
   }
 
   Term make_dot(Value value) {
-    const Node& node = graph_[value];
+    const Node& node = graph_.node(value);
     Term term;
     term.kind = InstrKind::dot;
     term.value = value;
-    term.dtype = node.type.dtype;
+    term.dtype = graph_.type(value).dtype;
     for (int i = 0; i < 2; ++i) {
       Value operand = node.operands[i];
       Affine map = dot_operand_map(graph_, node, i, domain_);
-      while (is_movement(graph_[operand].op) && computes(operand)) {
-        const Node& movement = graph_[operand];
+      while (is_movement(graph_.node(operand).op) && computes(operand)) {
+        const Node& movement = graph_.node(operand);
         map = next_map(movement, operand, 0, map);
         operand = movement.operands[0];
       }
-      if (graph_[operand].type.size() == 0) map.coef[reduced_] = 1;
+      if (graph_.type(operand).size() == 0) map.coef[reduced_] = 1;
       Term operand_term = load(operand, map);
       operand_term.stage = 0;
       operand_term.dot_operand = i;
@@ -314,7 +316,7 @@ class Lowering {
     if (term.slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        term.slot = access(storage_of(graph_, term.value).node, term.dtype, placed(term.map), false, term.dot_operand);
+        term.slot = access(storage_of(graph_, term.value).id, term.dtype, placed(term.map), false, term.dot_operand);
         break;
       case InstrKind::index:
         term.slot = static_cast<int>(draft_.indices.size());
@@ -322,7 +324,7 @@ class Lowering {
         break;
       default:
         term.slot = static_cast<int>(draft_.params.size());
-        draft_.params.push_back(std::get<ConstantAttr>(graph_[term.value].attr).bits);
+        draft_.params.push_back(*splat_bits(graph_.node(term.value).op));
     }
   }
 
@@ -396,8 +398,8 @@ class Lowering {
 
   int store(int root, int position, int stage, bool per_row) {
     const Root& target = cluster_.roots[root];
-    DType dtype = graph_[target.target].type.dtype;
-    int slot = access(target.target.node, dtype, placed(cluster_.maps[target.address]), true);
+    DType dtype = graph_.type(target.target).dtype;
+    int slot = access(target.target.id, dtype, placed(cluster_.maps[target.address]), true);
     push_store(slot, dtype, position, stage, per_row);
     return slot;
   }
@@ -442,7 +444,7 @@ class Lowering {
     insert_axis(reduced_ + 1, block_, phase_domain_);
   }
 
-  int scratch(size_t i) const { return graph_.size() + first_scratch_ + static_cast<int>(i); }
+  int scratch(size_t i) const { return graph_.num_values() + first_scratch_ + static_cast<int>(i); }
 
   void emit_blocks() {
     for (int reduce : reduces_) emit(terms_[reduce].args[0], 0);

@@ -14,7 +14,7 @@ struct Scratch {
   Value value;  // the reduction
 };
 
-/// The kernels of clusters. ScheduledKernel::buffers holds storages: the number of a node, or the size of the graph plus
+/// The kernels of clusters. ScheduledKernel::buffers holds storages: the number of a value, or the number of values plus
 /// the index of a scratch. Names and reasons are not filled in.
 struct Lowered {
   std::vector<ScheduledKernel> kernels;

@@ -53,12 +53,12 @@ Dependences dependences_of(const Lowered& lowered, int storages) {
 
 KernelOrder order_kernels(const Graph& graph, const Lowered& lowered) {
   const auto kernels = static_cast<int>(lowered.kernels.size());
-  Dependences d = dependences_of(lowered, graph.size() + static_cast<int>(lowered.scratch.size()));
-  using Entry = std::pair<int, int>;  // the last node that the kernel computes, the kernel
+  Dependences d = dependences_of(lowered, graph.num_values() + static_cast<int>(lowered.scratch.size()));
+  using Entry = std::pair<int, int>;  // the last value that the kernel computes, the kernel
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
   const auto wake = [&](int k) {
     int last = 0;
-    for (Value value : lowered.kernels[k].values) last = std::max(last, value.node);
+    for (Value value : lowered.kernels[k].values) last = std::max(last, value.id);
     ready.emplace(last, k);
   };
   for (int k = 0; k < kernels; ++k) {

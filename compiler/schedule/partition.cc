@@ -36,7 +36,7 @@ std::optional<Split> split_at(const Domain& domain, int64_t inner) {
 }  // namespace
 
 Value storage_of(const Graph& graph, Value value) {
-  while (graph[value].op == Op::reshape) value = graph[value].operands[0];
+  while (place(graph.node(value).op) == Place::view) value = graph.node(value).operands[0];
   return value;
 }
 
@@ -75,8 +75,8 @@ std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, in
 }
 
 Geometry geometry_of(const Graph& graph, const Node& reduce) {
-  const Shape& shape = graph[reduce.operands[0]].type.shape;
-  int axis = static_cast<int>(std::get<ReduceAttr>(reduce.attr).axes[0]);
+  const Shape& shape = graph.type(reduce.operands[0]).shape;
+  int axis = static_cast<int>(reduction_of(reduce.op).axes[0]);
   Geometry geometry;
   for (int i = 0; i < shape.rank(); ++i) {
     (i < axis ? geometry.outer : i == axis ? geometry.n : geometry.inner) *= shape[i];
@@ -95,7 +95,7 @@ Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster
   const Domain& domain = cluster.domain;
   const Affine& use = cluster.maps[map];
   Geometry geometry = geometry_of(graph, node);
-  bool in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind, blocks);
+  bool in_blocks = runs_in_blocks(geometry, reduction_of(node.op).kind, blocks);
   if (cluster.kind == KernelKind::dot) return hosting;
 
   if (cluster.reduced >= 0) {
@@ -136,12 +136,12 @@ void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const 
   cluster.reduced = hosting.axis;
   cluster.domain.whole |= uint32_t{1} << hosting.axis;
   cluster.kind = geometry.inner == 1 ? KernelKind::row : KernelKind::column;
-  cluster.in_blocks = runs_in_blocks(geometry, std::get<ReduceAttr>(node.attr).kind, blocks);
+  cluster.in_blocks = runs_in_blocks(geometry, reduction_of(node.op).kind, blocks);
 }
 
-bool can_host_dot(const Node& node, const Cluster& cluster, int map) {
+bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, int map) {
   const Domain& domain = cluster.domain;
-  const Shape& shape = node.type.shape;
+  const Shape& shape = graph.type(node.result()).shape;
   if (cluster.kind != KernelKind::loop || domain.size() != shape.product() || domain.rank + 4 > kMaxDomainRank) {
     return false;
   }
@@ -157,18 +157,18 @@ bool can_host_dot(const Node& node, const Cluster& cluster, int map) {
 }
 
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
-  const Shape& shape = node.type.shape;
+  const Shape& shape = graph.type(node.result()).shape;
   int64_t m = shape[shape.rank() - 2], n = shape.back();
   if (n == 1) insert_axis(cluster, cluster.domain.rank, 1);
   if (m == 1) insert_axis(cluster, cluster.domain.rank - 1, 1);
-  insert_axis(cluster, cluster.domain.rank, graph[node.operands[0]].type.shape.back());
+  insert_axis(cluster, cluster.domain.rank, graph.type(node.operands[0]).shape.back());
   cluster.kind = KernelKind::dot;
   cluster.reduced = cluster.domain.rank - 1;
   cluster.domain.whole |= uint32_t{7} << (cluster.reduced - 2);
 }
 
 Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain) {
-  const Shape& shape = graph[node.operands[operand]].type.shape;
+  const Shape& shape = graph.type(node.operands[operand]).shape;
   int k = domain.rank - 1;
   Affine map;
   const auto step = [&](int axis, int64_t stride) {
@@ -190,34 +190,12 @@ Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const 
 }
 
 std::vector<Region> regions_of(const Graph& graph, Value target) {
-  const Node& node = graph[target];
+  const Node& node = graph.node(target);
+  std::vector<Type> operands;
+  for (Value operand : node.operands) operands.push_back(graph.type(operand));
   std::vector<Region> regions;
-  const int rank = node.type.shape.rank();
-  if (node.op == Op::concat) {
-    auto axis = static_cast<int>(std::get<AxisAttr>(node.attr).axis);
-    Dims start = Dims::filled(rank, 0);
-    for (Value operand : node.operands) {
-      const Shape& shape = graph[operand].type.shape;
-      if (shape.product() > 0) regions.push_back({operand, shape, start});
-      start[axis] += shape[axis];
-    }
-    return regions;
-  }
-  const auto& pad = std::get<PadAttr>(node.attr);
-  const Shape& inside = graph[node.operands[0]].type.shape;
-  if (inside.product() > 0) regions.push_back({node.operands[0], inside, pad.low});
-  // The border axis by axis: before it stay inside, behind it take the whole extent.
-  Shape shape = node.type.shape;
-  Dims start = Dims::filled(rank, 0);
-  for (int axis = 0; axis < rank; ++axis) {
-    for (bool high : {false, true}) {
-      Region border{node.operands[1], shape, start, true};
-      border.shape[axis] = high ? pad.high[axis] : pad.low[axis];
-      border.start[axis] = high ? node.type.shape[axis] - pad.high[axis] : 0;
-      if (border.shape.product() > 0) regions.push_back(border);
-    }
-    shape[axis] = inside[axis];
-    start[axis] = pad.low[axis];
+  for (const Box& box : boxes_of(node.op, operands, graph.type(target))) {
+    regions.push_back({node.operands[box.operand], box.shape, box.start, box.splat});
   }
   return regions;
 }
@@ -227,7 +205,7 @@ Cluster region_cluster(const Graph& graph, Value target, const Region& region) {
   cluster.domain = Domain::of(region.shape);
   cluster.accesses = 2;
   Affine address;
-  Dims strides = row_major_strides(graph[target].type.shape);
+  Dims strides = row_major_strides(graph.type(target).shape);
   for (int i = 0, axis = 0; i < region.shape.rank(); ++i) {
     address.offset += region.start[i] * strides[i];
     if (region.shape[i] != 1) address.coef[axis++] = strides[i];
@@ -241,21 +219,21 @@ namespace {
 
 /// True if a node's kernel must find this operand in memory: it cannot fold what has none.
 bool wants_memory(const Graph& graph, Value value, const std::vector<bool>& forced) {
-  Op op = graph[value].op;
-  return (op != Op::constant && op != Op::iota) || forced[value.node];
+  const Place kind = place(graph.node(value).op);
+  return (kind != Place::splat && kind != Place::index) || forced[value.id];
 }
 
 /// Constants that dot reads and iotas seen through a reshape get memory.
 std::vector<bool> splats_in_memory(const Graph& graph) {
-  std::vector<bool> forced(graph.size());
+  std::vector<bool> forced(graph.num_values());
   for (const Node& node : graph.nodes()) {
     for (Value operand : node.operands) {
       Value source = storage_of(graph, operand);
-      bool reshaped_iota = graph[source].op == Op::iota && node.op == Op::reshape;
-      if (node.op == Op::dot || reshaped_iota) forced[source.node] = true;
+      bool index_in_view = place(graph.node(source).op) == Place::index && place(node.op) == Place::view;
+      if (place(node.op) == Place::product || index_in_view) forced[source.id] = true;
     }
   }
-  for (Value output : graph.outputs()) forced[storage_of(graph, output).node] = true;
+  for (Value output : graph.outputs()) forced[storage_of(graph, output).id] = true;
   return forced;
 }
 
@@ -264,27 +242,27 @@ std::vector<bool> splats_in_memory(const Graph& graph) {
 Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
   Partition partition;
   partition.blocks = blocks;
-  partition.home.assign(graph.size(), kMemory);
+  partition.home.assign(graph.num_values(), kMemory);
   std::vector<bool> forced = splats_in_memory(graph);
-  std::vector<bool> needed(graph.size());
-  for (Value output : graph.outputs()) needed[output.node] = true;
-  for (int i = graph.size() - 1; i >= 0; --i) {
+  std::vector<bool> needed(graph.num_values());
+  for (Value output : graph.outputs()) needed[output.id] = true;
+  for (int i = graph.num_values() - 1; i >= 0; --i) {
     if (!needed[i]) continue;
-    for (Value operand : graph.nodes()[i].operands) needed[operand.node] = true;
+    for (Value operand : graph.node(Value{i}).operands) needed[operand.id] = true;
   }
-  for (int i = 0; i < graph.size(); ++i) {
+  for (int i = 0; i < graph.num_values(); ++i) {
     Value value{i};
-    const Node& node = graph[value];
+    const Node& node = graph.node(value);
     if (!needed[i]) {
       partition.home[i] = kNowhere;
       continue;
     }
-    if (node.op == Op::reshape || !wants_memory(graph, value, forced)) {
+    if (place(node.op) == Place::view || !wants_memory(graph, value, forced)) {
       partition.home[i] = kInline;
       continue;
     }
-    if (node.op == Op::input || node.type.size() == 0) continue;
-    if (node.op == Op::concat || node.op == Op::pad) {
+    if (place(node.op) == Place::input || graph.type(value).size() == 0) continue;
+    if (place(node.op) == Place::boxes) {
       for (const Region& region : regions_of(graph, value)) {
         partition.clusters.push_back(region_cluster(graph, value, region));
       }
@@ -292,13 +270,13 @@ Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
     }
     partition.home[i] = static_cast<int32_t>(partition.clusters.size());
     Cluster& cluster = partition.clusters.emplace_back();
-    cluster.domain = Domain::of(node.type.shape);
+    cluster.domain = Domain::of(graph.type(value).shape);
     int map = intern(cluster, linear_index(cluster.domain));
     cluster.roots.push_back({value, value, map, map});
-    if (node.op == Op::reduce) {
+    if (place(node.op) == Place::reduction) {
       adopt_reduce(graph, node, cluster, host_reduce(graph, node, cluster, map, blocks), blocks);
     }
-    if (node.op == Op::dot) adopt_dot(graph, node, cluster);
+    if (place(node.op) == Place::product) adopt_dot(graph, node, cluster);
   }
   return partition;
 }

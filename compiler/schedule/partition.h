@@ -41,17 +41,17 @@ struct Cluster {
   std::vector<int> forwarded;  // its maps in terms of the other's
 };
 
-/// Where the value of a node comes from, beside the clusters (not negative).
+/// Where a value comes from, beside the clusters (not negative).
 enum Home : int32_t {
   kNowhere = -1,  // nothing needs it
   kInline = -2,   // every kernel that needs it computes it
-  kMemory = -3,   // its memory; kernels that fill regions of it know the node as a target
+  kMemory = -3,   // its memory; kernels that fill regions of it know it as a target
 };
 
 struct Partition {
   BlockSizes blocks = {};
   std::vector<Cluster> clusters;
-  std::vector<int32_t> home;         // per node: a cluster or a Home
+  std::vector<int32_t> home;         // per value: a cluster or a Home
   std::vector<UnfusedEdge> unfused;
 };
 
@@ -93,7 +93,7 @@ void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const 
                   const BlockSizes& blocks);
 
 /// Whether the cluster can become the epilogue of a dot that it uses at `map`; then makes it so.
-bool can_host_dot(const Node& node, const Cluster& cluster, int map);
+bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, int map);
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster);
 
 /// The element of operand 0 or 1 that a dot's cluster reads.

@@ -74,16 +74,16 @@ class Planner {
  public:
   Planner(const Graph& graph, Lowered lowered, Schedule& schedule)
       : graph_(graph), lowered_(std::move(lowered)), schedule_(schedule),
-        buffer_of_(graph.size() + lowered_.scratch.size(), kNone), last_use_(buffer_of_.size(), kNone),
+        buffer_of_(graph.num_values() + lowered_.scratch.size(), kNone), last_use_(buffer_of_.size(), kNone),
         writers_(buffer_of_.size(), 0) {}
 
   int run() {
     for (size_t i = 0; i < graph_.inputs().size(); ++i) {
       Value input = graph_.inputs()[i];
-      add(input.node, ScheduledBuffer::Kind::input, static_cast<int>(i));
+      add(input.id, ScheduledBuffer::Kind::input, static_cast<int>(i));
     }
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
-      int storage = storage_of(graph_, graph_.outputs()[i]).node;
+      int storage = storage_of(graph_, graph_.outputs()[i]).id;
       if (buffer_of_[storage] == kNone) add(storage, ScheduledBuffer::Kind::output, static_cast<int>(i));
       schedule_.outputs.push_back(buffer_of_[storage]);
     }
@@ -96,14 +96,14 @@ class Planner {
 
  private:
   int64_t bytes_of(int storage) const {
-    bool scratch = storage >= graph_.size();
-    return scratch ? lowered_.scratch[storage - graph_.size()].bytes : graph_[Value{storage}].type.bytes();
+    bool scratch = storage >= graph_.num_values();
+    return scratch ? lowered_.scratch[storage - graph_.num_values()].bytes : graph_.type(Value{storage}).bytes();
   }
 
   ScheduledBuffer& add(int storage, ScheduledBuffer::Kind kind, int index) {
     buffer_of_[storage] = static_cast<int>(schedule_.buffers.size());
-    bool scratch = storage >= graph_.size();
-    Value value = scratch ? lowered_.scratch[storage - graph_.size()].value : Value{storage};
+    bool scratch = storage >= graph_.num_values();
+    Value value = scratch ? lowered_.scratch[storage - graph_.num_values()].value : Value{storage};
     schedule_.buffers.push_back({kind, index, bytes_of(storage), 0, value});
     return schedule_.buffers.back();
   }

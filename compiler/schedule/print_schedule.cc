@@ -8,7 +8,7 @@ namespace {
 
 std::string buffer_text(const Schedule& schedule, int index, const Graph& graph) {
   const ScheduledBuffer& buffer = schedule.buffers[index];
-  std::string type = cat(" %", buffer.value.node, ": ", to_string(graph[buffer.value].type));
+  std::string type = cat(" %", buffer.value.id, ": ", to_string(graph.type(buffer.value)));
   switch (buffer.kind) {
     case ScheduledBuffer::Kind::input: return cat("input ", buffer.index, type);
     case ScheduledBuffer::Kind::output: return cat("output ", buffer.index, type);
@@ -51,11 +51,11 @@ std::string unfused_text(const Schedule& schedule, const Graph& graph) {
   std::string text;
   for (size_t i = 0; i < schedule.unfused.size();) {
     const UnfusedEdge& first = schedule.unfused[i];
-    text += cat("unfused %", first.producer.node, " ", name(graph[first.producer].op), " ->");
+    text += cat("unfused %", first.producer.id, " ", name(graph.node(first.producer).op), " ->");
     for (; i < schedule.unfused.size(); ++i) {
       const UnfusedEdge& edge = schedule.unfused[i];
       if (edge.producer != first.producer || edge.why != first.why) break;
-      text += cat(" %", edge.consumer.node, " ", name(graph[edge.consumer].op));
+      text += cat(" %", edge.consumer.id, " ", name(graph.node(edge.consumer).op));
     }
     text += cat(": ", first.why, "\n");
   }

@@ -50,7 +50,7 @@ Schedule explained(const Graph& graph, Plan plan) {
 
 /// The fused plan, with single clusters undone until the arena keeps to its bound.
 Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
-  std::vector<Care> care(graph.size(), Care::none);
+  std::vector<Care> care(graph.num_values(), Care::none);
   Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks));
   if (plan.schedule.arena_bytes <= options.arena_slack) return plan;
   Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks));

@@ -14,7 +14,7 @@ bool is_temporary(const ScheduledBuffer& buffer) { return buffer.kind == Schedul
 
 std::string buffer_text(const Schedule& schedule, int id, const Graph& graph) {
   const ScheduledBuffer& buffer = schedule.buffers[id];
-  std::string holds = cat(" (%", buffer.value.node, ": ", to_string(graph[buffer.value].type), ")");
+  std::string holds = cat(" (%", buffer.value.id, ": ", to_string(graph.type(buffer.value)), ")");
   switch (buffer.kind) {
     case ScheduledBuffer::Kind::input: return cat("b", id, ", input ", buffer.index, holds);
     case ScheduledBuffer::Kind::output: return cat("b", id, ", output ", buffer.index, holds);
@@ -382,7 +382,7 @@ std::string check_outputs(const Schedule& schedule, const Graph& graph, const Me
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     int id = schedule.outputs[i];
     const ScheduledBuffer& buffer = schedule.buffers[id];
-    if (buffer.bytes != graph[graph.outputs()[i]].type.bytes()) {
+    if (buffer.bytes != graph.type(graph.outputs()[i]).bytes()) {
       return cat("output ", i, " has another size than ", buffer_text(schedule, id, graph));
     }
     if (buffer.kind != ScheduledBuffer::Kind::input && !memory.is_written(id)) {

@@ -118,10 +118,10 @@ TEST(Infer, EveryTableOpTakesTheDtypesOfItsRule) {
       const auto dtype = static_cast<DType>(d);
       std::vector<Type> types(info(op).arity, Type{dtype, {3}});
       if (rule.rule == TypeRule::select) types[0].dtype = DType::boolean;
-      const absl::StatusOr<Type> type = infer(op, types, {}, nullptr);
-      if (!type.ok()) continue;
+      const absl::StatusOr<Types> inferred = infer(op, types, {});
+      if (!inferred.ok()) continue;
       taken.append(name(dtype)).append(" ");
-      EXPECT_EQ(*type, (Type{rule.gives_bool ? DType::boolean : dtype, {3}})) << name(op);
+      EXPECT_EQ((*inferred)[0], (Type{rule.gives_bool ? DType::boolean : dtype, {3}})) << name(op);
     }
     EXPECT_EQ(taken, rule.takes) << name(op);
   }
@@ -129,28 +129,37 @@ TEST(Infer, EveryTableOpTakesTheDtypesOfItsRule) {
 
 TEST(Infer, NeedsAResultTypeWhereTheTypeSaysWhatToDo) {
   const Type operand{DType::f32, {2}};
-  for (Op op : {Op::cast, Op::bitcast, Op::reshape, Op::broadcast}) {
-    EXPECT_EQ(infer(op, {&operand, 1}, {}, nullptr).status().message(),
-              std::string(name(op)) + "(f32[2]): needs a result type");
+  for (int i = kNumTableOps; i < kNumOps; ++i) {
+    const auto op = static_cast<Op>(i);
+    if (!needs_type(op) || op == Op::slice) continue;
+    const bool is_source = op == Op::input || op == Op::constant || op == Op::iota;
+    const std::string message(infer(op, {&operand, is_source ? 0u : 1u}, {}).status().message());
+    EXPECT_TRUE(message.ends_with(": needs a result type")) << message;
   }
 }
 
-TEST(Infer, RejectsAnAttributeOfAnotherOp) {
-  const Type operand{DType::f32, {2}};
-  EXPECT_EQ(infer(Op::exp, {&operand, 1}, AxisAttr{}, nullptr).status().message(),
-            "exp(f32[2]): the attribute belongs to another op");
+TEST(Infer, RejectsAnotherNumberOfResults) {
+  const Type types[] = {{DType::f32, {2}}, {DType::f32, {2}}};
+  EXPECT_EQ(infer(Op::exp, {types, 1}, types).status().message(), "exp(f32[2]): has 1 result, not 2");
+}
+
+TEST(Infer, RejectsADTypeThatIsNone) {
+  const Type type{static_cast<DType>(99), {2}};
+  EXPECT_EQ(infer(op::Constant{}, {}, {&type, 1}).status().message(), "constant: there is no dtype 99");
+  GraphBuilder builder;
+  EXPECT_EQ(builder.input(type).status().message(), "input: there is no dtype 99");
 }
 
 TEST(Infer, RejectsConstantsWithBitsBeyondTheirDtype) {
   const Type u8{DType::u8, {}};
   const Type boolean{DType::boolean, {}};
-  EXPECT_FALSE(infer(Op::constant, {}, ConstantAttr{256}, &u8).ok());
-  EXPECT_FALSE(infer(Op::constant, {}, ConstantAttr{2}, &boolean).ok());
+  EXPECT_FALSE(infer(op::Constant{256}, {}, {&u8, 1}).ok());
+  EXPECT_FALSE(infer(op::Constant{2}, {}, {&boolean, 1}).ok());
 }
 
 TEST(Infer, RejectsNegativeExtents) {
   const Type negative{DType::f32, {-1}};
-  EXPECT_EQ(infer(Op::iota, {}, AxisAttr{0}, &negative).status().message(),
+  EXPECT_EQ(infer(op::Iota{0}, {}, {&negative, 1}).status().message(),
             "iota() axis=0 -> f32[-1]: the result f32[-1] has a negative extent");
 }
 

@@ -112,12 +112,12 @@ TEST(Interpreter, AgreesWithNumPyAndMpmath) {
     ASSERT_EQ(graph->outputs().size(), c.outputs.size());
     std::vector<Literal> inputs;
     for (size_t i = 0; i < c.inputs.size(); ++i) {
-      inputs.push_back(parse_literal((*graph)[graph->inputs()[i]].type, c.inputs[i]));
+      inputs.push_back(parse_literal(graph->type(graph->inputs()[i]), c.inputs[i]));
     }
     const absl::StatusOr<std::vector<Literal>> outputs = interpret(*graph, inputs);
     ASSERT_TRUE(outputs.ok()) << outputs.status();
     for (size_t i = 0; i < c.outputs.size(); ++i) {
-      expect_agreement((*outputs)[i], parse_literal((*graph)[graph->outputs()[i]].type, c.outputs[i]), c.ulp);
+      expect_agreement((*outputs)[i], parse_literal(graph->type(graph->outputs()[i]), c.outputs[i]), c.ulp);
     }
   }
 }

@@ -26,26 +26,39 @@ class RandomEmitter {
 
   /// Proposes one node: most are illegal, none may crash.
   absl::StatusOr<Value> propose(GraphBuilder& builder) {
-    const Op op = static_cast<Op>(below(kNumOps));
+    const AnyOp op = random_fields(static_cast<Op>(below(kNumOps)));
     std::vector<Value> operands;
-    for (int64_t i = 0, n = op < Op::cast ? info(op).arity : below(4); i < n; ++i) operands.push_back(value(builder));
-    const Attr attr = attribute(below(20) == 0 ? static_cast<Op>(below(kNumOps)) : op);
+    const int64_t count = is_table_op(op) ? info(op).arity : below(4);
+    for (int64_t i = 0; i < count; ++i) operands.push_back(value(builder));
     const Origin origin{below(2) ? builder.name("dir/file.cc") : -1, static_cast<int32_t>(below(100)),
                         below(2) ? builder.name("block/softmax") : -1};
-    if (op < Op::cast) return builder.emit(op, operands, attr, origin);
+    if (is_table_op(op)) return builder.emit(op, operands, origin);
     // A type near the first operand's is legal more often than any.
-    Type wanted = operands.empty() || below(4) == 0 ? type() : builder[operands[0]].type;
+    Type wanted = operands.empty() || below(4) == 0 ? type() : builder.type(operands[0]);
     if (below(3) == 0) wanted.dtype = static_cast<DType>(below(kNumDTypes));
     if (below(3) == 0 && wanted.shape.rank() < kMaxRank) wanted.shape.insert(0, below(3));
-    if (below(2)) return builder.emit(op, operands, attr, origin);
-    return builder.emit(op, operands, attr, wanted, origin);
+    if (below(2)) return builder.emit(op, operands, origin);
+    return builder.emit(op, operands, wanted, origin);
+  }
+
+  /// The op with small random numbers in its fields.
+  AnyOp random_fields(const AnyOp& op) {
+    rank_ = below(4);
+    return op.visit([&]<class T>(T fields) -> AnyOp {
+      if constexpr (std::is_same_v<T, Row>) {
+        return fields.op;
+      } else {
+        for_each_field(fields, [&](std::string_view, auto& field) { draw(field); });
+        return fields;
+      }
+    });
   }
 
   int64_t below(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
   uint64_t bits() { return random_(); }
 
  private:
-  Value value(const GraphBuilder& builder) { return {static_cast<int32_t>(below(builder.size()))}; }
+  Value value(const GraphBuilder& builder) { return {static_cast<int32_t>(below(builder.num_values()))}; }
 
   Dims dims(int64_t rank, int64_t low, int64_t high) {
     Dims result;
@@ -58,21 +71,16 @@ class RandomEmitter {
     return {static_cast<DType>(below(kNumDTypes)), dims(rank, 0, 4)};
   }
 
-  Attr attribute(Op op) {
-    const int64_t rank = below(4);
-    switch (op) {
-      case Op::input: return InputAttr{below(3)};
-      case Op::constant: return ConstantAttr{below(2) ? bits() >> below(64) : static_cast<uint64_t>(below(2))};
-      case Op::iota:
-      case Op::concat: return AxisAttr{below(4) - (below(20) == 0)};
-      case Op::reduce: return ReduceAttr{static_cast<ReduceKind>(below(8)), dims(below(3), 0, 4)};
-      case Op::transpose: return TransposeAttr{dims(rank, 0, 3)};
-      case Op::slice: return SliceAttr{dims(rank, -1, 3), dims(rank, -2, 3)};
-      case Op::pad: return PadAttr{dims(rank, 0, 3), dims(rank, 0, 3)};
-      default: return NoAttr{};
-    }
+  // A field of each type that fields may have.
+  void draw(int64_t& field) { field = below(4) - (below(20) == 0); }
+  void draw(uint64_t& field) { field = below(2) ? bits() >> below(64) : static_cast<uint64_t>(below(2)); }
+  void draw(ReduceKind& field) { field = static_cast<ReduceKind>(below(kNumReduceKinds)); }
+  void draw(Dims& field) {
+    const int64_t low = -below(3);
+    field = dims(rank_, low, low + 1 + below(4));
   }
 
+  int64_t rank_ = 0;  // of the lists of one op
   std::mt19937_64 random_;
 };
 

@@ -34,8 +34,8 @@ TEST(Text, PrintsWhatItParsed) {
 
 TEST(Text, PrintsOneNodeWithoutItsOrigin) {
   const Graph graph = parse(kExample).value();
-  EXPECT_EQ(print(graph, Value{4}), "%4 = reduce(%3) kind=sum axes=[1] : f32[8]");
-  EXPECT_EQ(print(graph, Value{1}), "%1 = input index=1 : f32[]");
+  EXPECT_EQ(print(graph, graph.node(Value{4})), "%4 = reduce(%3) kind=sum axes=[1] : f32[8]");
+  EXPECT_EQ(print(graph, graph.node(Value{1})), "%1 = input index=1 : f32[]");
 }
 
 TEST(Text, PrintsAGraphWithoutInputsAndOutputs) {
@@ -105,13 +105,15 @@ const ConstantCase kConstants[] = {
 
 Graph graph_of_constant(DType dtype, uint64_t bits) {
   GraphBuilder builder;
-  const Value value = builder.emit(Op::constant, {}, ConstantAttr{bits}, Type{dtype, {}}).value();
+  const Value value = builder.constant(bits, Type{dtype, {}}).value();
   return std::move(builder).finish({&value, 1});
 }
 
+std::string print_only(const Graph& graph) { return print(graph, graph.nodes()[0]); }
+
 TEST(Text, PrintsConstantsShortly) {
   for (const ConstantCase& c : kConstants) {
-    EXPECT_EQ(print(graph_of_constant(c.dtype, c.bits), Value{0}),
+    EXPECT_EQ(print_only(graph_of_constant(c.dtype, c.bits)),
               "%0 = constant value=" + c.text + " : " + to_string(Type{c.dtype, {}}));
   }
 }
@@ -140,21 +142,21 @@ TEST(Text, KeepsOrigins) {
     const Value x = builder.input({DType::f32, {}}).value();
     const Origin origin{c.file.empty() ? -1 : builder.name(c.file), c.line,
                         c.scope.empty() ? -1 : builder.name(c.scope)};
-    const Value y = builder.emit(Op::exp, {&x, 1}, {}, origin).value();
+    const Value y = builder.emit(Op::exp, {&x, 1}, origin).value();
     const Graph parsed = parse(print(std::move(builder).finish({&y, 1}))).value();
-    EXPECT_EQ(parsed.name_of(parsed[y].origin.file), c.file);
-    EXPECT_EQ(parsed[y].origin.line, c.line);
-    EXPECT_EQ(parsed.name_of(parsed[y].origin.scope), c.scope);
+    EXPECT_EQ(parsed.name_of(parsed.node(y).origin.file), c.file);
+    EXPECT_EQ(parsed.node(y).origin.line, c.line);
+    EXPECT_EQ(parsed.name_of(parsed.node(y).origin.scope), c.scope);
   }
 }
 
 TEST(Text, AControlCharacterInANameDoesNotEndTheLine) {
   GraphBuilder builder;
   const Value x = builder.input({DType::f32, {}}).value();
-  const Value y = builder.emit(Op::exp, {&x, 1}, {}, {-1, 0, builder.name("a\n}\r")}).value();
+  const Value y = builder.emit(Op::exp, {&x, 1}, Origin{-1, 0, builder.name("a\n}\r")}).value();
   const absl::StatusOr<Graph> parsed = parse(print(std::move(builder).finish({&y, 1})));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(parsed->name_of((*parsed)[y].origin.scope), "a }");
+  EXPECT_EQ(parsed->name_of(parsed->node(y).origin.scope), "a }");
 }
 
 struct Malformed {

@@ -38,7 +38,7 @@ std::vector<std::vector<DType>> legal_dtypes(Op op) {
   for (int d = 0; d < kNumDTypes; ++d) {
     std::vector<Type> types(info(op).arity, Type{static_cast<DType>(d), {}});
     if (info(op).rule == TypeRule::select) types[0].dtype = DType::boolean;
-    if (!infer(op, types, {}, nullptr).ok()) continue;
+    if (!infer(op, types, {}).ok()) continue;
     std::vector<DType> dtypes;
     for (const Type& type : types) dtypes.push_back(type.dtype);
     cases.push_back(dtypes);
@@ -54,17 +54,17 @@ Graph graph_of(Op op, const std::vector<DType>& dtypes, const ShapeCase& shapes)
     Type type{dtypes[i], shapes.operands[i]};
     Value operand = *builder.input(type);
     if (type.shape.rank() > 0 && type.shape[0] > 1) {
-      SliceAttr reversed{Dims::filled(type.shape.rank(), 0), Dims::filled(type.shape.rank(), 1)};
+      op::Slice reversed{Dims::filled(type.shape.rank(), 0), Dims::filled(type.shape.rank(), 1)};
       reversed.start[0] = type.shape[0] - 1;
       reversed.step[0] = -1;
-      operand = *builder.emit(Op::slice, {&operand, 1}, reversed, type);
+      operand = *builder.emit(reversed, {&operand, 1}, type);
     }
     operands.push_back(operand);
   }
   Value result = *builder.emit(op, operands);
   Dims perm;
-  for (int i = builder[result].type.shape.rank() - 1; i >= 0; --i) perm.push_back(i);
-  Value transposed = *builder.emit(Op::transpose, {&result, 1}, TransposeAttr{perm});
+  for (int i = builder.type(result).shape.rank() - 1; i >= 0; --i) perm.push_back(i);
+  Value transposed = *builder.emit(op::Transpose{perm}, {&result, 1});
   Value outputs[] = {result, transposed};
   return std::move(builder).finish(outputs);
 }

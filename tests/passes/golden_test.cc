@@ -44,8 +44,8 @@ absl::StatusOr<Graph> run(const std::vector<std::string>& names, Graph graph) {
 
 /// Sums and products of floats depend on their order unless they are exact; small integers keep them exact.
 bool sums_floats(const Graph& graph) {
-  return std::any_of(graph.nodes().begin(), graph.nodes().end(), [](const Node& node) {
-    return is_floating(node.type.dtype) && (node.op == Op::dot || node.op == Op::reduce);
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
+    return is_floating(graph.type(node.result()).dtype) && (node.op == Op::dot || node.op == Op::reduce);
   });
 }
 

@@ -69,7 +69,7 @@ TEST(Rewrite, DropsWhatReplacementsLeaveUnused) {
   return %2
 })");
   const auto undo_exp = [](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
-    return node.op == Op::log ? builder[operands[0]].operands[0] : Value{};
+    return node.op == Op::log ? builder.node(operands[0]).operands[0] : Value{};
   };
   EXPECT_EQ(text_after(graph, undo_exp), "graph(%0: f32[4]) {\n  return %0\n}\n");
 }
@@ -97,7 +97,7 @@ TEST(Rewrite, OriginsThatTheFunctionNamesStand) {
   return %1
 })");
   const auto named = [](GraphBuilder& builder, const Node&, std::span<const Value> operands) {
-    return builder.emit(Op::sin, operands, NoAttr{}, Origin{builder.name("b.cc"), 3, -1});
+    return builder.emit(Op::sin, operands, Origin{builder.name("b.cc"), 3, -1});
   };
   EXPECT_EQ(text_after(graph, named), "graph(%0: f32[4]) {\n  %1 = sin(%0) : f32[4]  // b.cc:3\n  return %1\n}\n");
 }
@@ -148,8 +148,8 @@ TEST(Passes, LeaveNothingOfACancelledChain) {
 TEST(Passes, EndOnSlicesOfDeeplyNestedConcats) {
   GraphBuilder builder;
   Value x = *builder.input({DType::f32, {1}});
-  for (int i = 0; i < 2000; ++i) x = *builder.emit(Op::concat, std::vector<Value>{x, Value{0}}, AxisAttr{0});
-  x = *builder.emit(Op::slice, {&x, 1}, SliceAttr{{0}, {1}}, Type{DType::f32, {1}});
+  for (int i = 0; i < 2000; ++i) x = *builder.emit(op::Concat{0}, std::vector<Value>{x, Value{0}});
+  x = *builder.emit(op::Slice{{0}, {1}}, {&x, 1}, Type{DType::f32, {1}});
   absl::StatusOr<Graph> result = find_pass("simplify")->run(std::move(builder).finish({&x, 1}));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(verify(*result).ok());

@@ -20,10 +20,10 @@ Graph graph_of(const char* text) {
 /// The map from the output's elements to input 0, refining the domain where that helps.
 std::optional<Affine> map_to_input(const Graph& graph, Domain& domain) {
   Value value = graph.outputs()[0];
-  domain = Domain::of(graph[value].type.shape);
+  domain = Domain::of(graph.type(value).shape);
   Affine map = linear_index(domain);
-  while (graph[value].op != Op::input) {
-    Continued next = operand_map(graph, graph[value], 0, map, domain);
+  while (graph.node(value).op != Op::input) {
+    Continued next = operand_map(graph, graph.node(value), 0, map, domain);
     if (next.split) {
       // Start again on the finer domain.
       apply(*next.split, domain);
@@ -33,7 +33,7 @@ std::optional<Affine> map_to_input(const Graph& graph, Domain& domain) {
     }
     if (!next.map) return std::nullopt;
     map = *next.map;
-    value = graph[value].operands[0];
+    value = graph.node(value).operands[0];
   }
   return map;
 }
@@ -52,7 +52,7 @@ void expect_right(const Graph& graph) {
   Domain domain;
   std::optional<Affine> map = map_to_input(graph, domain);
   ASSERT_TRUE(map) << print(graph);
-  Literal input{graph[graph.inputs()[0]].type, {}};
+  Literal input{graph.type(graph.inputs()[0]), {}};
   ASSERT_EQ(input.type.dtype, DType::i32);
   input.bytes.resize(input.type.bytes());
   for (int32_t i = 0; i < input.type.size(); ++i) std::memcpy(&input.bytes[4 * i], &i, 4);
@@ -110,16 +110,16 @@ TEST(IndexMap, RandomChainsOfMovementAreRight) {
     Shape shape{kExtents[pick(5)], kExtents[pick(5)], kExtents[pick(5)]};
     Value value = *builder.input({DType::i32, shape});
     for (int step = 0; step < 4; ++step) {
-      const Shape now = builder[value].type.shape;
+      const Shape now = builder.type(value).shape;
       Value operands[] = {value};
       if (int64_t kind = pick(4); kind == 0) {
         Dims perm;
         while (perm.rank() < now.rank()) {
           if (int64_t axis = pick(now.rank()); !perm.contains(axis)) perm.push_back(axis);
         }
-        value = *builder.emit(Op::transpose, operands, TransposeAttr{perm});
+        value = *builder.emit(op::Transpose{perm}, operands);
       } else if (kind == 1) {
-        SliceAttr slice;
+        op::Slice slice;
         Shape result;
         for (int64_t extent : now) {
           bool flip = pick(2) == 0;
@@ -129,14 +129,14 @@ TEST(IndexMap, RandomChainsOfMovementAreRight) {
           slice.step.push_back(flip ? -1 : 1);
           result.push_back(1 + pick(room));
         }
-        value = *builder.emit(Op::slice, operands, slice, {DType::i32, result});
+        value = *builder.emit(slice, operands, Type{DType::i32, result});
       } else if (kind == 2) {
         Shape result = now;
         if (pick(2) && now.rank() < 5) result.insert(0, 2);
         for (int i = 0; i < result.rank(); ++i) {
           if (result[i] == 1 && pick(2)) result[i] = 3;
         }
-        value = *builder.emit(Op::broadcast, operands, {}, {DType::i32, result});
+        value = *builder.emit(op::Broadcast{}, operands, Type{DType::i32, result});
       } else {
         Shape result;
         int64_t left = now.product();
@@ -146,7 +146,7 @@ TEST(IndexMap, RandomChainsOfMovementAreRight) {
           left /= factor;
         }
         result.push_back(left);
-        value = *builder.emit(Op::reshape, operands, {}, {DType::i32, result});
+        value = *builder.emit(op::Reshape{}, operands, Type{DType::i32, result});
       }
     }
     Value outputs[] = {value};

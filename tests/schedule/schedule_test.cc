@@ -141,10 +141,10 @@ TEST(Schedule, EqualSubgraphsAreEqualPrograms) {
   std::vector<Value> outputs;
   for (int i = 0; i < 500; ++i) {
     Value x = *builder.input({DType::f32, {4, 6}});
-    Value operands[] = {x, *builder.emit(Op::constant, {}, ConstantAttr{to_bits(float(i))}, {DType::f32, {}})};
+    Value operands[] = {x, *builder.constant(to_bits(float(i)), {DType::f32, {}})};
     Value scaled[] = {*builder.emit(Op::mul, operands)};
     Value e[] = {*builder.emit(Op::exp, scaled)};
-    outputs.push_back(*builder.emit(Op::reduce, e, ReduceAttr{ReduceKind::sum, {1}}));
+    outputs.push_back(*builder.emit(op::Reduce{ReduceKind::sum, {1}}, e));
   }
   Schedule schedule = schedule_of(std::move(builder).finish(outputs));
   ASSERT_EQ(schedule.kernels.size(), 500u);
@@ -173,13 +173,13 @@ TEST(Schedule, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
   GraphBuilder builder;
   std::vector<Value> parts, outputs;
   for (int i = 0; i < kParts; ++i) parts.push_back(*builder.input({DType::f32, {1, 3}}));
-  Value all[] = {*builder.emit(Op::concat, parts, AxisAttr{0})};
+  Value all[] = {*builder.emit(op::Concat{0}, parts)};
   for (int64_t i = 0; i < kParts; ++i) {
-    outputs.push_back(*builder.emit(Op::slice, all, SliceAttr{Dims{i, 0}, Dims{1, 1}}, {DType::f32, {1, 3}}));
+    outputs.push_back(*builder.emit(op::Slice{Dims{i, 0}, Dims{1, 1}}, all, Type{DType::f32, {1, 3}}));
   }
   Graph graph = std::move(builder).finish(outputs);
   schedule::Partition partition =
-      schedule::partition_fused(graph, std::vector<schedule::Care>(graph.size()));
+      schedule::partition_fused(graph, std::vector<schedule::Care>(graph.num_values()));
   schedule::Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
     schedule::lower_cluster(graph, partition, static_cast<int>(c), lowered);
@@ -240,7 +240,7 @@ TEST(Schedule, ADearValueOfTwoKernelsIsComputedOnce) {
   EXPECT_EQ(schedule.kernels.size(), 2u);
   EXPECT_EQ(schedule.arena_bytes, 1088);
   ASSERT_EQ(schedule.unfused.size(), 1u);
-  EXPECT_EQ(graph[schedule.unfused[0].producer].op, Op::tanh);
+  EXPECT_EQ(graph.node(schedule.unfused[0].producer).op, Op::tanh);
 }
 
 TEST(Schedule, AnOperandOfDotIsStoredAndTheReasonGiven) {
@@ -262,7 +262,7 @@ TEST(Schedule, EmptyValuesHaveNoKernel) {
 Graph mandelbrot(int steps, int64_t n) {
   GraphBuilder builder;
   const auto scalar = [&](float x) {
-    return *builder.emit(Op::constant, {}, ConstantAttr{to_bits(x)}, {DType::f32, {}});
+    return *builder.constant(to_bits(x), {DType::f32, {}});
   };
   const auto emit = [&](Op op, Value a, Value b) {
     Value operands[] = {a, b};
@@ -273,7 +273,7 @@ Graph mandelbrot(int steps, int64_t n) {
   for (int i = 0; i < steps; ++i) {
     Value xx = emit(Op::mul, x, x), yy = emit(Op::mul, y, y);
     Value small[] = {emit(Op::less_equal, emit(Op::add, xx, yy), four)};
-    count = emit(Op::add, count, *builder.emit(Op::cast, small, NoAttr{}, {DType::f32, {n}}));
+    count = emit(Op::add, count, *builder.emit(op::Cast{}, small, Type{DType::f32, {n}}));
     y = emit(Op::add, emit(Op::mul, two, emit(Op::mul, x, y)), im);
     x = emit(Op::add, emit(Op::sub, xx, yy), re);
   }

@@ -1,16 +1,16 @@
-// Attributes as text, shared by the printer and the messages of type inference; constants both ways.
+// The fields of ops as text, shared by the printer and the messages of type inference; constants both ways.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "compiler/ir/op.h"
+#include "compiler/ir/any_op.h"
 
 namespace etch {
 
 /// ` kind=sum axes=[1]`, each field after a space. The dtype tells how to print a constant.
-std::string attr_text(const Attr& attr, DType dtype);
+std::string fields_text(const AnyOp& op, DType dtype);
 
 /// A constant in the fewest digits that read back to the same bits.
 std::string constant_text(uint64_t bits, DType dtype);

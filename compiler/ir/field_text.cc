@@ -1,7 +1,6 @@
-// Attributes as text.
-#include "compiler/ir/attr_text.h"
+// The fields of ops as text.
+#include "compiler/ir/field_text.h"
 
-#include <boost/pfr/core.hpp>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -84,15 +83,15 @@ std::optional<uint64_t> parse_constant(std::string_view text, DType dtype) {
   });
 }
 
-std::string attr_text(const Attr& attr, DType dtype) {
+std::string fields_text(const AnyOp& op, DType dtype) {
   std::string text;
-  std::visit(
-      [&]<class A>(const A& fields) {
-        boost::pfr::for_each_field(fields, [&](const auto& field, size_t i) {
-          text.append(" ").append(A::kFields[i]).append("=").append(field_text(field, dtype));
-        });
-      },
-      attr);
+  op.visit([&]<class T>(const T& fields) {
+    if constexpr (!std::is_same_v<T, Row>) {
+      for_each_field(fields, [&](std::string_view name, const auto& field) {
+        text.append(" ").append(name).append("=").append(field_text(field, dtype));
+      });
+    }
+  });
   return text;
 }
 

@@ -1,0 +1,18 @@
+// reshape: the bytes stay.
+#include "compiler/ir/ops/reshape.h"
+
+#include "compiler/ir/inference.h"
+
+namespace etch::op {
+
+absl::StatusOr<Type> Reshape::infer(const Inference& in) const {
+  if (absl::Status status = in.check_kept_dtype(); !status.ok()) return status;
+  if (in.operands[0].size() != in.given().size()) {
+    return in.error(in.operands[0].size(), " elements cannot become ", in.given().size());
+  }
+  return in.given();
+}
+
+Literal Reshape::evaluate(Literals operands, const Type& type) const { return {type, operands[0]->bytes}; }
+
+}  // namespace etch::op

@@ -1,0 +1,41 @@
+// What the struct of a structural op must have: fields, traits, inference, evaluation, equality. By its place it has one
+// member more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/literal.h"
+#include "compiler/ir/op.h"
+#include "compiler/ir/placing.h"
+#include "compiler/ir/type.h"
+
+namespace etch {
+
+class Inference;
+
+/// Any number of operands, at least one.
+inline constexpr int kAnyArity = -1;
+
+enum class ResultType : uint8_t {
+  inferred,  // follows from the operands and the fields
+  given,     // says what the op does
+};
+
+struct Traits {
+  int arity;
+  ResultType type;
+  Place place;
+  int cost;  // see cost_of
+};
+
+// An op is an aggregate in namespace etch::op. Its fields have types that fields.h knows, and are printed, parsed, hashed,
+// compared and drawn at random by reflection. Its members are
+//
+//   static constexpr Traits kTraits{arity, result type, place, cost};
+//   absl::StatusOr<Type> infer(const Inference& in) const;      // Types with several results
+//   Literal evaluate(Literals operands, const Type& type) const;  // the oracle: plain loops, on legal operands
+//   bool operator==(const Struct&) const = default;
+//   void make_canonical(const Type& type);                      // optional: equal ops get equal fields
+
+}  // namespace etch

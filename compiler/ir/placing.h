@@ -1,0 +1,50 @@
+// What the schedule asks of an op, by its place: all that is known of a structural op outside of compiler/ir.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "compiler/ir/op.h"
+#include "compiler/ir/type.h"
+
+namespace etch {
+
+class AnyOp;
+
+/// Result element i is the operand's element at offset + sum of strides[axis] * i[axis], in row-major elements.
+struct Movement {
+  Dims strides;
+  int64_t offset = 0;
+};
+
+/// A box of the result that an operand fills.
+struct Box {
+  int operand = 0;
+  Shape shape;
+  Dims start;          // of the box in the result
+  bool splat = false;  // the operand's one element everywhere
+};
+
+/// A reduction along axes, ascending.
+struct Reduction {
+  ReduceKind kind = ReduceKind::sum;
+  Dims axes;
+};
+
+/// The argument of a graph with this index, and a value with the same bits everywhere: the ops that the builder makes.
+AnyOp input_op(int64_t index);
+AnyOp splat_op(uint64_t bits);
+
+/// The bits of every element of an op with Place::splat; nothing for any other.
+std::optional<uint64_t> splat_bits(const AnyOp& op);
+
+// The others are asked of an op that has the place they are named for.
+int index_axis(const AnyOp& op);
+Movement movement_of(const AnyOp& op, const Shape& operand, const Shape& result);
+/// The boxes that have elements; they do not overlap and cover the result.
+std::vector<Box> boxes_of(const AnyOp& op, std::span<const Type> operands, const Type& result);
+Reduction reduction_of(const AnyOp& op);
+
+}  // namespace etch

@@ -1,0 +1,34 @@
+// Ops that differ from one in a single field, for tests that every field counts.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compiler/ir/any_op.h"
+
+namespace etch {
+
+inline void flip(int64_t& field) { ++field; }
+inline void flip(uint64_t& field) { field ^= 1; }
+inline void flip(ReduceKind& field) { field = static_cast<ReduceKind>((static_cast<int>(field) + 1) % kNumReduceKinds); }
+inline void flip(Dims& field) { field.push_back(3); }
+
+/// Per field of the op: its name, and the op with another value there.
+inline std::vector<std::pair<std::string, AnyOp>> flip_fields(const AnyOp& op) {
+  std::vector<std::pair<std::string, AnyOp>> flipped;
+  op.visit([&]<class T>(const T& fields) {
+    if constexpr (!std::is_same_v<T, Row>) {
+      for_each_field(fields, [&](std::string_view chosen, const auto&) {
+        T copy = fields;
+        for_each_field(copy, [&](std::string_view name, auto& field) {
+          if (name == chosen) flip(field);
+        });
+        flipped.emplace_back(std::string(chosen), AnyOp(copy));
+      });
+    }
+  });
+  return flipped;
+}
+
+}  // namespace etch
