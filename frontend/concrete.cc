@@ -1,7 +1,7 @@
 // Runs of concrete functions.
 #include <new>
 
-#include "absl/container/inlined_vector.h"
+#include "absl/container/fixed_array.h"
 #include "compiler/ir/cat.h"
 #include "frontend/flags.h"
 #include "frontend/concrete.h"
@@ -66,10 +66,10 @@ void Concrete::launch(const Call& call, const void* const* inputs, void* const* 
 }
 
 void Concrete::run(const Call& call, Tensor* results) const {
-  absl::InlinedVector<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
+  absl::FixedArray<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
   gather_inputs(call, inputs.data());
   const size_t n = output_types.size();
-  absl::InlinedVector<void*, kFew> outputs(n);
+  absl::FixedArray<void*, kFew> outputs(n);
   for (size_t i = 0; i < n; ++i) {
     const Sharing& sharing = trace.sharing[i];
     const Type& type = output_types[i];
@@ -79,7 +79,10 @@ void Concrete::run(const Call& call, Tensor* results) const {
         results[i] = allocate(type.dtype, type.shape, call.where, function);
         outputs[i] = TensorAccess::get(results[i])->data;
         break;
-      case Sharing::With::input: results[i] = view(input(call, index), type); break;
+      case Sharing::With::input:
+        results[i] = view(input(call, index), type);
+        outputs[i] = nullptr;
+        break;
       case Sharing::With::result:
         results[i] = view(*TensorAccess::get(results[index]), type);
         outputs[i] = outputs[index];
@@ -129,9 +132,9 @@ void Concrete::run_into(const Call& call, const Destinations& outputs) const {
     fail(call.where,
          cat("call_into of function ", function, ": ", outputs.count(), " output tensors are given, but it has ", n));
   }
-  absl::InlinedVector<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
+  absl::FixedArray<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
   gather_inputs(call, inputs.data());
-  absl::InlinedVector<void*, kFew> pointers(n);
+  absl::FixedArray<void*, kFew> pointers(n);
   for (size_t i = 0; i < n; ++i) {
     check_output(call, outputs.tensors(), i);
     pointers[i] = TensorAccess::get(*outputs.tensors()[i])->data;
