@@ -60,7 +60,10 @@ int64_t bytes_of(const Concrete& concrete) {
   constexpr int64_t kPerNode = sizeof(Node) + 16;
   constexpr int64_t kPerKernel = 2048;
   int64_t bytes = 2048 + static_cast<int64_t>(concrete.key.size());
-  bytes += kPerNode * (static_cast<int64_t>(concrete.trace.graph.nodes().size() + concrete.compiled.graph.nodes().size()));
+  const auto add_nodes = [&](const Nodes& of) { bytes += kPerNode * static_cast<int64_t>(of.nodes().size()); };
+  add_nodes(concrete.trace.events);
+  add_nodes(concrete.trace.graph);
+  add_nodes(concrete.compiled.graph);
   bytes += kPerKernel * static_cast<int64_t>(concrete.compiled.schedule.kernels.size());
   for (const ArgReader::Leaf& leaf : concrete.leaves) {
     bytes += static_cast<int64_t>(sizeof leaf + leaf.path.size() + leaf.text.size());

@@ -44,12 +44,12 @@ const Tensor* model_of(Op op, std::span<const Operand> operands, size_t i) {
 }
 
 ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
-  ResolvedList resolved;
+  ResolvedList resolved(operands.size());
   for (size_t i = 0; i < operands.size(); ++i) {
     const Operand& operand = operands[i];
     if (operand.tensor()) {
       const TensorImpl& impl = impl_of(*operand.tensor(), where);
-      resolved.push_back({&impl, impl.dtype, 0});
+      resolved[i] = {&impl, impl.dtype, 0};
       continue;
     }
     const Tensor* model = model_of(op, operands, i);
@@ -59,7 +59,7 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
                       ", so there is no tensor whose dtype they take; write Tensor(", number, ")"));
     }
     const DType dtype = impl_of(*model, where).dtype;
-    resolved.push_back({nullptr, dtype, number_bits(operand.number(), dtype, where)});
+    resolved[i] = {nullptr, dtype, number_bits(operand.number(), dtype, where)};
   }
   return resolved;
 }

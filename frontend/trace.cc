@@ -92,23 +92,33 @@ Trace::Trace(std::string name) : name_(std::move(name)) {
 Origin Trace::origin(Location where) {
   Origin origin;
   if (where.line() != 0) {
-    auto [it, is_new] = files_.try_emplace(where.file_name(), -1);
-    if (is_new) it->second = builder_.name(file_of(where));
-    origin.file = it->second;
+    if (where.file_name() != last_file_) {
+      auto [it, is_new] = files_.try_emplace(where.file_name(), -1);
+      if (is_new) it->second = events_.name(file_of(where));
+      last_file_ = where.file_name();
+      last_file_index_ = it->second;
+    }
+    origin.file = last_file_index_;
     origin.line = static_cast<int32_t>(where.line());
   }
-  if (const Scope* scope = Scope::innermost()) origin.scope = builder_.name(scope->path());
+  if (const Scope* scope = Scope::innermost()) {
+    if (scope->named_in_ != id_) {
+      scope->index_ = events_.name(scope->path());
+      scope->named_in_ = id_;
+    }
+    origin.scope = scope->index_;
+  }
   return origin;
 }
 
 Tensor Trace::argument(const Type& type) {
-  absl::StatusOr<Value> value = builder_.input(type);
+  absl::StatusOr<Value> value = events_.input(type);
   if (!value.ok()) throw Error(std::string(value.status().message()));
   return make_traced(id_, *value, type, std::nullopt, {});
 }
 
 void Trace::bind(const TensorImpl& impl) {
-  absl::StatusOr<Value> value = builder_.input(impl.type());
+  absl::StatusOr<Value> value = events_.input(impl.type());
   if (!value.ok()) throw Error(std::string(value.status().message()));
   captured_.try_emplace(&impl, *value);
 }
@@ -120,7 +130,7 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
     case TensorImpl::Kind::eager: {
       auto [it, is_new] = captured_.try_emplace(&impl);
       if (is_new) {
-        absl::StatusOr<Value> value = builder_.input(impl.type(), origin(where));
+        absl::StatusOr<Value> value = events_.input(impl.type(), origin(where));
         if (!value.ok()) fail(where, std::string(value.status().message()));
         captures_.emplace_back(impl);
         it->second = *value;
@@ -137,20 +147,21 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
 }
 
 Value Trace::constant(uint64_t bits, const Type& type, Location where) {
-  absl::StatusOr<Value> value = builder_.constant(bits, type, origin(where));
-  if (!value.ok()) fail_in_op(where, std::string(value.status().message()));
-  return *value;
+  return record(splat_op(bits), {}, &type, where);
 }
 
 Tensor Trace::emit(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where) {
-  const Origin from = origin(where);
-  absl::StatusOr<Value> value = wanted ? builder_.emit(op, operands, *wanted, from) : builder_.emit(op, operands, from);
-  if (!value.ok()) {
-    const Scope* scope = Scope::innermost();
-    const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
-    fail(where, in + in_user_words(std::string(value.status().message())));
-  }
-  return make_traced(id_, *value, builder_.type(*value), op, where);
+  const Value value = record(op, operands, wanted, where);
+  return make_traced(id_, value, events_.type(value), op, where);
+}
+
+Value Trace::record(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where) {
+  const std::span<const Type> types(wanted, wanted ? 1 : 0);
+  absl::StatusOr<etch::Results> results = events_.record(op, operands, types, origin(where));
+  if (results.ok()) return (*results)[0];
+  const Scope* scope = Scope::innermost();
+  const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
+  fail(where, in + in_user_words(std::string(results.status().message())));
 }
 
 void fail_no_elements(const TensorImpl& impl, std::string_view want, Location where) {

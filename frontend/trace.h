@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "compiler/ir/graph.h"
+#include "compiler/ir/events.h"
 #include "frontend/tensor_impl.h"
 
 namespace etch::detail {
@@ -32,12 +32,16 @@ class Scope {
   int depth() const { return depth_; }
 
  private:
+  friend class Trace;
   friend class TraceScope;
   std::string_view name_;
   const Scope* parent_;
   bool has_place_;
   int depth_;
   Location where_;
+  // The path's index in the trace that last asked: building it costs more than an op.
+  mutable uint64_t named_in_ = 0;
+  mutable int32_t index_ = -1;
 };
 
 /// An Error of an op, at Scope::place_of(where); within a composite op that the message does not start with, it says so.
@@ -46,7 +50,7 @@ class Scope {
 /// How many traces are open on this thread, one inside the other.
 int trace_nesting();
 
-/// A graph in the making, on the thread that traces.
+/// The events of one run of a callable, on the thread that traces.
 class Trace {
  public:
   /// @param name of the function, for errors.
@@ -54,7 +58,7 @@ class Trace {
 
   uint64_t id() const { return id_; }
   const std::string& name() const { return name_; }
-  GraphBuilder& builder() { return builder_; }
+  Events& events() { return events_; }
 
   /// The next argument.
   Tensor argument(const Type& type);
@@ -63,7 +67,7 @@ class Trace {
   /// The value of a tensor: one of this trace, or a capture, which becomes the next input. Error for a tensor of
   /// another trace.
   Value value_of(const TensorImpl& impl, Location where);
-  /// Adds a node; Error if it is illegal.
+  /// Records an op; Error if it is illegal.
   Tensor emit(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where);
   /// A value with the same bits in every element.
   Value constant(uint64_t bits, const Type& type, Location where);
@@ -74,14 +78,18 @@ class Trace {
   static Trace* current();
 
  private:
+  /// The first result of an op; Error if it is illegal.
+  Value record(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where);
   Origin origin(Location where);
 
   uint64_t id_;
   std::string name_;
-  GraphBuilder builder_;
+  Events events_;
   std::vector<Capture> captures_;
   absl::flat_hash_map<const TensorImpl*, Value> captured_;
   absl::flat_hash_map<const char*, int32_t> files_;
+  const char* last_file_ = nullptr;  // ops beside each other stand in one file
+  int32_t last_file_index_ = -1;
 };
 
 /// Makes a trace the current one of this thread for as long as it stands. Scopes around do not name its ops.

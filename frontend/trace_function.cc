@@ -13,15 +13,17 @@
 namespace etch::detail {
 namespace {
 
-/// Results that are an input or an earlier result under the same or another shape, and nothing else.
-std::vector<Sharing> sharing_of(const Graph& graph) {
+/// Results that are an input or an earlier result under the same or another shape, and nothing else. Two ops that compute
+/// the same are two events, so their results are two tensors.
+std::vector<Sharing> sharing_of(const Events& events, std::span<const Value> results) {
   std::vector<Sharing> sharing;
   absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
-  for (Value value : graph.outputs()) {
-    while (place(graph.node(value).op) == Place::view) value = graph.node(value).operands[0];
+  for (Value value : results) {
+    while (place(events.node(value).op) == Place::view) value = events.node(value).operands[0];
     const auto next = static_cast<int32_t>(sharing.size());
-    if (place(graph.node(value).op) == Place::input) {
-      sharing.push_back({Sharing::With::input, value.id});  // the inputs are the first values
+    if (place(events.node(value).op) == Place::input) {
+      const auto index = std::ranges::find(events.inputs(), value) - events.inputs().begin();
+      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
     } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
       sharing.push_back({Sharing::With::result, owner->second});
     } else {
@@ -48,8 +50,10 @@ class Recording final : public TraceSession {
 
   TraceResult finish(Trace& trace) {
     TraceResult result;
-    result.graph = std::move(trace.builder()).finish(results_.values);
-    result.sharing = sharing_of(result.graph);
+    result.events = std::move(trace.events());
+    result.results = std::move(results_.values);
+    result.graph = result.events.close(result.results);
+    result.sharing = sharing_of(result.events, result.results);
     result.captures = std::move(trace.captures());
     result.result_key = std::move(result_key_);
     result.structure = std::move(structure_);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/ir/graph.h"
+#include "compiler/ir/events.h"
 #include "etch/function.h"
 #include "frontend/tensor_impl.h"
 
@@ -31,7 +31,9 @@ struct Sharing {
 
 /// What one trace of a callable gave.
 struct TraceResult {
-  Graph graph;  // its inputs are the tensors of the call in order, then the captures
+  Events events;                  // what was recorded, op by op: derivatives are taken of this
+  std::vector<Value> results;     // of `events`, in order
+  Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then the captures
   std::vector<Capture> captures;
   std::vector<Sharing> sharing;           // per result
   std::string result_key;                 // structure, types and values of the result

@@ -36,7 +36,7 @@ bool operator==(const Graph& a, const Graph& b) {
   return true;
 }
 
-int32_t GraphBuilder::type_index(const Type& type) {
+int32_t NodeMaker::type_index(const Type& type) {
   // Neighbours often have one type.
   if (!values_.empty() && types_[values_.back().type] == type) return values_.back().type;
   const auto [entry, is_new] = index_of_type_.try_emplace(type, static_cast<int32_t>(types_.size()));
@@ -44,8 +44,7 @@ int32_t GraphBuilder::type_index(const Type& type) {
   return entry->second;
 }
 
-/// Adds a node whose type indices are known.
-Results GraphBuilder::append(Node node, std::span<const int32_t> types) {
+Results NodeMaker::append(Node node, std::span<const int32_t> types) {
   node.first_result = num_values();
   node.num_results = static_cast<int32_t>(types.size());
   const Results made = results(node);
@@ -54,7 +53,7 @@ Results GraphBuilder::append(Node node, std::span<const int32_t> types) {
   return made;
 }
 
-absl::StatusOr<Value> GraphBuilder::input(const Type& type, Origin origin) {
+absl::StatusOr<Value> NodeMaker::input(const Type& type, Origin origin) {
   const AnyOp op = input_op(static_cast<int64_t>(inputs_.size()));
   if (absl::StatusOr<Types> legal = infer(op, {}, {&type, 1}); !legal.ok()) return legal.status();
   const int32_t index = type_index(type);
@@ -81,6 +80,13 @@ absl::StatusOr<Value> GraphBuilder::emit(const AnyOp& op, std::span<const Value>
 
 absl::StatusOr<Results> GraphBuilder::emit_all(const AnyOp& op, std::span<const Value> operands,
                                                std::span<const Type> wanted, Origin origin) {
+  absl::StatusOr<TypeIndices> types = infer_types(op, operands, wanted);
+  if (!types.ok()) return types.status();
+  return intern({op, {operands.begin(), operands.end()}, origin}, *types);
+}
+
+absl::StatusOr<NodeMaker::TypeIndices> NodeMaker::infer_types(const AnyOp& op, std::span<const Value> operands,
+                                                              std::span<const Type> wanted) {
   if (place(op) == Place::input) {
     return absl::InvalidArgumentError("input: inputs are added by GraphBuilder::input");
   }
@@ -94,10 +100,19 @@ absl::StatusOr<Results> GraphBuilder::emit_all(const AnyOp& op, std::span<const 
   }
   absl::StatusOr<Types> inferred = infer(op, operand_types, wanted);
   if (!inferred.ok()) return inferred.status();
-
-  absl::InlinedVector<int32_t, 2> types;
+  TypeIndices types;
   for (const Type& type : *inferred) types.push_back(type_index(type));
-  Node node{canonical(op, *inferred), {operands.begin(), operands.end()}, origin};
+  return types;
+}
+
+Results GraphBuilder::intern(Node node, const TypeIndices& types) {
+  if (types.size() == 1) {
+    node.op = canonical(std::move(node.op), {&types_[types[0]], 1});
+  } else {
+    Types of_results;
+    for (int32_t type : types) of_results.push_back(types_[type]);
+    node.op = canonical(std::move(node.op), of_results);
+  }
   const size_t hash = absl::HashOf(node.op, node.operands, types);
   absl::InlinedVector<int32_t, 1>& candidates = nodes_by_hash_[hash];
   for (int32_t candidate : candidates) {
@@ -114,7 +129,7 @@ bool GraphBuilder::is_same(const Node& node, const Node& other, std::span<const 
                     [](int32_t type, const ValueInfo& value) { return type == value.type; });
 }
 
-int32_t GraphBuilder::name(std::string_view text) {
+int32_t NodeMaker::name(std::string_view text) {
   const auto [entry, is_new] = name_index_.try_emplace(std::string(text), static_cast<int32_t>(names_.size()));
   if (is_new) names_.emplace_back(text);
   return entry->second;

@@ -124,13 +124,37 @@ class Graph : public Nodes {
 /// True if the i-th nodes are equal: op, operands and types, whatever the origin.
 bool same_node(const Graph& a, const Graph& b, int i);
 
-/// Makes graphs. An equal node (op, operands, types) is made once; its first origin stands.
-class GraphBuilder : public Nodes {
+/// What makes typed nodes: a GraphBuilder, which merges equal ones, and the Events of a trace, which stay apart.
+class NodeMaker : public Nodes {
  public:
-  GraphBuilder() = default;
-
   /// Adds the next input of the function. Inputs are never merged.
   absl::StatusOr<Value> input(const Type& type, Origin origin = {});
+
+  /// The index of a file or scope name, for Origin.
+  int32_t name(std::string_view text);
+
+ protected:
+  using TypeIndices = absl::InlinedVector<int32_t, 2>;
+
+  NodeMaker() = default;
+  /// The types of an op's results on values of this list, inferred and checked.
+  absl::StatusOr<TypeIndices> infer_types(const AnyOp& op, std::span<const Value> operands,
+                                          std::span<const Type> wanted);
+  int32_t type_index(const Type& type);
+  int32_t type_index_of(Value value) const { return values_[value.id].type; }
+  /// Adds a node whose type indices are known.
+  Results append(Node node, std::span<const int32_t> types);
+
+  std::vector<Value> inputs_;
+  std::vector<std::string> names_;
+  absl::flat_hash_map<Type, int32_t> index_of_type_;
+  absl::flat_hash_map<std::string, int32_t> name_index_;
+};
+
+/// Makes graphs. An equal node (op, operands, types) is made once; its first origin stands.
+class GraphBuilder : public NodeMaker {
+ public:
+  GraphBuilder() = default;
 
   /// A value with the same bits in every element.
   absl::StatusOr<Value> constant(uint64_t bits, const Type& type, Origin origin = {});
@@ -155,23 +179,17 @@ class GraphBuilder : public Nodes {
     nodes_by_hash_.reserve(nodes);
   }
 
-  /// The index of a file or scope name, for Origin.
-  int32_t name(std::string_view text);
-
   /// Ends the graph; the builder is left empty. Inputs that were added after other nodes move to the front, so values
   /// of the builder are the same values in the graph only where all inputs were added first.
   Graph finish(std::span<const Value> outputs) &&;
 
  private:
-  int32_t type_index(const Type& type);
-  Results append(Node node, std::span<const int32_t> types);
+  friend class Events;
+  /// The results of this node or of an equal one.
+  Results intern(Node node, const TypeIndices& types);
   bool is_same(const Node& node, const Node& other, std::span<const int32_t> types) const;
   void move_inputs_to_front(std::vector<Value>& outputs);
 
-  std::vector<Value> inputs_;
-  std::vector<std::string> names_;
-  absl::flat_hash_map<Type, int32_t> index_of_type_;
-  absl::flat_hash_map<std::string, int32_t> name_index_;
   absl::flat_hash_map<size_t, absl::InlinedVector<int32_t, 1>> nodes_by_hash_;  // compared in full
 };
 

@@ -106,6 +106,15 @@ TEST_P(Sharing, ResultsThatARuleFindsEqualAreTwoTensors) {
   EXPECT_NE(memory(a), memory(b));
 }
 
+TEST_P(Sharing, OneExpressionWrittenTwiceIsTwoTensors) {
+  auto f = function([](Tensor x) { return std::pair(x + 1, x + 1); }, options());
+  auto concrete = f.concrete(two());
+  EXPECT_EQ(concrete.num_traced_ops(), 1);  // merged when the trace is closed
+  const auto [a, b] = f(two());
+  EXPECT_EQ(b.to_vector<float>(), (Floats{2, 3}));
+  EXPECT_NE(memory(a), memory(b));
+}
+
 TEST_P(Sharing, AResultEqualToAnArgumentThatIsReturnedTooIsATensorOfItsOwn) {
   auto f = function([](Tensor x) { return std::pair(x, x * 1.0f); }, options());
   const Tensor x = two();

@@ -1,0 +1,47 @@
+// Events: what a trace recorded, op by op, before equal ops become one node.
+#pragma once
+
+#include <span>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "compiler/ir/graph.h"
+
+namespace etch {
+
+/// Nodes that are never merged, in the order in which the user's code made them. Inputs may stand anywhere among them: a
+/// capture is found when it is used.
+class Events : public NodeMaker {
+ public:
+  /// The results of an op on values of this list, with inferred and checked types, and the Errors of GraphBuilder::emit_all.
+  absl::StatusOr<Results> record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types,
+                                 Origin origin = {});
+
+  std::span<const Value> inputs() const { return inputs_; }
+
+  /// The graph of these outputs: inputs first, in order, and equal nodes once.
+  Graph close(std::span<const Value> outputs) const;
+
+ private:
+  /// A table op on operands of known types. It has no fields, so these decide the type of its result.
+  struct Signature {
+    Op op{};
+    absl::InlinedVector<int32_t, 3> operands;
+
+    bool operator==(const Signature&) const = default;
+    template <class H>
+    friend H AbslHashValue(H h, const Signature& signature) {
+      return H::combine(std::move(h), signature.op, signature.operands);
+    }
+  };
+
+  absl::StatusOr<TypeIndices> types_of(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types);
+
+  // So that an op like one before costs a look-up, and one like the last a comparison.
+  absl::flat_hash_map<Signature, int32_t> inferred_;
+  Signature last_;
+  int32_t last_type_ = -1;
+};
+
+}  // namespace etch

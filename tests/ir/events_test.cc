@@ -1,0 +1,81 @@
+// Events: what is recorded stays apart; closing merges it, inputs first.
+#include "compiler/ir/events.h"
+
+#include <gtest/gtest.h>
+
+#include "compiler/ir/text.h"
+
+namespace etch {
+namespace {
+
+const Type kTwo{DType::f32, {2}};
+
+Value record(Events& events, Op op, std::vector<Value> operands) { return (*events.record(op, operands, {}))[0]; }
+
+TEST(Events, EqualOpsStayApart) {
+  Events events;
+  const Value x = *events.input(kTwo);
+  const Value a = record(events, Op::tanh, {x});
+  const Value b = record(events, Op::tanh, {x});
+  EXPECT_NE(a, b);
+  EXPECT_EQ(events.nodes().size(), 3u);
+}
+
+TEST(Events, ClosingMergesEqualOpsAndWhatFollowsFromThem) {
+  Events events;
+  const Value x = *events.input(kTwo);
+  const Value a = record(events, Op::exp, {record(events, Op::tanh, {x})});
+  const Value b = record(events, Op::exp, {record(events, Op::tanh, {x})});
+  const Value outputs[] = {a, b, record(events, Op::add, {a, b})};
+  EXPECT_EQ(print(events.close(outputs)), R"(graph(%0: f32[2]) {
+  %1 = tanh(%0) : f32[2]
+  %2 = exp(%1) : f32[2]
+  %3 = add(%2, %2) : f32[2]
+  return %2, %2, %3
+}
+)");
+  EXPECT_EQ(events.nodes().size(), 6u);
+}
+
+TEST(Events, ClosingPutsInputsThatWereFoundLateFirst) {
+  Events events;
+  const Value x = *events.input(kTwo);
+  const Value a = record(events, Op::tanh, {x});
+  const Value late = *events.input({DType::f32, {}});
+  const Value sum = record(events, Op::add, {a, late});
+  EXPECT_EQ(print(events.close({&sum, 1})), R"(graph(%0: f32[2], %1: f32[]) {
+  %2 = tanh(%0) : f32[2]
+  %3 = add(%2, %1) : f32[2]
+  return %3
+}
+)");
+}
+
+TEST(Events, TypesAreInferredAlsoWhereASignatureComesAgain) {
+  Events events;
+  const Value x = *events.input(kTwo);
+  const Value y = *events.input({DType::f32, {3, 1}});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(events.type(record(events, Op::less, {x, y})), (Type{DType::boolean, {3, 2}})) << i;
+    EXPECT_EQ(events.type(record(events, Op::less, {x, x})), (Type{DType::boolean, {2}})) << i;
+  }
+}
+
+TEST(Events, IllegalOpsAreRefusedEachTime) {
+  Events events;
+  const Value pair[] = {*events.input(kTwo), *events.input({DType::f32, {3}})};
+  for (int i = 0; i < 2; ++i) {
+    const absl::StatusOr<Results> results = events.record(Op::add, pair, {});
+    ASSERT_FALSE(results.ok()) << i;
+    EXPECT_EQ(results.status().message().find("add(f32[2], f32[3]): shapes [2] and [3] do not broadcast"), 0u) << i;
+  }
+  const Value nothing;
+  for (Op op : {Op::abs, Op::tanh}) {
+    EXPECT_FALSE(events.record(op, {}, {}).ok());
+    EXPECT_FALSE(events.record(op, {&nothing, 1}, {}).ok());
+  }
+  EXPECT_EQ(events.nodes().size(), 2u);
+}
+
+}  // namespace
+}  // namespace etch
