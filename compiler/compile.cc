@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "compiler/ir/checked.h"
 #include "compiler/link.h"
 #include "compiler/schedule/verify_schedule.h"
 #include "runtime/check.h"
@@ -31,7 +32,7 @@ absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, c
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
   absl::StatusOr<Schedule> made = make_schedule(graph, {.fuse = options.fuse, .blocks = options.blocks});
   if (!made.ok() || !verifies(options)) return made;
-  if (absl::Status status = verify(*made, graph); !status.ok()) return status;
+  checked(verify(*made, graph));
   return made;
 }
 

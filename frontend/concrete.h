@@ -29,7 +29,7 @@ class Counted {
 };
 
 /// One trace of a function, compiled. Immutable, shared.
-class Concrete : public Counted<Concrete> {
+class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
  public:
   std::string function;  // name
   std::string folder;    // unique name, for dumps

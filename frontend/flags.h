@@ -31,7 +31,7 @@ struct Flags {
 };
 
 /// The flags in force: ETCH_FLAGS, or the innermost ScopedFlags of this thread. Error if ETCH_FLAGS is malformed.
-const Flags& current_flags();
+[[gnu::visibility("default")]] const Flags& current_flags();
 
 /// How a call runs by these flags. @param threads what its function asks for; 0 leaves it to the flags.
 RunOptions run_options(const Flags& flags, int threads = 0);

@@ -16,7 +16,7 @@
 
 namespace etch::detail {
 
-class FunctionCore : public Counted<FunctionCore> {
+class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> {
  public:
   FunctionCore(Callable callable, FunctionOptions options);
   ~FunctionCore();

@@ -10,7 +10,8 @@
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 
-namespace etch {
+// The operators are declared as friends only, which takes no visibility from the header.
+namespace [[gnu::visibility("default")]] etch {
 
 using detail::apply;
 using detail::fail;

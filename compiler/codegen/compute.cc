@@ -1,11 +1,11 @@
 // Elementwise ops as LLVM IR: expands the `emit` column of ops.def on lanes, and casts.
 #include <bit>
 #include <concepts>
-#include <cstdlib>
 
 #include "compiler/codegen/emit.h"
 #include "compiler/codegen/llvm_lanes.h"
 #include "compiler/math/vector_math.h"
+#include "runtime/check.h"
 
 namespace etch::codegen {
 namespace {
@@ -16,7 +16,7 @@ template <TypeRule kRule, int kArity, class Emit>
 llvm::Value* apply(Builder& b, llvm::ArrayRef<llvm::Value*> args, DType dtype, Emit emit) {
   return dispatch(dtype, [&]<class T>() -> llvm::Value* {
     if constexpr (!takes(kRule, dtype_of<T>)) {
-      std::abort();  // Type inference lets no such instruction through.
+      ETCH_UNREACHABLE("type inference lets no such instruction through");
     } else if constexpr (kRule == TypeRule::select) {
       return emit(Vec<bool>(&b, args[0]), Vec<T>(&b, args[1]), Vec<T>(&b, args[2])).v;
     } else if constexpr (kArity == 1) {
@@ -87,7 +87,7 @@ llvm::Value* KernelEmitter::compute(const Instr& instr, llvm::ArrayRef<llvm::Val
 #include "compiler/ir/ops.def"
     break;
   }
-  std::abort();  // Structural ops are no instructions.
+  ETCH_UNREACHABLE("structural ops are no instructions");
 }
 
 }  // namespace etch::codegen

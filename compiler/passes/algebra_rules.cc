@@ -8,6 +8,8 @@
 #include <cmath>
 #include <concepts>
 
+#include "compiler/ir/checked.h"
+
 namespace etch {
 namespace {
 
@@ -76,7 +78,7 @@ class Algebra {
   Better apply(Op op, Values... operands) const {
     Expr better{op, {operands...}, {expr_.type.dtype, {}}};
     for (Value x : better.operands) {
-      better.type.shape = broadcast_shapes(better.type.shape, graph_.type(x).shape).value();
+      better.type.shape = checked(broadcast_shapes(better.type.shape, graph_.type(x).shape));
     }
     if (better.type == expr_.type) return better;
     return Expr{Op::broadcast, {graph_.make(std::move(better))}, expr_.type};
@@ -84,7 +86,7 @@ class Algebra {
 
   /// op(x, y) of the operands' dtype, for use inside a better expression; constants fold.
   Value make(Op op, Value x, Value y) const {
-    const Type type{dtype, broadcast_shapes(graph_.type(x).shape, graph_.type(y).shape).value()};
+    const Type type{dtype, checked(broadcast_shapes(graph_.type(x).shape, graph_.type(y).shape))};
     return graph_.make({op, {x, y}, type});
   }
   Value make(Op op, Value x) const { return graph_.make({op, {x}, graph_.type(x)}); }

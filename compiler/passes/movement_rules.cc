@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "compiler/ir/checked.h"
+
 namespace etch {
 namespace {
 
@@ -217,7 +219,7 @@ Better hoist_rule(Rewriter& graph, const Expr& expr) {
   for (Value operand : expr.operands) {
     const Value x = before_broadcast(graph, operand);
     small.operands.push_back(x);
-    small.type.shape = broadcast_shapes(small.type.shape, graph.type(x).shape).value();
+    small.type.shape = checked(broadcast_shapes(small.type.shape, graph.type(x).shape));
   }
   if (small.type == expr.type) return small;
   return broadcast(graph.make(std::move(small)), expr.type);

@@ -9,6 +9,7 @@
 #include "compiler/passes/prune.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/unroll_reductions.h"
+#include "runtime/check.h"
 
 namespace etch {
 namespace {
@@ -41,7 +42,7 @@ class Rebuild {
       const Origin origin = has_origin(node.origin) || fallbacks.empty() ? node.origin : fallbacks[i];
       absl::StatusOr<Replacement> made = replace(fn, node, operands, origin);
       if (!made.ok()) return made.status();
-      if (absl::Status status = check(node, *made); !status.ok()) return status;
+      check(node, *made);
       for (Value result : results(node)) replacement[result.id] = made->values()[result.id - node.first_result];
       origins.resize(builder_.nodes().size(), origin);
     }
@@ -64,18 +65,15 @@ class Rebuild {
   }
 
   /// That each result has the type that it had.
-  absl::Status check(const Node& node, const Replacement& made) const {
-    if (made.values().size() != static_cast<size_t>(node.num_results)) {
-      return absl::InternalError(cat("a pass replaced the ", node.num_results, " results of ", name(node.op), " by ",
-                                     made.values().size()));
-    }
+  void check(const Node& node, const Replacement& made) const {
+    ETCH_CHECK(made.values().size() == static_cast<size_t>(node.num_results),
+               cat("a pass replaced the ", node.num_results, " results of ", name(node.op), " by ", made.values().size()));
     for (Value result : results(node)) {
       const Value by = made.values()[result.id - node.first_result];
-      if (builder_.type(by) == graph_.type(result)) continue;
-      return absl::InternalError(cat("a pass replaced ", name(node.op), " : ", to_string(graph_.type(result)), " by ",
-                                     name(builder_.node(by).op), " : ", to_string(builder_.type(by))));
+      ETCH_CHECK(builder_.type(by) == graph_.type(result),
+                 cat("a pass replaced ", name(node.op), " : ", to_string(graph_.type(result)), " by ",
+                     name(builder_.node(by).op), " : ", to_string(builder_.type(by))));
     }
-    return absl::OkStatus();
   }
 
   const Graph& graph_;

@@ -1,6 +1,8 @@
 // Applies rules to expressions until none has anything to say.
 #include "compiler/passes/rules.h"
 
+#include "compiler/ir/checked.h"
+
 namespace etch {
 
 Better Rewriter::improve(const Expr& expr) {
@@ -18,11 +20,11 @@ Value Rewriter::make(Expr expr) {
     if (std::holds_alternative<std::monostate>(better)) break;
     expr = std::get<Expr>(std::move(better));
   }
-  return builder_.emit(expr.op, expr.operands, expr.type, origin_).value();
+  return checked(builder_.emit(expr.op, expr.operands, expr.type, origin_));
 }
 
 Value Rewriter::constant(uint64_t bits, const Type& type) {
-  return builder_.constant(bits, type, origin_).value();
+  return checked(builder_.constant(bits, type, origin_));
 }
 
 std::optional<uint64_t> Rewriter::constant_bits(Value value) const {

@@ -1,7 +1,9 @@
 // The pass driver: all passes of passes.def over a graph, in order.
 #include "compiler/passes/run_passes.h"
 
+#include "compiler/ir/cat.h"
 #include "compiler/passes/pass.h"
+#include "runtime/check.h"
 
 namespace etch {
 
@@ -14,7 +16,8 @@ absl::StatusOr<Graph> run_passes(const Graph& graph, const PassOptions& options,
     absl::StatusOr<Graph> next = pass.run(*current);
     if (!next.ok()) return next.status();
     if (options.verify) {
-      if (absl::Status status = verify(*next); !status.ok()) return status;
+      const absl::Status status = verify(*next);
+      ETCH_CHECK(status.ok(), cat("after pass ", pass.name, ": ", std::string(status.message())));
     }
     if (observe && !(*next == *current)) observe(pass.name, *next);
     changed = *std::move(next);

@@ -14,7 +14,7 @@
 #include "etch/tensor.h"
 #include "etch/values.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// The dtype and shape of a tensor argument, in place of a tensor, for concrete() and explain().
 struct TensorSpec {

@@ -5,7 +5,7 @@
 
 #include "etch/tensor.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// The tensor of a .npy file as numpy.save writes it: format versions 1 to 3, little endian, C or Fortran order, dtypes
 /// float32, float64, int32, int64, uint8 and bool, one array. Error that names the file, the reason and, for another

@@ -7,7 +7,7 @@
 
 #include "etch/dtype.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// Where in the user's code an op was written.
 using Location = std::source_location;

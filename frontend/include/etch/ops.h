@@ -17,7 +17,7 @@
 
 #include "etch/tensor.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// The axes that an op works along: all of them if none is given, one, a list, or a std::vector, std::array or
 /// std::span. A name twice is an Error.

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// One flag of ETCH_FLAGS, as docs/flags.md lists it.
 struct FlagInfo {

@@ -19,7 +19,7 @@
 #include "etch/ref.h"
 #include "etch/shape.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 class Buffer;
 class Operand;

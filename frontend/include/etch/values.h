@@ -16,7 +16,8 @@
 
 #include "etch/tensor.h"
 
-namespace etch::detail {
+namespace [[gnu::visibility("default")]] etch {
+namespace detail {
 
 /// Reads values into a signature: bytes that are equal exactly if the values have the same structure, tensors the same
 /// dtypes and shapes, and all else the same values; and the tensors, in order. On demand it also describes each value
@@ -378,4 +379,5 @@ void visit_tensors(T& value, TensorVisitor& visitor) {
   }
 }
 
-}  // namespace etch::detail
+}  // namespace detail
+}  // namespace etch

@@ -6,7 +6,7 @@
 
 #include "etch/ref.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// Memory of a tensor. Copies share it; the last owner frees it. The count is atomic, the bytes are not guarded.
 class Buffer {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// The element types, one for each row of dtypes.def. A `boolean` is stored as one byte that is 0 or 1.
 enum class DType : uint8_t {

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// A user's mistake. what() names the op, the operand types, the user's file:line and the way out.
 class Error : public std::runtime_error {

@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 /// Shares an object that counts its references. `retain(T*)` and `release(T*)`, found beside T, add and drop one; T may
 /// be incomplete.

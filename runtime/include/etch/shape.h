@@ -12,7 +12,7 @@
 
 #include "etch/error.h"
 
-namespace etch {
+namespace [[gnu::visibility("default")]] etch {
 
 inline constexpr int kMaxRank = 8;
 
