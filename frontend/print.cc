@@ -7,7 +7,8 @@
 #include "frontend/tensor_impl.h"
 #include "frontend/user_words.h"
 
-namespace etch {
+// operator<< is declared as a friend only, which takes no visibility from the header.
+namespace [[gnu::visibility("default")]] etch {
 
 std::string to_string(const Tensor& tensor) {
   const detail::TensorImpl* impl = detail::TensorAccess::get(tensor);
