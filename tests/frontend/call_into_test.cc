@@ -3,12 +3,12 @@
 
 #include <sys/resource.h>
 
-#include <functional>
 
 #include "etch/buffer.h"
 #include "etch/function.h"
 #include "etch/ops.h"
 #include "tests/frontend/counting_new.h"
+#include "tests/frontend/error_of.h"
 
 namespace etch {
 namespace {
@@ -18,15 +18,6 @@ const Tensor kTwo({1.f, 2.f});
 
 // The place of the line above: a macro's statements stand on its first line.
 #define ABOVE ("call_into_test.cc:" + std::to_string(__LINE__ - 1) + ": ")
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(CallInto, WritesToTheGivenTensors) {
   auto f = function([](Tensor x, Tensor y) { return std::tuple(x + y, x * y); });

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "etch/ops.h"
+#include "tests/frontend/error_of.h"
 
 namespace etch {
 namespace {
@@ -18,15 +19,6 @@ using Floats = std::vector<float>;
 
 const Tensor kTwo({1.f, 2.f});
 const Tensor kThree({1.f, 2.f, 3.f});
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // --- Callables ---
 

@@ -10,20 +10,12 @@
 
 #include "etch/function.h"
 #include "etch/ops.h"
+#include "tests/frontend/error_of.h"
 
 namespace etch {
 namespace {
 
 using Floats = std::vector<float>;
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Floats values_of(const Tensor& x) { return x.to_vector<float>(); }
 const Tensor kTwo({1.f, 2.f});

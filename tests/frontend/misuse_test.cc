@@ -5,20 +5,12 @@
 
 #include "etch/function.h"
 #include "etch/ops.h"
+#include "tests/frontend/error_of.h"
 
 namespace etch {
 namespace {
 
 const Tensor kTwo({1.f, 2.f});
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // The place of this line, and of the line above: a macro's statements stand on its first line.
 #define HERE ("misuse_test.cc:" + std::to_string(__LINE__) + ": ")

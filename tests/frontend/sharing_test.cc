@@ -1,26 +1,17 @@
 // Which results share memory: what the callable returned as it got it, never what a rule found equal (D20).
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <optional>
 
 #include "etch/buffer.h"
 #include "etch/function.h"
 #include "etch/ops.h"
+#include "tests/frontend/error_of.h"
 
 namespace etch {
 namespace {
 
 using Floats = std::vector<float>;
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 const void* memory(const Tensor& x) { return x.data<float>().data(); }
 
