@@ -57,7 +57,8 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
   const auto least = static_cast<double>(unfused.schedule.arena_bytes);
   const int64_t bound = static_cast<int64_t>(options.arena_ratio * least) + options.arena_slack;
   int undone = 0;
-  for (int step = 1; plan.schedule.arena_bytes > bound; step *= 2) {
+  const int all = static_cast<int>(plan.partition.clusters.size());
+  for (int step = 1; plan.schedule.arena_bytes > bound; step = std::min(2 * step, std::max(all, 1))) {
     const int count = schedule::undo_at_peak(graph, plan, step, care);
     undone += count;
     plan = count > 0 ? plan_of(graph, partition_fused(graph, care, options.blocks)) : std::move(unfused);
