@@ -46,6 +46,19 @@ Work work_of(const Graph& graph, const Partition& partition, const ScheduledKern
   return work;
 }
 
+/// Raises the care of nodes to at least `least`, or to the next step where all have that. False if there is none.
+bool take_more_care(const std::vector<Value>& nodes, Care least, std::vector<Care>& care) {
+  const auto raise = [&](Care to) {
+    bool raised = false;
+    for (Value value : nodes) {
+      raised |= care[value.id] < to;
+      care[value.id] = std::max(care[value.id], to);
+    }
+    return raised;
+  };
+  return raise(least) || raise(Care::alone);
+}
+
 }  // namespace
 
 int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Care>& care) {
@@ -59,7 +72,8 @@ int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Ca
   for (int k = 0; k < static_cast<int>(plan.schedule.kernels.size()); ++k) {
     const ScheduledKernel& kernel = plan.schedule.kernels[k];
     Candidate candidate{0, k, work_of(graph, plan.partition, kernel)};
-    if (candidate.work.nodes.size() < 2) continue;
+    const auto is_alone = [&](Value value) { return care[value.id] == Care::alone; };
+    if (candidate.work.nodes.size() < 2 || std::ranges::all_of(candidate.work.nodes, is_alone)) continue;
     std::set<int> touched(kernel.buffers.begin(), kernel.buffers.end());
     for (int id : touched) candidate.bytes += alive[id] ? plan.schedule.buffers[id].bytes : 0;
     candidates.push_back(std::move(candidate));
@@ -76,10 +90,7 @@ int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Ca
     for (Value value : candidate.work.nodes) {
       apart |= care[value.id] != Care::none && !cluster.took_in;
     }
-    for (Value value : candidate.work.nodes) {
-      care[value.id] = std::max(care[value.id], apart ? Care::alone : Care::single);
-    }
-    ++undone;
+    undone += take_more_care(candidate.work.nodes, apart ? Care::alone : Care::single, care);
   }
   return undone;
 }

@@ -18,7 +18,7 @@ struct Plan {
 
 /// Takes more care of the nodes of at most `count` clusters: those first that read or write the most of what lies in
 /// the arena at the peak. A cluster that took in others is told not to, any other falls apart into its nodes. Returns
-/// how many clusters there were to undo.
+/// how many clusters it changed; 0 says that nothing is left to undo, so that rounds come to an end.
 int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Care>& care);
 
 }  // namespace etch::schedule
