@@ -247,10 +247,14 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
 }
 
 void KernelEmitter::store_all(llvm::ArrayRef<int> stores, const Cursor& at, std::vector<llvm::Value*>& values) {
+  // A row kernel may store the elements of a group in several stages: then each goes out by itself.
+  std::map<int, int> members;
+  for (int i : stores) ++members[program.accesses[program.body[i].slot].group];
   std::map<int, Values> groups;  // by their first access: values by element
   for (int i : stores) {
     const Access& access = program.accesses[program.body[i].slot];
-    if (access.group < 0 || at.width == 1 || at.mask.lanes) {
+    const bool whole = access.group >= 0 && members[access.group] == small_step(access.stride);
+    if (!whole || at.width == 1 || at.mask.lanes) {
       emit(i, at, values);
       continue;
     }

@@ -421,6 +421,14 @@ TEST(ScheduleValues, ReductionsThatNeedEachOtherOverLongColumnsAgree) {
                             "return %8, %9, %11, %3\n}"), false);
 }
 
+TEST(ScheduleValues, ElementsOfAGroupThatAreStoredInSeveralStagesAgree) {
+  expect_same_bits(graph_of("graph(%0: f32[37,64]) {\n%1 = exp(%0) : f32[37,64]\n"
+                            "%2 = reduce(%1) kind=sum axes=[1] : f32[37]\n%3 = reshape(%2) : f32[37,1]\n"
+                            "%4 = div(%1, %3) : f32[37,64]\n%5 = reshape(%1) : f32[37,64,1]\n"
+                            "%6 = reshape(%4) : f32[37,64,1]\n%7 = concat(%5, %6) axis=2 : f32[37,64,2]\n"
+                            "return %7\n}"), false);
+}
+
 TEST(ScheduleValues, ALongReductionOfAReshapedTransposeAgrees) {
   expect_same_bits(graph_of("graph(%0: f64[300,200]) {\n%1 = transpose(%0) perm=[1,0] : f64[200,300]\n"
                             "%2 = reshape(%1) : f64[60000]\n%3 = sin(%2) : f64[60000]\n"
