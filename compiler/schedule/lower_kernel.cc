@@ -3,287 +3,43 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
-#include "compiler/ir/cat.h"
-#include "compiler/ir/text.h"
+#include "compiler/schedule/kernel_terms.h"
 #include "compiler/schedule/layout_kernel.h"
-#include "runtime/check.h"
 
 namespace etch::schedule {
 namespace {
 
-// From this cost on, a value per element that a later stage needs again is kept in the memory of an output: a store and
-// a load in the cache cost about as much as eight additions.
-constexpr int64_t kSpillCost = 8;
-
-/// The map through a node, which fusion has found to exist.
-Affine existing(const Graph& graph, Value value, const Continued& next) {
-  ETCH_CHECK(next.map, cat("the map through %", value.id, " = ", name(graph.node(value).op),
-                           " cannot be expressed in its kernel:\n", print(graph)));
-  return *next.map;
-}
-
 /// Which kernel of a reduction in blocks is written, if it is one.
 enum class Phase : uint8_t { whole, blocks, results };
 
-/// A value of the kernel at one map: what computes it, and what of it was emitted.
-struct Term {
-  InstrKind kind = InstrKind::load;
-  Value value;
-  Op op = Op::add;
-  ReduceKind reduce = ReduceKind::sum;
-  DType dtype = DType::f32;
-  Affine map;               // the element of the value; load: of its memory
-  Affine along;             // index: the index along the iota's axis
-  std::vector<int> args;    // terms
-  int slot = -1;            // load: access; index and param: theirs; made when emitted
-  int dot_operand = -1;
-  int stage = 0;            // the first in which it is available; a reduce runs in the one before
-  bool per_row = false;
-  int64_t cost = 0;         // of computing it again in a later stage
-  // Where the stages use it.
-  int first_stage = -1;
-  int last_stage = -1;
-  int kept_in = -1;         // root whose memory keeps it for later stages
-  // Emission.
-  int emitted_in = -1;
-  int position = -1;
-  int reloaded_through = -1;  // access
-};
-
-struct RootPlan {
-  int term = 0;
-  int stage = 0;
-  bool per_row = false;
-  bool keeps = false;  // its memory keeps some other value until it is written
-  int access = -1;
+/// What of a term was written.
+struct Written {
+  int slot = -1;      // load: access; index and param: theirs
+  int stage = -1;     // the last one for which it was
+  int position = -1;  // then: its instruction
+  int access = -1;    // of the memory that keeps it for later stages
 };
 
 class Lowering {
  public:
   Lowering(const Graph& graph, const Partition& partition, int self, Phase phase, Lowered& lowered)
       : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), self_(self), phase_(phase),
-        lowered_(lowered), domain_(cluster_.domain), reduced_(cluster_.reduced) {}
+        lowered_(lowered), domain_(cluster_.domain), reduced_(cluster_.reduced),
+        plan_(plan_terms(graph, partition, self)), terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces),
+        written_(terms_.size()) {}
 
   void run() {
-    for (const Root& root : cluster_.roots) add_root(root);
     if (phase_ != Phase::whole) prepare_blocks();
     if (phase_ == Phase::blocks) {
       emit_blocks();
     } else {
-      plan_stages();
-      for (int stage = 0; stage <= last_stage_; ++stage) emit_stage(stage);
+      for (int stage = 0; stage <= plan_.last_stage; ++stage) emit_stage(stage);
     }
     finish();
   }
 
  private:
-  bool has_rows() const { return cluster_.kind == KernelKind::row || cluster_.kind == KernelKind::column; }
-  bool is_dot() const { return cluster_.kind == KernelKind::dot; }
-  bool varies(const Affine& map) const { return !has_rows() || map.coef[reduced_] != 0; }
-
-  // ---- Terms
-
-  void add_root(const Root& root) {
-    RootPlan plan;
-    plan.term = resolve(root.value, cluster_.maps[root.map]);
-    plan.stage = terms_[plan.term].stage;
-    plan.per_row = !varies(cluster_.maps[root.address]);
-    roots_.push_back(plan);
-  }
-
-  bool computes(Value value) const {
-    int32_t home = partition_.home[value.id];
-    return home == kInline || home == self_;
-  }
-
-  Affine next_map(const Node& node, Value value, int operand, const Affine& map) const {
-    return existing(graph_, value, operand_map(graph_, node, operand, map, domain_));
-  }
-
-  /// The term of a value at a map, made with all it needs where it is new.
-  int resolve(Value value, Affine map) {
-    while (is_movement(graph_.node(value).op) && computes(value)) {
-      const Node& node = graph_.node(value);
-      map = next_map(node, value, 0, map);
-      value = node.operands[0];
-    }
-    const Node& node = graph_.node(value);
-    bool constant = place(node.op) == Place::splat && computes(value);
-    // What has no elements is never read; only a loop that runs zero times may ask for it.
-    if (graph_.type(value).size() == 0 && reduced_ >= 0) map.coef[reduced_] = 1;
-    if (constant) map = Affine{};
-    for (int known : terms_of_[value.id]) {
-      if (terms_[known].map == map) return known;
-    }
-    bool made = constant || (computes(value) && graph_.type(value).size() > 0);
-    Term term = made ? make(value, map) : load(value, map);
-    const bool is_index = term.kind == InstrKind::index;  // its map is that of one axis, not the key of the value
-    if (!is_index) term.map = map;
-    terms_.push_back(std::move(term));
-    int index = static_cast<int>(terms_.size()) - 1;
-    if (!is_index) terms_of_[value.id].push_back(index);
-    if (terms_[index].kind == InstrKind::reduce) reduces_.push_back(index);
-    return index;
-  }
-
-  Term leaf(InstrKind kind, Value value, const Affine& map) const {
-    Term term;
-    term.kind = kind;
-    term.value = value;
-    term.dtype = graph_.type(value).dtype;
-    term.map = map;
-    term.stage = is_dot() ? 1 : 0;
-    term.per_row = has_rows() && !varies(map);
-    return term;
-  }
-
-  Term load(Value value, const Affine& map) const { return leaf(InstrKind::load, value, map); }
-
-  Term make(Value value, const Affine& map) {
-    const Node& node = graph_.node(value);
-    switch (place(node.op)) {
-      case Place::splat: return leaf(InstrKind::param, value, Affine{});
-      case Place::index: return make_index(value, map);
-      case Place::reduction: return make_reduce(value);
-      case Place::product: return make_dot(value);
-      case Place::elementwise: break;
-      case Place::input:
-      case Place::view:
-      case Place::movement:
-      case Place::boxes: return load(value, map);
-    }
-    Term term;
-    term.kind = InstrKind::compute;
-    term.value = value;
-    term.op = node.op;
-    for (size_t i = 0; i < node.operands.size(); ++i) {
-      term.args.push_back(resolve(node.operands[i], next_map(node, value, static_cast<int>(i), map)));
-    }
-    complete(term);
-    return term;
-  }
-
-  /// Type, stage and cost of a compute term, from its arguments.
-  void complete(Term& term) const {
-    term.dtype = graph_.type(term.value).dtype;
-    term.per_row = has_rows();
-    term.cost = cost_of(term.op);
-    for (int arg : term.args) {
-      const Term& operand = terms_[arg];
-      term.stage = std::max(term.stage, operand.stage);
-      bool row_value = operand.per_row || operand.kind == InstrKind::reduce;
-      term.per_row = term.per_row && row_value;
-      if (!row_value) term.cost = std::min<int64_t>(term.cost + operand.cost, 1000);
-    }
-  }
-
-  Term make_index(Value value, const Affine& map) {
-    Continued along = axis_map(graph_.type(value).shape, index_axis(graph_.node(value).op), map, domain_);
-    Term index = leaf(InstrKind::index, value, existing(graph_, value, along));
-    index.along = *along.map;
-    index.dtype = DType::i64;
-    if (graph_.type(value).dtype == DType::i64) return index;
-    terms_.push_back(index);
-    Term term;
-    term.kind = InstrKind::compute;
-    term.value = value;
-    term.op = kConversion;
-    term.args.push_back(static_cast<int>(terms_.size()) - 1);
-    complete(term);
-    return term;
-  }
-
-  Term make_reduce(Value value) {
-    const Node& node = graph_.node(value);
-    Term term;
-    term.kind = InstrKind::reduce;
-    term.value = value;
-    term.reduce = reduction_of(node.op).kind;
-    term.dtype = graph_.type(value).dtype;
-    int arg = resolve(node.operands[0], linear_index(domain_));
-    term.args.push_back(arg);
-    term.stage = terms_[arg].stage + 1;
-    return term;
-  }
-
-  Term make_dot(Value value) {
-    const Node& node = graph_.node(value);
-    Term term;
-    term.kind = InstrKind::dot;
-    term.value = value;
-    term.dtype = graph_.type(value).dtype;
-    for (int i = 0; i < 2; ++i) {
-      Value operand = node.operands[i];
-      Affine map = dot_operand_map(graph_, node, i, domain_);
-      while (is_movement(graph_.node(operand).op) && computes(operand)) {
-        const Node& movement = graph_.node(operand);
-        map = next_map(movement, operand, 0, map);
-        operand = movement.operands[0];
-      }
-      if (graph_.type(operand).size() == 0) map.coef[reduced_] = 1;
-      Term operand_term = load(operand, map);
-      operand_term.stage = 0;
-      operand_term.dot_operand = i;
-      terms_.push_back(operand_term);
-      term.args.push_back(static_cast<int>(terms_.size()) - 1);
-    }
-    term.stage = 1;
-    return term;
-  }
-
-  // ---- Stages
-
-  void plan_stages() {
-    for (const RootPlan& root : roots_) last_stage_ = std::max(last_stage_, root.stage);
-    if (!has_rows()) return;
-    for (int stage = 0; stage <= last_stage_; ++stage) {
-      for (int reduce : reduces_) {
-        if (terms_[reduce].stage == stage + 1) use(terms_[reduce].args[0], stage);
-      }
-      for (const RootPlan& root : roots_) {
-        if (root.stage == stage) use(root.term, stage);
-      }
-    }
-  }
-
-  /// Notes that a stage needs a term, and decides whether it is computed again or kept.
-  void use(int index, int stage) {
-    Term& term = terms_[index];
-    if (term.per_row || term.kind != InstrKind::compute || term.last_stage == stage) return;
-    bool again = term.first_stage >= 0;
-    if (!again) term.first_stage = stage;
-    term.last_stage = stage;
-    if (again && term.cost >= kSpillCost && keep(index, stage)) return;
-    for (size_t i = 0; i < term.args.size(); ++i) use(term.args[i], stage);
-  }
-
-  /// Finds memory that keeps a term of an earlier stage until this one.
-  bool keep(int index, int stage) {
-    Term& term = terms_[index];
-    if (term.kept_in >= 0) {
-      const RootPlan& keeper = roots_[term.kept_in];
-      return keeper.term == index || keeper.stage >= stage;
-    }
-    for (size_t r = 0; r < roots_.size(); ++r) {
-      if (roots_[r].term == index && !roots_[r].per_row && roots_[r].stage == term.first_stage) {
-        term.kept_in = static_cast<int>(r);
-        return true;
-      }
-    }
-    int best = -1;
-    for (size_t r = 0; r < roots_.size(); ++r) {
-      const RootPlan& root = roots_[r];
-      bool fits = !root.per_row && !root.keeps && root.stage >= stage && terms_[root.term].dtype == term.dtype;
-      if (fits && (best < 0 || root.stage > roots_[best].stage)) best = static_cast<int>(r);
-    }
-    if (best < 0) return false;
-    roots_[best].keeps = true;
-    term.kept_in = best;
-    return true;
-  }
-
-  // ---- Emission
+  // ---- Instructions
 
   struct Pending {
     Instr instr;
@@ -312,28 +68,32 @@ class Lowering {
     return result;
   }
 
-  void make_slot(Term& term) {
-    if (term.slot >= 0) return;
+  void make_slot(const Term& term, int& slot) {
+    if (slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        term.slot = access(storage_of(graph_, term.value).id, term.dtype, placed(term.map), false, term.dot_operand);
+        slot = access(storage_of(graph_, term.value).id, term.dtype, placed(term.map), false, term.dot_operand);
         break;
       case InstrKind::index:
-        term.slot = static_cast<int>(draft_.indices.size());
+        slot = static_cast<int>(draft_.indices.size());
         draft_.indices.push_back(placed(term.along));
         break;
       default:
-        term.slot = static_cast<int>(draft_.params.size());
+        slot = static_cast<int>(draft_.params.size());
         draft_.params.push_back(*splat_bits(graph_.node(term.value).op));
     }
   }
 
   /// Emits a term for a stage, unless it is there; returns its instruction.
   int emit(int index, int stage) {
-    Term& term = terms_[index];
+    const Term& term = terms_[index];
+    Written& written = written_[index];
     bool lasting = term.per_row || term.kind == InstrKind::reduce || term.kind == InstrKind::dot;
-    if (term.position >= 0 && (lasting || term.emitted_in == stage)) return term.position;
-    if (term.kept_in >= 0 && stage > term.first_stage && keep(index, stage)) return reload(term, stage);
+    if (written.position >= 0 && (lasting || written.stage == stage)) return written.position;
+    if (term.kept_in >= 0 && stage > term.first_stage && plan_.is_kept(index, stage)) {
+      written.stage = stage;
+      return written.position = push(memory_instr(InstrKind::load, written.access, term.dtype, stage));
+    }
     Instr instr;
     instr.kind = term.kind;
     instr.dtype = term.dtype;
@@ -346,21 +106,14 @@ class Lowering {
     } else if (term.kind == InstrKind::dot) {
       instr.stage = 0;
     } else {
-      make_slot(term);
-      instr.slot = static_cast<int16_t>(term.slot);
+      make_slot(term, written.slot);
+      instr.slot = static_cast<int16_t>(written.slot);
       if (term.dot_operand >= 0) instr.stage = 0;
     }
-    for (size_t i = 0; i < term.args.size(); ++i) instr.args.push_back(emit(term.args[i], stage));
-    if (term.slot < 0) note(term.value);
-    term.emitted_in = stage;
-    term.position = push(std::move(instr));
-    return term.position;
-  }
-
-  int reload(Term& term, int stage) {
-    term.emitted_in = stage;
-    term.position = push(memory_instr(InstrKind::load, term.reloaded_through, term.dtype, stage));
-    return term.position;
+    for (int arg : term.args) instr.args.push_back(emit(arg, stage));
+    if (written.slot < 0) note(term.value);
+    written.stage = stage;
+    return written.position = push(std::move(instr));
   }
 
   static Instr memory_instr(InstrKind kind, int slot, DType dtype, int stage) {
@@ -384,15 +137,13 @@ class Lowering {
       if (terms_[reduce].stage == stage + 1) emit(reduce, stage);
     }
     // Stores come last: what a root's memory kept has been loaded by then.
-    for (auto [r, position] : stored) {
-      RootPlan& root = roots_[r];
-      root.access = store(r, position, stage, root.per_row);
-    }
-    for (Term& term : terms_) {
-      if (term.kept_in < 0 || term.first_stage != stage) continue;
-      const RootPlan& keeper = roots_[term.kept_in];
-      bool own = &terms_[keeper.term] == &term;
-      term.reloaded_through = own ? keeper.access : store(term.kept_in, term.position, stage, false);
+    std::vector<int> access_of(roots_.size(), -1);
+    for (auto [r, position] : stored) access_of[r] = store(r, position, stage, roots_[r].per_row);
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      const int keeper = terms_[t].kept_in;
+      if (keeper < 0 || terms_[t].first_stage != stage) continue;
+      bool own = roots_[keeper].term == static_cast<int>(t);
+      written_[t].access = own ? access_of[keeper] : store(keeper, written_[t].position, stage, false);
     }
   }
 
@@ -429,8 +180,8 @@ class Lowering {
         partial.kind = InstrKind::load;
         partial.value = reduce.value;
         partial.dtype = reduce.dtype;
-        partial.slot = access(scratch(i), reduce.dtype, linear_index(phase_domain_), false);
         reduce.args = {static_cast<int>(terms_.size())};
+        written_.push_back({access(scratch(i), reduce.dtype, linear_index(phase_domain_), false)});
         terms_.push_back(partial);
       }
       return;
@@ -452,7 +203,7 @@ class Lowering {
     for (size_t i = 0; i < reduces_.size(); ++i) {
       const Term& reduce = terms_[reduces_[i]];
       int slot = access(scratch(i), reduce.dtype, linear_index(phase_domain_, reduced_ + 1), true);
-      push_store(slot, reduce.dtype, reduce.position, 1, true);
+      push_store(slot, reduce.dtype, written_[reduces_[i]].position, 1, true);
     }
   }
 
@@ -501,11 +252,11 @@ class Lowering {
   int64_t block_ = 0;
   int first_scratch_ = 0;
 
-  std::vector<Term> terms_;
-  absl::flat_hash_map<int32_t, std::vector<int>> terms_of_;  // per node
-  std::vector<int> reduces_;                                 // terms, in the order of their first use
-  std::vector<RootPlan> roots_;
-  int last_stage_ = 0;
+  KernelTerms plan_;
+  std::vector<Term>& terms_;
+  const std::vector<RootTerm>& roots_;
+  const std::vector<int>& reduces_;
+  std::vector<Written> written_;  // per term
 
   KernelDraft draft_;
   std::vector<StageCode> code_;

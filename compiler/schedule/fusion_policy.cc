@@ -1,0 +1,131 @@
+// What fusion thinks pays: limits, costs, and the reasons that a schedule prints.
+#include "compiler/schedule/fusion_policy.h"
+
+#include <algorithm>
+
+namespace etch::schedule {
+namespace {
+
+// Limits keep kernels small enough for their compile time and the registers.
+constexpr int kMaxInstrs = 64;
+constexpr int kMaxAccesses = 24;
+// Work that may be done more than once per element, in additions: about the cost of a store and a load.
+constexpr int kMaxRepeatedCost = 4;
+// Places at which kernels may compute a value again, and how often all of it.
+constexpr size_t kMaxPlaces = 24;
+constexpr int64_t kMaxTimes = 4;
+
+}  // namespace
+
+bool FusionPolicy::is_full(const Cluster& cluster) const { return cluster.instrs >= kMaxInstrs; }
+
+bool FusionPolicy::has_room_to_store(const Cluster& cluster) const { return cluster.accesses + 2 <= kMaxAccesses; }
+
+bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_roots) const {
+  return a.roots.size() + b.roots.size() <= max_roots && a.instrs + b.instrs <= kMaxInstrs &&
+         a.accesses + b.accesses <= kMaxAccesses;
+}
+
+// ---- What is computed several times
+
+/// How many elements of the value that it uses the site's cluster would compute, counted each time.
+int64_t FusionPolicy::computations(const Site& site) const {
+  const Cluster& c = sites_.cluster(site);
+  const Affine& map = c.maps[site.map];
+  int64_t count = 1;
+  bool varies = false;
+  for (int i = 0; i < c.domain.rank; ++i) {
+    varies |= map.coef[i] != 0;
+    bool once_a_row = i == c.reduced && (c.kind == KernelKind::dot || map.coef[i] == 0);
+    if (!once_a_row) count *= c.domain.extents[i];
+  }
+  return varies ? count : 1;
+}
+
+bool FusionPolicy::repeats(Value value, const Site& site) const {
+  return computations(site) > graph_.type(value).size() && !becomes_row_value(value, site);
+}
+
+/// True if the value follows from a reduction that the site's cluster can take in: the cluster will compute both once
+/// a row. The reduction is at most a few ops on values of the same size away.
+bool FusionPolicy::becomes_row_value(Value value, const Site& site) const {
+  constexpr size_t kMaxSearched = 16;
+  int64_t size = graph_.type(value).size();
+  absl::InlinedVector<Value, kMaxSearched> searched{value};
+  for (size_t i = 0; i < searched.size(); ++i) {
+    const Node& node = graph_.node(searched[i]);
+    if (etch::place(node.op) == Place::reduction && !cannot_reduce(searched[i], site)) return true;
+    if (!is_elementwise(node.op) && etch::place(node.op) != Place::view) continue;
+    for (Value operand : node.operands) {
+      bool same_elements = graph_.type(operand).size() == size && !is_splat(operand);
+      bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
+      if (same_elements && !known && searched.size() < kMaxSearched) searched.push_back(operand);
+    }
+  }
+  return false;
+}
+
+bool FusionPolicy::computed_once(Value value, const Sites::List& sites) const {
+  if (sites.front().cluster != sites.back().cluster || sites.size() > kMaxPlaces) return false;
+  if (sites_.cluster(sites[0]).instrs + static_cast<int>(sites.size()) > kMaxInstrs) return false;
+  int64_t total = 0;
+  for (const Site& site : sites) {
+    if (cannot_join(value, site)) return false;
+    total += computations(site);
+  }
+  return total <= graph_.type(value).size();
+}
+
+bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
+  const Node& node = graph_.node(value);
+  if (care_[value.id] != Care::none || sites.size() > kMaxPlaces) return false;
+  const int64_t size = graph_.type(value).size();
+  int64_t total = 0, repeated = 0, read = 0;
+  for (Value operand : node.operands) {
+    if (!is_splat(operand)) read += graph_.type(operand).bytes();
+  }
+  for (const Site& site : sites) {
+    if (cannot_join(value, site)) return false;
+    total += std::min(computations(site), repeats(value, site) ? INT64_MAX : size);
+    repeated = std::max<int64_t>(repeated, site.repeated);
+  }
+  // Slices of the value are a part of it each.
+  int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
+  if (times > kMaxTimes) return false;
+  return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= kMaxRepeatedCost;
+}
+
+// ---- One node at one site
+
+const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
+  const Node& node = graph_.node(value);
+  Cluster& c = sites_.cluster(site);
+  if (site.memory) return reason::kDotOperand;
+  if (c.alone) return reason::kUndone;
+  int operands = 0;
+  for (Value operand : node.operands) operands += !is_splat(operand);
+  if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return reason::kFull;
+  if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > kMaxRepeatedCost) return reason::kRepeated;
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return reason::kOtherOrder;
+  }
+  return nullptr;
+}
+
+const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
+  const Cluster& c = sites_.cluster(site);
+  if (site.memory) return reason::kDotOperand;
+  if (c.alone) return reason::kUndone;
+  if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
+  if (c.in_blocks && site.element) return reason::kLongRows;
+  return host_reduce(graph_, graph_.node(value), c, site.map, blocks_).ok ? nullptr : reason::kOtherAxis;
+}
+
+const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
+  const Cluster& c = sites_.cluster(site);
+  const bool can = !site.memory && !c.alone && c.accesses + 2 <= kMaxAccesses &&
+                   can_host_dot(graph_, graph_.node(value), c, site.map);
+  return can ? nullptr : reason::kDotConsumer;
+}
+
+}  // namespace etch::schedule

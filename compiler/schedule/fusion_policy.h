@@ -1,0 +1,78 @@
+// What fusion thinks pays: limits, costs, and the reasons that a schedule prints.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "compiler/schedule/sites.h"
+
+namespace etch::schedule {
+
+/// Why an edge of the graph was not fused.
+namespace reason {
+inline constexpr char kFull[] = "the kernel would become too large";
+inline constexpr char kRepeated[] = "it would be computed again for each element it is broadcast to";
+inline constexpr char kDotOperand[] = "an operand of dot is read many times, so it is computed once";
+inline constexpr char kOtherOrder[] = "its elements cannot be told from the consumer's by one stride per axis";
+inline constexpr char kSeveral[] = "several kernels need it, and computing it again costs more than storing it";
+inline constexpr char kOtherAxis[] = "the consumer does not run along the same reduced axis";
+inline constexpr char kLongRows[] =
+    "few long rows: their reduction runs in blocks on several threads, before the consumer";
+inline constexpr char kDotConsumer[] = "its consumer does not take it element by element, or has a product of its own";
+inline constexpr char kSeveralPlaces[] =
+    "the kernel needs it at several places, and computing it again costs more than storing it";
+inline constexpr char kOutputElsewhere[] =
+    "it is an output too, whose elements the consumer does not visit once and in order";
+inline constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
+inline constexpr char kRegions[] = "kernels write the parts of it in place";
+}  // namespace reason
+
+// How many values siblings store; more where one full kernel reads all of them: those are alive together in any case.
+inline constexpr size_t kMaxSiblingRoots = 4;
+inline constexpr size_t kMaxOverflowRoots = 8;
+
+/// Whether fusing pays. Where it is not legal it does not pay either: legality is asked here too, of partition.h.
+class FusionPolicy {
+ public:
+  FusionPolicy(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks, Sites& sites)
+      : graph_(graph), care_(care), blocks_(blocks), sites_(sites) {}
+
+  bool is_undone(Value value) const { return care_[value.id] == Care::alone; }
+  bool is_fused_freely(Value value) const { return care_[value.id] == Care::none; }
+
+  /// Why a node cannot, or should not, be computed at a site; nullptr if it can. By its place: elementwise, reduction,
+  /// product.
+  const char* cannot_join(Value value, const Site& site) const;
+  const char* cannot_reduce(Value value, const Site& site) const;
+  const char* cannot_multiply(Value value, const Site& site) const;
+
+  /// True if a cluster has no room for another instruction.
+  bool is_full(const Cluster& cluster) const;
+
+  /// True if a cluster has room to store one more of its values.
+  bool has_room_to_store(const Cluster& cluster) const;
+
+  /// True if two clusters are small enough to be one.
+  bool fit_together(const Cluster& a, const Cluster& b, size_t max_roots) const;
+
+  /// True if the site's cluster would compute elements of the value several times.
+  bool repeats(Value value, const Site& site) const;
+
+  /// True if one kernel needs parts of a value that make up the value at most: slices of it, one for each place.
+  bool computed_once(Value value, const Sites::List& sites) const;
+
+  /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
+  bool repeating_pays(Value value, const Sites::List& sites) const;
+
+ private:
+  bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
+  int64_t computations(const Site& site) const;
+  bool becomes_row_value(Value value, const Site& site) const;
+
+  const Graph& graph_;
+  const std::vector<Care>& care_;
+  const BlockSizes& blocks_;
+  Sites& sites_;
+};
+
+}  // namespace etch::schedule

@@ -1,0 +1,266 @@
+// What a kernel computes, and in which of its stages: the plan from which lower_kernel writes its program.
+#include "compiler/schedule/kernel_terms.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "compiler/ir/cat.h"
+#include "compiler/ir/text.h"
+#include "runtime/check.h"
+
+namespace etch::schedule {
+namespace {
+
+// From this cost on, a value per element that a later stage needs again is kept in the memory of an output: a store and
+// a load in the cache cost about as much as eight additions.
+constexpr int64_t kSpillCost = 8;
+
+/// The map through a node, which fusion has found to exist.
+Affine existing(const Graph& graph, Value value, const Continued& next) {
+  ETCH_CHECK(next.map, cat("the map through %", value.id, " = ", name(graph.node(value).op),
+                           " cannot be expressed in its kernel:\n", print(graph)));
+  return *next.map;
+}
+
+/// Resolves values at maps to terms.
+class Resolver {
+ public:
+  Resolver(const Graph& graph, const Partition& partition, int self, KernelTerms& result)
+      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), self_(self), domain_(cluster_.domain),
+        reduced_(cluster_.reduced), result_(result), terms_(result.terms) {}
+
+  void run() {
+    for (const Root& root : cluster_.roots) {
+      const int term = resolve(root.value, cluster_.maps[root.map]);
+      result_.roots.push_back({term, terms_[term].stage, !varies(cluster_.maps[root.address])});
+    }
+  }
+
+ private:
+  bool has_rows() const { return cluster_.kind == KernelKind::row || cluster_.kind == KernelKind::column; }
+  bool is_dot() const { return cluster_.kind == KernelKind::dot; }
+  bool varies(const Affine& map) const { return !has_rows() || map.coef[reduced_] != 0; }
+
+  bool computes(Value value) const {
+    int32_t home = partition_.home[value.id];
+    return home == kInline || home == self_;
+  }
+
+  Affine next_map(const Node& node, Value value, int operand, const Affine& map) const {
+    return existing(graph_, value, operand_map(graph_, node, operand, map, domain_));
+  }
+
+  /// The term of a value at a map, made with all it needs where it is new.
+  int resolve(Value value, Affine map) {
+    while (is_movement(graph_.node(value).op) && computes(value)) {
+      const Node& node = graph_.node(value);
+      map = next_map(node, value, 0, map);
+      value = node.operands[0];
+    }
+    const Node& node = graph_.node(value);
+    bool constant = place(node.op) == Place::splat && computes(value);
+    // What has no elements is never read; only a loop that runs zero times may ask for it.
+    if (graph_.type(value).size() == 0 && reduced_ >= 0) map.coef[reduced_] = 1;
+    if (constant) map = Affine{};
+    for (int known : terms_of_[value.id]) {
+      if (terms_[known].map == map) return known;
+    }
+    bool made = constant || (computes(value) && graph_.type(value).size() > 0);
+    Term term = made ? make(value, map) : leaf(InstrKind::load, value, map);
+    const bool is_index = term.kind == InstrKind::index;  // its map is that of one axis, not the key of the value
+    if (!is_index) term.map = map;
+    int index = add(std::move(term));
+    if (!is_index) terms_of_[value.id].push_back(index);
+    if (terms_[index].kind == InstrKind::reduce) result_.reduces.push_back(index);
+    return index;
+  }
+
+  int add(Term term) {
+    terms_.push_back(std::move(term));
+    return static_cast<int>(terms_.size()) - 1;
+  }
+
+  Term leaf(InstrKind kind, Value value, const Affine& map) const {
+    Term term;
+    term.kind = kind;
+    term.value = value;
+    term.dtype = graph_.type(value).dtype;
+    term.map = map;
+    term.stage = is_dot() ? 1 : 0;
+    term.per_row = has_rows() && !varies(map);
+    return term;
+  }
+
+  Term make(Value value, const Affine& map) {
+    const Node& node = graph_.node(value);
+    switch (place(node.op)) {
+      case Place::splat: return leaf(InstrKind::param, value, Affine{});
+      case Place::index: return make_index(value, map);
+      case Place::reduction: return make_reduce(value);
+      case Place::product: return make_dot(value);
+      case Place::elementwise: break;
+      case Place::input:
+      case Place::view:
+      case Place::movement:
+      case Place::boxes: return leaf(InstrKind::load, value, map);
+    }
+    Term term;
+    term.kind = InstrKind::compute;
+    term.value = value;
+    term.op = node.op;
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      term.args.push_back(resolve(node.operands[i], next_map(node, value, static_cast<int>(i), map)));
+    }
+    complete(term);
+    return term;
+  }
+
+  /// Type, stage and cost of a compute term, from its arguments.
+  void complete(Term& term) const {
+    term.dtype = graph_.type(term.value).dtype;
+    term.per_row = has_rows();
+    term.cost = cost_of(term.op);
+    for (int arg : term.args) {
+      const Term& operand = terms_[arg];
+      term.stage = std::max(term.stage, operand.stage);
+      bool row_value = operand.per_row || operand.kind == InstrKind::reduce;
+      term.per_row = term.per_row && row_value;
+      if (!row_value) term.cost = std::min<int64_t>(term.cost + operand.cost, 1000);
+    }
+  }
+
+  Term make_index(Value value, const Affine& map) {
+    Continued along = axis_map(graph_.type(value).shape, index_axis(graph_.node(value).op), map, domain_);
+    Term index = leaf(InstrKind::index, value, existing(graph_, value, along));
+    index.along = *along.map;
+    index.dtype = DType::i64;
+    if (graph_.type(value).dtype == DType::i64) return index;
+    Term term;
+    term.kind = InstrKind::compute;
+    term.value = value;
+    term.op = kConversion;
+    term.args.push_back(add(std::move(index)));
+    complete(term);
+    return term;
+  }
+
+  Term make_reduce(Value value) {
+    const Node& node = graph_.node(value);
+    Term term;
+    term.kind = InstrKind::reduce;
+    term.value = value;
+    term.reduce = reduction_of(node.op).kind;
+    term.dtype = graph_.type(value).dtype;
+    int arg = resolve(node.operands[0], linear_index(domain_));
+    term.args.push_back(arg);
+    term.stage = terms_[arg].stage + 1;
+    return term;
+  }
+
+  Term make_dot(Value value) {
+    const Node& node = graph_.node(value);
+    Term term;
+    term.kind = InstrKind::dot;
+    term.value = value;
+    term.dtype = graph_.type(value).dtype;
+    for (int i = 0; i < 2; ++i) {
+      Value operand = node.operands[i];
+      Affine map = dot_operand_map(graph_, node, i, domain_);
+      while (is_movement(graph_.node(operand).op) && computes(operand)) {
+        const Node& movement = graph_.node(operand);
+        map = next_map(movement, operand, 0, map);
+        operand = movement.operands[0];
+      }
+      if (graph_.type(operand).size() == 0) map.coef[reduced_] = 1;
+      Term operand_term = leaf(InstrKind::load, operand, map);
+      operand_term.stage = 0;
+      operand_term.dot_operand = i;
+      term.args.push_back(add(std::move(operand_term)));
+    }
+    term.stage = 1;
+    return term;
+  }
+
+  const Graph& graph_;
+  const Partition& partition_;
+  const Cluster& cluster_;
+  const int self_;
+  const Domain& domain_;
+  const int reduced_;
+  KernelTerms& result_;
+  std::vector<Term>& terms_;
+  absl::flat_hash_map<int32_t, std::vector<int>> terms_of_;  // per value
+};
+
+/// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.
+class Stages {
+ public:
+  explicit Stages(KernelTerms& terms) : all_(terms), terms_(terms.terms), roots_(terms.roots) {}
+
+  void run() {
+    for (int stage = 0; stage <= all_.last_stage; ++stage) {
+      for (int reduce : all_.reduces) {
+        if (terms_[reduce].stage == stage + 1) use(terms_[reduce].args[0], stage);
+      }
+      for (const RootTerm& root : roots_) {
+        if (root.stage == stage) use(root.term, stage);
+      }
+    }
+  }
+
+ private:
+  void use(int index, int stage) {
+    Term& term = terms_[index];
+    if (term.per_row || term.kind != InstrKind::compute || term.last_stage == stage) return;
+    bool again = term.first_stage >= 0;
+    if (!again) term.first_stage = stage;
+    term.last_stage = stage;
+    if (again && term.cost >= kSpillCost && keep(index, stage)) return;
+    for (size_t i = 0; i < term.args.size(); ++i) use(term.args[i], stage);
+  }
+
+  /// Finds memory that keeps a term of an earlier stage until this one.
+  bool keep(int index, int stage) {
+    Term& term = terms_[index];
+    if (term.kept_in >= 0) return all_.is_kept(index, stage);
+    for (size_t r = 0; r < roots_.size(); ++r) {
+      if (roots_[r].term == index && !roots_[r].per_row && roots_[r].stage == term.first_stage) {
+        term.kept_in = static_cast<int>(r);
+        return true;
+      }
+    }
+    int best = -1;
+    for (size_t r = 0; r < roots_.size(); ++r) {
+      const RootTerm& root = roots_[r];
+      bool fits = !root.per_row && !root.keeps && root.stage >= stage && terms_[root.term].dtype == term.dtype;
+      if (fits && (best < 0 || root.stage > roots_[best].stage)) best = static_cast<int>(r);
+    }
+    if (best < 0) return false;
+    roots_[best].keeps = true;
+    term.kept_in = best;
+    return true;
+  }
+
+  KernelTerms& all_;
+  std::vector<Term>& terms_;
+  std::vector<RootTerm>& roots_;
+};
+
+}  // namespace
+
+bool KernelTerms::is_kept(int term, int stage) const {
+  const RootTerm& keeper = roots[terms[term].kept_in];
+  return keeper.term == term || keeper.stage >= stage;
+}
+
+KernelTerms plan_terms(const Graph& graph, const Partition& partition, int cluster) {
+  KernelTerms result;
+  Resolver(graph, partition, cluster, result).run();
+  for (const RootTerm& root : result.roots) result.last_stage = std::max(result.last_stage, root.stage);
+  const KernelKind kind = partition.clusters[cluster].kind;
+  const bool has_rows = kind == KernelKind::row || kind == KernelKind::column;
+  if (has_rows && !partition.clusters[cluster].in_blocks) Stages(result).run();
+  return result;
+}
+
+}  // namespace etch::schedule

@@ -1,0 +1,102 @@
+// Clusters that become one: those that read the same value, and those that one reduction can serve.
+#include "compiler/schedule/siblings.h"
+
+#include <algorithm>
+
+namespace etch::schedule {
+namespace {
+
+bool same_rows(const Cluster& a, const Cluster& b) {
+  if (a.reduced < 0 || b.reduced < 0) return !a.in_blocks && !b.in_blocks;
+  return a.reduced == b.reduced && a.kind == b.kind && a.in_blocks == b.in_blocks;
+}
+
+}  // namespace
+
+void Siblings::merge_readers(Value value) {
+  Sites::List sites = sites_.of(value);
+  int64_t size = graph_.type(value).size();
+  int open = -1;
+  for (const Site& site : sites) {
+    Cluster& c = sites_.cluster(site);
+    if (site.memory || c.merged_into >= 0) continue;
+    if (c.kind == KernelKind::dot || c.domain.size() != size) continue;
+    if (!(c.maps[site.map] == linear_index(c.domain))) continue;
+    if (open >= 0 && open != site.cluster && can_merge(partition_.clusters[open], c)) {
+      merge(open, site.cluster);
+    } else {
+      open = site.cluster;
+    }
+  }
+}
+
+void Siblings::merge_hosts(Value reduction) {
+  if (!policy_.is_fused_freely(reduction)) return;
+  const Node& node = graph_.node(reduction);
+  Sites::List sites = sites_.of(reduction);
+  if (sites.size() < 2 || sites.size() > 8) return;
+  const auto adopted = [&](const Site& site) {
+    Cluster copy = sites_.cluster(site);
+    adopt_reduce(graph_, node, copy, host_reduce(graph_, node, copy, site.map, partition_.blocks), partition_.blocks);
+    return copy;
+  };
+  const Site* first = nullptr;
+  for (const Site& site : sites) {
+    if (policy_.cannot_reduce(reduction, site)) continue;
+    if (!first) {
+      first = &site;
+      continue;
+    }
+    if (site.cluster == first->cluster) continue;
+    Cluster a = adopted(*first), b = adopted(site);
+    if (!can_merge(a, b)) continue;
+    sites_.cluster(*first) = std::move(a);
+    sites_.cluster(site) = std::move(b);
+    merge(first->cluster, site.cluster);
+  }
+}
+
+void Siblings::merge_overflow(Site reader, int from) {
+  sites_.forward(reader);
+  int first = sites_.forward(sites_.cluster(reader).overflow);
+  from = sites_.forward(from);
+  const std::vector<Cluster>& clusters = partition_.clusters;
+  bool joins = first >= 0 && first != from && can_merge(clusters[first], clusters[from], kMaxOverflowRoots);
+  if (joins) merge(first, from);
+  sites_.cluster(reader).overflow = joins ? first : from;
+}
+
+/// True if two clusters can be one kernel: the same domain, no path between them, and small enough.
+bool Siblings::can_merge(const Cluster& a, const Cluster& b, size_t max_roots) const {
+  if (a.single || b.single) return false;
+  if (a.kind == KernelKind::dot || b.kind == KernelKind::dot || a.domain.rank != b.domain.rank) return false;
+  if (a.domain.extents != b.domain.extents || !same_rows(a, b)) return false;
+  if (std::max(a.level, b.level) >= std::min(a.ceiling, b.ceiling)) return false;
+  return policy_.fit_together(a, b, max_roots);
+}
+
+void Siblings::merge(int into, int from) {
+  Cluster& a = partition_.clusters[into];
+  Cluster& b = partition_.clusters[from];
+  for (const Affine& map : b.maps) b.forwarded.push_back(intern(a, map));
+  for (Root root : b.roots) {
+    root.map = b.forwarded[root.map];
+    root.address = b.forwarded[root.address];
+    a.roots.push_back(root);
+  }
+  if (a.reduced < 0) {
+    a.kind = b.kind;
+    a.reduced = b.reduced;
+  }
+  a.domain.whole |= b.domain.whole;
+  a.instrs += b.instrs;
+  a.accesses += b.accesses;
+  a.level = std::max(a.level, b.level);
+  a.ceiling = std::min(a.ceiling, b.ceiling);
+  a.took_in = true;
+  b.merged_into = into;
+  b.maps.clear();
+  b.roots.clear();
+}
+
+}  // namespace etch::schedule
