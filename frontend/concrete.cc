@@ -57,9 +57,8 @@ void Concrete::launch(const Call& call, const void* const* inputs, void* const* 
   }
   for (size_t i = 0; i < output_types.size(); ++i) {
     const Output& output = executable.outputs[i];
-    const void* source = nullptr;
-    if (output.same_as == Output::SameAs::input) source = inputs[output.index];
-    if (output.same_as == Output::SameAs::output) source = outputs[output.index];
+    if (output.same_as == Output::SameAs::nothing) [[likely]] continue;
+    const void* source = output.same_as == Output::SameAs::input ? inputs[output.index] : outputs[output.index];
     if (source == nullptr || outputs[i] == nullptr || outputs[i] == source) continue;
     copy_bytes(outputs[i], source, output_types[i].bytes(), options.threads);
   }
@@ -76,7 +75,7 @@ void Concrete::run(const Call& call, Tensor* results) const {
     const auto index = static_cast<size_t>(sharing.index);
     switch (sharing.with) {
       case Sharing::With::nothing:
-        results[i] = allocate(type.dtype, type.shape, call.where, function);
+        results[i] = allocate_legal(type, call.where, function);
         outputs[i] = TensorAccess::get(results[i])->data;
         break;
       case Sharing::With::input:

@@ -24,13 +24,16 @@
 namespace etch::detail {
 namespace {
 
+constexpr Shape kScalar;
+
 /// An operand with its number, if it is one, turned into bits.
 struct Resolved {
   const TensorImpl* impl = nullptr;  // nullptr for a number
   DType dtype = DType::f32;
   uint64_t bits = 0;
 
-  Shape shape() const { return impl ? impl->shape : Shape{}; }
+  const Shape& shape() const { return impl ? impl->shape : kScalar; }
+  const void* data() const { return impl ? impl->data : &bits; }
 };
 using ResolvedList = absl::InlinedVector<Resolved, 3>;
 
@@ -83,11 +86,12 @@ struct EagerKernel {
   std::shared_ptr<const Executable> executable;
 };
 
-EagerKey key_of(const AnyOp& op, const ResolvedList& operands, const Type* wanted) {
-  EagerKey key{op, {}, {}, current_flags().target};
-  for (const Resolved& operand : operands) key.operands.push_back({operand.dtype, operand.shape()});
-  if (wanted) key.wanted.push_back(*wanted);
-  return key;
+using OperandTypes = absl::InlinedVector<OperandType, 3>;
+
+OperandTypes types_of(const ResolvedList& operands) {
+  OperandTypes types;
+  for (const Resolved& operand : operands) types.push_back({operand.dtype, &operand.shape()});
+  return types;
 }
 
 /// The compiled one-op functions, the ones used longest ago dropped first.
@@ -100,25 +104,25 @@ class EagerCache {
     return *cache;
   }
 
-  std::shared_ptr<const EagerKernel> find(const EagerKey& key) {
+  std::shared_ptr<const EagerKernel> find(const EagerKeyView& key) {
     std::lock_guard lock(mutex_);
-    auto it = entries_.find(&key);
+    auto it = entries_.find(key);
     if (it == entries_.end()) {
       ++misses_;
       return nullptr;
     }
     ++hits_;
-    order_.splice(order_.begin(), order_, it->second);
+    if (it->second != order_.begin()) order_.splice(order_.begin(), order_, it->second);
     return it->second->kernel;
   }
 
-  void insert(const EagerKey& key, std::shared_ptr<const EagerKernel> kernel) {
+  void insert(const EagerKeyView& key, std::shared_ptr<const EagerKernel> kernel) {
     std::lock_guard lock(mutex_);
-    if (entries_.contains(&key)) return;
-    order_.push_front({key, std::move(kernel)});
-    entries_.emplace(&order_.front().key, order_.begin());
+    if (entries_.contains(key)) return;
+    order_.emplace_front(key, std::move(kernel));
+    entries_.emplace(order_.front().key.view(), order_.begin());
     if (order_.size() <= kLimit) return;
-    entries_.erase(&order_.back().key);
+    entries_.erase(order_.back().key.view());
     order_.pop_back();
   }
 
@@ -129,12 +133,9 @@ class EagerCache {
 
  private:
   struct Entry {
+    Entry(const EagerKeyView& key, std::shared_ptr<const EagerKernel> kernel) : key(key), kernel(std::move(kernel)) {}
     EagerKey key;
     std::shared_ptr<const EagerKernel> kernel;
-  };
-  struct ByKey {
-    size_t operator()(const EagerKey* key) const { return absl::HashOf(*key); }
-    bool operator()(const EagerKey* a, const EagerKey* b) const { return *a == *b; }
   };
   std::mutex mutex_;
   const ForkHandler fork_handler_{
@@ -142,7 +143,7 @@ class EagerCache {
       [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); },
       [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); }};
   std::list<Entry> order_;
-  absl::flat_hash_map<const EagerKey*, std::list<Entry>::iterator, ByKey, ByKey> entries_;  // keys stand in order_
+  absl::flat_hash_map<EagerKeyView, std::list<Entry>::iterator> entries_;  // keys point into order_
   int64_t hits_ = 0;
   int64_t misses_ = 0;
 };
@@ -159,7 +160,7 @@ T value_or_fail(absl::StatusOr<T> value, Location where) {
 }
 
 std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedList& operands, const Type* wanted,
-                                               Location where) {
+                                               const Flags& flags, Location where) {
   GraphBuilder builder;
   absl::InlinedVector<Value, 3> values;
   for (const Resolved& operand : operands) {
@@ -172,27 +173,26 @@ std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedLi
   const Graph graph = std::move(builder).finish({&result, 1});
   CompileOptions options;
   options.fuse = false;
-  options.target = *current_flags().target;
-  options.verify = current_flags().verify;
+  options.target = *flags.target;
+  options.verify = flags.verify;
   kernel->executable = value_or_fail(compile(graph, options), where).executable;
   const Output& output = kernel->executable->outputs[0];
   if (output.same_as == Output::SameAs::input) kernel->same_as = output.index;
   return kernel;
 }
 
-Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, Location where) {
+Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, const Flags& flags, Location where) {
   // A reshape is a view by its meaning. What the compiler finds equal otherwise is copied: results are tensors of their own.
   if (place(op) == Place::view) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
-  Tensor result = allocate(kernel.type.dtype, kernel.type.shape, where, user_name(name(op)));
+  Tensor result = allocate_legal(kernel.type, where, user_name(name(op)));
   void* output = TensorAccess::get(result)->data;
-  const RunOptions options = run_options();
+  const RunOptions options = run_options(flags);
   if (kernel.same_as >= 0) {
-    const Resolved& source = operands[kernel.same_as];
-    copy_bytes(output, source.impl ? source.impl->data : &source.bits, kernel.type.bytes(), options.threads);
+    copy_bytes(output, operands[kernel.same_as].data(), kernel.type.bytes(), options.threads);
     return result;
   }
   absl::InlinedVector<const void*, 4> inputs;
-  for (const Resolved& operand : operands) inputs.push_back(operand.impl ? operand.impl->data : &operand.bits);
+  for (const Resolved& operand : operands) inputs.push_back(operand.data());
   try {
     kernel.executable->run(inputs.data(), &output, options);
   } catch (const std::bad_alloc&) {
@@ -216,13 +216,15 @@ Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wan
   if (Trace* trace = Trace::current()) return record(*trace, op, resolved, wanted, where);
   check_eager(resolved, op, where);
   try {
-    const EagerKey key = key_of(op, resolved, wanted);
+    const Flags& flags = current_flags();
+    const OperandTypes types = types_of(resolved);
+    const EagerKeyView key{op, types, wanted, flags.target};
     std::shared_ptr<const EagerKernel> kernel = EagerCache::instance().find(key);
     if (!kernel) {
-      kernel = compile_one(op, resolved, wanted, where);
+      kernel = compile_one(op, resolved, wanted, flags, where);
       EagerCache::instance().insert(key, kernel);
     }
-    return run(*kernel, op, resolved, where);
+    return run(*kernel, op, resolved, flags, where);
   } catch (const std::bad_alloc&) {
     throw Error(cat(at(where), user_name(name(op)), ": out of memory"));
   }

@@ -1,6 +1,9 @@
 // What decides the compiled function of an eager op.
 #pragma once
 
+#include <algorithm>
+#include <span>
+
 #include "absl/container/inlined_vector.h"
 #include "compiler/ir/any_op.h"
 
@@ -10,19 +13,58 @@ struct Target;
 
 namespace detail {
 
-/// An op on operands of these types, for a processor; `wanted` holds the result's type where the caller gives it. Compared
-/// in full.
-struct EagerKey {
-  AnyOp op;
-  absl::InlinedVector<Type, 3> operands;
-  Types wanted;
-  const Target* target = nullptr;  // one of those that stay for the process
+/// The type of an operand that stands elsewhere.
+struct OperandType {
+  DType dtype;
+  const Shape* shape;
+};
 
-  bool operator==(const EagerKey&) const = default;
+/// An op on operands of these types, for a processor; `wanted` holds the result's type where the caller gives it. It only
+/// points: a look-up copies nothing.
+struct EagerKeyView {
+  const AnyOp& op;
+  std::span<const OperandType> operands;
+  const Type* wanted;     // or nullptr
+  const Target* target;   // one of those that stay for the process
+
   template <class H>
-  friend H AbslHashValue(H h, const EagerKey& key) {
-    return H::combine(std::move(h), key.op, key.operands, key.wanted, key.target);
+  friend H AbslHashValue(H h, const EagerKeyView& key) {
+    const auto& [op, operands, wanted, target] = key;
+    h = H::combine(std::move(h), op, operands.size(), target, wanted != nullptr);
+    for (const auto& [dtype, shape] : operands) h = H::combine(std::move(h), dtype, *shape);
+    return wanted ? H::combine(std::move(h), *wanted) : std::move(h);
   }
+  /// In full: a field that is added does not compile until it stands here.
+  friend bool operator==(const EagerKeyView& a, const EagerKeyView& b) {
+    const auto& [op, operands, wanted, target] = a;
+    const auto same_type = [](const OperandType& one, const OperandType& other) {
+      const auto& [dtype, shape] = one;
+      return dtype == other.dtype && *shape == *other.shape;
+    };
+    return op == b.op && target == b.target && std::ranges::equal(operands, b.operands, same_type) &&
+           (wanted && b.wanted ? *wanted == *b.wanted : wanted == b.wanted);
+  }
+};
+
+/// The same with what it points to.
+class EagerKey {
+ public:
+  explicit EagerKey(const EagerKeyView& key) : op_(key.op), target_(key.target) {
+    for (const auto& [dtype, shape] : key.operands) operands_.push_back({dtype, *shape});
+    for (const Type& type : operands_) operand_types_.push_back({type.dtype, &type.shape});
+    if (key.wanted) wanted_.push_back(*key.wanted);
+  }
+  EagerKey(const EagerKey&) = delete;
+  EagerKey& operator=(const EagerKey&) = delete;
+
+  EagerKeyView view() const { return {op_, operand_types_, wanted_.empty() ? nullptr : wanted_.data(), target_}; }
+
+ private:
+  AnyOp op_;
+  absl::InlinedVector<Type, 3> operands_;
+  absl::InlinedVector<OperandType, 3> operand_types_;  // of operands_
+  Types wanted_;
+  const Target* target_;
 };
 
 }  // namespace detail

@@ -139,7 +139,7 @@ const Flags& environment_flags() {
   return *flags;
 }
 
-thread_local const Flags* overriding = nullptr;
+[[gnu::tls_model("initial-exec")]] constinit thread_local const Flags* overriding = nullptr;
 std::atomic<bool> run_eagerly{false};
 
 void print_warning(const std::string& message) { std::fprintf(stderr, "etch: warning: %s\n", message.c_str()); }

@@ -152,13 +152,18 @@ void check_type(const Type& type, std::string_view op, Location where) {
 }
 
 Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_view what) {
-  check_type({dtype, shape}, what, where);
-  const int64_t bytes = shape.product() * size_of(dtype);
+  const Type type{dtype, shape};
+  check_type(type, what, where);
+  return allocate_legal(type, where, what);
+}
+
+Tensor allocate_legal(const Type& type, Location where, std::string_view what) {
+  const int64_t bytes = type.bytes();
   try {
     TensorImpl* impl = new_impl(bytes <= kInlineBytes ? std::max<int64_t>(bytes, 1) : 0);
     Tensor tensor = TensorAccess::adopt(impl);
-    impl->dtype = dtype;
-    impl->shape = shape;
+    impl->dtype = type.dtype;
+    impl->shape = type.shape;
     impl->where = where;
     if (bytes > kInlineBytes) {
       impl->buffer = Buffer::allocate(bytes);

@@ -9,8 +9,9 @@
 namespace etch::detail {
 namespace {
 
-thread_local const Scope* innermost_scope = nullptr;
-thread_local TraceScope* innermost_trace = nullptr;
+// Looked at by every op: without a call of the loader.
+[[gnu::tls_model("initial-exec")]] constinit thread_local const Scope* innermost_scope = nullptr;
+[[gnu::tls_model("initial-exec")]] constinit thread_local TraceScope* innermost_trace = nullptr;
 
 std::string_view file_of(Location where) {
   std::string_view file = where.file_name();

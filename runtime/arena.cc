@@ -21,7 +21,7 @@ constinit std::atomic<int64_t> in_use{0};
 constinit std::atomic<int64_t> kept{0};
 
 // Where this thread looks first. Without a destructor, so that it serves as long as the thread runs anything.
-constinit thread_local int first_place = -1;
+[[gnu::tls_model("initial-exec")]] constinit thread_local int first_place = -1;
 constinit std::atomic<int> next_first_place{0};
 
 int find_first_place() {

@@ -76,13 +76,17 @@ struct Executable::Run {
 };
 
 int64_t Executable::memory_bytes(const RunOptions& options) const {
+  return aligned(arena_bytes) + (needs_scratch ? scratch_bytes(options) : 0);
+}
+
+int64_t Executable::scratch_bytes(const RunOptions& options) const {
   int64_t most = 0;
   for (const Launch& launch : launches) {
     if (launch.scratch_bytes == 0) continue;
     most = std::max(most, aligned(launch.scratch_bytes) *
                               num_workers(launch.iterations, grain_of(launch, options), options.threads));
   }
-  return aligned(arena_bytes) + most;
+  return most;
 }
 
 void Executable::run(const void* const* inputs, void* const* outputs, const RunOptions& options) const {
@@ -100,9 +104,14 @@ void Executable::run_launch(const Launch& launch, const Run& run) const {
   std::array<void*, kMaxSlots> pointers;
   for (int32_t i = 0; i < launch.num_slots; ++i) pointers[i] = run.pointer(slot_pool[launch.first_slot + i]);
   if (launch.error_slot >= 0) run.error(launch.error_slot) = kNoError;
-  Call call{launch.fn, pointers.data(), sizes_pool.data() + launch.first_size, run.scratch,
-            aligned(launch.scratch_bytes)};
-  parallel_for(launch.iterations, grain_of(launch, run.options), run.options.threads, run_range, &call);
+  const int64_t* sizes = sizes_pool.data() + launch.first_size;
+  const int64_t grain = grain_of(launch, run.options);
+  if (launch.iterations <= grain) {
+    if (launch.iterations > 0) launch.fn(pointers.data(), sizes, 0, launch.iterations, run.scratch);
+    return;
+  }
+  Call call{launch.fn, pointers.data(), sizes, run.scratch, aligned(launch.scratch_bytes)};
+  parallel_for(launch.iterations, grain, run.options.threads, run_range, &call);
 }
 
 void Executable::run_check(const Check& check, const Run& run) const {

@@ -73,6 +73,7 @@ class Executable {
   std::vector<int64_t> sizes_pool;
   std::vector<Output> outputs;
   int64_t arena_bytes = 0;
+  bool needs_scratch = true;  // false only if no launch has scratch_bytes
   std::vector<std::string> names;  // of the kernels and library functions, per launch
   std::shared_ptr<const void> code;  // keeps the machine code alive
 
@@ -90,6 +91,7 @@ class Executable {
 
  private:
   struct Run;
+  int64_t scratch_bytes(const RunOptions& options) const;
   void run_launch(const Launch& launch, const Run& run) const;
   void run_check(const Check& check, const Run& run) const;
 };

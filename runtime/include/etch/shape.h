@@ -159,8 +159,7 @@ class Dims {
 
   template <class H>
   friend H AbslHashValue(H h, const Dims& dims) {
-    for (int64_t v : dims) h = H::combine(std::move(h), v);
-    return H::combine(std::move(h), dims.rank_);
+    return H::combine(H::combine_contiguous(std::move(h), dims.values_.data(), dims.rank_), dims.rank_);
   }
 
  private:
