@@ -1,12 +1,17 @@
 // Algebraic rules of the elementwise ops.
 #pragma once
 
-#include "compiler/passes/rules.h"
+#include <span>
+
+#include "compiler/passes/pattern.h"
 
 namespace etch {
 
-/// The identities of arithmetic, comparison, selection, logic and casts that keep every bit. In the source each rule
-/// is one line that ends with the rule as maths; where floats are left out, the note says what would change.
-Better algebra_rule(Rewriter& graph, const Expr& expr);
+/// The identities of arithmetic, comparison, selection and logic that keep every bit. Of those with the same op on top
+/// the first that matches counts.
+std::span<const Equality> algebra();
+
+/// These identities, and those of casts, as a rule.
+Ex algebra_rule(Rewriter& graph, const Expr& expr);
 
 }  // namespace etch

@@ -158,11 +158,11 @@ Bits fold_expr(const Rewriter& graph, const Expr& expr) {
 
 }  // namespace
 
-Better fold_rule(Rewriter& graph, const Expr& expr) {
-  if (place(expr.op) == Place::splat) return std::monostate();
+Ex fold_rule(Rewriter& graph, const Expr& expr) {
+  if (place(expr.op) == Place::splat) return {};
   const Bits bits = fold_expr(graph, expr);
-  if (!bits) return std::monostate();
-  return graph.constant(*bits, expr.type);
+  if (!bits) return {};
+  return constant(graph, *bits, expr.type);
 }
 
 absl::StatusOr<Graph> fold(const Graph& graph) {

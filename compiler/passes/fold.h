@@ -14,6 +14,6 @@ namespace etch {
 absl::StatusOr<Graph> fold(const Graph& graph);
 
 /// The same as a rule: the constant that an expression equals.
-Better fold_rule(Rewriter& graph, const Expr& expr);
+Ex fold_rule(Rewriter& graph, const Expr& expr);
 
 }  // namespace etch

@@ -3,22 +3,20 @@
 
 #include <algorithm>
 
+#include "compiler/ir/ex.h"
+
 namespace etch {
 namespace {
 
-/// Reduces `count` adjacent axes from `axis` on, as one axis.
-absl::StatusOr<Value> reduce_run(GraphBuilder& builder, Value x, ReduceKind kind, int axis, int count, Origin origin) {
-  Type type = builder.type(x);
-  if (count > 1) {
-    for (int i = 1; i < count; ++i) {
-      type.shape[axis] *= type.shape[axis + 1];
-      type.shape.erase(axis + 1);
-    }
-    absl::StatusOr<Value> joined = builder.emit(op::Reshape{}, {&x, 1}, type, origin);
-    if (!joined.ok()) return joined;
-    x = *joined;
+/// Adjacent axes from `first` to `last` as one axis.
+Ex join_axes(const Ex& x, int first, int last) {
+  if (first == last) return x;
+  Shape shape = x.shape();
+  for (; first < last; --last) {
+    shape[last - 1] *= shape[last];
+    shape.erase(last);
   }
-  return builder.emit(op::Reduce{kind, Dims{axis}}, {&x, 1}, origin);
+  return reshape(x, shape);
 }
 
 bool has_many_axes(const Node& node) {
@@ -26,20 +24,19 @@ bool has_many_axes(const Node& node) {
   return reduce && reduce->axes.rank() > 1;
 }
 
-absl::StatusOr<Replacement> lower(GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+Replacement lower(GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
   if (!has_many_axes(node)) return Replacement();
   const auto& [kind, axes] = *node.op.as<op::Reduce>();
-  Value x = operands[0];
+  Emitter emitter(builder, node.origin);
+  Ex x(emitter, operands[0]);
   for (int last = axes.rank() - 1; last >= 0;) {
     int first = last;
     while (first > 0 && axes[first - 1] == axes[first] - 1) --first;
-    absl::StatusOr<Value> reduced =
-        reduce_run(builder, x, kind, static_cast<int>(axes[first]), last - first + 1, node.origin);
-    if (!reduced.ok()) return reduced;
-    x = *reduced;
+    const int axis = static_cast<int>(axes[first]);
+    x = reduce(join_axes(x, axis, axis + last - first), kind, {axis});
     last = first - 1;
   }
-  return x;
+  return x.value();
 }
 
 }  // namespace

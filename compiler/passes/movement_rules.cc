@@ -11,13 +11,9 @@ namespace {
 // A slice looks for its operand among at most this many operands of a concat, so that the pass stays linear.
 constexpr size_t kMaxConcatScan = 64;
 
-Expr reshape(Value x, const Type& type) { return {op::Reshape{}, {x}, type}; }
-Expr broadcast(Value x, const Type& type) { return {op::Broadcast{}, {x}, type}; }
-
-Better reshape_rule(Rewriter& graph, const Expr& expr) {
-  const Value x = expr.operands[0];
-  if (graph.type(x) == expr.type) return x;                                               // the same shape
-  if (graph.node(x).op == Op::reshape) return reshape(graph.node(x).operands[0], expr.type);        // reshape(reshape(x))
+Ex reshape_rule(const Ex& x, const Expr& expr) {
+  if (x.type() == expr.type) return x;                                                    // the same shape
+  if (x.made_by(Op::reshape)) return reshape(x.operand(0), expr.type.shape);              // reshape(reshape(x))
   return {};
 }
 
@@ -32,15 +28,13 @@ bool keeps_order(const Dims& perm, const Shape& from) {
   return true;
 }
 
-Better transpose_rule(Rewriter& graph, const Expr& expr) {
-  const Value x = expr.operands[0];
+Ex transpose_rule(const Ex& x, const Expr& expr) {
   const Dims& perm = expr.op.as<op::Transpose>()->perm;
-  if (keeps_order(perm, graph.type(x).shape)) return reshape(x, expr.type);               // moves no element
-  if (graph.node(x).op != Op::transpose) return {};
-  Dims both = graph.node(x).op.as<op::Transpose>()->perm;                                // transpose(transpose(x))
-  const Dims inner = both;
-  for (int i = 0; i < perm.rank(); ++i) both[i] = inner[static_cast<int>(perm[i])];
-  return Expr{op::Transpose{both}, {graph.node(x).operands[0]}, expr.type};
+  if (keeps_order(perm, x.shape())) return reshape(x, expr.type.shape);                   // moves no element
+  if (!x.made_by(Op::transpose)) return {};
+  Dims both = perm;                                                                       // transpose(transpose(x))
+  for (int64_t& axis : both) axis = x.node().op.as<op::Transpose>()->perm[static_cast<int>(axis)];
+  return transpose(x.operand(0), both);
 }
 
 /// True if `to` is `from` behind any number of extents of 1.
@@ -50,66 +44,63 @@ bool adds_leading_ones(const Shape& from, const Shape& to) {
          std::equal(from.begin(), from.end(), to.begin() + lead);
 }
 
-Better broadcast_rule(Rewriter& graph, const Expr& expr) {
-  const Value x = expr.operands[0];
-  const Node& node = graph.node(x);
-  if (graph.type(x).size() == expr.type.size()) return reshape(x, expr.type);             // repeats nothing
-  if (node.op == Op::broadcast) return broadcast(node.operands[0], expr.type);            // broadcast(broadcast(x))
-  if (node.op == Op::reshape && adds_leading_ones(graph.type(node.operands[0]).shape, graph.type(x).shape)) {
-    return broadcast(node.operands[0], expr.type);                                        // it adds those itself
-  }
-  return {};
+Ex broadcast_rule(const Ex& x, const Expr& expr) {
+  const Shape& to = expr.type.shape;
+  if (x.type().size() == expr.type.size()) return reshape(x, to);                         // repeats nothing
+  if (x.made_by(Op::broadcast)) return broadcast(x.operand(0), to);                       // broadcast(broadcast(x))
+  const bool adds = x.made_by(Op::reshape) && adds_leading_ones(x.operand(0).shape(), x.shape());
+  return adds ? broadcast(x.operand(0), to) : Ex();                                       // it adds those itself
 }
 
 /// A slice that reads at least one element; along an axis of extent 1 its step is 1, as GraphBuilder makes it.
 struct Slice {
   Dims start, step;
-  Type type;
+  Shape shape;
 
   /// The least and the largest index that is read along an axis.
   int64_t least(int axis) const { return std::min(start[axis], last(axis)); }
   int64_t largest(int axis) const { return std::max(start[axis], last(axis)); }
-  int64_t last(int axis) const { return start[axis] + step[axis] * (type.shape[axis] - 1); }
+  int64_t last(int axis) const { return start[axis] + step[axis] * (shape[axis] - 1); }
 
-  Expr of(Value x) const { return {op::Slice{start, step}, {x}, type}; }
+  Ex of(const Ex& x) const { return slice(x, start, step, shape); }
 };
 
-Better slice_of_slice(const Node& inner, Slice slice) {
-  const auto& [start, step] = *inner.op.as<op::Slice>();
+Ex slice_of_slice(const Ex& inner, Slice outer) {
+  const auto& [start, step] = *inner.node().op.as<op::Slice>();
   for (int i = 0; i < start.rank(); ++i) {
-    slice.start[i] = start[i] + step[i] * slice.start[i];
+    outer.start[i] = start[i] + step[i] * outer.start[i];
     // Two indices differ by this step and both are in range, so it does not overflow.
-    if (slice.type.shape[i] > 1) slice.step[i] *= step[i];
+    if (outer.shape[i] > 1) outer.step[i] *= step[i];
   }
-  return slice.of(inner.operands[0]);
+  return outer.of(inner.operand(0));
 }
 
 /// slice(broadcast(x)) = broadcast(slice(x))
-Better slice_of_broadcast(Rewriter& graph, const Node& inner, const Slice& slice) {
-  const Value x = inner.operands[0];
-  Expr sliced{op::Slice{}, {x}, graph.type(x)};
-  const int lead = slice.type.shape.rank() - sliced.type.shape.rank();
-  Dims start, step;
-  for (int i = 0; i < sliced.type.shape.rank(); ++i) {
-    const bool repeats = sliced.type.shape[i] != graph.type(inner.result()).shape[lead + i];
-    start.push_back(repeats ? 0 : slice.start[lead + i]);
-    step.push_back(repeats ? 1 : slice.step[lead + i]);
-    if (!repeats) sliced.type.shape[i] = slice.type.shape[lead + i];
+Ex slice_of_broadcast(const Ex& inner, const Slice& outer) {
+  const Ex x = inner.operand(0);
+  Slice part{{}, {}, x.shape()};
+  const int lead = outer.shape.rank() - x.shape().rank();
+  for (int i = 0; i < x.shape().rank(); ++i) {
+    const bool repeats = x.shape()[i] != inner.shape()[lead + i];
+    part.start.push_back(repeats ? 0 : outer.start[lead + i]);
+    part.step.push_back(repeats ? 1 : outer.step[lead + i]);
+    if (!repeats) part.shape[i] = outer.shape[lead + i];
   }
-  sliced.op = op::Slice{start, step};
-  return broadcast(graph.make(std::move(sliced)), slice.type);
+  return broadcast(part.of(x), outer.shape);
 }
 
 /// A slice that reads one operand of the concat only.
-Better slice_of_concat(Rewriter& graph, const Node& inner, Slice slice) {
-  if (inner.operands.size() > kMaxConcatScan) return {};
-  const int axis = static_cast<int>(inner.op.as<op::Concat>()->axis);
+Ex slice_of_concat(const Ex& inner, Slice outer) {
+  const Node& concat = inner.node();
+  if (concat.operands.size() > kMaxConcatScan) return {};
+  const int axis = static_cast<int>(concat.op.as<op::Concat>()->axis);
   int64_t begin = 0;
-  for (Value operand : inner.operands) {
-    const int64_t end = begin + graph.type(operand).shape[axis];
-    if (slice.least(axis) >= begin && slice.largest(axis) < end) {
-      slice.start[axis] -= begin;
-      return slice.of(operand);
+  for (Value operand : concat.operands) {
+    const Ex x(inner.maker(), operand);
+    const int64_t end = begin + x.shape()[axis];
+    if (outer.least(axis) >= begin && outer.largest(axis) < end) {
+      outer.start[axis] -= begin;
+      return outer.of(x);
     }
     begin = end;
   }
@@ -117,112 +108,109 @@ Better slice_of_concat(Rewriter& graph, const Node& inner, Slice slice) {
 }
 
 /// A slice that reads what was padded only, or padding only.
-Better slice_of_pad(Rewriter& graph, const Node& inner, Slice slice) {
-  const Shape& shape = graph.type(inner.operands[0]).shape;
-  const Dims& low = inner.op.as<op::Pad>()->low;
+Ex slice_of_pad(const Ex& inner, Slice outer) {
+  const Ex x = inner.operand(0), padding = inner.operand(1);
+  const Shape& shape = x.shape();
+  const Dims& low = inner.node().op.as<op::Pad>()->low;
   bool inside = true;
   for (int i = 0; i < low.rank(); ++i) {
-    const bool outside = slice.largest(i) < low[i] || slice.least(i) >= low[i] + shape[i];
-    if (outside) return broadcast(inner.operands[1], slice.type);
-    inside &= slice.least(i) >= low[i] && slice.largest(i) < low[i] + shape[i];
+    const bool outside = outer.largest(i) < low[i] || outer.least(i) >= low[i] + shape[i];
+    if (outside) return broadcast(padding, outer.shape);
+    inside &= outer.least(i) >= low[i] && outer.largest(i) < low[i] + shape[i];
   }
   if (!inside) return {};
-  for (int i = 0; i < low.rank(); ++i) slice.start[i] -= low[i];
-  return slice.of(inner.operands[0]);
+  for (int i = 0; i < low.rank(); ++i) outer.start[i] -= low[i];
+  return outer.of(x);
 }
 
-Better slice_rule(Rewriter& graph, const Expr& expr) {
-  const Value x = expr.operands[0];
-  const Node& inner = graph.node(x);
+Ex slice_rule(const Ex& x, const Expr& expr) {
   const auto& [start, step] = *expr.op.as<op::Slice>();
-  const Slice slice{start, step, expr.type};
-  if (graph.type(x) == expr.type && step == Dims::filled(step.rank(), 1)) return x;          // everything, in order
-  switch (inner.op) {
-    case Op::slice: return slice_of_slice(inner, slice);
-    case Op::broadcast: return slice_of_broadcast(graph, inner, slice);
-    case Op::concat: return slice_of_concat(graph, inner, slice);
-    case Op::pad: return slice_of_pad(graph, inner, slice);
+  if (x.type() == expr.type && step == Dims::filled(step.rank(), 1)) return x;            // everything, in order
+  const Slice outer{start, step, expr.type.shape};
+  switch (x.node().op) {
+    case Op::slice: return slice_of_slice(x, outer);
+    case Op::broadcast: return slice_of_broadcast(x, outer);
+    case Op::concat: return slice_of_concat(x, outer);
+    case Op::pad: return slice_of_pad(x, outer);
     default: return {};
   }
 }
 
-Better pad_rule(Rewriter& graph, const Expr& expr) {
-  const Value x = expr.operands[0];
-  const Node& inner = graph.node(x);
-  if (graph.type(x) == expr.type) return x;                                               // no padding
-  if (inner.op != Op::pad || inner.operands[1] != expr.operands[1]) return {};
-  op::Pad both = *expr.op.as<op::Pad>();                                                   // pad(pad(x, v), v)
-  const auto& [low, high] = *inner.op.as<op::Pad>();
+Ex pad_rule(const Ex& x, const Expr& expr) {
+  const Value padding = expr.operands[1];
+  if (x.type() == expr.type) return x;                                                    // no padding
+  if (!x.made_by(Op::pad) || x.operand(1).value() != padding) return {};
+  op::Pad both = *expr.op.as<op::Pad>();                                                  // pad(pad(x, v), v)
+  const auto& [low, high] = *x.node().op.as<op::Pad>();
   for (int i = 0; i < low.rank(); ++i) {
     both.low[i] += low[i];
     both.high[i] += high[i];
   }
-  return Expr{both, {inner.operands[0], expr.operands[1]}, expr.type};
+  return pad(x.operand(0), Ex(x.maker(), padding), both.low, both.high);
 }
 
-Better concat_rule(Rewriter& graph, const Expr& expr) {
-  if (expr.operands.size() == 1) return expr.operands[0];                                 // concat(x)
-  Expr kept{expr.op, {}, expr.type};
+Ex concat_rule(const Ex& x, const Expr& expr) {
+  if (expr.operands.size() == 1) return x;                                                // concat(x)
+  std::vector<Ex> kept;
   for (Value operand : expr.operands) {
-    if (graph.type(operand).size() > 0) kept.operands.push_back(operand);
+    const Ex part(x.maker(), operand);
+    if (part.type().size() > 0) kept.push_back(part);
   }
-  if (kept.operands.size() < expr.operands.size()) return kept;                           // operands without elements
-  return {};
+  if (kept.size() == expr.operands.size()) return {};
+  return concat(kept, expr.op.as<op::Concat>()->axis);                                    // operands without elements
 }
 
 /// A reduce over axes of extent 1 moves each element. A float sum, max or min is left: they turn -0 into 0.
-Better reduce_rule(Rewriter& graph, const Expr& expr) {
-  const Value x = expr.operands[0];
-  if (graph.type(x).size() != expr.type.size()) return {};
+Ex reduce_rule(const Ex& x, const Expr& expr) {
+  if (x.type().size() != expr.type.size()) return {};
   const ReduceKind kind = expr.op.as<op::Reduce>()->kind;
-  if (kind == ReduceKind::argmax || kind == ReduceKind::argmin) return graph.constant(0, expr.type);
+  if (kind == ReduceKind::argmax || kind == ReduceKind::argmin) return constant(x.maker(), 0, expr.type);
   if (kind != ReduceKind::prod && is_floating(expr.type.dtype)) return {};
-  return reshape(x, expr.type);
+  return reshape(x, expr.type.shape);
 }
 
 /// A constant with axes repeats its one element.
-bool repeats(const Rewriter& graph, Value x) {
+bool repeats(const ExMaker& graph, Value x) {
   const AnyOp& op = graph.node(x).op;
   return op == Op::broadcast || (op == Op::constant && !graph.type(x).shape.empty());
 }
 
-bool has_broadcast(const Rewriter& graph, const Expr& expr) {
-  return std::any_of(expr.operands.begin(), expr.operands.end(), [&](Value x) { return repeats(graph, x); });
-}
-
 /// What the operand repeats, or the operand.
-Value before_broadcast(Rewriter& graph, Value x) {
-  const Node& node = graph.node(x);
-  if (!repeats(graph, x)) return x;
-  if (node.op == Op::broadcast) return node.operands[0];
-  return graph.constant(node.op.as<op::Constant>()->bits(), Type{graph.type(x).dtype, {}});
+Ex before_broadcast(const Ex& x) {
+  if (!repeats(x.maker(), x.value())) return x;
+  if (x.made_by(Op::broadcast)) return x.operand(0);
+  return constant(x.maker(), x.node().op.as<op::Constant>()->bits(), {x.dtype(), {}});
 }
 
 }  // namespace
 
-Better movement_rule(Rewriter& graph, const Expr& expr) {
+Ex movement_rule(Rewriter& graph, const Expr& expr) {
+  if (expr.operands.empty()) return {};
+  const Ex x(graph, expr.operands[0]);
   switch (expr.op) {
-    case Op::reshape: return reshape_rule(graph, expr);
-    case Op::transpose: return transpose_rule(graph, expr);
-    case Op::broadcast: return broadcast_rule(graph, expr);
-    case Op::slice: return slice_rule(graph, expr);
-    case Op::pad: return pad_rule(graph, expr);
-    case Op::concat: return concat_rule(graph, expr);
-    case Op::reduce: return reduce_rule(graph, expr);
+    case Op::reshape: return reshape_rule(x, expr);
+    case Op::transpose: return transpose_rule(x, expr);
+    case Op::broadcast: return broadcast_rule(x, expr);
+    case Op::slice: return slice_rule(x, expr);
+    case Op::pad: return pad_rule(x, expr);
+    case Op::concat: return concat_rule(x, expr);
+    case Op::reduce: return reduce_rule(x, expr);
     default: return {};
   }
 }
 
-Better hoist_rule(Rewriter& graph, const Expr& expr) {
-  if (!is_elementwise(expr.op) || !has_broadcast(graph, expr)) return {};
-  Expr small{expr.op, {}, {expr.type.dtype, {}}};
+Ex hoist_rule(Rewriter& graph, const Expr& expr) {
+  const auto repeated = [&](Value x) { return repeats(graph, x); };
+  if (!is_elementwise(expr.op) || std::none_of(expr.operands.begin(), expr.operands.end(), repeated)) return {};
+  absl::InlinedVector<Value, 3> small;
+  Type type{expr.type.dtype, {}};
   for (Value operand : expr.operands) {
-    const Value x = before_broadcast(graph, operand);
-    small.operands.push_back(x);
-    small.type.shape = checked(broadcast_shapes(small.type.shape, graph.type(x).shape));
+    const Ex x = before_broadcast({graph, operand});
+    small.push_back(x.value());
+    type.shape = checked(broadcast_shapes(type.shape, x.shape()));
   }
-  if (small.type == expr.type) return small;
-  return broadcast(graph.make(std::move(small)), expr.type);
+  const Ex result(graph, graph.make(expr.op, small, &type));
+  return type == expr.type ? result : broadcast(result, expr.type.shape);
 }
 
 }  // namespace etch

@@ -7,10 +7,10 @@ namespace etch {
 
 /// Reshape, transpose, broadcast, slice, pad, concat, and reductions that move one element: see the rules in the
 /// source.
-Better movement_rule(Rewriter& graph, const Expr& expr);
+Ex movement_rule(Rewriter& graph, const Expr& expr);
 
 /// An elementwise op of broadcast operands computes before the broadcast: f(broadcast(x), c) = broadcast(f(x, c)).
 /// Where another operand has the full shape the broadcast goes away, for elementwise ops broadcast by themselves.
-Better hoist_rule(Rewriter& graph, const Expr& expr);
+Ex hoist_rule(Rewriter& graph, const Expr& expr);
 
 }  // namespace etch
