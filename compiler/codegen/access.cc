@@ -17,9 +17,10 @@ int lanes_of(llvm::Value* vector) {
 }
 
 /// Elements of the vectors that shuffles serve best: a byte shuffle stays within 16 bytes, wider elements cross them.
+int shuffle_lanes(int bytes, const Target& target) { return (bytes < 4 ? 16 : target.vector_bytes) / bytes; }
+
 int shuffle_lanes(llvm::Type* element, const Target& target) {
-  const int bytes = element->getScalarSizeInBits() / 8;
-  return (bytes < 4 ? 16 : target.vector_bytes) / bytes;
+  return shuffle_lanes(static_cast<int>(element->getScalarSizeInBits()) / 8, target);
 }
 
 /// Lanes 0 .. split - 1 of a, the others of b.
@@ -44,38 +45,69 @@ llvm::Value* half_of(Builder& b, llvm::Value* lanes, bool upper) {
   return b.CreateShuffleVector(lanes, mask);
 }
 
+llvm::Value* half_of_mask(Builder& b, llvm::Value* mask, bool upper) {
+  return mask ? half_of(b, mask, upper) : nullptr;
+}
+
+/// A mask of elements, each on if the lane that `lanes` names is on; -1 names none.
+llvm::Value* mask_of_lanes(Builder& b, llvm::Value* mask, llvm::ArrayRef<int> lanes) {
+  llvm::SmallVector<int, 64> chosen;
+  for (int lane : lanes) chosen.push_back(lane < 0 ? lanes_of(mask) : lane);
+  return b.CreateShuffleVector(mask, llvm::Constant::getNullValue(mask->getType()), chosen);
+}
+
+llvm::Value* load_vector(Builder& b, llvm::Type* type, llvm::Value* address, llvm::Value* mask) {
+  const llvm::Align align(type->getScalarSizeInBits() / 8);
+  if (!mask) return b.CreateAlignedLoad(type, address, align);
+  return b.CreateMaskedLoad(type, address, align, mask, llvm::Constant::getNullValue(type));
+}
+
+void store_vector(Builder& b, llvm::Value* value, llvm::Value* address, llvm::Value* mask) {
+  const llvm::Align align(value->getType()->getScalarSizeInBits() / 8);
+  if (mask) {
+    b.CreateMaskedStore(value, address, align, mask);
+  } else {
+    b.CreateAlignedStore(value, address, align);
+  }
+}
+
 /// Every step-th element from `from` on, as whole vectors and shuffles. The last vector ends with the last lane: nothing
-/// is read beyond it.
-llvm::Value* load_spread(KernelEmitter& k, llvm::FixedVectorType* type, llvm::Value* from, int step) {
+/// is read beyond it. With a mask (may be null) only what it says is read: needs masked_ops.
+llvm::Value* load_spread(KernelEmitter& k, llvm::FixedVectorType* type, llvm::Value* from, int step,
+                         llvm::Value* mask) {
   Builder& b = k.b;
   llvm::Type* element = type->getElementType();
   const int width = static_cast<int>(type->getNumElements());
   const int most = shuffle_lanes(element, k.target);
   if (width > most) {
     auto* half = llvm::FixedVectorType::getHalfElementsVectorType(type);
-    llvm::Value* low = load_spread(k, half, from, step);
+    llvm::Value* low = load_spread(k, half, from, step, half_of_mask(b, mask, false));
     llvm::Value* next = b.CreateConstInBoundsGEP1_64(element, from, static_cast<uint64_t>(width) / 2 * step);
-    return concat_lanes(b, low, load_spread(k, half, next, step));
+    return concat_lanes(b, low, load_spread(k, half, next, step, half_of_mask(b, mask, true)));
   }
   const int span = (width - 1) * step + 1;
   const int chunk = span >= most ? most : width;
-  const llvm::Align align(element->getScalarSizeInBits() / 8);
   llvm::Value* lanes = nullptr;
   for (int lane = 0; lane < width;) {
     const int start = std::min(lane * step, span - chunk);
-    llvm::SmallVector<int, 64> mask(width, llvm::PoisonMaskElem);
+    llvm::SmallVector<int, 64> taken(width, llvm::PoisonMaskElem), wanted(chunk, -1);
     const int first = lane;
-    for (; lane < width && lane * step < start + chunk; ++lane) mask[lane] = lane * step - start;
+    for (; lane < width && lane * step < start + chunk; ++lane) {
+      taken[lane] = lane * step - start;
+      wanted[lane * step - start] = lane;
+    }
     llvm::Value* address = b.CreateConstInBoundsGEP1_64(element, from, start);
-    llvm::Value* loaded = b.CreateAlignedLoad(llvm::FixedVectorType::get(element, chunk), address, align);
-    llvm::Value* part = b.CreateShuffleVector(loaded, mask);
+    llvm::Value* on = mask ? mask_of_lanes(b, mask, wanted) : nullptr;
+    llvm::Value* loaded = load_vector(b, llvm::FixedVectorType::get(element, chunk), address, on);
+    llvm::Value* part = b.CreateShuffleVector(loaded, taken);
     lanes = lanes ? join_lanes(b, lanes, part, first) : part;
   }
   return lanes;
 }
 
-/// The elements values[0][0], values[1][0], ..., values[0][1], ...: whole vectors from `to` on.
-void store_interleaved(KernelEmitter& k, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to) {
+/// The elements values[0][0], values[1][0], ..., values[0][1], ...: whole vectors from `to` on. A mask (may be null) says
+/// which lanes of the values count: needs masked_ops.
+void store_interleaved(KernelEmitter& k, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to, llvm::Value* mask) {
   Builder& b = k.b;
   auto* type = llvm::cast<llvm::FixedVectorType>(values[0]->getType());
   llvm::Type* element = type->getElementType();
@@ -86,47 +118,50 @@ void store_interleaved(KernelEmitter& k, llvm::ArrayRef<llvm::Value*> values, ll
       Values halves;
       for (llvm::Value* value : values) halves.push_back(half_of(b, value, upper));
       const uint64_t skipped = upper ? static_cast<uint64_t>(width) / 2 * step : 0;
-      store_interleaved(k, halves, b.CreateConstInBoundsGEP1_64(element, to, skipped));
+      llvm::Value* next = b.CreateConstInBoundsGEP1_64(element, to, skipped);
+      store_interleaved(k, halves, next, half_of_mask(b, mask, upper));
     }
     return;
   }
-  const llvm::Align align(element->getScalarSizeInBits() / 8);
   for (int part = 0; part < step; ++part) {
     llvm::Value* lanes = nullptr;
     for (int v = 0; v < step; ++v) {
-      llvm::SmallVector<int, 64> mask;
+      llvm::SmallVector<int, 64> taken;
       for (int i = 0; i < width; ++i) {
         const int at = part * width + i;  // lanes that are set already stay
         const bool set = lanes && at % step < v;
-        mask.push_back(at % step == v ? at / step + (lanes ? width : 0) : set ? i : llvm::PoisonMaskElem);
+        taken.push_back(at % step == v ? at / step + (lanes ? width : 0) : set ? i : llvm::PoisonMaskElem);
       }
-      lanes = lanes ? b.CreateShuffleVector(lanes, values[v], mask) : b.CreateShuffleVector(values[v], mask);
+      lanes = lanes ? b.CreateShuffleVector(lanes, values[v], taken) : b.CreateShuffleVector(values[v], taken);
     }
-    b.CreateAlignedStore(lanes, b.CreateConstInBoundsGEP1_64(element, to, part * width), align);
+    llvm::SmallVector<int, 64> lane_of;
+    for (int i = 0; i < width; ++i) lane_of.push_back((part * width + i) / step);
+    llvm::Value* on = mask ? mask_of_lanes(b, mask, lane_of) : nullptr;
+    store_vector(b, lanes, b.CreateConstInBoundsGEP1_64(element, to, part * width), on);
   }
 }
 
-/// Stores every step-th element from `to` on by masked stores of vectors. Needs masked_ops.
-void store_spread(KernelEmitter& k, llvm::Value* value, llvm::Value* to, int step) {
+/// Stores every step-th element from `to` on by masked stores of vectors, in the lanes where the mask (may be null) holds.
+/// Needs masked_ops.
+void store_spread(KernelEmitter& k, llvm::Value* value, llvm::Value* to, int step, llvm::Value* mask) {
   Builder& b = k.b;
   llvm::Type* element = value->getType()->getScalarType();
   const int width = lanes_of(value);
   if (width > shuffle_lanes(element, k.target)) {
-    store_spread(k, half_of(b, value, false), to, step);
+    store_spread(k, half_of(b, value, false), to, step, half_of_mask(b, mask, false));
     llvm::Value* next = b.CreateConstInBoundsGEP1_64(element, to, static_cast<uint64_t>(width) / 2 * step);
-    return store_spread(k, half_of(b, value, true), next, step);
+    return store_spread(k, half_of(b, value, true), next, step, half_of_mask(b, mask, true));
   }
-  const llvm::Align align(element->getScalarSizeInBits() / 8);
+  llvm::Value* all = mask ? mask : llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(width), b.getTrue());
   for (int part = 0; part < step; ++part) {
-    llvm::SmallVector<int, 64> lanes;
-    llvm::SmallVector<llvm::Constant*, 64> on;
+    llvm::SmallVector<int, 64> lanes, lane_of;
     for (int i = 0; i < width; ++i) {
       const int at = part * width + i;
       lanes.push_back(at % step == 0 ? at / step : llvm::PoisonMaskElem);
-      on.push_back(b.getInt1(at % step == 0));
+      lane_of.push_back(at % step == 0 ? at / step : -1);
     }
     llvm::Value* address = b.CreateConstInBoundsGEP1_64(element, to, part * width);
-    b.CreateMaskedStore(b.CreateShuffleVector(value, lanes), address, align, llvm::ConstantVector::get(on));
+    store_vector(b, b.CreateShuffleVector(value, lanes), address, mask_of_lanes(b, all, lane_of));
   }
 }
 
@@ -172,42 +207,78 @@ llvm::Value* active_lanes(KernelEmitter& k, llvm::Value* mask, int width) {
   return k.b.CreateZExtOrTrunc(k.b.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, bits), k.b.getInt64Ty());
 }
 
+/// Lanes that follow each other in memory, upwards or downwards.
+bool is_dense(Stride stride) { return stride == Stride::one || stride == Stride::back; }
+
 /// True if lanes go one by one through the frame: where some may be off and no masked instruction serves them, or where
 /// straight code would be long.
-bool goes_through_frame(const KernelEmitter& k, int bytes, bool dense, bool by_lane, int width, bool masked) {
+bool goes_through_frame(const KernelEmitter& k, int bytes, Stride stride, bool by_lane, int width, bool masked) {
   if (!masked) return by_lane && width > kUnrolledLanes;
-  if (dense) return bytes < 4 && !k.target.masked_ops;
+  if (is_dense(stride)) return bytes < 4 && !k.target.masked_ops;
+  if (small_step(stride) > 0) return !k.target.masked_ops;
   return bytes < 4 || !k.target.masked_ops;
 }
 
+/// Dense lanes: those that go downwards are turned round.
+llvm::Value* load_dense(Builder& b, llvm::FixedVectorType* type, const Place& place, llvm::Value* mask) {
+  if (place.stride == Stride::one) return load_vector(b, type, place.lane0, mask);
+  const int64_t last = static_cast<int64_t>(type->getNumElements()) - 1;
+  llvm::Value* address = b.CreateGEP(type->getElementType(), place.lane0, b.getInt64(-last));
+  return b.CreateVectorReverse(load_vector(b, type, address, mask ? b.CreateVectorReverse(mask) : nullptr));
+}
+
+void store_dense(Builder& b, llvm::Value* value, const Place& place, llvm::Value* mask) {
+  if (place.stride == Stride::one) return store_vector(b, value, place.lane0, mask);
+  llvm::Value* address = b.CreateGEP(value->getType()->getScalarType(), place.lane0, b.getInt64(1 - lanes_of(value)));
+  store_vector(b, b.CreateVectorReverse(value), address, mask ? b.CreateVectorReverse(mask) : nullptr);
+}
+
 }  // namespace
+
+bool masks_all_accesses(const KernelProgram& program, const Target& target) {
+  return std::all_of(program.accesses.begin(), program.accesses.end(), [&](const Access& access) {
+    if (access.stride == Stride::zero || target.masked_ops) {
+      return access.stride != Stride::other || size_of(access.dtype) >= 4;
+    }
+    return is_dense(access.stride) && size_of(access.dtype) >= 4;
+  });
+}
+
+int shuffled_vectors(const KernelProgram& program, const Target& target, int lanes) {
+  int count = 0;
+  for (const Access& access : program.accesses) {
+    const int bytes = static_cast<int>(size_of(access.dtype));
+    if (small_step(access.stride) > 0) count += std::max(1, lanes / shuffle_lanes(bytes, target));
+  }
+  return count;
+}
 
 llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm::Value* mask) {
   DType dtype = program.accesses[access].dtype;
   llvm::Type* element = memory_type(context, dtype);
   llvm::Align align(size_of(dtype));
-  const bool dense = place.stride == Stride::one;
+  const bool dense = is_dense(place.stride);
   const int step = small_step(place.stride);
   llvm::Value* value;
   if (width == 1 || place.stride == Stride::zero) {
     value = b.CreateAlignedLoad(element, place.lane0, align);
   } else {
     auto* type = llvm::FixedVectorType::get(element, width);
-    if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense, !dense && step == 0, width, mask)) {
+    if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), place.stride, !dense && step == 0, width, mask)) {
       llvm::Value* lanes = frame(type, llvm::Align(64));
       b.CreateStore(llvm::Constant::getNullValue(type), lanes);
-      copy_elements(*this, element, place.lane0, dense ? i64(1) : place.step, lanes, i64(1),
+      copy_elements(*this, element, place.lane0, place.stride == Stride::one ? i64(1) : place.step, lanes, i64(1),
                     active_lanes(*this, mask, width));
       value = b.CreateLoad(type, lanes);
-    } else if (dense && mask) {
-      value = b.CreateMaskedLoad(type, place.lane0, align, mask, llvm::Constant::getNullValue(type));
     } else if (dense) {
-      value = b.CreateAlignedLoad(type, place.lane0, align);
+      value = load_dense(b, type, place, mask);
+    } else if (step > 0) {
+      value = load_spread(*this, type, place.lane0, step, mask);
     } else if (mask) {
       llvm::Value* addresses = b.CreateGEP(element, place.lane0, lane_ramp(b, i64(0), place.step, width));
       value = b.CreateMaskedGather(type, addresses, align, mask, llvm::Constant::getNullValue(type));
     } else {
-      value = step > 0 ? load_spread(*this, type, place.lane0, step) : load_lanes(*this, type, place);
+      value = load_lanes(*this, type, place);
     }
   }
   if (dtype == DType::boolean) value = b.CreateIsNotNull(value);
@@ -218,7 +289,7 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
   DType dtype = program.accesses[access].dtype;
   llvm::Type* element = memory_type(context, dtype);
   llvm::Align align(size_of(dtype));
-  const bool dense = place.stride == Stride::one;
+  const bool dense = is_dense(place.stride);
   const int step = target.masked_ops ? small_step(place.stride) : 0;
   if (dtype == DType::boolean) value = b.CreateZExt(value, value->getType()->getWithNewType(element));
   if (width == 1 || place.stride == Stride::zero) {
@@ -227,20 +298,18 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
     return;
   }
   value = splat(b, value, width);
-  if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense, !dense && step == 0, width, mask)) {
+  if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), place.stride, !dense && step == 0, width, mask)) {
     llvm::Value* lanes = frame(value->getType(), llvm::Align(64));
     b.CreateStore(value, lanes);
-    copy_elements(*this, element, lanes, i64(1), place.lane0, dense ? i64(1) : place.step,
+    copy_elements(*this, element, lanes, i64(1), place.lane0, place.stride == Stride::one ? i64(1) : place.step,
                   active_lanes(*this, mask, width));
-  } else if (dense && mask) {
-    b.CreateMaskedStore(value, place.lane0, align, mask);
   } else if (dense) {
-    b.CreateAlignedStore(value, place.lane0, align);
+    store_dense(b, value, place, mask);
+  } else if (step > 0) {
+    store_spread(*this, value, place.lane0, step, mask);
   } else if (mask) {
     llvm::Value* addresses = b.CreateGEP(element, place.lane0, lane_ramp(b, i64(0), place.step, width));
     b.CreateMaskedScatter(value, addresses, align, mask);
-  } else if (step > 0) {
-    store_spread(*this, value, place.lane0, step);
   } else {
     store_lanes(*this, value, place);
   }
@@ -254,7 +323,7 @@ void KernelEmitter::store_all(llvm::ArrayRef<int> stores, const Cursor& at, std:
   for (int i : stores) {
     const Access& access = program.accesses[program.body[i].slot];
     const bool whole = access.group >= 0 && members[access.group] == small_step(access.stride);
-    if (!whole || at.width == 1 || at.mask.lanes) {
+    if (!whole || at.width == 1 || (at.mask.lanes && !target.masked_ops)) {
       emit(i, at, values);
       continue;
     }
@@ -265,7 +334,9 @@ void KernelEmitter::store_all(llvm::ArrayRef<int> stores, const Cursor& at, std:
     if (access.dtype == DType::boolean) value = b.CreateZExt(value, value->getType()->getWithNewType(element));
     group[access.element] = value;
   }
-  for (const auto& [first, group] : groups) store_interleaved(*this, group, at.accesses[first].lane0);
+  for (const auto& [first, group] : groups) {
+    store_interleaved(*this, group, at.accesses[first].lane0, at.mask.lanes);
+  }
 }
 
 Values KernelEmitter::branch_on_full(const Mask& mask, llvm::function_ref<Values(const Mask&)> body) {

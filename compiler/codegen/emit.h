@@ -191,6 +191,12 @@ DType operand_dtype(const KernelProgram& program, const Instr& instr);
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);
 bool goes_by_lane(const KernelProgram& program, const Target& target);
 
+/// True if every access has an instruction that leaves out lanes. The others copy lanes one by one through the frame.
+bool masks_all_accesses(const KernelProgram& program, const Target& target);
+
+/// Vectors that the accesses of small strides take apart or put together, for so many lanes.
+int shuffled_vectors(const KernelProgram& program, const Target& target, int lanes);
+
 /// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector
 /// form as much.
 int work_of(const KernelProgram& program, const Target& target, llvm::function_ref<bool(int)> chosen);

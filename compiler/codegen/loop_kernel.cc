@@ -15,6 +15,16 @@ constexpr int kStreamingWork = 3;
 /// Lanes of a kernel that loads or stores them one by one.
 constexpr int kLanesOneByOne = 8;
 
+/// Vectors that a turn takes apart or puts together, at most: more are no faster and take long to compile.
+constexpr int kMaxShuffled = 12;
+
+int choose_lanes(const KernelProgram& program, const Target& target, bool by_lane) {
+  // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
+  int lanes = std::min(lanes_of(program, target), by_lane ? kLanesOneByOne : 64);
+  while (lanes > 16 && shuffled_vectors(program, target, lanes) > kMaxShuffled) lanes /= 2;
+  return lanes;
+}
+
 /// True if the kernel reads along one axis and writes along another, so that whole rows would touch every line of
 /// memory again and again.
 bool transposes(const KernelProgram& program) {
@@ -73,8 +83,9 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   Target& target = options.target;
   if (work <= kStreamingWork || by_lane) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, options, module, name);
-  // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
-  const int width = std::min(lanes_of(program, target), by_lane ? kLanesOneByOne : 64);
+  const int width = choose_lanes(program, target, by_lane);
+  // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements.
+  const bool single_rest = by_lane || (work < kCheapWork && !masks_all_accesses(program, target));
 
   auto emit_level = [&](Level level, const std::vector<llvm::Value*>& pointers, std::vector<llvm::Value*>& values) {
     Cursor scalars;
@@ -97,14 +108,13 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
       k.emit_all(all, k.cursor(origin, i, lanes, mask), values, [](int) {});
       return Values{};
     };
-    if (!by_lane) {
+    if (!single_rest) {
       k.vector_loop(from, to, width, {}, false, work >= kCheapWork && target.masked_ops,
                     [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
                       return emit_lanes(i, width, mask);
                     });
       return;
     }
-    // What is left after full vectors is done one by one: gathers of a few lanes cost more.
     llvm::Value* full = k.b.CreateAnd(k.b.CreateSub(to, from), k.i64(-width));
     llvm::Value* rest = k.b.CreateAdd(from, full);
     k.loop(from, rest, k.i64(width), {}, true,

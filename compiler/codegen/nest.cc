@@ -83,7 +83,7 @@ Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, co
     Place place{origin.accesses[a], program.accesses[a].stride, nullptr};
     if (place.stride > Stride::one) {
       const int step = small_step(place.stride);
-      place.step = step > 0 ? i64(step) : access_stride(a, axis);
+      place.step = step > 0 ? i64(step) : place.stride == Stride::back ? i64(-1) : access_stride(a, axis);
       place.lane0 = advance(a, place.lane0, b.CreateMul(i, place.step));
     } else if (place.stride == Stride::one) {
       place.lane0 = advance(a, place.lane0, i);

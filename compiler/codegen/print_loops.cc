@@ -76,7 +76,8 @@ class LoopPrinter {
     const Access& access = program_.accesses[slot];
     if (access.uniform) return cat("b", slot, "[0]");
     if (access.stride == Stride::zero) return cat("b", slot, "[..]");
-    std::string step = access.stride == Stride::other ? "s" : cat(static_cast<int>(access.stride));
+    const int small = access.stride == Stride::back ? -1 : static_cast<int>(access.stride);
+    std::string step = access.stride == Stride::other ? "s" : cat(small);
     return cat("b", slot, "[.. + ", step, "*i", program_.rank - 1, "]");
   }
 

@@ -143,6 +143,9 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
     }
     case KernelKind::loop: break;
   }
+  if (!contents.reductions.empty()) {
+    return cat(reduction_reason(graph, kernel, contents), ", rows side by side in the lanes", end);
+  }
   if (contents.elementwise == 0) {
     const Place kind = place(graph.node(root).op);
     bool fills = kind == Place::splat || kind == Place::index;

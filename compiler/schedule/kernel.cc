@@ -9,7 +9,7 @@ namespace etch {
 namespace {
 
 constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
-constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "s"};
+constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "-1", "s"};
 constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "compute", "reduce", "dot", "store"};
 
 void append(std::string& text, const Instr& instr, size_t position) {

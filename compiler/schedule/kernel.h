@@ -18,15 +18,16 @@ enum class KernelKind : uint8_t {
   dot,     // domain [batch..., m, n, k]: products summed over k, then an epilogue on [batch..., m, n]
 };
 
-/// The stride of an access along the vector axis (in dot: along n; k's stride is always data). Small ones are compiled in,
-/// for whole vectors and shuffles serve them, but not in dot, which packs its operands.
-enum class Stride : uint8_t { zero, one, two, three, four, other };
+/// The stride of an access along the vector axis (in dot: along n; k's stride is always data). Small ones and -1 (back)
+/// are compiled in, for whole vectors and shuffles serve them, but not in dot, which packs its operands.
+enum class Stride : uint8_t { zero, one, two, three, four, back, other };
 
 constexpr Stride stride_class(int64_t stride, KernelKind kind) {
   if (stride == 0) return Stride::zero;
   if (stride == 1) return Stride::one;
-  const bool small = stride >= 2 && stride <= 4 && kind != KernelKind::dot;
-  return small ? static_cast<Stride>(stride) : Stride::other;
+  if (kind == KernelKind::dot) return Stride::other;
+  if (stride == -1) return Stride::back;
+  return stride >= 2 && stride <= 4 ? static_cast<Stride>(stride) : Stride::other;
 }
 
 /// 2, 3 or 4; 0 for the other classes.

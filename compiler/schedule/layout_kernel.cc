@@ -3,19 +3,32 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/unroll_axis.h"
+
 namespace etch::schedule {
 namespace {
 
+// A vector along an axis of so few elements wastes most of its lanes, and rows of them most of their time.
+constexpr int64_t kShortAxis = 4;
+constexpr int64_t kShortReduction = 16;
+// The axis that vectors run along instead has so many elements at least.
+constexpr int64_t kLongEnough = 8;
+// Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
+constexpr int64_t kMaxUnrolled = 64;
+
 class Layout {
  public:
-  explicit Layout(KernelDraft& draft) : draft_(draft), domain_(draft.domain), reduced_(draft.reduced) {
-    for (AccessMap& access : draft.accesses) maps_.push_back(&access.address);
-    for (Affine& index : draft.indices) maps_.push_back(&index);
-  }
+  explicit Layout(KernelDraft& draft) : draft_(draft), domain_(draft.domain), reduced_(draft.reduced) { find_maps(); }
 
   void run() {
     drop_ones();
     collapse();
+    for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
+      unroll_axis(draft_, axis);
+      find_maps();
+      erase(axis);
+      collapse();
+    }
     if (draft_.program.kind == KernelKind::column) bring_vector_axis_behind();
     add_missing_axes();
     if (draft_.program.kind == KernelKind::dot) normalise_dot();
@@ -23,6 +36,32 @@ class Layout {
 
  private:
   KernelKind kind() const { return draft_.program.kind; }
+
+  void find_maps() {
+    maps_.clear();
+    for (AccessMap& access : draft_.accesses) maps_.push_back(&access.address);
+    for (Affine& index : draft_.indices) maps_.push_back(&index);
+  }
+
+  /// The axis that is better written out in the body than walked; -1 if there is none.
+  int short_axis() const {
+    const int last = domain_.rank - 1;
+    const auto fits = [&](int axis, int64_t most, int vector_axis) {
+      const int64_t n = axis < 0 ? 0 : domain_.extents[axis];
+      return n >= 1 && n <= most && vector_axis >= 0 && domain_.extents[vector_axis] >= kLongEnough &&
+             unrolled_instrs(draft_, axis) <= kMaxUnrolled;
+    };
+    const bool in_blocks = draft_.program.partial || draft_.program.combine;
+    switch (kind()) {
+      case KernelKind::loop: return fits(last, kShortAxis, last - 1) ? last : -1;
+      case KernelKind::row: return !in_blocks && fits(reduced_, kShortReduction, reduced_ - 1) ? reduced_ : -1;
+      case KernelKind::column:
+        if (!in_blocks && fits(reduced_, kShortReduction, last)) return reduced_;
+        return last > reduced_ + 1 && fits(last, kShortAxis, last - 1) ? last : -1;
+      case KernelKind::dot: break;
+    }
+    return -1;
+  }
 
   /// The first axis that must stay as it is, to the end of those that must; the others may be dropped and joined.
   int first_fixed() const {

@@ -28,8 +28,8 @@ struct KernelDraft {
   std::vector<uint64_t> params;
 };
 
-/// Drops axes of extent 1, joins neighbours that every access walks as one, brings the axes into the order that the kind
-/// wants, and fills in program.rank and accesses, buffers (with storages), sizes, iterations and work.
+/// Drops axes of extent 1, joins neighbours that every access walks as one, unrolls what is too short for vectors, brings
+/// the axes into the order that the kind wants, and fills in program.rank and accesses, buffers (with storages), sizes, iterations and work.
 ScheduledKernel lay_out(KernelDraft draft);
 
 }  // namespace etch::schedule

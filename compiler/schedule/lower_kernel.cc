@@ -28,6 +28,8 @@ class Lowering {
         plan_(plan_terms(graph, partition, self)), terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces),
         written_(terms_.size()) {}
 
+  bool reduces() const { return !reduces_.empty(); }
+
   void run() {
     if (phase_ != Phase::whole) prepare_blocks();
     if (phase_ == Phase::blocks) {
@@ -267,10 +269,9 @@ class Lowering {
 }  // namespace
 
 void lower_cluster(const Graph& graph, const Partition& partition, int cluster, Lowered& lowered) {
-  if (!partition.clusters[cluster].in_blocks) {
-    Lowering(graph, partition, cluster, Phase::whole, lowered).run();
-    return;
-  }
+  Lowering whole(graph, partition, cluster, Phase::whole, lowered);
+  // A cluster may have made room for a reduction that another one took.
+  if (!partition.clusters[cluster].in_blocks || !whole.reduces()) return whole.run();
   Lowering(graph, partition, cluster, Phase::blocks, lowered).run();
   Lowering(graph, partition, cluster, Phase::results, lowered).run();
 }

@@ -172,14 +172,21 @@ class Planner {
     return true;
   }
 
-  /// A temporary that dies in this kernel and is read only where the access stores, and before that: it can be
-  /// overwritten. The products of a dot read their operands many times, and its results may pass through memory.
+  /// A temporary that dies in this kernel and is read only where an element of the result is stored, and before that: it
+  /// can be overwritten. The products of a dot read their operands many times, and its results may pass through memory.
   int find_donor(const ScheduledKernel& kernel, const std::vector<bool>& stored, int access, int k,
                  const std::vector<int>& given) const {
     if (kernel.program.kind == KernelKind::dot || writers_[kernel.buffers[access]] != 1) return kNone;
-    const auto same_place = [&](int other) {
-      return size_of(kernel.program.accesses[other].dtype) == size_of(kernel.program.accesses[access].dtype) &&
-             address(kernel, other) == address(kernel, access);
+    const auto same_place = [&](int read, int written) {
+      return size_of(kernel.program.accesses[read].dtype) == size_of(kernel.program.accesses[written].dtype) &&
+             address(kernel, read) == address(kernel, written);
+    };
+    // An unrolled body has an access for each element that it stores.
+    const auto is_stored_over = [&](int read) {
+      for (int b = 0; b < static_cast<int>(kernel.buffers.size()); ++b) {
+        if (kernel.buffers[b] == kernel.buffers[access] && stored[b] && same_place(read, b)) return true;
+      }
+      return false;
     };
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
       int storage = kernel.buffers[a];
@@ -189,7 +196,7 @@ class Planner {
       if (!candidate) continue;
       bool fits = true;
       for (size_t b = 0; b < kernel.buffers.size(); ++b) {
-        if (kernel.buffers[b] == storage) fits = fits && !stored[b] && same_place(static_cast<int>(b));
+        if (kernel.buffers[b] == storage) fits = fits && !stored[b] && is_stored_over(static_cast<int>(b));
       }
       if (fits && read_before_written(kernel, storage, kernel.buffers[access])) return storage;
     }

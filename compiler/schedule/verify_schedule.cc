@@ -66,6 +66,7 @@ class KernelCheck {
 
   void check_counts() {
     if (program_.rank < 1 || kernel_.iterations <= 0) fail("it has no iterations");
+    if (program_.body.empty()) fail("it has no instructions");
     if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
     if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
     for (int id : kernel_.buffers) {
@@ -285,7 +286,7 @@ class Summary {
     return owner != alive_.end() && owner->second == id;
   }
 
-  /// A load after this store, or at another place than it, of a buffer in the same memory.
+  /// A load after this store, or where no store to its buffer goes, of a buffer in the same memory.
   int overwritten_by(const Instr& store) const {
     const ScheduledBuffer& target = buffer(store.slot);
     if (!is_temporary(target)) return -1;
@@ -297,12 +298,23 @@ class Summary {
                    target.offset + target.bytes <= source.offset;
       if (apart) continue;
       bool before = &instr < &store && instr.per_row == store.per_row;
-      bool same_place = source.offset == target.offset &&
-                        Address(*kernel_, instr.slot) == Address(*kernel_, store.slot) &&
-                        size_of(program.accesses[instr.slot].dtype) == size_of(program.accesses[store.slot].dtype);
+      bool same_place = source.offset == target.offset && is_stored_over(instr.slot, kernel_->buffers[store.slot]);
       if (!before || !same_place) return instr.slot;
     }
     return -1;
+  }
+
+  /// True if one of the stores into a buffer goes where the access reads, of another buffer.
+  bool is_stored_over(int read, int id) const {
+    const KernelProgram& program = kernel_->program;
+    for (const Instr& instr : program.body) {
+      if (instr.kind != InstrKind::store || kernel_->buffers[instr.slot] != id) continue;
+      if (Address(*kernel_, read) == Address(*kernel_, instr.slot) &&
+          size_of(program.accesses[read].dtype) == size_of(program.accesses[instr.slot].dtype)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   void bring_to_life(int slot) {

@@ -385,7 +385,97 @@ TEST(Schedule, AChainOfUnfusedOpsWorksInPlace) {
   EXPECT_EQ(schedule.arena_bytes, 256);
 }
 
+TEST(Schedule, AKernelInBlocksWithoutItsReductionIsAnyKernel) {
+  Graph graph = graph_of(
+      "graph(%0: i32[1600]) {\n%1 = reduce(%0) kind=max axes=[0] : i32[]\n%2 = reshape(%1) : i32[1]\n"
+      "%3 = constant value=1 : i32[]\n%4 = pad(%2, %3) low=[1] high=[0] : i32[2]\n"
+      "%5 = concat(%4, %2, %4) axis=0 : i32[5]\n%6 = concat(%5, %2, %4) axis=0 : i32[8]\n"
+      "%7 = concat(%2, %2, %4) axis=0 : i32[4]\n%8 = add(%7, %7) : i32[4]\nreturn %8, %6, %2\n}");
+  absl::StatusOr<Schedule> schedule = make_schedule(graph, {.blocks = {.row = 16}});
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(verify(*schedule, graph), absl::OkStatus()) << to_string(*schedule, graph);
+}
+
+TEST(Schedule, AnUnrolledKernelWritesWhereItReads) {
+  // What is subtracted takes the memory of what it is subtracted from, element by element.
+  Graph graph = graph_of(
+      "graph(%0: f32[64,3]) {\n%1 = exp(%0) : f32[64,3]\n%2 = reduce(%1) kind=sum axes=[1] : f32[64]\n"
+      "%3 = reshape(%2) : f32[64,1]\n%4 = sub(%1, %3) : f32[64,3]\n%5 = tanh(%4) : f32[64,3]\nreturn %5\n}");
+  Schedule schedule = schedule_of(graph, false);
+  EXPECT_EQ(schedule.arena_bytes, 64 * 3 * 4 + 64 * 4) << to_string(schedule, graph);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+  expect_same_bits(graph, false);
+}
+
 // ---- Values of corner cases, fused and unfused
+
+/// Both inputs, [24,n] or [n,24], reduced and met again; the second one comes in four parts of 6, which are too few for
+/// lanes: kernels reduce them.
+std::string short_reductions(const std::string& dtype, int64_t n, const std::string& kind, int axis) {
+  const auto shape = [&](int64_t rows) { return axis == 1 ? cat("[", rows, ",", n, "]") : cat("[", n, ",", rows, "]"); };
+  const bool position = kind.starts_with("arg");
+  const std::string result = position ? "i64" : dtype;
+  std::string text = cat("graph(%0: ", dtype, shape(24), ") {\n%1 = reduce(%0) kind=", kind, " axes=[", axis, "] : ", result,
+                         "[24]\n");
+  std::string parts;
+  for (int i = 0; i < 4; ++i) {
+    const int at = 2 + 2 * i;
+    const std::string start = axis == 1 ? cat("[", 6 * i, ",0]") : cat("[0,", 6 * i, "]");
+    text += cat("%", at, " = slice(%0) start=", start, " step=[1,1] : ", dtype, shape(6), "\n%", at + 1, " = reduce(%", at,
+                ") kind=", kind, " axes=[", axis, "] : ", result, "[6]\n");
+    parts += cat(i > 0 ? ", %" : "%", at + 1);
+  }
+  text += cat("%10 = concat(", parts, ") axis=0 : ", result, "[24]\n");
+  if (position || dtype == "bool") return text + "return %1, %10\n}";
+  const std::string kept = axis == 1 ? "[24,1]" : "[1,24]";
+  return text + cat("%11 = reshape(%1) : ", dtype, kept, "\n%12 = mul(%0, %11) : ", dtype, shape(24), "\nreturn %1, %10, %12\n}");
+}
+
+TEST(ScheduleValues, ShortReductionsInLanesHaveTheBitsOfKernelsAndOfTheOracle) {
+  for (const char* dtype : {"f32", "f64", "i32", "u8", "bool"}) {
+    for (int64_t n : {1, 2, 3, 4, 5, 7, 12, 16}) {
+      for (const char* kind : {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all"}) {
+        const bool logical = std::string(kind) == "any" || std::string(kind) == "all";
+        if (logical != (std::string(dtype) == "bool")) continue;
+        for (int axis : {0, 1}) {
+          Graph graph = graph_of(short_reductions(dtype, n, kind, axis));
+          std::mt19937_64 random(static_cast<uint64_t>(n));
+          std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
+          for (bool fuse : {false, true}) {
+            for (const Target& target : targets_that_run()) {
+              absl::StatusOr<std::vector<Literal>> results = run_compiled(
+                  graph, {.prune_and_simplify = false, .fuse = fuse, .target = target}, inputs, {.threads = 2, .grain = 5});
+              ASSERT_TRUE(results.ok()) << results.status();
+              EXPECT_EQ(bit_difference({results->data(), 1}, {results->data() + 1, 1}), "") << print(graph);
+              const bool ordered = dtype[0] == 'f' && (std::string(kind) == "sum" || std::string(kind) == "prod");
+              if (!ordered) EXPECT_EQ(bit_difference(*interpret(graph, inputs), *results), "") << print(graph);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(ScheduleValues, EqualBitsOfSeveralDtypesAreSeveralConstants) {
+  // 0 as a float and as an index.
+  expect_same_bits(graph_of("graph(%0: f32[40,3]) {\n%1 = reduce(%0) kind=argmax axes=[1] : i64[40]\n"
+                            "%2 = reduce(%0) kind=max axes=[1] : f32[40]\n%3 = constant value=0 : f32[]\n"
+                            "%4 = max(%2, %3) : f32[40]\nreturn %1, %4\n}"), true);
+}
+
+TEST(Schedule, ShortAxesAreNoVectorAxes) {
+  for (const char* node : {"%2 = min(%0, %1) : u8[40,50,3]", "%2 = reduce(%0) kind=max axes=[2] : u8[40,50]",
+                           "%2 = reduce(%0) kind=argmax axes=[2] : i64[40,50]",
+                           "%2 = reduce(%0) kind=sum axes=[0] : u8[50,3]",
+                           "%2 = transpose(%0) perm=[1,0,2] : u8[50,40,3]"}) {
+    Graph graph = graph_of(cat("graph(%0: u8[40,50,3], %1: u8[3]) {\n", node, "\nreturn %2\n}"));
+    Schedule schedule = schedule_of(graph);
+    ASSERT_EQ(schedule.kernels.size(), 1u);
+    const ScheduledKernel& kernel = schedule.kernels[0];
+    EXPECT_GE(kernel.sizes[kernel.program.rank - 1], 40) << to_string(schedule, graph);
+  }
+}
 
 TEST(ScheduleValues, AReductionOfNothingIsItsIdentity) {
   for (const char* kind : {"sum", "prod", "any", "all"}) {

@@ -18,7 +18,7 @@ class VerifySchedule : public testing::TestWithParam<int64_t> {
 
   /// Two values that are alive at once, a reduction, and a product of them: kernels exp, sum, tanh, sub.
   static std::string text(int64_t rows) {
-    std::string full = cat("f32[", rows, ",7]"), kept = cat("f32[", rows, ",1]");
+    std::string full = cat("f32[", rows, ",17]"), kept = cat("f32[", rows, ",1]");
     return cat("graph(%0: ", full, ") {\n%1 = exp(%0) : ", full, "\n%2 = reduce(%1) kind=sum axes=[1] : f32[", rows,
                "]\n%3 = reshape(%2) : ", kept, "\n%4 = tanh(%0) : ", full, "\n%5 = sub(%1, %3) : ", full,
                "\n%6 = mul(%4, %5) : ", full, "\nreturn %6\n}\n");
