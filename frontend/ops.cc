@@ -107,6 +107,19 @@ Tensor bitcast(const Operand& x, DType dtype) {
   return apply(op::Bitcast{}, {x}, &type);
 }
 
+DType result_type(DType a, DType b) {
+  for (DType dtype : {a, b}) detail::check_dtype(dtype, "result_type", {});
+  if (a == b) return a;
+  const bool is_float = is_floating(a) || is_floating(b);
+  DType smallest = DType::f64;  // also where none holds both, as of i64 and f64
+  for (int i = 0; i < kNumDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    const bool fits = holds(dtype, a) && holds(dtype, b) && is_float == is_floating(dtype);
+    if (fits && size_of(dtype) <= size_of(smallest)) smallest = dtype;
+  }
+  return smallest;
+}
+
 namespace {
 
 Tensor reduce(const Operand& x, ReduceKind kind, std::string_view op, const Axes& axes, bool keepdims) {
