@@ -6,7 +6,11 @@
 using etch::Tensor;
 
 int main() {
-  auto f = etch::function([](Tensor x, Tensor w) { return tanh(matmul(x, w)) + 1; });
+  auto f = etch::function([](Tensor x, Tensor w) {
+    Tensor y = tanh(matmul(x, w));
+    y += 1;
+    return y;
+  });
   Tensor y = f(Tensor({{1.0f, 2.0f}}), Tensor({{0.5f}, {-0.25f}}));
   std::printf("%.6f\n", y.item<float>());
   try {
