@@ -46,12 +46,21 @@ const Tensor* model_of(Op op, std::span<const Operand> operands, size_t i) {
   return nullptr;
 }
 
+/// The tensor behind one of the operands.
+const TensorImpl& impl_of(Op op, std::span<const Operand> operands, const Tensor& tensor, Location where) {
+  if (const TensorImpl* impl = TensorAccess::get(tensor)) return *impl;
+  size_t i = 0;
+  while (operands[i].tensor() != &tensor) ++i;
+  const std::string which = operands.size() == 1 ? "the tensor" : cat("operand ", i + 1, " of ", operands.size());
+  fail_in_op(where, cat(user_name(name(op)), ": ", which, " ", kHoldsNothing));
+}
+
 ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
   ResolvedList resolved(operands.size());
   for (size_t i = 0; i < operands.size(); ++i) {
     const Operand& operand = operands[i];
     if (operand.tensor()) {
-      const TensorImpl& impl = impl_of(*operand.tensor(), where);
+      const TensorImpl& impl = impl_of(op, operands, *operand.tensor(), where);
       resolved[i] = {&impl, impl.dtype, 0};
       continue;
     }
@@ -61,7 +70,7 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
       fail(where, cat(user_name(name(op)), " has plain numbers only, such as ", number,
                       ", so there is no tensor whose dtype they take; write Tensor(", number, ")"));
     }
-    const DType dtype = impl_of(*model, where).dtype;
+    const DType dtype = impl_of(op, operands, *model, where).dtype;
     resolved[i] = {nullptr, dtype, number_bits(operand.number(), dtype, where)};
   }
   return resolved;

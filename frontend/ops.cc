@@ -10,8 +10,7 @@
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 
-// The operators are declared as friends only, which takes no visibility from the header.
-namespace [[gnu::visibility("default")]] etch {
+namespace etch {
 
 using detail::apply;
 using detail::fail;
@@ -47,48 +46,40 @@ bool is_bool(const Operand& a, const Operand& b) {
 
 }  // namespace
 
-Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
-Tensor operator-(const Operand& a, const Operand& b) { return sub(a, b); }
-Tensor operator*(const Operand& a, const Operand& b) { return mul(a, b); }
-Tensor operator/(const Operand& a, const Operand& b) { return div(a, b); }
-Tensor operator%(const Operand& a, const Operand& b) { return floor_mod(a, b); }
-Tensor operator==(const Operand& a, const Operand& b) { return equal(a, b); }
-Tensor operator!=(const Operand& a, const Operand& b) { return not_equal(a, b); }
-Tensor operator<(const Operand& a, const Operand& b) { return less(a, b); }
-Tensor operator<=(const Operand& a, const Operand& b) { return less_equal(a, b); }
-Tensor operator>(const Operand& a, const Operand& b) { return greater(a, b); }
-Tensor operator>=(const Operand& a, const Operand& b) { return greater_equal(a, b); }
-Tensor operator&(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_and(a, b) : bitwise_and(a, b); }
-Tensor operator|(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_or(a, b) : bitwise_or(a, b); }
-Tensor operator^(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_xor(a, b) : bitwise_xor(a, b); }
-Tensor operator<<(const Operand& a, const Operand& b) { return shift_left(a, b); }
-Tensor operator>>(const Operand& a, const Operand& b) { return shift_right(a, b); }
-Tensor operator-(const Operand& x) { return neg(x); }
-Tensor operator~(const Operand& x) { return is_bool(x, x) ? logical_not(x) : bitwise_not(x); }
-Tensor operator+(const Operand& x) {
+Tensor detail::and_of(const Operand& a, const Operand& b) {
+  return is_bool(a, b) ? logical_and(a, b) : bitwise_and(a, b);
+}
+Tensor detail::or_of(const Operand& a, const Operand& b) { return is_bool(a, b) ? logical_or(a, b) : bitwise_or(a, b); }
+Tensor detail::xor_of(const Operand& a, const Operand& b) {
+  return is_bool(a, b) ? logical_xor(a, b) : bitwise_xor(a, b);
+}
+Tensor detail::not_of(const Operand& x) { return is_bool(x, x) ? logical_not(x) : bitwise_not(x); }
+
+Tensor detail::unary_plus(const Operand& x) {
   const Tensor& tensor = tensor_of(x, "unary +");
-  if (tensor.dtype() == DType::boolean) detail::fail_in_op(x.where(), "unary + takes numbers, not bool; cast first");
+  if (tensor.dtype() == DType::boolean) fail_in_op(x.where(), "unary + takes numbers, not bool; cast first");
   return tensor;
 }
-Tensor operator!(const Tensor& x) {
-  if (!x.defined()) fail({}, "!x: the tensor holds nothing: it was made by default or moved from; assign one first");
+
+Tensor detail::truth_not(const Tensor& x) {
+  if (!x.defined()) fail({}, cat("!x: the tensor ", kHoldsNothing));
   return logical_not(Operand(x, {}));
 }
 
-#define ETCH_ASSIGNMENT(assignment, op)                                           \
-  Tensor& Tensor::operator assignment(const Operand& other)& {                    \
-    return *this = Operand(*this, other.where()) op other;                        \
+#define ETCH_ASSIGNMENT(assignment, function)                    \
+  Tensor& Tensor::operator assignment(const Operand& other)& {   \
+    return *this = function(Operand(*this, other.where()), other); \
   }
-ETCH_ASSIGNMENT(+=, +)
-ETCH_ASSIGNMENT(-=, -)
-ETCH_ASSIGNMENT(*=, *)
-ETCH_ASSIGNMENT(/=, /)
-ETCH_ASSIGNMENT(%=, %)
-ETCH_ASSIGNMENT(&=, &)
-ETCH_ASSIGNMENT(|=, |)
-ETCH_ASSIGNMENT(^=, ^)
-ETCH_ASSIGNMENT(<<=, <<)
-ETCH_ASSIGNMENT(>>=, >>)
+ETCH_ASSIGNMENT(+=, add)
+ETCH_ASSIGNMENT(-=, sub)
+ETCH_ASSIGNMENT(*=, mul)
+ETCH_ASSIGNMENT(/=, div)
+ETCH_ASSIGNMENT(%=, floor_mod)
+ETCH_ASSIGNMENT(&=, detail::and_of)
+ETCH_ASSIGNMENT(|=, detail::or_of)
+ETCH_ASSIGNMENT(^=, detail::xor_of)
+ETCH_ASSIGNMENT(<<=, shift_left)
+ETCH_ASSIGNMENT(>>=, shift_right)
 #undef ETCH_ASSIGNMENT
 
 Tensor cast(const Operand& x, DType dtype) {
@@ -234,7 +225,7 @@ Tensor concat(const std::vector<Tensor>& tensors, Integer axis, Location where) 
   if (tensors.empty()) fail(where, "concat: there is no tensor to join");
   std::vector<Operand> operands;
   for (const Tensor& tensor : tensors) operands.emplace_back(tensor, where);
-  const int rank = detail::impl_of(tensors[0], where).shape.rank();
+  const int rank = tensors[0].defined() ? tensors[0].rank() : 0;
   const int64_t along = axis + (axis < 0 ? rank : 0);
   return apply(op::Concat{along}, operands, nullptr, where);
 }

@@ -14,7 +14,7 @@ const Tensor& tensor_of(const Operand& x, std::string_view op) {
     const std::string number = number_text(x.number());
     fail_in_op(x.where(), cat(op, " takes a tensor, not the plain number ", number, "; write Tensor(", number, ")"));
   }
-  impl_of(*x.tensor(), x.where());
+  if (!x.tensor()->defined()) fail_in_op(x.where(), cat(op, ": the tensor ", kHoldsNothing));
   return *x.tensor();
 }
 

@@ -141,7 +141,7 @@ uint64_t number_bits(const Number& number, DType dtype, Location where, std::str
 
 TensorImpl& impl_of(const Tensor& tensor, Location where) {
   TensorImpl* impl = TensorAccess::get(tensor);
-  if (impl == nullptr) fail(where, "the tensor holds nothing: it was made by default or moved from; assign one first");
+  if (impl == nullptr) fail(where, cat("the tensor ", kHoldsNothing));
   return *impl;
 }
 

@@ -77,6 +77,10 @@ class Capture {
 /// count: a function follows the elements of what it captured.
 bool is_held_elsewhere(const TensorImpl& impl);
 
+/// What is wrong with a handle to nothing, after the words for it.
+inline constexpr std::string_view kHoldsNothing =
+    "holds nothing: it was made by default or moved from; assign one first";
+
 /// The tensor behind a handle; Error if it holds nothing.
 TensorImpl& impl_of(const Tensor& tensor, Location where);
 

@@ -129,7 +129,7 @@ class AddressSpaceLimit {
 
 TEST(Allocation, FailureIsAnErrorAndLeavesAllUsable) {
   const AddressSpaceLimit limit;
-  const std::string error = error_of([] { zeros({int64_t{1} << 43}, DType::f64); });
+  const std::string error = error_of([] { return zeros({int64_t{1} << 43}, DType::f64); });
   EXPECT_NE(error.find("cannot allocate 70368744177664 bytes for zeros"), std::string::npos) << error;
   auto f = function([](Tensor x) { return broadcast_to(x, {int64_t{1} << 43, 1}) + 1; });
   EXPECT_THROW(f(Tensor({{1.0f}})), Error);

@@ -288,7 +288,7 @@ TEST(FunctionErrors, EscapedTensorsSayWhereTheyWereMade) {
   auto f = function([&escaped](Tensor x) { return escaped = x + 1; });
   const int line = __LINE__ - 1;
   f(kTwo);
-  const std::string error = error_of([&] { escaped * 2; });
+  const std::string error = error_of([&] { return escaped * 2; });
   EXPECT_NE(error.find("it escaped"), std::string::npos) << error;
   EXPECT_NE(error.find("add at function_test.cc:" + std::to_string(line)), std::string::npos) << error;
   EXPECT_NE(error_of([&] { escaped.item<float>(); }).find("it escaped"), std::string::npos);
@@ -304,7 +304,7 @@ TEST(FunctionErrors, OpsNameTheCallSite) {
 }
 
 TEST(FunctionErrors, CompositesNameTheUsersCallSite) {
-  const std::string error = error_of([] { softmax(Tensor({1.f, 2.f}), 5); });
+  const std::string error = error_of([] { return softmax(Tensor({1.f, 2.f}), 5); });
   const int line = __LINE__ - 1;
   EXPECT_EQ(error.find("function_test.cc:" + std::to_string(line) + ": "), 0u) << error;
 }

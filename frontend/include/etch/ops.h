@@ -6,7 +6,8 @@
 // Axes below 0 count from the end. "float" below means f32 and f64, "numeric" every dtype but bool, "integer" i32, i64
 // and u8. Integer arithmetic wraps around. Every illegal use is an etch::Error that names the op, the types and the call
 // site. Results of float functions are within 2 ULP of the exact ones unless it says otherwise; an op that is documented
-// as a formula of several steps rounds each of them.
+// as a formula of several steps rounds each of them. No op changes a tensor: one whose result is dropped does nothing, and
+// compilers warn of it.
 #pragma once
 
 #include <array>
@@ -50,171 +51,171 @@ const Tensor& tensor_in(const Operand& x, const char* op);
 // --- Arithmetic, elementwise ---------------------------------------------------------------------------------------
 
 /// a + b. Numeric.
-Tensor add(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor add(const Operand& a, const Operand& b);
 /// a - b. Numeric.
-Tensor sub(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor sub(const Operand& a, const Operand& b);
 /// a * b. Numeric.
-Tensor mul(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor mul(const Operand& a, const Operand& b);
 /// a / b, IEEE division. Float; integers are an Error, because C++ truncates, Python gives a fraction and TensorFlow
 /// gives f64: say floor_div, trunc_div or cast.
-Tensor div(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor div(const Operand& a, const Operand& b);
 /// The quotient rounded towards minus infinity (TensorFlow's floordiv). Numeric. An integer by 0 gives all bits set
 /// (-1; 255 of u8) as in XLA; the least integer by -1 is itself.
-Tensor floor_div(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor floor_div(const Operand& a, const Operand& b);
 /// The remainder with the sign of b (TensorFlow's floormod, Python's %). Numeric; an integer a modulo 0 is a, as in
 /// XLA.
-Tensor floor_mod(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor floor_mod(const Operand& a, const Operand& b);
 /// The quotient rounded towards 0 (TensorFlow's truncatediv, C's /). Numeric; an integer by 0 as in floor_div.
-Tensor trunc_div(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor trunc_div(const Operand& a, const Operand& b);
 /// The remainder with the sign of a (TensorFlow's truncatemod, C's % and fmod). Numeric; an integer a modulo 0 is a.
-Tensor trunc_mod(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor trunc_mod(const Operand& a, const Operand& b);
 /// -x. Numeric; u8 and the least integer wrap around.
-Tensor neg(const Operand& x);
+[[nodiscard]] Tensor neg(const Operand& x);
 /// |x|. Numeric; the least integer stays itself.
-Tensor abs(const Operand& x);
+[[nodiscard]] Tensor abs(const Operand& x);
 /// -1, 0 or 1 by the sign of x; +0 for both zeros, as TensorFlow, and NaN for NaN. Numeric.
-Tensor sign(const Operand& x);
+[[nodiscard]] Tensor sign(const Operand& x);
 /// The larger of a and b; NaN if either is; a if they are equal, so that of zeros with different signs the first one
 /// counts. Numeric. `max` is the reduction.
-Tensor maximum(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor maximum(const Operand& a, const Operand& b);
 /// The smaller of a and b; NaN if either is; a if they are equal, so that of zeros with different signs the first one
 /// counts. Numeric. `min` is the reduction.
-Tensor minimum(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor minimum(const Operand& a, const Operand& b);
 /// x limited to low..high: minimum(maximum(x, low), high), as TensorFlow's clip_by_value. NaN stays. Numeric.
-Tensor clip(const Operand& x, const Operand& low, const Operand& high);
+[[nodiscard]] Tensor clip(const Operand& x, const Operand& low, const Operand& high);
 /// The bounds of clip, either of which may be left out.
 struct Bounds {
   std::optional<Number> low{};
   std::optional<Number> high{};
 };
 /// x limited on one side or on both, as in `clip(x, {.low = 0})`. Error if no bound is given. Numeric.
-Tensor clip(const Operand& x, Bounds bounds);
+[[nodiscard]] Tensor clip(const Operand& x, Bounds bounds);
 /// The square root, correctly rounded. Float.
-Tensor sqrt(const Operand& x);
+[[nodiscard]] Tensor sqrt(const Operand& x);
 /// 1 / sqrt(x). Float.
-Tensor rsqrt(const Operand& x);
+[[nodiscard]] Tensor rsqrt(const Operand& x);
 /// The cube root. Float.
-Tensor cbrt(const Operand& x);
+[[nodiscard]] Tensor cbrt(const Operand& x);
 /// sqrt(a * a + b * b) without overflow on the way. Float.
-Tensor hypot(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor hypot(const Operand& a, const Operand& b);
 /// a to the power b. Numeric. Floats as C's pow. Integers wrap around; to a negative power they
 /// give 0, but for bases 1 and -1, as in XLA; 0 to the power 0 is 1.
-Tensor pow(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor pow(const Operand& a, const Operand& b);
 /// The float next to a in the direction of b. Float, exact.
-Tensor nextafter(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor nextafter(const Operand& a, const Operand& b);
 /// x * x. Numeric.
-Tensor square(const Operand& x);
+[[nodiscard]] Tensor square(const Operand& x);
 /// (a - b) * (a - b). Numeric.
-Tensor squared_difference(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor squared_difference(const Operand& a, const Operand& b);
 /// 1 / x. Float.
-Tensor reciprocal(const Operand& x);
+[[nodiscard]] Tensor reciprocal(const Operand& x);
 /// a / b, and 0 where b is 0 (TensorFlow's divide_no_nan), also for a = NaN. Float.
-Tensor divide_no_nan(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor divide_no_nan(const Operand& a, const Operand& b);
 /// a * b, and 0 where b is 0 (TensorFlow's multiply_no_nan), also for a = NaN or infinite. Float.
-Tensor multiply_no_nan(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor multiply_no_nan(const Operand& a, const Operand& b);
 /// a * log(b), and 0 where a is 0 (TensorFlow's xlogy). Float.
-Tensor xlogy(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor xlogy(const Operand& a, const Operand& b);
 /// a * log1p(b), and 0 where a is 0 (TensorFlow's xlog1py). Float.
-Tensor xlog1py(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor xlog1py(const Operand& a, const Operand& b);
 /// a / b, and 0 where a is 0 (TensorFlow's xdivy). Float.
-Tensor xdivy(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor xdivy(const Operand& a, const Operand& b);
 
 // --- Exponentials and logarithms, elementwise, float ---------------------------------------------------------------
 
 /// e to the power x.
-Tensor exp(const Operand& x);
+[[nodiscard]] Tensor exp(const Operand& x);
 /// 2 to the power x.
-Tensor exp2(const Operand& x);
+[[nodiscard]] Tensor exp2(const Operand& x);
 /// exp(x) - 1, exact near 0.
-Tensor expm1(const Operand& x);
+[[nodiscard]] Tensor expm1(const Operand& x);
 /// The natural logarithm: -inf at 0, NaN below.
-Tensor log(const Operand& x);
+[[nodiscard]] Tensor log(const Operand& x);
 /// The logarithm to base 2.
-Tensor log2(const Operand& x);
+[[nodiscard]] Tensor log2(const Operand& x);
 /// The logarithm to base 10.
-Tensor log10(const Operand& x);
+[[nodiscard]] Tensor log10(const Operand& x);
 /// log(1 + x), exact near 0.
-Tensor log1p(const Operand& x);
+[[nodiscard]] Tensor log1p(const Operand& x);
 /// 1 / (1 + exp(-x)).
-Tensor sigmoid(const Operand& x);
+[[nodiscard]] Tensor sigmoid(const Operand& x);
 /// log(1 + exp(x)) without overflow.
-Tensor softplus(const Operand& x);
+[[nodiscard]] Tensor softplus(const Operand& x);
 
 // --- Trigonometric and hyperbolic, elementwise, float --------------------------------------------------------------
 
 /// The sine of x in radians; NaN at the infinities.
-Tensor sin(const Operand& x);
+[[nodiscard]] Tensor sin(const Operand& x);
 /// The cosine of x in radians; NaN at the infinities.
-Tensor cos(const Operand& x);
+[[nodiscard]] Tensor cos(const Operand& x);
 /// The tangent of x in radians; NaN at the infinities.
-Tensor tan(const Operand& x);
+[[nodiscard]] Tensor tan(const Operand& x);
 /// The inverse sine in -pi/2..pi/2; NaN outside of -1..1.
-Tensor asin(const Operand& x);
+[[nodiscard]] Tensor asin(const Operand& x);
 /// The inverse cosine in 0..pi; NaN outside of -1..1.
-Tensor acos(const Operand& x);
+[[nodiscard]] Tensor acos(const Operand& x);
 /// The inverse tangent in -pi/2..pi/2.
-Tensor atan(const Operand& x);
+[[nodiscard]] Tensor atan(const Operand& x);
 /// The angle of the point (b, a) in -pi..pi, with C's rules for signed zeros and infinities.
-Tensor atan2(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor atan2(const Operand& a, const Operand& b);
 /// The hyperbolic sine.
-Tensor sinh(const Operand& x);
+[[nodiscard]] Tensor sinh(const Operand& x);
 /// The hyperbolic cosine.
-Tensor cosh(const Operand& x);
+[[nodiscard]] Tensor cosh(const Operand& x);
 /// The hyperbolic tangent.
-Tensor tanh(const Operand& x);
+[[nodiscard]] Tensor tanh(const Operand& x);
 /// The inverse hyperbolic sine.
-Tensor asinh(const Operand& x);
+[[nodiscard]] Tensor asinh(const Operand& x);
 /// The inverse hyperbolic cosine; NaN below 1.
-Tensor acosh(const Operand& x);
+[[nodiscard]] Tensor acosh(const Operand& x);
 /// The inverse hyperbolic tangent; NaN outside of -1..1.
-Tensor atanh(const Operand& x);
+[[nodiscard]] Tensor atanh(const Operand& x);
 
 // --- Special functions, elementwise, float -------------------------------------------------------------------------
 
 /// The error function 2/sqrt(pi) * integral of exp(-t^2) from 0 to x.
-Tensor erf(const Operand& x);
+[[nodiscard]] Tensor erf(const Operand& x);
 /// 1 - erf(x), exact where that is small. f64 within 2.25 ULP.
-Tensor erfc(const Operand& x);
+[[nodiscard]] Tensor erfc(const Operand& x);
 /// The inverse of erf; infinite at -1 and 1, NaN beyond. f64 within 2.25 ULP.
-Tensor erf_inv(const Operand& x);
+[[nodiscard]] Tensor erf_inv(const Operand& x);
 /// log(|gamma(x)|); +inf at 0 and the negative integers. Of negative f64 the error is below 4 units in the last place,
 /// of 1 where the result is smaller.
-Tensor lgamma(const Operand& x);
+[[nodiscard]] Tensor lgamma(const Operand& x);
 /// The derivative of lgamma; NaN at 0 and the negative integers (TensorFlow's digamma). Of negative f64 the error is
 /// below 16 units in the last place, of 1 where the result is smaller.
-Tensor digamma(const Operand& x);
+[[nodiscard]] Tensor digamma(const Operand& x);
 
 // --- Rounding, elementwise, float, exact ---------------------------------------------------------------------------
 
 /// The nearest integer not above x.
-Tensor floor(const Operand& x);
+[[nodiscard]] Tensor floor(const Operand& x);
 /// The nearest integer not below x.
-Tensor ceil(const Operand& x);
+[[nodiscard]] Tensor ceil(const Operand& x);
 /// x without its fraction.
-Tensor trunc(const Operand& x);
+[[nodiscard]] Tensor trunc(const Operand& x);
 /// The nearest integer, halves to even (TensorFlow, NumPy and IEEE; C's round goes away from 0).
-Tensor round(const Operand& x);
+[[nodiscard]] Tensor round(const Operand& x);
 
 // --- Comparison and selection, elementwise -------------------------------------------------------------------------
 
 /// a == b as bool; NaN equals nothing. Any dtype.
-Tensor equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor equal(const Operand& a, const Operand& b);
 /// a != b as bool. Any dtype.
-Tensor not_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor not_equal(const Operand& a, const Operand& b);
 /// a < b as bool. Numeric.
-Tensor less(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor less(const Operand& a, const Operand& b);
 /// a <= b as bool. Numeric.
-Tensor less_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor less_equal(const Operand& a, const Operand& b);
 /// a > b as bool. Numeric.
-Tensor greater(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor greater(const Operand& a, const Operand& b);
 /// a >= b as bool. Numeric.
-Tensor greater_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor greater_equal(const Operand& a, const Operand& b);
 /// True for NaN. Float.
-Tensor is_nan(const Operand& x);
+[[nodiscard]] Tensor is_nan(const Operand& x);
 /// True for the infinities. Float.
-Tensor is_inf(const Operand& x);
+[[nodiscard]] Tensor is_inf(const Operand& x);
 /// True for all but NaN and the infinities. Float.
-Tensor is_finite(const Operand& x);
+[[nodiscard]] Tensor is_finite(const Operand& x);
 /// How far is_close lets numbers be apart. Error for negative or NaN tolerances.
 struct Closeness {
   double rtol = 1e-5;
@@ -223,58 +224,58 @@ struct Closeness {
 };
 /// |a - b| <= atol + rtol * |b|, rounded after each step; infinities are close to themselves only, NaN to NaN only if
 /// asked for (NumPy's isclose). Float.
-Tensor is_close(const Operand& a, const Operand& b, Closeness closeness = {});
+[[nodiscard]] Tensor is_close(const Operand& a, const Operand& b, Closeness closeness = {});
 /// True if all elements are close, as bool[]; a and b broadcast. Float.
-Tensor allclose(const Operand& a, const Operand& b, Closeness closeness = {});
+[[nodiscard]] Tensor allclose(const Operand& a, const Operand& b, Closeness closeness = {});
 /// True if a and b have the same shape and equal elements, as bool[]; NaN equals nothing. Any dtype, the same for both.
-Tensor array_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor array_equal(const Operand& a, const Operand& b);
 /// Elements of a where the bool condition holds, else of b; all three broadcast. Any dtype, the same for a and b.
-Tensor where(const Operand& condition, const Operand& a, const Operand& b);
+[[nodiscard]] Tensor where(const Operand& condition, const Operand& a, const Operand& b);
 
 // --- Logical (bool) and bitwise (integer), elementwise -------------------------------------------------------------
 
 /// True where both are.
-Tensor logical_and(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor logical_and(const Operand& a, const Operand& b);
 /// True where either is or both are.
-Tensor logical_or(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor logical_or(const Operand& a, const Operand& b);
 /// True where one of the two is.
-Tensor logical_xor(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor logical_xor(const Operand& a, const Operand& b);
 /// True where x is not.
-Tensor logical_not(const Operand& x);
+[[nodiscard]] Tensor logical_not(const Operand& x);
 /// The bits set in both.
-Tensor bitwise_and(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor bitwise_and(const Operand& a, const Operand& b);
 /// The bits set in either.
-Tensor bitwise_or(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor bitwise_or(const Operand& a, const Operand& b);
 /// The bits set in one of the two.
-Tensor bitwise_xor(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor bitwise_xor(const Operand& a, const Operand& b);
 /// All bits turned over.
-Tensor bitwise_not(const Operand& x);
+[[nodiscard]] Tensor bitwise_not(const Operand& x);
 /// a times 2 to the power b, wrapping around; 0 if b is not in 0..bits-1 (XLA's shift-left).
-Tensor shift_left(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor shift_left(const Operand& a, const Operand& b);
 /// a shifted right by b: i32 and i64 keep their sign, u8 fills with 0; b outside of 0..bits-1 shifts all bits out
 /// (XLA).
-Tensor shift_right(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor shift_right(const Operand& a, const Operand& b);
 /// The same, always filled with 0: the bits of a as of an unsigned number (Java's >>>); b outside of 0..bits-1 gives 0.
-Tensor shift_right_logical(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor shift_right_logical(const Operand& a, const Operand& b);
 /// How many bits are set.
-Tensor popcount(const Operand& x);
+[[nodiscard]] Tensor popcount(const Operand& x);
 /// How many bits above the highest set bit are 0; all of them for 0.
-Tensor clz(const Operand& x);
+[[nodiscard]] Tensor clz(const Operand& x);
 
 // --- Conversion ----------------------------------------------------------------------------------------------------
 
 /// The elements in another dtype. Float to integer truncates; out of range it saturates and NaN gives 0 (XLA). To bool:
 /// not 0. Integer to smaller integer wraps around.
-Tensor cast(const Operand& x, DType dtype);
+[[nodiscard]] Tensor cast(const Operand& x, DType dtype);
 /// The bits of each element read as another dtype of the same size. Not bool.
-Tensor bitcast(const Operand& x, DType dtype);
+[[nodiscard]] Tensor bitcast(const Operand& x, DType dtype);
 /// The smallest dtype that holds the values of both, as NumPy's: two dtypes that differ never meet in an op, so this
 /// says what to cast to. Of i32 or i64 with f32 it is f64, which loses no digit of an i32.
-DType result_type(DType a, DType b);
+[[nodiscard]] DType result_type(DType a, DType b);
 /// The same of any number of tensors and dtypes: `result_type(x, y, DType::f32)`.
 template <class A, class B, class... More>
   requires(sizeof...(More) > 0 || !std::same_as<A, DType> || !std::same_as<B, DType>)
-DType result_type(const A& a, const B& b, const More&... more) {
+[[nodiscard]] DType result_type(const A& a, const B& b, const More&... more) {
   const auto of = [](const auto& x) {
     if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, DType>) return x;
     else return x.dtype();
@@ -289,36 +290,36 @@ DType result_type(const A& a, const B& b, const More&... more) {
 // reduces nothing.
 
 /// The sum; 0 of nothing. Numeric, in the tensor's own dtype (integers wrap around), as TensorFlow.
-Tensor sum(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor sum(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The product; 1 of nothing. Numeric.
-Tensor prod(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor prod(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The largest element; NaN if there is one; the least value of the dtype (-inf) of nothing, as TensorFlow. A zero is
 /// +0. Numeric.
-Tensor max(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor max(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The smallest element; NaN if there is one; the largest value of the dtype (inf) of nothing. A zero is +0. Numeric.
-Tensor min(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor min(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// True if any element is. bool; false of nothing.
-Tensor any(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor any(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// True if all elements are. bool; true of nothing.
-Tensor all(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor all(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// sum / count. Numeric; of integers the quotient truncated towards 0, as TensorFlow; NaN (integers: as 0 / 0) of
 /// nothing.
-Tensor mean(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor mean(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The mean of the squared distances from the mean: sum((x - mean)^2) / (count - ddof). Float.
-Tensor variance(const Operand& x, const Axes& axes = {}, Flag keepdims = false, Integer ddof = 0);
+[[nodiscard]] Tensor variance(const Operand& x, const Axes& axes = {}, Flag keepdims = false, Integer ddof = 0);
 /// The square root of the variance (TensorFlow's reduce_std, NumPy's std). Float.
-Tensor stddev(const Operand& x, const Axes& axes = {}, Flag keepdims = false, Integer ddof = 0);
+[[nodiscard]] Tensor stddev(const Operand& x, const Axes& axes = {}, Flag keepdims = false, Integer ddof = 0);
 /// log(sum(exp(x))) without overflow: the largest element is taken out first. -inf of nothing. Float.
-Tensor logsumexp(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
+[[nodiscard]] Tensor logsumexp(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The length of the vectors along the axes: (sum |x|^order)^(1 / order). Order 2 is sqrt(sum(x * x)) and order 1 a sum
 /// of magnitudes, rounded after each step, so squares may overflow as in NumPy; order infinity is the largest magnitude.
 /// Of two axes and order 2 that is the Frobenius norm. 0 of nothing. Error unless order is above 0. Float.
-Tensor norm(const Operand& x, const Axes& axes = {}, Flag keepdims = false, double order = 2);
+[[nodiscard]] Tensor norm(const Operand& x, const Axes& axes = {}, Flag keepdims = false, double order = 2);
 /// The index of the first largest element along an axis, i64. NaN counts as largest (NumPy). Numeric; nothing is an
 /// Error.
-Tensor argmax(const Operand& x, Integer axis, Flag keepdims = false);
+[[nodiscard]] Tensor argmax(const Operand& x, Integer axis, Flag keepdims = false);
 /// The index of the first smallest element along an axis, i64. NaN counts as smallest (NumPy). Numeric.
-Tensor argmin(const Operand& x, Integer axis, Flag keepdims = false);
+[[nodiscard]] Tensor argmin(const Operand& x, Integer axis, Flag keepdims = false);
 
 // --- Products ------------------------------------------------------------------------------------------------------
 
@@ -328,47 +329,48 @@ struct MatmulOptions {
 };
 /// The matrix product over the last two axes; the axes before broadcast. A rank-1 operand is a row (a) or a column (b)
 /// whose axis is dropped from the result, as in NumPy. Numeric, the same dtype. f32 products accumulate in f32.
-Tensor matmul(const Operand& a, const Operand& b, MatmulOptions options = {});
+[[nodiscard]] Tensor matmul(const Operand& a, const Operand& b, MatmulOptions options = {});
 
 // --- Shape ---------------------------------------------------------------------------------------------------------
 
 /// The same elements in row-major order under another shape; one extent may be -1: what remains. Shares the memory.
-Tensor reshape(const Operand& x, const Shape& shape);
+[[nodiscard]] Tensor reshape(const Operand& x, const Shape& shape);
 /// Result axis i is axis perm[i] of x.
-Tensor transpose(const Operand& x, const Dims& perm);
+[[nodiscard]] Tensor transpose(const Operand& x, const Dims& perm);
 /// All axes in reverse order.
-Tensor transpose(const Operand& x);
+[[nodiscard]] Tensor transpose(const Operand& x);
 /// Two axes exchanged.
-Tensor swapaxes(const Operand& x, Integer a, Integer b);
+[[nodiscard]] Tensor swapaxes(const Operand& x, Integer a, Integer b);
 /// x repeated along axes of extent 1 and along new axes before, as NumPy's broadcast_to.
-Tensor broadcast_to(const Operand& x, const Shape& shape);
+[[nodiscard]] Tensor broadcast_to(const Operand& x, const Shape& shape);
 /// A new axis of extent 1 before axis `axis`; -1 puts it last.
-Tensor expand_dims(const Operand& x, Integer axis);
+[[nodiscard]] Tensor expand_dims(const Operand& x, Integer axis);
 /// Without the named axes of extent 1, or without all such axes. A named axis of another extent is an Error.
-Tensor squeeze(const Operand& x, const Axes& axes = {});
+[[nodiscard]] Tensor squeeze(const Operand& x, const Axes& axes = {});
 /// NumPy's x[slices]; see etch::Slice. Axes that are not named stay whole.
-Tensor slice(const Operand& x, const Slices& slices);
+[[nodiscard]] Tensor slice(const Operand& x, const Slices& slices);
 /// The tensors one after the other along an axis. A plain list wants the namespace: `etch::concat({a, b}, 0)`.
-Tensor concat(const std::vector<Tensor>& tensors, Integer axis, Location where = Location::current());
+[[nodiscard]] Tensor concat(const std::vector<Tensor>& tensors, Integer axis, Location where = Location::current());
 /// The same without a list: `concat(0, a, b)`.
 template <std::same_as<Tensor>... More>
-Tensor concat(Integer axis, const Operand& first, const More&... more) {
+[[nodiscard]] Tensor concat(Integer axis, const Operand& first, const More&... more) {
   return concat(std::vector<Tensor>{detail::tensor_in(first, "concat"), more...}, axis, first.where());
 }
 /// Tensors of one shape along a new axis.
-Tensor stack(const std::vector<Tensor>& tensors, Integer axis = 0, Location where = Location::current());
+[[nodiscard]] Tensor stack(const std::vector<Tensor>& tensors, Integer axis = 0, Location where = Location::current());
 /// The same along a new first axis, without a list: `stack(a, b)`.
 template <std::same_as<Tensor>... More>
   requires(sizeof...(More) > 0)
-Tensor stack(const Operand& first, const More&... more) {
+[[nodiscard]] Tensor stack(const Operand& first, const More&... more) {
   return stack(std::vector<Tensor>{detail::tensor_in(first, "stack"), more...}, 0, first.where());
 }
 /// `count` equal parts along an axis. Error if they are not equal.
-std::vector<Tensor> split(const Operand& x, Integer count, Integer axis = 0);
+[[nodiscard]] std::vector<Tensor> split(const Operand& x, Integer count, Integer axis = 0);
 /// Parts of the given sizes along an axis; they must add up to its extent.
-std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, Integer axis = 0);
+[[nodiscard]] std::vector<Tensor> split(const Operand& x, const std::vector<int64_t>& sizes, Integer axis = 0);
 /// `paddings[i]` = how many elements of `value` to put before and after axis i (TensorFlow's pad, mode CONSTANT).
-Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, const Operand& value = 0);
+[[nodiscard]] Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings,
+                         const Operand& value = 0);
 /// What pad puts around the elements a b c of an axis (NumPy's names).
 enum class PadMode : uint8_t {
   edge,       // a a | a b c | c c
@@ -378,100 +380,101 @@ enum class PadMode : uint8_t {
 };
 /// `paddings[i]` = how many elements to put before and after axis i, taken from x by the mode, over and over where the
 /// padding is longer than the axis. Error for padding an axis without elements.
-Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, PadMode mode);
+[[nodiscard]] Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings, PadMode mode);
 /// x side by side with itself, `repeats[i]` times along axis i (NumPy's tile). A shorter list is that of the last axes,
 /// a longer one gives x new axes before. Error for a negative number.
-Tensor tile(const Operand& x, const Dims& repeats);
+[[nodiscard]] Tensor tile(const Operand& x, const Dims& repeats);
 /// Each element `count` times in a row along an axis (NumPy's repeat). Error for a negative number.
-Tensor repeat(const Operand& x, Integer count, Integer axis);
+[[nodiscard]] Tensor repeat(const Operand& x, Integer count, Integer axis);
 /// The order of the elements along the axes reversed.
-Tensor flip(const Operand& x, const Axes& axes = {});
+[[nodiscard]] Tensor flip(const Operand& x, const Axes& axes = {});
 /// The elements moved by `shift` along an axis; what leaves at one end enters at the other.
-Tensor roll(const Operand& x, Integer shift, Integer axis);
+[[nodiscard]] Tensor roll(const Operand& x, Integer shift, Integer axis);
 
 // --- Matrices ------------------------------------------------------------------------------------------------------
 
 /// The matrices in the last two axes with 0 above diagonal k; k = 1 is the diagonal above the main one. Any dtype.
-Tensor tril(const Operand& x, Integer k = 0);
+[[nodiscard]] Tensor tril(const Operand& x, Integer k = 0);
 /// The matrices in the last two axes with 0 below diagonal k. Any dtype.
-Tensor triu(const Operand& x, Integer k = 0);
+[[nodiscard]] Tensor triu(const Operand& x, Integer k = 0);
 /// Of a matrix its diagonal k, as a vector, without elements where the matrix has no such diagonal; of a vector the
 /// square matrix that has it as diagonal k and is 0 elsewhere (NumPy's diag). Any dtype; Error for another rank.
-Tensor diag(const Operand& x, Integer k = 0);
+[[nodiscard]] Tensor diag(const Operand& x, Integer k = 0);
 
 // --- Creation ------------------------------------------------------------------------------------------------------
 
 /// Every element is `value`, in the number's own dtype.
-Tensor full(const Shape& shape, Number value, Location where = Location::current());
+[[nodiscard]] Tensor full(const Shape& shape, Number value, Location where = Location::current());
 /// Every element is `value`, in this dtype; Error if the dtype cannot hold it.
-Tensor full(const Shape& shape, Number value, DType dtype, Location where = Location::current());
+[[nodiscard]] Tensor full(const Shape& shape, Number value, DType dtype, Location where = Location::current());
 /// Every element is 0, or false.
-Tensor zeros(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
+[[nodiscard]] Tensor zeros(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
 /// Every element is 1, or true.
-Tensor ones(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
+[[nodiscard]] Tensor ones(const Shape& shape, DType dtype = DType::f32, Location where = Location::current());
 /// Every element is `value`, in the shape and dtype of x.
-Tensor full_like(const Operand& x, Number value);
+[[nodiscard]] Tensor full_like(const Operand& x, Number value);
 /// Every element is 0, in the shape and dtype of x.
-Tensor zeros_like(const Operand& x);
+[[nodiscard]] Tensor zeros_like(const Operand& x);
 /// Every element is 1, in the shape and dtype of x.
-Tensor ones_like(const Operand& x);
+[[nodiscard]] Tensor ones_like(const Operand& x);
 /// The index along an axis. Numeric.
-Tensor iota(const Shape& shape, Integer axis, DType dtype = DType::i32, Location where = Location::current());
+[[nodiscard]] Tensor iota(const Shape& shape, Integer axis, DType dtype = DType::i32,
+                          Location where = Location::current());
 /// 0, 1, ..., n - 1. Numeric.
-Tensor range(Integer n, DType dtype = DType::i32, Location where = Location::current());
+[[nodiscard]] Tensor range(Integer n, DType dtype = DType::i32, Location where = Location::current());
 /// start, start + step, ... before stop, as NumPy's arange and TensorFlow's range: ceil((stop - start) / step) elements
 /// in the dtype of the three numbers (f32 or f64 if one is, else i32 or i64). Element i is start + i * step. Error if
 /// step is 0.
-Tensor range(Number start, Number stop, Number step = 1, Location where = Location::current());
+[[nodiscard]] Tensor range(Number start, Number stop, Number step = 1, Location where = Location::current());
 /// `count` evenly spaced numbers from start to stop, both included: start + i * (stop - start) / (count - 1); the
 /// last is exactly stop. Float.
-Tensor linspace(double start, double stop, Integer count, DType dtype = DType::f32,
-                Location where = Location::current());
+[[nodiscard]] Tensor linspace(double start, double stop, Integer count, DType dtype = DType::f32,
+                              Location where = Location::current());
 /// 1 on the diagonal, else 0: n rows and columns. Error for a negative number.
-Tensor eye(Integer n, DType dtype = DType::f32, Location where = Location::current());
+[[nodiscard]] Tensor eye(Integer n, DType dtype = DType::f32, Location where = Location::current());
 /// The same of a matrix that need not be square.
-Tensor eye(Integer rows, Integer columns, DType dtype = DType::f32, Location where = Location::current());
+[[nodiscard]] Tensor eye(Integer rows, Integer columns, DType dtype = DType::f32, Location where = Location::current());
 
 // --- Activations, elementwise --------------------------------------------------------------------------------------
 
 /// maximum(x, 0). Numeric; NaN and -0 stay.
-Tensor relu(const Operand& x);
+[[nodiscard]] Tensor relu(const Operand& x);
 /// minimum(maximum(x, 0), 6). Numeric.
-Tensor relu6(const Operand& x);
+[[nodiscard]] Tensor relu6(const Operand& x);
 /// x where it is positive, else alpha * x. Float. TensorFlow's default alpha.
-Tensor leaky_relu(const Operand& x, double alpha = 0.2);
+[[nodiscard]] Tensor leaky_relu(const Operand& x, double alpha = 0.2);
 /// x where it is positive, else alpha * expm1(x). Float.
-Tensor elu(const Operand& x, double alpha = 1.0);
+[[nodiscard]] Tensor elu(const Operand& x, double alpha = 1.0);
 /// scale * (x where it is positive, else alpha * expm1(x)) with scale 1.05070098, alpha 1.67326324 (Klambauer et al.,
 /// "Self-Normalizing Neural Networks", 2017). Float.
-Tensor selu(const Operand& x);
+[[nodiscard]] Tensor selu(const Operand& x);
 enum class Gelu : uint8_t {
   exact,  // x * (1 + erf(x / sqrt(2))) / 2
   tanh,   // x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2
 };
 /// The Gaussian error linear unit (Hendrycks and Gimpel, 2016). Exact by default, as TensorFlow. Float.
-Tensor gelu(const Operand& x, Gelu form = Gelu::exact);
+[[nodiscard]] Tensor gelu(const Operand& x, Gelu form = Gelu::exact);
 /// x * sigmoid(x), also called swish. Float.
-Tensor silu(const Operand& x);
+[[nodiscard]] Tensor silu(const Operand& x);
 /// x * sigmoid(beta * x). Float.
-Tensor swish(const Operand& x, double beta = 1.0);
+[[nodiscard]] Tensor swish(const Operand& x, double beta = 1.0);
 /// relu6(x + 3) / 6, TensorFlow's (Keras 3) definition. Float.
-Tensor hard_sigmoid(const Operand& x);
+[[nodiscard]] Tensor hard_sigmoid(const Operand& x);
 /// x / (|x| + 1). Float.
-Tensor softsign(const Operand& x);
+[[nodiscard]] Tensor softsign(const Operand& x);
 
 // --- Normalisation -------------------------------------------------------------------------------------------------
 
 /// exp(x) * (1 / sum(exp(x))) along the axes, with the largest element taken out first. The reciprocal is rounded, as in
 /// TensorFlow. Float.
-Tensor softmax(const Operand& x, const Axes& axes = -1);
+[[nodiscard]] Tensor softmax(const Operand& x, const Axes& axes = -1);
 /// log(softmax(x)) = x - logsumexp(x), along the axes. Float.
-Tensor log_softmax(const Operand& x, const Axes& axes = -1);
+[[nodiscard]] Tensor log_softmax(const Operand& x, const Axes& axes = -1);
 /// (x - mean) / sqrt(variance + epsilon) along the axes (Ba et al., "Layer Normalization", 2016). Float; Error for a
 /// negative epsilon.
-Tensor layer_norm(const Operand& x, const Axes& axes = -1, double epsilon = 1e-5);
+[[nodiscard]] Tensor layer_norm(const Operand& x, const Axes& axes = -1, double epsilon = 1e-5);
 /// The same, times gamma, plus beta; both broadcast against x.
-Tensor layer_norm(const Operand& x, const Tensor& gamma, const Tensor& beta, const Axes& axes = -1,
-                  double epsilon = 1e-5);
+[[nodiscard]] Tensor layer_norm(const Operand& x, const Tensor& gamma, const Tensor& beta, const Axes& axes = -1,
+                                double epsilon = 1e-5);
 
 }  // namespace etch

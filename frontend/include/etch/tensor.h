@@ -129,6 +129,31 @@ class Slices {
   Location where_;
 };
 
+// The ops that the operators of Tensor call; etch/ops.h says what they do.
+[[nodiscard]] Tensor add(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor sub(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor mul(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor div(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor floor_mod(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor not_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor less(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor less_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor greater(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor greater_equal(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor shift_left(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor shift_right(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor neg(const Operand& x);
+namespace detail {
+// Of bool the logical op, else the bitwise one.
+[[nodiscard]] Tensor and_of(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor or_of(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor xor_of(const Operand& a, const Operand& b);
+[[nodiscard]] Tensor not_of(const Operand& x);
+[[nodiscard]] Tensor unary_plus(const Operand& x);
+[[nodiscard]] Tensor truth_not(const Tensor& x);
+}  // namespace detail
+
 #define ETCH_NO_PLACE                                                                                          \
   ETCH_REFUSED("this assigns to the result of an op, which is a value and no place, so nothing would change; " \
                "make the whole tensor anew, with where() or concat()")
@@ -256,12 +281,13 @@ class Tensor {
 
   /// NumPy's x[...]: `x[1]`, `x[Slice(2, 5)]`, `x[{1, Slice(2, 5)}]`, `x[{ellipsis, newaxis}]`. Axes that are not named
   /// stay whole. See etch::Slice. The result is a value: nothing can be assigned to it.
-  Tensor operator[](const Slices& slices) const;
+  [[nodiscard]] Tensor operator[](const Slices& slices) const;
   /// The same for up to eight: `x(1, Slice(2, 5))`.
-  Tensor operator()(Slice a, Slice b = kNone, Slice c = kNone, Slice d = kNone, Slice e = kNone, Slice f = kNone,
-                    Slice g = kNone, Slice h = kNone, Location where = Location::current()) const;
+  [[nodiscard]] Tensor operator()(Slice a, Slice b = kNone, Slice c = kNone, Slice d = kNone, Slice e = kNone,
+                                  Slice f = kNone, Slice g = kNone, Slice h = kNone,
+                                  Location where = Location::current()) const;
   /// The same as x[slices].
-  Tensor slice(const Slices& slices) const;
+  [[nodiscard]] Tensor slice(const Slices& slices) const;
 
   /// The sub-tensors along the first axis: `for (Tensor row : x)`. Error for rank 0. In a trace the loop is unrolled.
   class Rows;
@@ -285,27 +311,33 @@ class Tensor {
 #undef ETCH_ASSIGNMENT
 
   // Elementwise, with NumPy broadcasting; see the ops of the same meaning in etch/ops.h. Comparisons give bool tensors.
-  friend Tensor operator+(const Operand& a, const Operand& b);   // add
-  friend Tensor operator-(const Operand& a, const Operand& b);   // sub
-  friend Tensor operator*(const Operand& a, const Operand& b);   // mul
-  friend Tensor operator/(const Operand& a, const Operand& b);   // div
-  friend Tensor operator%(const Operand& a, const Operand& b);   // floor_mod
-  friend Tensor operator==(const Operand& a, const Operand& b);  // equal
-  friend Tensor operator!=(const Operand& a, const Operand& b);  // not_equal
-  friend Tensor operator<(const Operand& a, const Operand& b);   // less
-  friend Tensor operator<=(const Operand& a, const Operand& b);  // less_equal
-  friend Tensor operator>(const Operand& a, const Operand& b);   // greater
-  friend Tensor operator>=(const Operand& a, const Operand& b);  // greater_equal
-  friend Tensor operator&(const Operand& a, const Operand& b);   // bitwise_and; logical_and of bool
-  friend Tensor operator|(const Operand& a, const Operand& b);   // bitwise_or; logical_or of bool
-  friend Tensor operator^(const Operand& a, const Operand& b);   // bitwise_xor; logical_xor of bool
-  friend Tensor operator<<(const Operand& a, const Operand& b);  // shift_left
-  friend Tensor operator>>(const Operand& a, const Operand& b);  // shift_right
-  friend Tensor operator-(const Operand& x);                     // neg
-  friend Tensor operator~(const Operand& x);                     // bitwise_not; logical_not of bool
-  friend Tensor operator+(const Operand& x);                     // x itself; numeric
+#define ETCH_BINARY(op, function) \
+  [[nodiscard]] friend Tensor operator op(const Operand& a, const Operand& b) { return function(a, b); }
+  ETCH_BINARY(+, add)
+  ETCH_BINARY(-, sub)
+  ETCH_BINARY(*, mul)
+  ETCH_BINARY(/, div)
+  ETCH_BINARY(%, floor_mod)
+  ETCH_BINARY(==, equal)
+  ETCH_BINARY(!=, not_equal)
+  ETCH_BINARY(<, less)
+  ETCH_BINARY(<=, less_equal)
+  ETCH_BINARY(>, greater)
+  ETCH_BINARY(>=, greater_equal)
+  ETCH_BINARY(&, detail::and_of)  // bitwise_and; logical_and of bool
+  ETCH_BINARY(|, detail::or_of)   // bitwise_or; logical_or of bool
+  ETCH_BINARY(^, detail::xor_of)  // bitwise_xor; logical_xor of bool
+  ETCH_BINARY(<<, shift_left)
+  ETCH_BINARY(>>, shift_right)
+#undef ETCH_BINARY
+#define ETCH_UNARY(op, Argument, function) \
+  [[nodiscard]] friend Tensor operator op(const Argument& x) { return function(x); }
+  ETCH_UNARY(-, Operand, neg)
+  ETCH_UNARY(~, Operand, detail::not_of)      // bitwise_not; logical_not of bool
+  ETCH_UNARY(+, Operand, detail::unary_plus)  // x itself; numeric
   // It takes the tensor as it is: through Operand it would be ambiguous with C++'s own operator on bool.
-  friend Tensor operator!(const Tensor& x);  // logical_not
+  ETCH_UNARY(!, Tensor, detail::truth_not)  // logical_not
+#undef ETCH_UNARY
 
   /// Prints as NumPy's print does: eight digits, aligned, the middle of more than 1,000 elements left out. A value of a
   /// trace prints its type and where it was made.
