@@ -85,6 +85,23 @@ absl::StatusOr<Results> GraphBuilder::emit_all(const AnyOp& op, std::span<const 
   return intern({op, {operands.begin(), operands.end()}, origin}, *types);
 }
 
+void GraphBuilder::start_as(const Graph& graph) {
+  types_ = graph.types_;
+  for (const Type& type : types_) index_of_type_.emplace(type, static_cast<int32_t>(index_of_type_.size()));
+  for (const std::string& text : graph.names()) name(text);
+}
+
+absl::StatusOr<Results> GraphBuilder::keep(const Graph& from, const Node& node, std::span<const Value> operands,
+                                           Origin origin) {
+  const auto same_type = [&](Value now, Value before) { return type_index_of(now) == from.type_index_of(before); };
+  if (!std::ranges::equal(operands, node.operands, same_type)) {
+    return emit_all(node.op, operands, from.result_types(node), origin);
+  }
+  TypeIndices types;
+  for (Value result : results(node)) types.push_back(from.type_index_of(result));
+  return intern({node.op, {operands.begin(), operands.end()}, origin}, types);
+}
+
 absl::StatusOr<NodeMaker::TypeIndices> NodeMaker::infer_types(const AnyOp& op, std::span<const Value> operands,
                                                               std::span<const Type> wanted) {
   if (place(op) == Place::input) {

@@ -116,6 +116,7 @@ class Graph : public Nodes {
 
  private:
   friend class GraphBuilder;
+  int32_t type_index_of(Value value) const { return values_[value.id].type; }
   std::vector<Value> inputs_;
   std::vector<Value> outputs_;
   std::vector<std::string> names_;
@@ -171,6 +172,13 @@ class GraphBuilder : public NodeMaker {
   /// The same with any number of results; `types` may be empty if they follow from the operands.
   absl::StatusOr<Results> emit_all(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types,
                                    Origin origin = {});
+
+  /// Starts with the names and types of a graph, whose nodes `keep` adds. The builder must be empty.
+  void start_as(const Graph& graph);
+
+  /// Adds a node of the graph that start_as was given, on operands of this builder. Where they have the types that the
+  /// node's operands had, nothing is inferred again.
+  absl::StatusOr<Results> keep(const Graph& from, const Node& node, std::span<const Value> operands, Origin origin);
 
   /// Makes room for this many nodes.
   void reserve(size_t nodes) {

@@ -24,9 +24,7 @@ bool has_origin(const Origin& origin) { return origin.file >= 0 || origin.scope 
 /// One walk over a graph that makes the next one.
 class Rebuild {
  public:
-  explicit Rebuild(const Graph& graph) : graph_(graph) {
-    for (const std::string& text : graph.names()) builder_.name(text);
-  }
+  explicit Rebuild(const Graph& graph) : graph_(graph) { builder_.start_as(graph); }
 
   /// Makes the next graph. A node without an origin takes the one at its index in `fallbacks`, if they are given.
   /// Appends to `origins`, per node of the result, the origin of the node it was made for.
@@ -59,7 +57,7 @@ class Rebuild {
       absl::StatusOr<Replacement> made = fn(builder_, node, operands);
       if (!made.ok() || !made->values().empty()) return made;
     }
-    absl::StatusOr<Results> kept = builder_.emit_all(node.op, operands, graph_.result_types(node), origin);
+    absl::StatusOr<Results> kept = builder_.keep(graph_, node, operands, origin);
     if (!kept.ok()) return kept.status();
     return Replacement(*kept);
   }

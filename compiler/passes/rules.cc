@@ -5,13 +5,17 @@
 
 namespace etch {
 
-Value Rewriter::improve(const Expr& expr) {
-  if (steps_left_-- > 0) {
-    for (Rule rule : rules_) {
-      const Ex better = rule(*this, expr);
-      if (!better.is_none()) return better.value();
-    }
+std::optional<Value> Rewriter::better(const Expr& expr) {
+  if (steps_left_-- <= 0) return std::nullopt;
+  for (Rule rule : rules_) {
+    const Ex better = rule(*this, expr);
+    if (!better.is_none()) return better.value();
   }
+  return std::nullopt;
+}
+
+Value Rewriter::improve(const Expr& expr) {
+  if (const std::optional<Value> value = better(expr)) return *value;
   return checked(builder_.emit(expr.op, expr.operands, expr.type, origin_));
 }
 
@@ -26,8 +30,9 @@ Value Rewriter::make(const AnyOp& op, std::span<const Value> operands, const Typ
 absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules) {
   return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
     if (node.num_results > 1) return Replacement();
-    const Type& type = graph.type(node.result());
-    return Replacement(Rewriter(builder, rules, node.origin).improve({node.op, operands, type}));
+    const Expr expr{node.op, operands, graph.type(node.result())};
+    const std::optional<Value> better = Rewriter(builder, rules, node.origin).better(expr);
+    return better ? Replacement(*better) : Replacement();
   });
 }
 

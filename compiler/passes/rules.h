@@ -26,7 +26,9 @@ class Rewriter final : public ExMaker {
   Rewriter(GraphBuilder& builder, std::span<const Rule> rules, Origin origin)
       : ExMaker(builder), builder_(builder), rules_(rules), origin_(origin) {}
 
-  /// The value of the expression after all rules.
+  /// What the rules make of the expression, if any of them has something to say.
+  std::optional<Value> better(const Expr& expr);
+  /// The same, or the expression as it is.
   Value improve(const Expr& expr);
   Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) override;
 
