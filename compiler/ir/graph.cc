@@ -2,6 +2,7 @@
 #include "compiler/ir/graph.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "absl/hash/hash.h"
@@ -39,7 +40,17 @@ bool operator==(const Graph& a, const Graph& b) {
 int32_t NodeMaker::type_index(const Type& type) {
   // Neighbours often have one type.
   if (!values_.empty() && types_[values_.back().type] == type) return values_.back().type;
-  const auto [entry, is_new] = index_of_type_.try_emplace(type, static_cast<int32_t>(types_.size()));
+  const auto next = static_cast<int32_t>(types_.size());
+  if (types_.size() <= kFewTypes) {
+    const auto index = static_cast<int32_t>(std::ranges::find(types_, type) - types_.begin());
+    if (index == next) types_.push_back(type);
+    return index;
+  }
+  while (index_of_type_.size() < types_.size()) {
+    const auto i = static_cast<int32_t>(index_of_type_.size());
+    index_of_type_.emplace(types_[i], i);
+  }
+  const auto [entry, is_new] = index_of_type_.try_emplace(type, next);
   if (is_new) types_.push_back(type);
   return entry->second;
 }
@@ -87,7 +98,6 @@ absl::StatusOr<Results> GraphBuilder::emit_all(const AnyOp& op, std::span<const 
 
 void GraphBuilder::start_as(const Graph& graph) {
   types_ = graph.types_;
-  for (const Type& type : types_) index_of_type_.emplace(type, static_cast<int32_t>(index_of_type_.size()));
   for (const std::string& text : graph.names()) name(text);
 }
 
@@ -122,6 +132,29 @@ absl::StatusOr<NodeMaker::TypeIndices> NodeMaker::infer_types(const AnyOp& op, s
   return types;
 }
 
+void NodeTable::reserve(size_t nodes) {
+  const size_t slots = std::bit_ceil(std::max<size_t>(2 * nodes, 16));
+  if (slots > slots_.size()) resize(slots);
+}
+
+void NodeTable::resize(size_t slots) {
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
+  for (Slot slot : old) {
+    if (slot.node >= 0) place(slot);
+  }
+}
+
+void NodeTable::place(Slot slot) {
+  size_t at = slot.hash & mask();
+  while (slots_[at].node >= 0) at = (at + 1) & mask();
+  slots_[at] = slot;
+}
+
+void NodeTable::add(uint32_t hash, int32_t node) {
+  reserve(++count_);
+  place({hash, node});
+}
+
 Results GraphBuilder::intern(Node node, const TypeIndices& types) {
   if (types.size() == 1) {
     node.op = canonical(std::move(node.op), {&types_[types[0]], 1});
@@ -130,12 +163,10 @@ Results GraphBuilder::intern(Node node, const TypeIndices& types) {
     for (int32_t type : types) of_results.push_back(types_[type]);
     node.op = canonical(std::move(node.op), of_results);
   }
-  const size_t hash = absl::HashOf(node.op, node.operands, types);
-  absl::InlinedVector<int32_t, 1>& candidates = nodes_by_hash_[hash];
-  for (int32_t candidate : candidates) {
-    if (is_same(nodes_[candidate], node, types)) return results(nodes_[candidate]);
-  }
-  candidates.push_back(static_cast<int32_t>(nodes_.size()));
+  const auto hash = static_cast<uint32_t>(absl::HashOf(node.op, node.operands, types));
+  const int32_t known = table_.find(hash, [&](int32_t other) { return is_same(nodes_[other], node, types); });
+  if (known >= 0) return results(nodes_[known]);
+  table_.add(hash, static_cast<int32_t>(nodes_.size()));
   return append(std::move(node), types);
 }
 

@@ -125,6 +125,35 @@ class Graph : public Nodes {
 /// True if the i-th nodes are equal: op, operands and types, whatever the origin.
 bool same_node(const Graph& a, const Graph& b, int i);
 
+/// Finds the node that is equal to one in the making: a hash table of the nodes' indices, open addressing with linear
+/// probing. It keeps the hashes, so that growing asks nobody.
+class NodeTable {
+ public:
+  /// The index for which `is_same(index)` holds among those added with this hash, or -1.
+  template <class IsSame>
+  int32_t find(uint32_t hash, IsSame is_same) const {
+    if (slots_.empty()) return -1;
+    for (size_t at = hash & mask(); slots_[at].node >= 0; at = (at + 1) & mask()) {
+      if (slots_[at].hash == hash && is_same(slots_[at].node)) return slots_[at].node;
+    }
+    return -1;
+  }
+  void add(uint32_t hash, int32_t node);
+  void reserve(size_t nodes);
+
+ private:
+  struct Slot {
+    uint32_t hash = 0;
+    int32_t node = -1;  // or empty
+  };
+  size_t mask() const { return slots_.size() - 1; }
+  void place(Slot slot);
+  void resize(size_t slots);
+
+  std::vector<Slot> slots_;  // a power of two, at most half of them taken
+  size_t count_ = 0;
+};
+
 /// What makes typed nodes: a GraphBuilder, which merges equal ones, and the Events of a trace, which stay apart.
 class NodeMaker : public Nodes {
  public:
@@ -135,6 +164,7 @@ class NodeMaker : public Nodes {
   int32_t name(std::string_view text);
 
  protected:
+  static constexpr size_t kFewTypes = 8;
   using TypeIndices = absl::InlinedVector<int32_t, 2>;
 
   NodeMaker() = default;
@@ -148,7 +178,7 @@ class NodeMaker : public Nodes {
 
   std::vector<Value> inputs_;
   std::vector<std::string> names_;
-  absl::flat_hash_map<Type, int32_t> index_of_type_;
+  absl::flat_hash_map<Type, int32_t> index_of_type_;  // of more than kFewTypes; fewer are searched in order
   absl::flat_hash_map<std::string, int32_t> name_index_;
 };
 
@@ -184,7 +214,7 @@ class GraphBuilder : public NodeMaker {
   void reserve(size_t nodes) {
     nodes_.reserve(nodes);
     values_.reserve(nodes);
-    nodes_by_hash_.reserve(nodes);
+    table_.reserve(nodes);
   }
 
   /// Ends the graph; the builder is left empty. Inputs that were added after other nodes move to the front, so values
@@ -198,7 +228,7 @@ class GraphBuilder : public NodeMaker {
   bool is_same(const Node& node, const Node& other, std::span<const int32_t> types) const;
   void move_inputs_to_front(std::vector<Value>& outputs);
 
-  absl::flat_hash_map<size_t, absl::InlinedVector<int32_t, 1>> nodes_by_hash_;  // compared in full
+  NodeTable table_;
 };
 
 /// NumPy's broadcast of two shapes, or why there is none.
