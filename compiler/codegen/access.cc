@@ -9,9 +9,6 @@ namespace {
 /// Loads under one branch: they stand in registers until they are used.
 constexpr size_t kLoadsAtOnce = 8;
 
-/// More lanes than this are not taken one by one in straight code.
-constexpr int kUnrolledLanes = 16;
-
 int lanes_of(llvm::Value* vector) {
   return static_cast<int>(llvm::cast<llvm::FixedVectorType>(vector->getType())->getNumElements());
 }
@@ -72,7 +69,7 @@ void store_vector(Builder& b, llvm::Value* value, llvm::Value* address, llvm::Va
 }
 
 /// Every step-th element from `from` on, as whole vectors and shuffles. The last vector ends with the last lane: nothing
-/// is read beyond it. With a mask (may be null) only what it says is read: needs masked_ops.
+/// is read beyond it. With a mask (may be null) only what it says is read.
 llvm::Value* load_spread(KernelEmitter& k, llvm::FixedVectorType* type, llvm::Value* from, int step,
                          llvm::Value* mask) {
   Builder& b = k.b;
@@ -212,10 +209,9 @@ bool is_dense(Stride stride) { return stride == Stride::one || stride == Stride:
 
 /// True if lanes go one by one through the frame: where some may be off and no masked instruction serves them, or where
 /// straight code would be long.
-bool goes_through_frame(const KernelEmitter& k, int bytes, Stride stride, bool by_lane, int width, bool masked) {
-  if (!masked) return by_lane && width > kUnrolledLanes;
-  if (is_dense(stride)) return bytes < 4 && !k.target.masked_ops;
-  if (small_step(stride) > 0) return !k.target.masked_ops;
+bool goes_through_frame(const KernelEmitter& k, int bytes, bool by_vector, int width, bool masked) {
+  if (!masked) return !by_vector && width > kUnrolledLanes;
+  if (by_vector) return bytes < 4 && !k.target.masked_ops;
   return bytes < 4 || !k.target.masked_ops;
 }
 
@@ -236,11 +232,13 @@ void store_dense(Builder& b, llvm::Value* value, const Place& place, llvm::Value
 }  // namespace
 
 bool masks_all_accesses(const KernelProgram& program, const Target& target) {
-  return std::all_of(program.accesses.begin(), program.accesses.end(), [&](const Access& access) {
-    if (access.stride == Stride::zero || target.masked_ops) {
-      return access.stride != Stride::other || size_of(access.dtype) >= 4;
-    }
-    return is_dense(access.stride) && size_of(access.dtype) >= 4;
+  return std::all_of(program.body.begin(), program.body.end(), [&](const Instr& instr) {
+    const bool stores = instr.kind == InstrKind::store;
+    if (!stores && instr.kind != InstrKind::load) return true;
+    const Access& access = program.accesses[instr.slot];
+    if (access.stride == Stride::zero) return true;
+    const bool by_vector = is_dense(access.stride) || (small_step(access.stride) > 0 && (!stores || target.masked_ops));
+    return target.masked_ops ? by_vector || size_of(access.dtype) >= 4 : by_vector && size_of(access.dtype) >= 4;
   });
 }
 
@@ -264,7 +262,7 @@ llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm
     value = b.CreateAlignedLoad(element, place.lane0, align);
   } else {
     auto* type = llvm::FixedVectorType::get(element, width);
-    if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), place.stride, !dense && step == 0, width, mask)) {
+    if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
       llvm::Value* lanes = frame(type, llvm::Align(64));
       b.CreateStore(llvm::Constant::getNullValue(type), lanes);
       copy_elements(*this, element, place.lane0, place.stride == Stride::one ? i64(1) : place.step, lanes, i64(1),
@@ -298,7 +296,7 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
     return;
   }
   value = splat(b, value, width);
-  if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), place.stride, !dense && step == 0, width, mask)) {
+  if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
     llvm::Value* lanes = frame(value->getType(), llvm::Align(64));
     b.CreateStore(value, lanes);
     copy_elements(*this, element, lanes, i64(1), place.lane0, place.stride == Stride::one ? i64(1) : place.step,

@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kPanelBytes = 32 << 10;    // of the panels of all values that wait in scratch memory
 constexpr int64_t kMinPanel = 64;
 constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
+constexpr int64_t kNarrowPanel = 256;        // pieces of a row that are shorter take longer to read than all of it again
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
 
 /// Lanes that wait in scratch memory, one for each column of a panel.
@@ -33,7 +34,8 @@ class ColumnKernel {
         b_(k_.b),
         program_(program),
         levels_(levels_of(program)),
-        width_(lanes_of(program, options.target)),
+        widest_(lanes_of(program, options.target)),
+        width_(widest_),
         axis_(program.rank - 2),
         stages_(program.body.back().stage + 1),
         kept_(program.body.size()) {
@@ -130,7 +132,7 @@ class ColumnKernel {
 
   bool one_block() const { return program_.partial || program_.combine; }
 
-  /// Columns a panel has on these sizes: fewer if several stages pass over many rows.
+  /// Columns a panel has on these sizes: fewer if several stages pass over many rows, if so the cache holds them.
   llvm::Value* choose_panel() {
     std::set<int> passes;
     for (const Instr& instr : program_.body) {
@@ -140,8 +142,8 @@ class ColumnKernel {
     if (passes.size() <= 1) return k_.i64(columns_);
     llvm::Value* rows = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, k_.extent(axis_), k_.i64(1));
     llvm::Value* fitting = b_.CreateAnd(b_.CreateUDiv(k_.i64(kPanelElements), rows), k_.i64(-kMinPanel));
-    fitting = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, fitting, k_.i64(kMinPanel));
-    return smin(fitting, k_.i64(columns_));
+    llvm::Value* narrow = b_.CreateICmpSLT(fitting, k_.i64(kNarrowPanel));
+    return smin(b_.CreateSelect(narrow, k_.i64(columns_), fitting), k_.i64(columns_));
   }
 
   void emit_scalars(const Origin& origin, std::vector<llvm::Value*>& values, llvm::function_ref<bool(int)> chosen) {
@@ -168,7 +170,7 @@ class ColumnKernel {
         Values state = reducers_[r].initial(width_);
         for (size_t s = 0; s < state.size(); ++s) store(states_[r][s], column, state[s]);
         if (totals_[r].memory) store(totals_[r], column, state[0]);
-      });
+      }, true);
     });
     run_rows(stage, rowwise, origin, rows, values);
     for_reducers(stage, [&](size_t r) { finish(r, rows); });
@@ -180,13 +182,24 @@ class ColumnKernel {
     }
   }
 
-  /// Runs over the columns of the panel.
-  void for_columns(llvm::function_ref<void(llvm::Value* column, const Mask& mask)> body) {
-    k_.vector_loop(first_, last_, width_, {}, false, k_.target.masked_ops,
-                   [&](llvm::Value* column, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
-                     body(column, mask);
-                     return Values{};
-                   });
+  /// Runs over the columns of the panel, and past them where nothing leaves the scratch memory.
+  void for_columns(llvm::function_ref<void(llvm::Value* column, const Mask& mask)> body, bool only_scratch = false) {
+    auto run = [&](llvm::Value* column, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
+      body(column, mask);
+      return Values{};
+    };
+    if (masks_all_accesses(program_, k_.target)) {
+      k_.vector_loop(first_, last_, width_, {}, false, k_.target.masked_ops, run);
+    } else if (only_scratch) {
+      k_.loop(first_, last_, k_.i64(width_), {}, false,
+              [&](llvm::Value* column, llvm::ArrayRef<llvm::Value*> values) { return run(column, {}, values); });
+    } else {
+      k_.narrowing_loops(first_, last_, widest_, [&](llvm::Value* column, int width) {
+        width_ = width;
+        body(column, {});
+        width_ = widest_;
+      });
+    }
   }
 
   void run_rows(int stage, const std::vector<int>& rowwise, const Origin& origin, llvm::Value* rows,
@@ -222,7 +235,7 @@ class ColumnKernel {
           llvm::Value* total = load(totals_[r], column, false);
           store(totals_[r], column, reducers_[r].combine(total, load(states_[r][0], column, false)));
           store(states_[r][0], column, reducers_[r].initial(width_)[0]);
-        });
+        }, true);
       });
       return Values{};
     });
@@ -231,42 +244,58 @@ class ColumnKernel {
   /// Emits instructions for all columns of the panel, one row after the other; values[r] holds what is known of
   /// origins[r]. `row` is the first row's index, null for what is computed once per column.
   void emit_columns(const std::vector<int>& instrs, const std::vector<Origin>& origins,
-                    std::vector<std::vector<llvm::Value*>> values, llvm::Value* row) {
-    for (auto& of_row : values) {
+                    const std::vector<std::vector<llvm::Value*>>& values, llvm::Value* row) {
+    std::vector<std::vector<llvm::Value*>> splats = values;
+    for (auto& of_row : splats) {
       for (int i : instrs) {
         for (int arg : program_.body[i].args) {
-          if (of_row[arg]) of_row[arg] = splat(b_, of_row[arg], width_);
+          if (of_row[arg]) of_row[arg] = splat(b_, of_row[arg], widest_);
         }
       }
     }
     for_columns([&](llvm::Value* column, const Mask& mask) {
-      std::vector<Values> states(reducers_.size());
-      std::vector<Cursor> at;
-      for (const Origin& origin : origins) at.push_back(k_.cursor(origin, column, width_, mask));
-      std::vector<std::vector<llvm::Value*>> of_rows = load_all(instrs, at, values, mask);
-      for (size_t r = 0; r < origins.size(); ++r) {
-        std::vector<llvm::Value*>& lanes = of_rows[r];
-        std::vector<int> stores;
-        for (int i : instrs) {
-          const Instr& instr = program_.body[i];
-          for (int arg : instr.args) {
-            if (!lanes[arg]) lanes[arg] = load(kept_[arg], column, program_.body[arg].dtype == DType::boolean);
-          }
-          if (instr.kind == InstrKind::reduce) {
-            accumulate(i, column, b_.CreateAdd(row, k_.i64(r)), lanes[instr.args[0]], states);
-          } else if (instr.kind == InstrKind::store) {
-            stores.push_back(i);
-          } else {
-            k_.emit(i, at[r], lanes);
-            if (kept_[i].memory) store(kept_[i], column, lanes[i]);
-          }
-        }
-        k_.emit_all(stores, at[r], lanes, [](int) {});
-      }
-      for (size_t n = 0; n < states.size(); ++n) {
-        for (size_t s = 0; s < states[n].size(); ++s) store(states_[n][s], column, states[n][s]);
-      }
+      emit_lanes(instrs, origins, width_ == widest_ ? splats : values, row, column, mask);
     });
+  }
+
+  /// The same for the lanes from a column on.
+  void emit_lanes(const std::vector<int>& instrs, const std::vector<Origin>& origins,
+                  const std::vector<std::vector<llvm::Value*>>& values, llvm::Value* row, llvm::Value* column,
+                  const Mask& mask) {
+    std::vector<Values> states(reducers_.size());
+    std::vector<Cursor> at;
+    for (const Origin& origin : origins) at.push_back(k_.cursor(origin, column, width_, mask));
+    std::vector<std::vector<llvm::Value*>> of_rows = load_all(instrs, at, values, mask);
+    std::vector<int> stores;
+    for (size_t r = 0; r < origins.size(); ++r) {
+      std::vector<llvm::Value*>& lanes = of_rows[r];
+      for (int i : instrs) {
+        const Instr& instr = program_.body[i];
+        for (int arg : instr.args) {
+          if (!lanes[arg]) lanes[arg] = load(kept_[arg], column, program_.body[arg].dtype == DType::boolean);
+        }
+        if (instr.kind == InstrKind::reduce) {
+          accumulate(i, column, b_.CreateAdd(row, k_.i64(r)), lanes[instr.args[0]], states);
+        } else if (instr.kind == InstrKind::store) {
+          if (r == 0) stores.push_back(i);
+        } else {
+          k_.emit(i, at[r], lanes);
+          if (kept_[i].memory) store(kept_[i], column, lanes[i]);
+        }
+      }
+    }
+    if (!stores.empty()) {
+      k_.branch_on_full(mask, [&](const Mask& here) {
+        for (size_t r = 0; r < origins.size(); ++r) {
+          at[r].mask = here;
+          k_.store_all(stores, at[r], of_rows[r]);
+        }
+        return Values{};
+      });
+    }
+    for (size_t n = 0; n < states.size(); ++n) {
+      for (size_t s = 0; s < states[n].size(); ++s) store(states_[n][s], column, states[n][s]);
+    }
   }
 
   /// The values of each row with its loads, which stand under one branch for all rows.
@@ -317,15 +346,16 @@ class ColumnKernel {
     for_columns([&](llvm::Value* column, const Mask&) {
       Values state = totals_[r].memory ? Values{load(totals_[r], column, false)} : load_state(r, column);
       store(result, column, reducers_[r].finish(state, rows));
-    });
+    }, true);
   }
 
   KernelEmitter k_;
   Builder& b_;
   const KernelProgram& program_;
   std::vector<Level> levels_;
-  const int width_;
-  const int axis_;  // the reduced one
+  const int widest_;  // lanes of full vectors
+  int width_;         // of the code that is emitted
+  const int axis_;    // the reduced one
   const int stages_;
   std::vector<Reducer> reducers_;
 

@@ -147,6 +147,11 @@ class KernelEmitter {
   Values vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial, bool guard,
                      bool shared_body, LanesBody body);
 
+  /// Runs `body` for vectors of `width` lanes from `from` to `to`, then for narrower ones and single elements: for what no
+  /// masked instruction serves.
+  void narrowing_loops(llvm::Value* from, llvm::Value* to, int width,
+                       llvm::function_ref<void(llvm::Value* i, int width)> body);
+
   /// Walks the tuples of the axes 0 .. outer - 1, flattened, from `first` < `last`. Tuples of no axes are one.
   void walk(llvm::Value* first, llvm::Value* last, int outer, llvm::function_ref<void(const Origin&)> body);
 
@@ -190,6 +195,9 @@ DType operand_dtype(const KernelProgram& program, const Instr& instr);
 /// True if a load or store takes its lanes one by one. Such kernels want few lanes.
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);
 bool goes_by_lane(const KernelProgram& program, const Target& target);
+
+/// More lanes than this are not taken one by one in straight code.
+inline constexpr int kUnrolledLanes = 16;
 
 /// True if every access has an instruction that leaves out lanes. The others copy lanes one by one through the frame.
 bool masks_all_accesses(const KernelProgram& program, const Target& target);

@@ -16,7 +16,7 @@ constexpr int kStreamingWork = 3;
 constexpr int kLanesOneByOne = 8;
 
 /// Vectors that a turn takes apart or puts together, at most: more are no faster and take long to compile.
-constexpr int kMaxShuffled = 12;
+constexpr int kMaxShuffled = 2;
 
 int choose_lanes(const KernelProgram& program, const Target& target, bool by_lane) {
   // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
@@ -104,7 +104,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
     std::vector<llvm::Value*> of_row = scalars;
     splat_for_elements(k, levels, width, of_row);
     auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
-      std::vector<llvm::Value*> values = lanes == 1 ? scalars : of_row;
+      std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
       k.emit_all(all, k.cursor(origin, i, lanes, mask), values, [](int) {});
       return Values{};
     };
@@ -115,12 +115,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
                     });
       return;
     }
-    llvm::Value* full = k.b.CreateAnd(k.b.CreateSub(to, from), k.i64(-width));
-    llvm::Value* rest = k.b.CreateAdd(from, full);
-    k.loop(from, rest, k.i64(width), {}, true,
-           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, width, {}); });
-    k.loop(rest, to, k.i64(1), {}, true,
-           [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, 1, {}); });
+    k.narrowing_loops(from, to, width, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
   };
   if (transposes(program)) {
     walk_tiles(k, segment);

@@ -4,6 +4,12 @@
 #include "compiler/codegen/emit.h"
 
 namespace etch::codegen {
+namespace {
+
+/// Lanes between those of wide vectors and single elements.
+constexpr int kNarrowLanes = 8;
+
+}  // namespace
 
 Origin KernelEmitter::move(const Origin& origin, int axis, llvm::Value* index) {
   Origin moved = origin;
@@ -129,6 +135,23 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
     llvm::Value* bits = b.CreateSelect(full, all_bits, tail_bits);
     return body(i, {b.CreateBitCast(bits, mask_type), full, tail}, values);
   });
+}
+
+void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int width,
+                                    llvm::function_ref<void(llvm::Value* i, int width)> body) {
+  llvm::SmallVector<int, 3> widths;
+  if (width > 1) widths.push_back(width);
+  if (width > 2 * kNarrowLanes) widths.push_back(kNarrowLanes);
+  widths.push_back(1);
+  for (int lanes : widths) {
+    llvm::Value* full = b.CreateAnd(b.CreateSub(to, from), i64(-lanes));
+    llvm::Value* stop = lanes == 1 ? to : b.CreateAdd(from, full);
+    loop(from, stop, i64(lanes), {}, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
+      body(i, lanes);
+      return Values{};
+    });
+    from = stop;
+  }
 }
 
 std::vector<Level> levels_of(const KernelProgram& program) {

@@ -94,11 +94,16 @@ class Fusion {
       }
     }
     home(value) = kInline;
-    for (const Site& site : sites) {
+    if (required_[value.id]) {
+      Site root = new_root(value, 0);
+      sites_.leave(root);
+      sites_.add(value, root);
+    }
+    siblings_.merge_readers(value);
+    for (const Site& site : sites_.of(value)) {
       sites_.leave(site);
       sites_.pass_on(value, 0, site);
     }
-    if (required_[value.id]) sites_.pass_on(value, 0, new_root(value, 0));
   }
 
   // ---- Elementwise ops

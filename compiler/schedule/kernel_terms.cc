@@ -11,9 +11,17 @@
 namespace etch::schedule {
 namespace {
 
-// From this cost on, a value per element that a later stage needs again is kept in the memory of an output: a store and
-// a load in the cache cost about as much as eight additions.
-constexpr int64_t kSpillCost = 8;
+/// From this cost on, in additions of f32, a value per element that a later stage needs again is kept in the memory of an
+/// output: what a store and a load of so many bytes cost, in the cache.
+int64_t spill_cost(DType dtype) { return 1 + 2 * size_of(dtype); }
+
+/// The cost of a load at this stride along the vectors, on the same scale.
+int64_t load_cost(DType dtype, int64_t stride) {
+  const int64_t bytes = std::max<int64_t>(1, size_of(dtype) * 3 / 4);
+  if (stride == 0) return 0;
+  if (stride == 1 || stride == -1) return bytes;
+  return bytes + (stride >= 2 && stride <= 4 ? 2 : 6);
+}
 
 /// The map through a node, which fusion has found to exist.
 Affine existing(const Graph& graph, Value value, const Continued& next) {
@@ -88,6 +96,8 @@ class Resolver {
     term.map = map;
     term.stage = is_dot() ? 1 : 0;
     term.per_row = has_rows() && !varies(map);
+    const int vector_axis = cluster_.kind == KernelKind::row ? reduced_ : domain_.rank - 1;
+    if (kind == InstrKind::load && vector_axis >= 0) term.cost = load_cost(term.dtype, map.coef[vector_axis]);
     return term;
   }
 
@@ -211,11 +221,12 @@ class Stages {
  private:
   void use(int index, int stage) {
     Term& term = terms_[index];
-    if (term.per_row || term.kind != InstrKind::compute || term.last_stage == stage) return;
+    const bool computes = term.kind == InstrKind::compute;
+    if (term.per_row || !(computes || term.kind == InstrKind::load) || term.last_stage == stage) return;
     bool again = term.first_stage >= 0;
     if (!again) term.first_stage = stage;
     term.last_stage = stage;
-    if (again && term.cost >= kSpillCost && keep(index, stage)) return;
+    if (again && term.cost >= spill_cost(term.dtype) && keep(index, stage)) return;
     for (size_t i = 0; i < term.args.size(); ++i) use(term.args[i], stage);
   }
 

@@ -13,19 +13,32 @@ bool same_rows(const Cluster& a, const Cluster& b) {
 
 }  // namespace
 
+/// True if the cluster reads another element of the site's value at each of its own, as often as it reads any.
+bool Siblings::reads_throughout(const Site& site) const {
+  const Cluster& c = sites_.cluster(site);
+  const Affine& map = c.maps[site.map];
+  for (int axis = 0; axis < c.domain.rank; ++axis) {
+    if (c.domain.extents[axis] > 1 && map.coef[axis] == 0) return false;
+  }
+  return c.kind != KernelKind::dot;
+}
+
 void Siblings::merge_readers(Value value) {
-  Sites::List sites = sites_.of(value);
-  int64_t size = graph_.type(value).size();
-  int open = -1;
-  for (const Site& site : sites) {
-    Cluster& c = sites_.cluster(site);
-    if (site.memory || c.merged_into >= 0) continue;
-    if (c.kind == KernelKind::dot || c.domain.size() != size) continue;
-    if (!(c.maps[site.map] == linear_index(c.domain))) continue;
-    if (open >= 0 && open != site.cluster && can_merge(partition_.clusters[open], c)) {
-      merge(open, site.cluster);
+  constexpr size_t kOpen = 4;
+  absl::InlinedVector<Site, kOpen> open;  // clusters that the next ones may go into; at the most recent maps
+  for (Site site : sites_.of(value)) {
+    sites_.forward(site);
+    if (site.memory || !reads_throughout(site)) continue;
+    const auto takes_in = [&](const Site& other) {
+      const Cluster &a = sites_.cluster(other), &b = sites_.cluster(site);
+      return other.cluster != site.cluster && a.maps[other.map] == b.maps[site.map] && can_merge(a, b);
+    };
+    auto into = std::find_if(open.begin(), open.end(), takes_in);
+    if (into != open.end()) {
+      merge(into->cluster, site.cluster);
     } else {
-      open = site.cluster;
+      if (open.size() == kOpen) open.erase(open.begin());
+      open.push_back(site);
     }
   }
 }

@@ -10,7 +10,7 @@ class Siblings {
   Siblings(const Graph& graph, Partition& partition, Sites& sites, const FusionPolicy& policy)
       : graph_(graph), partition_(partition), sites_(sites), policy_(policy) {}
 
-  /// Kernels that read all of the same value in the same order become one, which reads it once.
+  /// Kernels that read the same elements of a value in the same order become one, which reads them once.
   void merge_readers(Value value);
 
   /// Clusters that could all compute the reduction become one.
@@ -21,6 +21,7 @@ class Siblings {
   void merge_overflow(Site reader, int from);
 
  private:
+  bool reads_throughout(const Site& site) const;
   bool can_merge(const Cluster& a, const Cluster& b, size_t max_roots = kMaxSiblingRoots) const;
   void merge(int into, int from);
 

@@ -457,6 +457,37 @@ TEST(ScheduleValues, ShortReductionsInLanesHaveTheBitsOfKernelsAndOfTheOracle) {
   }
 }
 
+TEST(Schedule, ReadersOfTheSameSliceAreOneKernel) {
+  Graph graph = graph_of(
+      "graph(%0: u8[64,32]) {\n%1 = slice(%0) start=[0,1] step=[1,3] : u8[64,11]\n%2 = mul(%1, %1) : u8[64,11]\n"
+      "%3 = cast(%1) : f32[64,11]\n%4 = sqrt(%3) : f32[64,11]\nreturn %1, %2, %4\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.kernels[0].buffers.size(), 4u) << "the slice is read more than once";
+  expect_same_bits(graph, false);
+}
+
+TEST(Schedule, WhatIsReadInAnotherOrderIsReadByAnotherKernel) {
+  Graph graph = graph_of(
+      "graph(%0: f32[64,64], %1: f32[64,64]) {\n%2 = transpose(%0) perm=[1,0] : f32[64,64]\n"
+      "%3 = exp(%2) : f32[64,64]\n%4 = tanh(%0) : f32[64,64]\nreturn %3, %4\n}");
+  EXPECT_EQ(schedule_of(graph).kernels.size(), 2u);
+}
+
+TEST(Schedule, AValueOfFewBytesIsKeptRatherThanComputedFromMany) {
+  // The second stage reads the bytes that the first one left in the memory of the result, not the floats again.
+  Graph graph = graph_of(
+      "graph(%0: f32[100,64]) {\n%1 = cast(%0) : u8[100,64]\n%2 = reduce(%1) kind=min axes=[0] : u8[64]\n"
+      "%3 = sub(%1, %2) : u8[100,64]\nreturn %3\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  const KernelProgram& program = schedule.kernels[0].program;
+  int floats = 0;
+  for (const Instr& instr : program.body) floats += instr.kind == InstrKind::load && instr.dtype == DType::f32;
+  EXPECT_EQ(floats, 1) << to_string(schedule, graph);
+  expect_same_bits(graph, true);
+}
+
 TEST(ScheduleValues, EqualBitsOfSeveralDtypesAreSeveralConstants) {
   // 0 as a float and as an index.
   expect_same_bits(graph_of("graph(%0: f32[40,3]) {\n%1 = reduce(%0) kind=argmax axes=[1] : i64[40]\n"
