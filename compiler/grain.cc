@@ -14,10 +14,11 @@ constexpr int64_t kMemoryWork = 2;  // of one access of one element: about what 
 
 int64_t grain_of(const ScheduledKernel& kernel) {
   int64_t work = kernel.work;
-  if (kernel.program.kind == KernelKind::loop) work += kMemoryWork * static_cast<int64_t>(kernel.buffers.size());
+  if (!kernel.call && kernel.program.kind == KernelKind::loop) work += kMemoryWork * static_cast<int64_t>(kernel.buffers.size());
   int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
-  // Rows stand for themselves; elements are split at whole cache lines, rows of a product at whole tiles.
-  int64_t multiple = kernel.program.kind == KernelKind::row ? 1 : 64;
+  // Rows stand for themselves, and what a library function does; elements are split at whole cache lines, rows of a
+  // product at whole tiles.
+  int64_t multiple = kernel.call || kernel.program.kind == KernelKind::row ? 1 : 64;
   return std::max<int64_t>(1, (grain + multiple - 1) / multiple) * multiple;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "compiler/ir/cat.h"
 
@@ -29,6 +30,11 @@ std::string formatted(const char* format, double value) {
 }  // namespace
 
 int64_t bytes_moved(const Schedule& schedule, const ScheduledKernel& kernel) {
+  if (kernel.call) {
+    int64_t bytes = 0;
+    for (int buffer : std::set<int>(kernel.buffers.begin(), kernel.buffers.end())) bytes += schedule.buffers[buffer].bytes;
+    return bytes;
+  }
   std::map<int, int64_t> of_buffer;
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     of_buffer[kernel.buffers[a]] += elements_of(kernel, static_cast<int>(a)) * size_of(kernel.program.accesses[a].dtype);

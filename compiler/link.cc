@@ -18,18 +18,30 @@ Slot slot_of(const ScheduledBuffer& buffer) {
   return {Slot::Kind::arena, buffer.offset};
 }
 
-void add_launch(Executable& executable, const ScheduledKernel& kernel, const CompiledKernel& code) {
+/// Machine code, and what each thread that runs it needs.
+struct Code {
+  Step::Kind kind = Step::Kind::launch;
+  KernelFn fn = nullptr;
+  int64_t scratch_bytes = 0;
+};
+
+Code code_of(const ScheduledKernel& call) {
+  const LibraryFunction function = library_function(call.call->function, call.call->dtype);
+  return {Step::Kind::call, function.fn, function.scratch_bytes(call.sizes.data())};
+}
+
+void add_launch(Executable& executable, const ScheduledKernel& kernel, const Code& code) {
   Launch launch;
-  launch.fn = code.fn();
+  launch.fn = code.fn;
   launch.first_slot = static_cast<int32_t>(executable.slot_pool.size());
   launch.num_slots = static_cast<int32_t>(kernel.buffers.size());
   launch.first_size = static_cast<int32_t>(executable.sizes_pool.size());
   launch.iterations = kernel.iterations;
   launch.grain = grain_of(kernel);
-  launch.scratch_bytes = code.scratch_bytes();
+  launch.scratch_bytes = code.scratch_bytes;
   executable.slot_pool.insert(executable.slot_pool.end(), kernel.buffers.begin(), kernel.buffers.end());
   executable.sizes_pool.insert(executable.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
-  executable.steps.push_back({Step::Kind::launch, static_cast<int32_t>(executable.launches.size())});
+  executable.steps.push_back({code.kind, static_cast<int32_t>(executable.launches.size())});
   executable.launches.push_back(launch);
   executable.names.push_back(kernel.name);
 }
@@ -48,7 +60,15 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
   Executable executable;
   executable.arena_bytes = schedule.arena_bytes;
   for (const ScheduledBuffer& buffer : schedule.buffers) executable.slots.push_back(slot_of(buffer));
-  for (size_t i = 0; i < kernels.size(); ++i) add_launch(executable, schedule.kernels[i], *kernels[i]);
+  size_t next = 0;
+  for (const ScheduledKernel& kernel : schedule.kernels) {
+    if (kernel.call) {
+      add_launch(executable, kernel, code_of(kernel));
+    } else {
+      const CompiledKernel& code = *kernels[next++];
+      add_launch(executable, kernel, {Step::Kind::launch, code.fn(), code.scratch_bytes()});
+    }
+  }
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     executable.outputs.push_back(output_of(schedule.buffers[schedule.outputs[i]], static_cast<int>(i)));
   }

@@ -76,7 +76,8 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
   return resolved;
 }
 
-Tensor record(Trace& trace, const AnyOp& op, const ResolvedList& operands, const Type* wanted, Location where) {
+Tensors record(Trace& trace, const AnyOp& op, const ResolvedList& operands, std::span<const Type> wanted,
+               Location where) {
   absl::InlinedVector<Value, 3> values;
   for (const Resolved& operand : operands) {
     if (operand.impl) {
@@ -90,8 +91,8 @@ Tensor record(Trace& trace, const AnyOp& op, const ResolvedList& operands, const
 
 /// A compiled function of one op.
 struct EagerKernel {
-  Type type;
-  int32_t same_as = -1;  // the operand whose elements the result's are, or -1 where kernels compute them
+  Types types;
+  absl::InlinedVector<int32_t, 2> same_as;  // per result: the operand whose elements it has, or -1 where steps write it
   std::shared_ptr<const Executable> executable;
 };
 
@@ -168,46 +169,58 @@ T value_or_fail(absl::StatusOr<T> value, Location where) {
   return *std::move(value);
 }
 
-std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedList& operands, const Type* wanted,
-                                               const Flags& flags, Location where) {
+std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedList& operands,
+                                               std::span<const Type> wanted, const Flags& flags, Location where) {
   GraphBuilder builder;
   absl::InlinedVector<Value, 3> values;
   for (const Resolved& operand : operands) {
     values.push_back(value_or_fail(builder.input({operand.dtype, operand.shape()}), where));
   }
-  const Value result = value_or_fail(
-      wanted ? builder.emit(op, values, *wanted) : builder.emit(op, values), where);
   auto kernel = std::make_shared<EagerKernel>();
-  kernel->type = builder.type(result);
-  const Graph graph = std::move(builder).finish({&result, 1});
+  absl::InlinedVector<Value, 2> outputs;
+  for (Value result : value_or_fail(builder.emit_all(op, values, wanted), where)) {
+    outputs.push_back(result);
+    kernel->types.push_back(builder.type(result));
+  }
+  const Graph graph = std::move(builder).finish(outputs);
   CompileOptions options;
   options.fuse = false;
   options.target = *flags.target;
   options.verify = flags.verify;
   kernel->executable = value_or_fail(compile(graph, options), where).executable;
-  const Output& output = kernel->executable->outputs[0];
-  if (output.same_as == Output::SameAs::input) kernel->same_as = output.index;
+  for (const Output& output : kernel->executable->outputs) {
+    kernel->same_as.push_back(output.same_as == Output::SameAs::input ? output.index : -1);
+  }
   return kernel;
 }
 
-Tensor run(const EagerKernel& kernel, Op op, const ResolvedList& operands, const Flags& flags, Location where) {
+Tensors run(const EagerKernel& kernel, Op op, const ResolvedList& operands, const Flags& flags, Location where) {
+  Tensors tensors;
   // A reshape is a view by its meaning. What the compiler finds equal otherwise is copied: results are tensors of their own.
-  if (place(op) == Place::view) return alias(*operands[0].impl, kernel.type.dtype, kernel.type.shape);
-  Tensor result = allocate_legal(kernel.type, where, user_name(name(op)));
-  void* output = TensorAccess::get(result)->data;
-  const RunOptions options = run_options(flags);
-  if (kernel.same_as >= 0) {
-    copy_bytes(output, operands[kernel.same_as].data(), kernel.type.bytes(), options.threads);
-    return result;
+  if (place(op) == Place::view) {
+    tensors.push_back(alias(*operands[0].impl, kernel.types[0].dtype, kernel.types[0].shape));
+    return tensors;
   }
+  const RunOptions options = run_options(flags);
+  absl::InlinedVector<void*, 2> outputs;
+  bool computes = false;
+  for (size_t i = 0; i < kernel.types.size(); ++i) {
+    const Type& type = kernel.types[i];
+    tensors.push_back(allocate_legal(type, where, user_name(name(op))));
+    outputs.push_back(TensorAccess::get(tensors[i])->data);
+    computes |= kernel.same_as[i] < 0;
+    if (kernel.same_as[i] < 0) continue;
+    copy_bytes(outputs[i], operands[kernel.same_as[i]].data(), type.bytes(), options.threads);
+  }
+  if (!computes) return tensors;
   absl::InlinedVector<const void*, 4> inputs;
   for (const Resolved& operand : operands) inputs.push_back(operand.data());
   try {
-    kernel.executable->run(inputs.data(), &output, options);
+    kernel.executable->run(inputs.data(), outputs.data(), options);
   } catch (const std::bad_alloc&) {
     fail_allocation(where, kernel.executable->memory_bytes(options), user_name(name(op)));
   }
-  return result;
+  return tensors;
 }
 
 void check_eager(const ResolvedList& operands, Op op, Location where) {
@@ -219,7 +232,7 @@ void check_eager(const ResolvedList& operands, Op op, Location where) {
 
 }  // namespace
 
-Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wanted, Location where) {
+Tensors apply_all(const AnyOp& op, std::span<const Operand> operands, std::span<const Type> wanted, Location where) {
   where = Scope::place_of(where);
   const ResolvedList resolved = resolve(op, operands, where);
   if (Trace* trace = Trace::current()) return record(*trace, op, resolved, wanted, where);
@@ -241,7 +254,7 @@ Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wan
 
 Tensor constant(const Type& type, uint64_t bits, std::string_view op, Location where) {
   where = Scope::place_of(where);
-  if (Trace* trace = Trace::current()) return trace->emit(splat_op(bits), {}, &type, where);
+  if (Trace* trace = Trace::current()) return std::move(trace->emit(splat_op(bits), {}, {&type, 1}, where)[0]);
   Tensor result = allocate(type.dtype, type.shape, where, op);
   dispatch(type.dtype, [&]<class T> {
     std::fill_n(static_cast<T*>(TensorAccess::get(result)->data), type.size(), from_bits<T>(bits));

@@ -4,15 +4,22 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "compiler/ir/graph.h"
 #include "etch/tensor.h"
+#include "frontend/tensor_impl.h"
 
 namespace etch::detail {
 
-/// The result of an op on tensors and numbers. Numbers take the dtype of the tensors beside them. `wanted` is the type
-/// of the ops whose type says what they do (needs_type), else nullptr. Error if the op is illegal.
-Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wanted, Location where);
+/// The results of an op on tensors and numbers. Numbers take the dtype of the tensors beside them. `wanted` are the types
+/// of the ops whose type says what they do (needs_type), else empty. Error if the op is illegal.
+Tensors apply_all(const AnyOp& op, std::span<const Operand> operands, std::span<const Type> wanted, Location where);
+
+/// The result of an op that has one.
+inline Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wanted, Location where) {
+  return std::move(apply_all(op, operands, {wanted, wanted ? size_t{1} : 0}, where)[0]);
+}
 
 inline Tensor apply(const AnyOp& op, std::initializer_list<Operand> operands, const Type* wanted = nullptr) {
   return apply(op, {operands.begin(), operands.size()}, wanted, operands.begin()->where());

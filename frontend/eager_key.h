@@ -19,20 +19,21 @@ struct OperandType {
   const Shape* shape;
 };
 
-/// An op on operands of these types, for a processor; `wanted` holds the result's type where the caller gives it. It only
+/// An op on operands of these types, for a processor; `wanted` holds the results' types where the caller gives them. It only
 /// points: a look-up copies nothing.
 struct EagerKeyView {
   const AnyOp& op;
   std::span<const OperandType> operands;
-  const Type* wanted;     // or nullptr
+  std::span<const Type> wanted;
   const Target* target;   // one of those that stay for the process
 
   template <class H>
   friend H AbslHashValue(H h, const EagerKeyView& key) {
     const auto& [op, operands, wanted, target] = key;
-    h = H::combine(std::move(h), op, operands.size(), target, wanted != nullptr);
+    h = H::combine(std::move(h), op, operands.size(), target, wanted.size());
     for (const auto& [dtype, shape] : operands) h = H::combine(std::move(h), dtype, *shape);
-    return wanted ? H::combine(std::move(h), *wanted) : std::move(h);
+    for (const Type& type : wanted) h = H::combine(std::move(h), type);
+    return h;
   }
   /// In full: a field that is added does not compile until it stands here.
   friend bool operator==(const EagerKeyView& a, const EagerKeyView& b) {
@@ -42,7 +43,7 @@ struct EagerKeyView {
       return dtype == other.dtype && *shape == *other.shape;
     };
     return op == b.op && target == b.target && std::ranges::equal(operands, b.operands, same_type) &&
-           (wanted && b.wanted ? *wanted == *b.wanted : wanted == b.wanted);
+           std::ranges::equal(wanted, b.wanted);
   }
 };
 
@@ -52,12 +53,12 @@ class EagerKey {
   explicit EagerKey(const EagerKeyView& key) : op_(key.op), target_(key.target) {
     for (const auto& [dtype, shape] : key.operands) operands_.push_back({dtype, *shape});
     for (const Type& type : operands_) operand_types_.push_back({type.dtype, &type.shape});
-    if (key.wanted) wanted_.push_back(*key.wanted);
+    wanted_.assign(key.wanted.begin(), key.wanted.end());
   }
   EagerKey(const EagerKey&) = delete;
   EagerKey& operator=(const EagerKey&) = delete;
 
-  EagerKeyView view() const { return {op_, operand_types_, wanted_.empty() ? nullptr : wanted_.data(), target_}; }
+  EagerKeyView view() const { return {op_, operand_types_, wanted_, target_}; }
 
  private:
   AnyOp op_;

@@ -148,6 +148,19 @@ Tensor argmin(const Operand& x, Integer axis, Flag keepdims) {
   return reduce(x, ReduceKind::argmin, "argmin", Axes{axis}, keepdims);
 }
 
+TopK top_k(const Operand& x, Integer k, Integer axis) {
+  const Tensor& tensor = tensor_of(x, "top_k");
+  const int rank = tensor.rank();
+  const int along = rank == 0 ? -1 : detail::resolve_axis(axis, rank, "top_k", x.where());
+  const auto swapped = [&](const Tensor& of) {
+    return along == rank - 1 ? of : swapaxes(Operand(of, x.where()), along, rank - 1);
+  };
+  const Tensor moved = swapped(tensor);
+  const Operand operand(moved, x.where());
+  const detail::Tensors results = detail::apply_all(op::TopK{k}, {&operand, 1}, {}, x.where());
+  return {swapped(results[0]), swapped(results[1])};
+}
+
 Tensor reshape(const Operand& x, const Shape& shape) {
   const Tensor& tensor = tensor_of(x, "reshape");
   const Type type{tensor.dtype(), detail::complete_shape(tensor.shape(), shape, x.where())};

@@ -36,6 +36,10 @@ std::string kernel_texts(const Concrete& concrete, CodeStage stage) {
   std::string text;
   const CodegenOptions options = concrete.options.codegen();
   for (const ScheduledKernel& kernel : concrete.compiled.schedule.kernels) {
+    if (kernel.call) {
+      text += cat("// ", kernel.name, " has no code of its own: it calls a library function\n");
+      continue;
+    }
     absl::StatusOr<std::string> code = print_code(kernel.program, options, stage, kernel.name);
     text += code.ok() ? *code : cat("// ", kernel.name, ": ", std::string(code.status().message()), "\n");
     if (!text.empty() && text.back() != '\n') text += '\n';

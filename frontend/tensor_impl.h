@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "compiler/ir/graph.h"
 #include "etch/buffer.h"
 #include "etch/tensor.h"
@@ -42,6 +43,9 @@ struct TensorImpl {
   Type type() const { return {dtype, shape}; }
   int64_t bytes() const { return shape.product() * size_of(dtype); }
 };
+
+/// The results of an op.
+using Tensors = absl::InlinedVector<Tensor, 2>;
 
 struct TensorAccess {
   static TensorImpl* get(const Tensor& tensor) { return tensor.impl_.get(); }

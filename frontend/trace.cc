@@ -148,18 +148,21 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
 }
 
 Value Trace::constant(uint64_t bits, const Type& type, Location where) {
-  return record(splat_op(bits), {}, &type, where);
+  return record(splat_op(bits), {}, {&type, 1}, where)[0];
 }
 
-Tensor Trace::emit(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where) {
-  const Value value = record(op, operands, wanted, where);
-  return make_traced(id_, value, events_.type(value), op, where);
+Tensors Trace::emit(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where) {
+  Tensors tensors;
+  for (Value value : record(op, operands, wanted, where)) {
+    tensors.push_back(make_traced(id_, value, events_.type(value), op, where));
+  }
+  return tensors;
 }
 
-Value Trace::record(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where) {
-  const std::span<const Type> types(wanted, wanted ? 1 : 0);
-  absl::StatusOr<etch::Results> results = events_.record(op, operands, types, origin(where));
-  if (results.ok()) return (*results)[0];
+etch::Results Trace::record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted,
+                            Location where) {
+  absl::StatusOr<etch::Results> results = events_.record(op, operands, wanted, origin(where));
+  if (results.ok()) return *results;
   const Scope* scope = Scope::innermost();
   const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
   fail(where, in + in_user_words(std::string(results.status().message())));

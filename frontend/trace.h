@@ -68,7 +68,7 @@ class Trace {
   /// another trace.
   Value value_of(const TensorImpl& impl, Location where);
   /// Records an op; Error if it is illegal.
-  Tensor emit(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where);
+  Tensors emit(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   /// A value with the same bits in every element.
   Value constant(uint64_t bits, const Type& type, Location where);
 
@@ -78,8 +78,8 @@ class Trace {
   static Trace* current();
 
  private:
-  /// The first result of an op; Error if it is illegal.
-  Value record(const AnyOp& op, std::span<const Value> operands, const Type* wanted, Location where);
+  /// The results of an op; Error if it is illegal.
+  etch::Results record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   Origin origin(Location where);
 
   uint64_t id_;

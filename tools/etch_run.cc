@@ -145,6 +145,7 @@ void emit_code(const Graph& graph, const Options& options) {
   for (auto [name, stage] : stages) {
     if (options.emit != name) continue;
     for (const ScheduledKernel& kernel : compiled.schedule.kernels) {
+      if (kernel.call) continue;
       std::cout << value_or_throw(print_code(kernel.program, options.compile.codegen(), stage, kernel.name)) << "\n";
     }
     return;

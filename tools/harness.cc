@@ -152,8 +152,9 @@ std::vector<Literal> run_eagerly(const Graph& graph, std::span<const Literal> in
     }
     std::vector<Operand> operands;
     for (Value operand : node.operands) operands.emplace_back(values[operand.id]);
-    const Type& type = graph.type(node.result());
-    values.push_back(detail::apply(node.op, operands, &type, Location::current()));
+    for (Tensor& result : detail::apply_all(node.op, operands, graph.result_types(node), Location::current())) {
+      values.push_back(std::move(result));
+    }
   }
   std::vector<Literal> outputs;
   for (Value output : graph.outputs()) outputs.push_back(to_literal(values[output.id]));

@@ -22,7 +22,7 @@ class Generator {
   Graph run() {
     int inputs = 1 + pick(3);
     // Now and then all axes that there may be: refined by reshapes they make domains of more axes than a tensor has.
-    deep_ = pick(12) == 0;
+    deep_ = pick(8) == 0;
     Shape shape = random_shape();
     for (int i = 0; i < inputs; ++i) {
       // Most inputs share a shape, or broadcast to it, so that ops of several operands find partners.
@@ -79,8 +79,9 @@ class Generator {
   std::optional<Value> random_node() {
     Value x = random_value();
     const Type type = builder_.type(x);
-    switch (deep_ && pick(3) == 0 ? 11 : pick(16)) {
-      case 0: return random_reduce(x, type);
+    switch (deep_ && pick(3) == 0 ? 11 : pick(19)) {
+      case 0:
+      case 13: return random_reduce(x, type);
       case 1: return random_dot(x, type);
       case 2: return random_reshape(x, type);
       case 3: return random_transpose(x, type);
@@ -92,6 +93,7 @@ class Generator {
       case 9: return accept(builder_.emit(op::Cast{}, {&x, 1}, Type{random_dtype(), type.shape}));
       case 10: return random_bitcast(x, type);
       case 11: return random_shuffle(x, type);
+      case 12: return random_top_k(x, type);
       default: return random_elementwise(x);
     }
   }
@@ -136,6 +138,16 @@ class Generator {
                                                     : 0;
     if (options_.exact_only && is_floating(type.dtype) && bound > exact_limit(type.dtype)) return std::nullopt;
     return accept(builder_.emit(op::Reduce{kind, axes}, {&x, 1}));
+  }
+
+  /// Both results may be used.
+  std::optional<Value> random_top_k(Value x, const Type& type) {
+    if (type.shape.empty()) return std::nullopt;
+    const absl::StatusOr<Results> made = builder_.emit_all(op::TopK{pick(type.shape.back() + 1)}, {&x, 1}, {});
+    if (!made.ok()) return std::nullopt;
+    if (pick(2) == 0) return (*made)[1];
+    if (pick(2) == 0) pool_.push_back((*made)[1]);
+    return (*made)[0];
   }
 
   std::optional<Value> random_dot(Value x, const Type& type) {
@@ -304,7 +316,8 @@ class Generator {
       case Op::min:
       case Op::max:
       case Op::where: return largest;
-      case Op::cast: return is_floating(type.dtype) ? largest : kUnknown;
+      case Op::cast:
+      case Op::top_k: return is_floating(type.dtype) ? largest : kUnknown;
       case Op::add:
       case Op::sub: return is_floating(type.dtype) ? operand(0) + operand(1) : kUnknown;
       case Op::mul: return is_floating(type.dtype) ? operand(0) * operand(1) : kUnknown;

@@ -28,9 +28,13 @@ AnyOp canonical(AnyOp op, std::span<const Type> results) {
 
 std::vector<Literal> evaluate(const AnyOp& op, Literals operands, std::span<const Type> results) {
   return op.visit([&](const auto& fields) -> std::vector<Literal> {
-    std::vector<Literal> values;
-    values.push_back(fields.evaluate(operands, results[0]));
-    return values;
+    if constexpr (requires { fields.evaluate(operands, results); }) {
+      return fields.evaluate(operands, results);
+    } else {
+      std::vector<Literal> values;
+      values.push_back(fields.evaluate(operands, results[0]));
+      return values;
+    }
   });
 }
 

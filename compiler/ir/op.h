@@ -91,6 +91,7 @@ enum class Place : uint8_t {
   boxes,      // operands fill boxes of the result
   reduction,    // drops axes
   product,      // [batch..., m, k] x [batch..., k, n] -> [batch..., m, n]
+  call,         // a library function computes the results from operands in memory
 };
 
 Place place(Op op);

@@ -53,4 +53,8 @@ Reduction reduction_of(const AnyOp& op) {
   return ask<Place::reduction, Reduction>(op, [](const auto& fields) { return fields.reduction(); });
 }
 
+LibraryCall call_of(const AnyOp& op, std::span<const Type> operands) {
+  return ask<Place::call, LibraryCall>(op, [&](const auto& fields) { return fields.call(operands); });
+}
+
 }  // namespace etch

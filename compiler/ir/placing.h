@@ -8,6 +8,7 @@
 
 #include "compiler/ir/op.h"
 #include "compiler/ir/type.h"
+#include "runtime/library.h"
 
 namespace etch {
 
@@ -33,6 +34,15 @@ struct Reduction {
   Dims axes;
 };
 
+/// A library function and what it runs on: its operands and results in memory, row-major.
+struct LibraryCall {
+  Library function{};
+  DType dtype = DType::f32;    // of the instance
+  std::vector<int64_t> sizes;  // what the function says
+  int64_t iterations = 0;      // threads may share them
+  int64_t work = 1;            // rough cost of an iteration in additions
+};
+
 /// The argument of a graph with this index, and a value with the same bits everywhere: the ops that the builder makes.
 AnyOp input_op(int64_t index);
 AnyOp splat_op(uint64_t bits);
@@ -46,5 +56,6 @@ Movement movement_of(const AnyOp& op, const Shape& operand, const Shape& result)
 /// The boxes that have elements; they do not overlap and cover the result.
 std::vector<Box> boxes_of(const AnyOp& op, std::span<const Type> operands, const Type& result);
 Reduction reduction_of(const AnyOp& op);
+LibraryCall call_of(const AnyOp& op, std::span<const Type> operands);
 
 }  // namespace etch

@@ -151,7 +151,8 @@ Bits fold_expr(const Rewriter& graph, const Expr& expr) {
     case Place::boxes: return common_bits(graph, expr.operands);
     case Place::input:
     case Place::splat:
-    case Place::product: break;
+    case Place::product:
+    case Place::call: break;
   }
   return std::nullopt;
 }

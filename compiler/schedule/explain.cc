@@ -105,6 +105,7 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
 
 std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index) {
   constexpr size_t kWords = 3;
+  if (kernel.call) return cat("call_", index, "_", name(kernel.call->function));
   std::string text = cat(kKinds[static_cast<int>(kernel.program.kind)], "_", index);
   if (kernel.program.partial) text = cat("blocks_", index);
   if (kernel.program.combine) text = cat("combine_", index);
@@ -126,6 +127,7 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
 }
 
 std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
+  if (kernel.call) return "a library function, on operands and results in memory";
   Contents contents = contents_of(graph, kernel, cluster);
   std::string end = kept_text(contents) + region_text(graph, cluster);
   const Value root = cluster.roots[0].value;

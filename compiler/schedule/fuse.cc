@@ -58,6 +58,7 @@ class Fusion {
       case Place::boxes: return place_regions(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
+      case Place::call: return place_call(value);
     }
   }
 
@@ -89,6 +90,7 @@ class Fusion {
     const Node& node = graph_.node(value);
     Sites::List sites = sites_.of(value);
     for (const Site& site : sites) {
+      if (site.in_order) return place_alone(value, sites, reason::kLibrary);
       if (!continue_map(graph_, cluster(site), node, 0, site.map)) {
         return place_alone(value, sites, reason::kOtherOrder);
       }
@@ -204,6 +206,31 @@ class Fusion {
     }
   }
 
+  // ---- Library functions
+
+  /// The results of a node are placed one after the other, with nothing between them; the first one that is used makes
+  /// the cluster.
+  void place_call(Value value) {
+    const Node& node = graph_.node(value);
+    const Sites::List sites = sites_.of(value);
+    if (home(value) == kNowhere) add_call(node);
+    int& level = partition_.clusters[home(value)].level;
+    for (const Site& site : sites) level = std::max(level, cluster(site).level + 1);
+    loaded_by(value, sites, level, reason::kLibraryResult);
+    siblings_.merge_readers(value);
+  }
+
+  void add_call(const Node& node) {
+    const auto self = static_cast<int>(partition_.clusters.size());
+    partition_.clusters.push_back(call_cluster(node));
+    for (Value result : results(node)) home(result) = self;
+    for (Value operand : node.operands) {
+      Site site{self, 0, node.result(), true, true, 0};
+      site.in_order = true;
+      sites_.add(storage_of(graph_, operand), site);
+    }
+  }
+
   void join_any(Value value, const Site& site) {
     const Node& node = graph_.node(value);
     if (etch::place(node.op) == Place::reduction) return join_reduce(value, site);
@@ -293,7 +320,7 @@ class Fusion {
   void loaded_by(Value value, const Sites::List& sites, int level, const char* why) {
     for (const Site& site : sites) {
       cluster(site).ceiling = std::min(cluster(site).ceiling, level);
-      if (why) not_fused(value, site, site.memory ? reason::kDotOperand : why);
+      if (why) not_fused(value, site, site.in_order ? reason::kLibrary : site.memory ? reason::kDotOperand : why);
     }
   }
 

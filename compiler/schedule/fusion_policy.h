@@ -24,6 +24,8 @@ inline constexpr char kSeveralPlaces[] =
 inline constexpr char kOutputElsewhere[] =
     "it is an output too, whose elements the consumer does not visit once and in order";
 inline constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
+inline constexpr char kLibrary[] = "a library function reads it in memory, in order";
+inline constexpr char kLibraryResult[] = "a library function writes it to memory";
 inline constexpr char kRegions[] = "kernels write the parts of it in place";
 }  // namespace reason
 

@@ -112,7 +112,8 @@ class Resolver {
       case Place::input:
       case Place::view:
       case Place::movement:
-      case Place::boxes: return leaf(InstrKind::load, value, map);
+      case Place::boxes:
+      case Place::call: return leaf(InstrKind::load, value, map);
     }
     Term term;
     term.kind = InstrKind::compute;

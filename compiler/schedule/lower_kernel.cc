@@ -266,9 +266,31 @@ class Lowering {
   std::vector<Value> values_;
 };
 
+void lower_call(const Graph& graph, const Cluster& cluster, int self, Lowered& lowered) {
+  const Node& node = graph.node(cluster.roots[0].value);
+  std::vector<Type> operands;
+  ScheduledKernel kernel;
+  for (Value operand : node.operands) {
+    operands.push_back(graph.type(operand));
+    kernel.buffers.push_back(storage_of(graph, operand).id);
+  }
+  for (Value result : results(node)) {
+    kernel.buffers.push_back(result.id);
+    kernel.values.push_back(result);
+  }
+  LibraryCall call = call_of(node.op, operands);
+  kernel.call = {call.function, call.dtype, static_cast<int>(operands.size())};
+  kernel.sizes = std::move(call.sizes);
+  kernel.iterations = call.iterations;
+  kernel.work = call.work;
+  lowered.kernels.push_back(std::move(kernel));
+  lowered.cluster.push_back(self);
+}
+
 }  // namespace
 
 void lower_cluster(const Graph& graph, const Partition& partition, int cluster, Lowered& lowered) {
+  if (partition.clusters[cluster].calls) return lower_call(graph, partition.clusters[cluster], cluster, lowered);
   Lowering whole(graph, partition, cluster, Phase::whole, lowered);
   // A cluster may have made room for a reduction that another one took.
   if (!partition.clusters[cluster].in_blocks || !whole.reduces()) return whole.run();
@@ -278,6 +300,7 @@ void lower_cluster(const Graph& graph, const Partition& partition, int cluster, 
 
 std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {
   std::vector<bool> stored(kernel.buffers.size());
+  if (kernel.call) std::fill(stored.begin() + kernel.call->num_operands, stored.end(), true);
   for (const Instr& instr : kernel.program.body) {
     if (instr.kind == InstrKind::store) stored[instr.slot] = true;
   }

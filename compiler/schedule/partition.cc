@@ -200,6 +200,18 @@ std::vector<Region> regions_of(const Graph& graph, Value target) {
   return regions;
 }
 
+Cluster call_cluster(const Node& node) {
+  Cluster cluster;
+  cluster.domain = Domain::of({});
+  cluster.accesses = static_cast<int>(node.operands.size()) + node.num_results;
+  cluster.alone = true;
+  cluster.single = true;
+  cluster.calls = true;
+  const int map = intern(cluster, Affine{});
+  cluster.roots.push_back({node.result(), node.result(), map, map});
+  return cluster;
+}
+
 Cluster region_cluster(const Graph& graph, Value target, const Region& region) {
   Cluster cluster;
   cluster.domain = Domain::of(region.shape);
@@ -223,14 +235,15 @@ bool wants_memory(const Graph& graph, Value value, const std::vector<bool>& forc
   return (kind != Place::splat && kind != Place::index) || forced[value.id];
 }
 
-/// Constants that dot reads and iotas seen through a reshape get memory.
+/// Constants that products and library functions read, and iotas seen through a reshape, get memory.
 std::vector<bool> splats_in_memory(const Graph& graph) {
   std::vector<bool> forced(graph.num_values());
   for (const Node& node : graph.nodes()) {
     for (Value operand : node.operands) {
       Value source = storage_of(graph, operand);
       bool index_in_view = place(graph.node(source).op) == Place::index && place(node.op) == Place::view;
-      if (place(node.op) == Place::product || index_in_view) forced[source.id] = true;
+      bool reads_memory = place(node.op) == Place::product || place(node.op) == Place::call;
+      if (reads_memory || index_in_view) forced[source.id] = true;
     }
   }
   for (Value output : graph.outputs()) forced[storage_of(graph, output).id] = true;
@@ -266,6 +279,12 @@ Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
       for (const Region& region : regions_of(graph, value)) {
         partition.clusters.push_back(region_cluster(graph, value, region));
       }
+      continue;
+    }
+    if (place(node.op) == Place::call) {
+      if (partition.home[node.first_result] >= 0) continue;
+      for (Value result : results(node)) partition.home[result.id] = static_cast<int32_t>(partition.clusters.size());
+      partition.clusters.push_back(call_cluster(node));
       continue;
     }
     partition.home[i] = static_cast<int32_t>(partition.clusters.size());

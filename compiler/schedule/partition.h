@@ -34,6 +34,7 @@ struct Cluster {
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer
   bool alone = false;          // computes its root only
+  bool calls = false;          // a library function, whose first result is the root; the domain is empty
   bool single = false;         // takes in no other cluster
   bool took_in = false;        // another cluster
   int overflow = -1;           // the cluster that computes what this one had no room for
@@ -107,6 +108,9 @@ struct Region {
   bool splat = false;  // the rank-0 value everywhere
 };
 std::vector<Region> regions_of(const Graph& graph, Value target);
+
+/// The cluster that calls the library function of a node.
+Cluster call_cluster(const Node& node);
 
 /// The cluster that fills a region; its root reads map 0 of the value.
 Cluster region_cluster(const Graph& graph, Value target, const Region& region);

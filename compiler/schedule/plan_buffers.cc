@@ -173,10 +173,12 @@ class Planner {
   }
 
   /// A temporary that dies in this kernel and is read only where an element of the result is stored, and before that: it
-  /// can be overwritten. The products of a dot read their operands many times, and its results may pass through memory.
+  /// can be overwritten. The products of a dot read their operands many times, and its results may pass through memory; a
+  /// library function reads and writes as it likes.
   int find_donor(const ScheduledKernel& kernel, const std::vector<bool>& stored, int access, int k,
                  const std::vector<int>& given) const {
-    if (kernel.program.kind == KernelKind::dot || writers_[kernel.buffers[access]] != 1) return kNone;
+    const bool reads_again = kernel.call || kernel.program.kind == KernelKind::dot;
+    if (reads_again || writers_[kernel.buffers[access]] != 1) return kNone;
     const auto same_place = [&](int read, int written) {
       return size_of(kernel.program.accesses[read].dtype) == size_of(kernel.program.accesses[written].dtype) &&
              address(kernel, read) == address(kernel, written);

@@ -1,4 +1,6 @@
 // The text form of schedules.
+#include <algorithm>
+
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/schedule/schedule.h"
@@ -34,7 +36,20 @@ std::string numbers(const int64_t* from, int64_t count) {
   return text + "]";
 }
 
+std::string call_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
+  std::string text = cat(kernel.name, " of ", name(kernel.call->dtype), ", sizes ",
+                         numbers(kernel.sizes.data(), static_cast<int64_t>(kernel.sizes.size())), ", ",
+                         kernel.iterations, kernel.iterations == 1 ? " iteration" : " iterations",
+                         "\n  why=", kernel.why, "\n");
+  for (int i = 0; i < static_cast<int>(kernel.buffers.size()); ++i) {
+    text += cat(i < kernel.call->num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
+                buffer_text(schedule, kernel.buffers[i], graph), "\n");
+  }
+  return text;
+}
+
 std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
+  if (kernel.call) return call_text(schedule, kernel, graph);
   SizesLayout layout(kernel.program);
   const int64_t* sizes = kernel.sizes.data();
   std::string text = cat(kernel.name, " over ", numbers(sizes, layout.rank), "\n  why=", kernel.why, "\n");
@@ -65,9 +80,12 @@ std::string unfused_text(const Schedule& schedule, const Graph& graph) {
 }  // namespace
 
 std::string to_string(const Schedule& schedule, const Graph& graph) {
-  size_t kernels = schedule.kernels.size();
-  std::string text =
-      cat("schedule: ", kernels, kernels == 1 ? " kernel, " : " kernels, ", schedule.arena_bytes, " B arena\n");
+  const auto calls = std::count_if(schedule.kernels.begin(), schedule.kernels.end(),
+                                   [](const ScheduledKernel& kernel) { return kernel.call.has_value(); });
+  const auto kernels = static_cast<int64_t>(schedule.kernels.size()) - calls;
+  std::string text = cat("schedule: ", kernels, kernels == 1 ? " kernel, " : " kernels, ");
+  if (calls > 0) text += cat(calls, calls == 1 ? " library call, " : " library calls, ");
+  text += cat(schedule.arena_bytes, " B arena\n");
   if (schedule.arena_bound >= 0) {
     text += cat("arena bound: ", schedule.arena_bound, " B, ", schedule.undone,
                 schedule.undone == 1 ? " fused kernel" : " fused kernels", " undone to keep it\n");

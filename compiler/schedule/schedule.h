@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "compiler/ir/graph.h"
 #include "compiler/schedule/kernel.h"
+#include "runtime/library.h"
 
 namespace etch {
 
@@ -21,12 +23,20 @@ struct ScheduledBuffer {
   Value value;             // what it holds
 };
 
-/// One kernel on its sizes.
+/// A library function in the place of a kernel's code.
+struct ScheduledCall {
+  Library function{};
+  DType dtype = DType::f32;
+  int num_operands = 0;  // whose buffers come first; the others are those of the results
+};
+
+/// One kernel on its sizes, or one call of a library function.
 struct ScheduledKernel {
   std::string name;                 // such as `loop_3_tanh_add`: readable and unique in the schedule
   KernelProgram program;
-  std::vector<int> buffers;         // per access: index into Schedule::buffers
-  std::vector<int64_t> sizes;       // see SizesLayout
+  std::optional<ScheduledCall> call;  // then the program is empty
+  std::vector<int> buffers;         // per access, or operand and result of a call: index into Schedule::buffers
+  std::vector<int64_t> sizes;       // see SizesLayout; of a call what its function says
   int64_t iterations = 0;           // of begin..end: the product of the domain's extents without the reduced axis
   int64_t work = 0;                 // rough cost of one iteration in additions, to choose the grain
   std::vector<Value> values;        // the nodes it computes

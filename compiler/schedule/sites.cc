@@ -30,6 +30,7 @@ Sites::List Sites::of(Value value) {
     if (!unique.empty() && unique.back().cluster == site.cluster && unique.back().map == site.map) {
       unique.back().memory |= site.memory;
       unique.back().element |= site.element;
+      unique.back().in_order |= site.in_order;
       unique.back().repeated = std::max(unique.back().repeated, site.repeated);
       leave(site);
     } else {
@@ -46,6 +47,7 @@ void Sites::add(Value value, Site site) {
     Site& known = list[i];
     if (known.cluster != site.cluster || known.map != site.map || known.memory != site.memory) continue;
     known.element |= site.element;
+    known.in_order |= site.in_order;
     known.repeated = std::max(known.repeated, site.repeated);
     return;
   }

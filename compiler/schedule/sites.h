@@ -17,6 +17,7 @@ struct Site {
   bool memory = false;   // must be loaded
   bool element = false;  // an instruction per element of a reduced axis reads it
   int repeated = 0;      // work per element that is done more than once on the way
+  bool in_order = false; // must lie in memory itself, in row-major order: maps do not pass it on
 };
 
 /// The sites of each value. Clusters may be merged at any time: sites forward to the cluster that theirs went into.

@@ -53,6 +53,11 @@ class KernelCheck {
       : schedule_(schedule), kernel_(kernel), program_(kernel.program), graph_(graph) {}
 
   std::string run() {
+    check_buffers();
+    if (kernel_.call) {
+      if (error_.empty()) check_call();
+      return error_;
+    }
     check_counts();
     if (error_.empty()) check_body();
     if (error_.empty()) check_bounds();
@@ -64,14 +69,33 @@ class KernelCheck {
     if (error_.empty()) error_ = std::move(what);
   }
 
+  void check_buffers() {
+    for (int id : kernel_.buffers) {
+      if (id < 0 || id >= static_cast<int>(schedule_.buffers.size())) fail("an access has no buffer");
+    }
+  }
+
+  void check_call() {
+    const ScheduledCall& call = *kernel_.call;
+    if (!library_function(call.function, call.dtype).fn) fail(cat("there is no such function for ", name(call.dtype)));
+    if (kernel_.iterations <= 0) fail("it has no iterations");
+    const auto results = static_cast<int>(kernel_.buffers.size()) - call.num_operands;
+    if (call.num_operands < 0 || results != static_cast<int>(kernel_.values.size())) {
+      return fail("its number of buffers is wrong");
+    }
+    for (int i = 0; i < results; ++i) {
+      const int slot = call.num_operands + i;
+      const ScheduledBuffer& buffer = schedule_.buffers[kernel_.buffers[slot]];
+      if (buffer.kind == ScheduledBuffer::Kind::input) fail(cat("it writes ", text(slot)));
+      if (buffer.value != kernel_.values[i]) fail(cat("a result is not what is in ", text(slot)));
+    }
+  }
+
   void check_counts() {
     if (program_.rank < 1 || kernel_.iterations <= 0) fail("it has no iterations");
     if (program_.body.empty()) fail("it has no instructions");
     if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
     if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
-    for (int id : kernel_.buffers) {
-      if (id < 0 || id >= static_cast<int>(schedule_.buffers.size())) fail("an access has no buffer");
-    }
   }
 
   void check_body() {
@@ -161,6 +185,7 @@ class Walk {
 
   std::string run(const ScheduledKernel& kernel) {
     kernel_ = &kernel;
+    if (kernel.call) return run_call();
     std::vector<int64_t> index(program().rank, 0);
     walk_axis(0, index);
     return error_;
@@ -172,6 +197,20 @@ class Walk {
 
  private:
   const KernelProgram& program() const { return kernel_->program; }
+
+  /// All results may be written before the last operand is read.
+  std::string run_call() {
+    const int num_operands = kernel_->call->num_operands, count = static_cast<int>(kernel_->buffers.size());
+    for (int slot = 0; slot < num_operands; ++slot) touch_all(slot, false);
+    for (int slot = num_operands; slot < count; ++slot) touch_all(slot, true);
+    for (int slot = 0; slot < count; ++slot) touch_all(slot, false);
+    return error_;
+  }
+
+  void touch_all(int slot, bool stores) {
+    const int id = kernel_->buffers[slot];
+    for (int64_t byte = 0; byte < schedule_.buffers[id].bytes; ++byte) touch_byte(id, byte, stores);
+  }
 
   /// Every element of the domain: rows (without the reduced axis), then stages, then the elements of the row.
   void walk_axis(int axis, std::vector<int64_t>& index) {
@@ -254,6 +293,7 @@ class Summary {
   std::string run(const ScheduledKernel& kernel) {
     kernel_ = &kernel;
     stores_.assign(kernel.buffers.size(), false);
+    if (kernel.call) return run_call();
     for (const Instr& instr : kernel.program.body) {
       if (instr.kind == InstrKind::load && !holds(instr.slot)) return error("where it does not lie: ", instr.slot);
       if (instr.kind != InstrKind::store) continue;
@@ -270,6 +310,18 @@ class Summary {
 
  private:
   const ScheduledBuffer& buffer(int slot) const { return schedule_.buffers[kernel_->buffers[slot]]; }
+
+  std::string run_call() {
+    const int num_operands = kernel_->call->num_operands, count = static_cast<int>(kernel_->buffers.size());
+    for (int slot = 0; slot < num_operands; ++slot) {
+      if (!holds(slot)) return error("where it does not lie: ", slot);
+    }
+    for (int slot = num_operands; slot < count; ++slot) bring_to_life(slot);
+    for (int slot = 0; slot < count; ++slot) {
+      if (!holds(slot)) return error("that it has overwritten: ", slot);
+    }
+    return {};
+  }
 
   bool stored_here(int id) const {
     for (size_t slot = 0; slot < stores_.size(); ++slot) {
@@ -334,6 +386,7 @@ class Summary {
 
   /// Bytes of the elements that an access visits, each once.
   int64_t stored_bytes(int slot) const {
+    if (kernel_->call) return buffer(slot).bytes;
     Address address(*kernel_, slot);
     int64_t count = size_of(kernel_->program.accesses[slot].dtype);
     for (int axis = 0; axis < kernel_->program.rank; ++axis) {
@@ -369,10 +422,17 @@ int64_t touched_bytes(const ScheduledKernel& kernel, int64_t most) {
   return elements * per_element;
 }
 
+/// Of a call's operands and results.
+int64_t buffer_bytes(const Schedule& schedule, const ScheduledKernel& call) {
+  int64_t bytes = 0;
+  for (int id : call.buffers) bytes += 2 * schedule.buffers[id].bytes;  // they are looked at twice
+  return bytes;
+}
+
 bool touches_at_most(const Schedule& schedule, int64_t most) {
   int64_t bytes = schedule.arena_bytes;
   for (const ScheduledKernel& kernel : schedule.kernels) {
-    bytes += touched_bytes(kernel, most);
+    bytes += kernel.call ? buffer_bytes(schedule, kernel) : touched_bytes(kernel, most);
     if (bytes > most) return false;
   }
   return true;

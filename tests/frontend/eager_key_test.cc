@@ -24,7 +24,7 @@ struct Held {
       : op(op), operands(std::move(operands)), wanted(wanted), target(target) {
     for (const Type& type : this->operands) types.push_back({type.dtype, &type.shape});
   }
-  EagerKeyView view() const { return {op, types, wanted ? &*wanted : nullptr, target}; }
+  EagerKeyView view() const { return {op, types, {wanted ? &*wanted : nullptr, wanted ? size_t{1} : 0}, target}; }
 
   AnyOp op;
   std::vector<Type> operands;

@@ -137,6 +137,26 @@ TEST(FunctionResults, TuplesNumbersAndNothing) {
   EXPECT_EQ(runs, 1);
 }
 
+TEST(FunctionResults, OfAnOpWithTwoResults) {
+  const Tensor x({{3.f, 9.f, 4.f, 9.f}, {1.f, 0.f, 2.f, 5.f}});
+  const auto [values, indices] = top_k(x, 2);
+  EXPECT_EQ(values_of(values), (Floats{9, 9, 5, 2}));
+  EXPECT_EQ(indices.to_vector<int64_t>(), (std::vector<int64_t>{1, 3, 3, 2}));
+
+  auto best = function([](Tensor x) { return top_k(x + 1, 2); });
+  const auto [traced_values, traced_indices] = best(x);
+  EXPECT_EQ(values_of(traced_values), (Floats{10, 10, 6, 3}));
+  EXPECT_EQ(traced_indices.to_vector<int64_t>(), indices.to_vector<int64_t>());
+  EXPECT_NE(best.explain(x).find("call_1_top_k of f32, sizes [4,2], 2 iterations"), std::string::npos) << best.explain(x);
+  EXPECT_NE(best.concrete(x).text("steps").find("call call_1_top_k("), std::string::npos);
+
+  // One result alone, and the same one twice.
+  auto places = function([](Tensor x) { return std::pair(top_k(x, 1).indices, top_k(x, 1).indices); });
+  const auto [first, second] = places(x);
+  EXPECT_EQ(first.to_vector<int64_t>(), (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(second.to_vector<int64_t>(), (std::vector<int64_t>{1, 3}));
+}
+
 TEST(FunctionResults, ArgumentsAndCapturesPassThrough) {
   const Tensor captured({5.f, 6.f});
   const auto [x, c] = function([&](Tensor x) { return std::pair(x, captured); })(kTwo);

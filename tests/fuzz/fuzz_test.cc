@@ -46,6 +46,10 @@ TEST(Fuzz, LaunchesOfAKindAreSplit) {
     const BlockSizes blocks = fuzz_blocks(seed);
     const Schedule schedule = make_schedule(lowered, {.blocks = blocks}).value();
     for (const ScheduledKernel& kernel : schedule.kernels) {
+      if (kernel.call) {
+        if (kernel.iterations > 1) several["library call"] += 1;
+        continue;
+      }
       const KernelProgram& program = kernel.program;
       const int64_t last = kernel.sizes[program.rank - 1];
       if (kernel.iterations > 1) several[kind_of(program)] += 1;
@@ -55,13 +59,14 @@ TEST(Fuzz, LaunchesOfAKindAreSplit) {
       tiles += program.kind == KernelKind::loop && last > blocks.tile;
     }
   }
-  for (const char* kind : {"loop", "row", "column", "dot", "row in blocks", "column in blocks", "blocks' results"}) {
+  for (const char* kind : {"loop", "row", "column", "dot", "row in blocks", "column in blocks", "blocks' results",
+                           "library call"}) {
     EXPECT_GT(several[kind], 3) << kind;
   }
   EXPECT_GT(bitcasts, 10);
   EXPECT_GT(long_products, 3);
   EXPECT_GT(deep, 0) << "no domain of more than 9 axes";
-  EXPECT_GT(panels, 3);
+  EXPECT_GT(panels, 1);
   EXPECT_GT(tiles, 10);
   EXPECT_GT(exact, static_cast<int>(kCases / 2));
 }
@@ -82,7 +87,7 @@ TEST(Fuzz, ShrinkingKeepsOnlyWhatFails) {
     return false;
   };
   int found = 0;
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= 800; ++seed) {
     Graph graph = random_graph({.seed = seed, .ops = 20});
     if (!has_tanh(graph)) continue;
     ++found;

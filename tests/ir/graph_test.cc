@@ -133,7 +133,7 @@ TEST(GraphBuilder, NeverHoldsEqualNodesTwiceInRandomGraphs) {
     std::string text = print(graph, node);
     texts.insert(text.substr(text.find('=')));
   }
-  EXPECT_EQ(static_cast<int>(texts.size()), graph.num_values());
+  EXPECT_EQ(texts.size(), graph.nodes().size());
 }
 
 TEST(GraphBuilder, SurvivesIllegalProposals) {

@@ -38,15 +38,17 @@ def text_of(value):
 
 
 def case(name, inputs, body, outputs, ulp=0):
-    """`body` are the nodes after the inputs; the last len(outputs) of them are returned."""
+    """`body` are the nodes after the inputs, or pairs of a node and how many results it has; the last len(outputs) of
+    their results are returned."""
     inputs = [np.asarray(x) for x in inputs]
     outputs = [np.asarray(x) for x in outputs]
     lines.append(f"case {name} ulp={ulp}")
     lines.append("graph(" + ", ".join(f"%{i}: {type_of(x)}" for i, x in enumerate(inputs)) + ") {")
     count = len(inputs)
     for node in body:
-        lines.append(f"  %{count} = {node}")
-        count += 1
+        node, results = node if isinstance(node, tuple) else (node, 1)
+        lines.append("  " + ", ".join(f"%{count + i}" for i in range(results)) + f" = {node}")
+        count += results
     lines.append("  return " + ", ".join(f"%{count - len(outputs) + i}" for i in range(len(outputs))))
     lines.append("}")
     for word, arrays in (("in", inputs), ("out", outputs)):
@@ -440,6 +442,25 @@ for kind, value in [("any", False), ("all", True)]:
            attributes=f" kind={kind} axes=[1]")
 y = rng.integers(-4, 4, (2, 1, 2, 1, 2, 1, 2, 3)).astype(np.float32)
 one_op("sum at rank 8", "reduce", [y], y.sum(axis=(0, 2, 6)), attributes=" kind=sum axes=[0,2,6]")
+
+# ---- top_k -----------------------------------------------------------------------------------------------------------
+
+def top_k(x, k):
+    """Of the last axis: NaN first, then descending; the lower index first where elements are equal."""
+    rows = x.reshape(-1, x.shape[-1])
+    order = [sorted(range(x.shape[-1]), key=lambda i: (row[i] == row[i], -row[i].item(), i))[:k] for row in rows]
+    indices = np.array(order, np.int64).reshape(x.shape[:-1] + (k,))
+    return [np.take_along_axis(x, indices, -1), indices]
+
+
+for dtype in FLOATS + INTS:
+    x = np.random.default_rng(7).integers(0, 5, (2, 3, 7)).astype(DTYPES[dtype])
+    if dtype in FLOATS:
+        x[0, 0, :4], x[1, 2, 3:] = [nan, inf, -inf, nan], [-0.0, 0.0, -0.0, 0.0]
+    for k in [0, 1, 3, 7]:
+        case(f"top_k {dtype} {k}", [x], [(f"top_k(%0) k={k} : {dtype}[2,3,{k}], i64[2,3,{k}]", 2)], top_k(x, k))
+case("top_k of no rows", [np.zeros((0, 3), np.float32)], [("top_k(%0) k=2 : f32[0,2], i64[0,2]", 2)],
+     [np.zeros((0, 2), np.float32), np.zeros((0, 2), np.int64)])
 
 # ---- dot -------------------------------------------------------------------------------------------------------------
 

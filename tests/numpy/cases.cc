@@ -11,6 +11,7 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 
 Tensors results(Tensor result) { return {std::move(result)}; }
 Tensors results(Tensors result) { return result; }
+Tensors results(TopK result) { return {result.values, result.indices}; }
 
 #define CASE(...)                                                                                            \
   {#__VA_ARGS__, []([[maybe_unused]] const Tensor& a, [[maybe_unused]] const Tensor& b,                      \
@@ -227,6 +228,14 @@ constexpr Case kCases[] = {
     CASE(max(a, {0, 3, -2}, true)),
     CASE(sum(a, Axes(Dims()))),
     CASE(sum(a, {1, 3, 5})),
+    CASE(top_k(a, 0)),
+    CASE(top_k(a, 1)),
+    CASE(top_k(a, 3)),
+    CASE(top_k(a, 5, 1)),
+    CASE(top_k(a, 2, 0)),
+    CASE(top_k(a * 2, 3, -2)),
+    CASE(top_k(transpose(a), 2)),
+    CASE(top_k(a, 3).indices + top_k(a, 3).indices),
     CASE(argmax(a, 0)),
     CASE(argmax(a, 1)),
     CASE(argmax(a, 2)),

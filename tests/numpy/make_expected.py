@@ -916,6 +916,32 @@ a = small((65,), "f32")
 left, right = a[None] + np.arange(65, dtype=np.float32)[:, None], a[:, None] * np.ones((1, 77), np.float32)
 case("sum(matmul(a + iota({65, 1}, 0, f32), expand_dims(a, 1) * ones({1, 77})), 1)", [a], (left @ right).sum(1))
 
+
+# ---- Selection -------------------------------------------------------------------------------------------------------
+
+def top_k(x, k, axis=-1):
+    """NaN first, then descending; the lower index first where elements are equal."""
+    x = np.moveaxis(x, axis, -1)
+    rows = x.reshape(-1, x.shape[-1])
+    order = [sorted(range(x.shape[-1]), key=lambda i: (row[i] == row[i], -row[i].item(), i))[:k] for row in rows]
+    indices = np.array(order, np.int64).reshape(x.shape[:-1] + (k,))
+    return [np.moveaxis(y, -1, axis) for y in [np.take_along_axis(x, indices, -1), indices]]
+
+
+for dtype in NUMERIC:
+    x = small((3, 5, 7), dtype) % DTYPES[dtype](6)
+    if dtype in FLOATS:
+        x[0, 0, :4], x[1, 2, 3:], x[2, :2, 0] = [nan, inf, -inf, nan], [-0.0, 0.0, -0.0, 0.0], -inf
+    for k in [0, 1, 3]:
+        case(f"top_k(a, {k})", [x], top_k(x, k))
+    case("top_k(a, 3)", [small((2, 300), dtype)], top_k(small((2, 300), dtype), 3))
+    case("top_k(a, 3)", [np.zeros((0, 4), DTYPES[dtype])], top_k(np.zeros((0, 4), DTYPES[dtype]), 3))
+    case("top_k(a, 5, 1)", [x], top_k(x, 5, 1))
+    case("top_k(a, 2, 0)", [x], top_k(x, 2, 0))
+    case("top_k(a * 2, 3, -2)", [x], top_k(x * DTYPES[dtype](2), 3, -2))
+    case("top_k(transpose(a), 2)", [x], top_k(x.T, 2))
+    case("top_k(a, 3).indices + top_k(a, 3).indices", [x], 2 * top_k(x, 3)[1])
+
 path = pathlib.Path(__file__).with_name("expected.txt")
 path.write_text("\n".join(lines) + "\n")
 print(f"{path.name}: {sum(line.startswith('case ') for line in lines)} cases, {path.stat().st_size} bytes")

@@ -251,7 +251,7 @@ TEST(NumPyTable, HasEveryExpressionOfTheFileOnce) {
 
 TEST(NumPyTable, HasEveryPublicOp) {
   std::ifstream header(ETCH_SOURCE_DIR "/frontend/include/etch/ops.h");
-  const std::regex declaration(R"(^(Tensor|std::vector<Tensor>) (\w+)\()");
+  const std::regex declaration(R"(^(?:\[\[nodiscard\]\] )?(Tensor|std::vector<Tensor>|TopK) (\w+)\()");
   std::set<std::string> ops;
   for (std::string line; std::getline(header, line);) {
     std::smatch match;

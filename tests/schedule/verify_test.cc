@@ -103,5 +103,62 @@ TEST_P(VerifySchedule, AStageThatReadsItsOwnSum) {
 
 INSTANTIATE_TEST_SUITE_P(Rows, VerifySchedule, testing::Values(20, 500000));
 
+/// A product, its best elements, and what follows from both results.
+class VerifyCall : public testing::Test {
+ protected:
+  static std::string text() {
+    return "graph(%0: f32[6,9]) {\n%1 = mul(%0, %0) : f32[6,9]\n%2, %3 = top_k(%1) k=2 : f32[6,2], i64[6,2]\n"
+           "%4 = exp(%2) : f32[6,2]\nreturn %3, %4\n}\n";
+  }
+
+  ScheduledKernel& call() {
+    for (ScheduledKernel& kernel : schedule_.kernels) {
+      if (kernel.call) return kernel;
+    }
+    ADD_FAILURE() << "there is no call";
+    return schedule_.kernels[0];
+  }
+
+  void expect_error(const std::string& what) {
+    for (int64_t walked_bytes : {int64_t{1} << 23, int64_t{0}}) {
+      const std::string message(verify(schedule_, graph_, walked_bytes).message());
+      EXPECT_THAT(message, testing::AllOf(HasSubstr("top_k"), HasSubstr(what))) << walked_bytes;
+    }
+  }
+
+  Graph graph_ = parse(text()).value();
+  Schedule schedule_ = make_schedule(graph_, {}).value();
+};
+
+TEST_F(VerifyCall, AGoodOneIsGood) {
+  EXPECT_EQ(verify(schedule_, graph_), absl::OkStatus());
+  EXPECT_EQ(verify(schedule_, graph_, 0), absl::OkStatus());
+}
+
+TEST_F(VerifyCall, ThatWritesWhereItReads) {
+  schedule_.buffers[call().buffers[1]].offset = schedule_.buffers[call().buffers[0]].offset;
+  expect_error("it reads a value");
+}
+
+TEST_F(VerifyCall, ThatWritesAnInput) {
+  schedule_.buffers[call().buffers[1]].kind = ScheduledBuffer::Kind::input;
+  expect_error("it writes");
+}
+
+TEST_F(VerifyCall, BeforeItsOperandIsThere) {
+  std::swap(schedule_.kernels[0], schedule_.kernels[1]);
+  expect_error("it reads a value");
+}
+
+TEST_F(VerifyCall, OfAnotherNumberOfResults) {
+  call().buffers.pop_back();
+  expect_error("its number of buffers is wrong");
+}
+
+TEST_F(VerifyCall, OfAFunctionThatThereIsNot) {
+  call().call->dtype = DType::boolean;
+  expect_error("there is no such function for bool");
+}
+
 }  // namespace
 }  // namespace etch

@@ -13,4 +13,5 @@
 #include "compiler/ir/ops/reduce.h"
 #include "compiler/ir/ops/reshape.h"
 #include "compiler/ir/ops/slice.h"
+#include "compiler/ir/ops/top_k.h"
 #include "compiler/ir/ops/transpose.h"

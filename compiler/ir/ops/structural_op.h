@@ -1,5 +1,5 @@
 // What the struct of a structural op must have: fields, traits, inference, evaluation, equality. By its place it has one
-// member more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`.
+// member more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`, call `call`.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,8 @@ struct Traits {
 //
 //   static constexpr Traits kTraits{arity, result type, place, cost};
 //   absl::StatusOr<Type> infer(const Inference& in) const;      // Types with several results
-//   Literal evaluate(Literals operands, const Type& type) const;  // the oracle: plain loops, on legal operands
+//   Literal evaluate(Literals operands, const Type& type) const;  // the oracle: plain loops, on legal operands. With
+//     several results: std::vector<Literal> evaluate(Literals operands, std::span<const Type> types) const
 //   bool operator==(const Struct&) const = default;
 //   void make_canonical(const Type& type);                      // optional: equal ops get equal fields
 

@@ -321,6 +321,18 @@ template <class A, class B, class... More>
 /// The index of the first smallest element along an axis, i64. NaN counts as smallest (NumPy). Numeric.
 [[nodiscard]] Tensor argmin(const Operand& x, Integer axis, Flag keepdims = false);
 
+// --- Selection -----------------------------------------------------------------------------------------------------
+
+/// What top_k gives: `auto [values, indices] = top_k(x, 5);`
+struct TopK {
+  Tensor values;   // in the dtype of x
+  Tensor indices;  // along the axis, i64 as those of argmax
+};
+/// The k largest elements along an axis, in descending order, and where they stand (TensorFlow's math.top_k). Of equal
+/// elements the one with the lower index comes first; so it is for the two zeros, which are equal. NaN counts as largest,
+/// as for argmax. Error if k is negative or larger than the extent. Numeric.
+[[nodiscard]] TopK top_k(const Operand& x, Integer k, Integer axis = -1);
+
 // --- Products ------------------------------------------------------------------------------------------------------
 
 struct MatmulOptions {
