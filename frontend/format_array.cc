@@ -38,6 +38,18 @@ Decimal parse_scientific(std::string_view text) {
 }
 
 /// The fewest digits that tell the value from all others of its type.
+template <int kFractionBits>
+Decimal shortest(Float16<kFractionBits> value) {
+  for (int fraction = 0;; ++fraction) {
+    char text[64];
+    const auto end = std::to_chars(text, text + sizeof(text), static_cast<double>(value),
+                                   std::chars_format::scientific, fraction).ptr;
+    double read = 0;
+    std::from_chars(text, end, read);
+    if (Float16<kFractionBits>(read) == value) return parse_scientific({text, end});
+  }
+}
+
 template <class T>
 Decimal shortest(T value) {
   char text[32];
@@ -124,15 +136,29 @@ Word padded_scientific(T value, int fraction, int exponent_digits) {
 /// NumPy's choice for an array: scientific when positional would be too long or lose small values.
 template <class T>
 bool needs_scientific(const std::vector<T>& values) {
-  T smallest = std::numeric_limits<T>::infinity();
-  T largest = 0;
-  for (T value : values) {
+  using Computed = std::conditional_t<computes_itself(dtype_of<T>), T, float>;
+  Computed smallest = std::numeric_limits<Computed>::infinity();
+  Computed largest = 0;
+  for (T element : values) {
+    const auto value = static_cast<Computed>(element);
     if (!std::isfinite(value) || value == 0) continue;
     smallest = std::min(smallest, std::abs(value));
     largest = std::max(largest, std::abs(value));
   }
   if (largest == 0) return false;
-  return largest >= T(1e8) || static_cast<double>(smallest) < 1e-4 || largest / smallest > T(1000);
+  return largest >= Computed(1e8) || static_cast<double>(smallest) < 1e-4 ||
+         static_cast<T>(largest / smallest) > static_cast<T>(1000);
+}
+
+template <class T>
+bool is_finite(T value) {
+  return std::isfinite(static_cast<double>(value));
+}
+
+/// NaN or an infinity.
+template <class T>
+std::string special_text(T value) {
+  return value != value ? "nan" : value < T{} ? "-inf" : "inf";
 }
 
 std::string aligned_right(std::string text, size_t width) {
@@ -150,9 +176,9 @@ std::vector<std::string> float_words(const std::vector<T>& values) {
   bool any_special = false;
   bool any_negative_infinity = false;
   for (T value : values) {
-    if (!std::isfinite(value)) {
+    if (!is_finite(value)) {
       any_special = true;
-      any_negative_infinity |= std::isinf(value) && value < 0;
+      any_negative_infinity |= value == -std::numeric_limits<T>::infinity();
       continue;
     }
     any_finite = true;
@@ -168,10 +194,8 @@ std::vector<std::string> float_words(const std::vector<T>& values) {
   std::vector<std::string> words;
   words.reserve(values.size());
   for (T value : values) {
-    if (std::isnan(value)) {
-      words.push_back(aligned_right("nan", width));
-    } else if (std::isinf(value)) {
-      words.push_back(aligned_right(value < 0 ? "-inf" : "inf", width));
+    if (!is_finite(value)) {
+      words.push_back(aligned_right(special_text(value), width));
     } else if (use_scientific) {
       const Word word = padded_scientific(value, static_cast<int>(fraction), static_cast<int>(exponent) - 1);
       words.push_back(aligned_right(word.whole + "." + word.fraction + "e" + word.exponent, width));
@@ -187,7 +211,7 @@ std::vector<std::string> float_words(const std::vector<T>& values) {
 /// The words of an array of rank 1 or more, all of one width.
 template <class T>
 std::vector<std::string> words_of(const std::vector<T>& values) {
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (is_floating(dtype_of<T>)) {
     return float_words(values);
   } else {
     std::vector<std::string> words;
@@ -207,9 +231,8 @@ template <class T>
 std::string scalar_text(T value) {
   if constexpr (std::is_same_v<T, bool>) {
     return value ? "True" : "False";
-  } else if constexpr (std::is_floating_point_v<T>) {
-    if (std::isnan(value)) return "nan";
-    if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  } else if constexpr (is_floating(dtype_of<T>)) {
+    if (!is_finite(value)) return special_text(value);
     const double magnitude = std::abs(static_cast<double>(value));
     if (magnitude == 0 || (magnitude >= 1e-4 && magnitude < 1e16)) {
       const Word word = positional(shortest(value));

@@ -58,8 +58,9 @@ std::string quote(std::string_view text) {
   return quoted + (text.size() > kLongest ? "...'" : "'");
 }
 
-/// The name that NumPy gives a dtype, such as `float32`.
+/// The name that NumPy or ml_dtypes gives a dtype, such as `float32`.
 std::string numpy_name(DType dtype) {
+  if (dtype == DType::bf16) return "bfloat16";
   const int64_t bits = 8 * size_of(dtype);
   switch (info(dtype).kind) {
     case DTypeKind::floating: return cat("float", bits);
@@ -228,10 +229,15 @@ class Reader {
     std::string known;
     for (int i = 0; i < kNumDTypes; ++i) {
       const auto dtype = static_cast<DType>(i);
-      if (descr == info(dtype).npy) return dtype;
+      if (descr == info(dtype).npy || is_untyped(descr, dtype)) return dtype;
       known += cat(i == 0 ? "" : i + 1 < kNumDTypes ? ", " : " or ", numpy_name(dtype));
     }
     fail(cat("its dtype is ", quote(descr), ", not ", known, "; ", way_out(descr)));
+  }
+
+  /// Bytes without a type, as NumPy itself writes what ml_dtypes calls bfloat16, have no byte order.
+  static bool is_untyped(std::string_view descr, DType dtype) {
+    return descr.size() > 1 && descr[1] == 'V' && descr.substr(1) == info(dtype).npy.substr(1);
   }
 
   /// What to do in NumPy about elements that no tensor holds. `descr` is byte order, kind and size, such as `>f4`.
@@ -243,9 +249,7 @@ class Reader {
       return cat("it is big endian, save `x.astype('", known.npy, "')`");
     }
     switch (rest.empty() ? ' ' : rest[0]) {
-      case 'f': return rest == "f2" ? "save `x.astype(np.float32)`" : "save `x.astype(np.float64)`";
-      case 'i': return "save `x.astype(np.int32)`";
-      case 'u': return rest == "u2" ? "save `x.astype(np.int32)`" : "save `x.astype(np.int64)`";
+      case 'f': return "save `x.astype(np.float64)`";
       case 'c': return "save `x.real` and `x.imag`";
       case 'O': return "save the objects as numbers, `x.astype(np.float32)`";
       case 'm':

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "compiler/ir/cat.h"
 #include "etch/ops.h"
@@ -68,28 +69,31 @@ std::string plain_text(T value) {
 
 template <class T>
 uint64_t number_bits_as(const Number& number, DType dtype, Location where, std::string_view op) {
-  if (number.too_large()) fail_number(number, dtype, where, op);
+  if (number.too_large()) {
+    if constexpr (std::is_same_v<T, uint64_t>) return static_cast<uint64_t>(number.integer());
+    fail_number(number, dtype, where, op);
+  }
   if (number.kind() == Number::Kind::floating) {
     const double value = number.floating();
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (is_floating(dtype_of<T>)) {
       const T rounded = static_cast<T>(value);
-      if (std::isinf(rounded) && !std::isinf(value)) fail_number(number, dtype, where, op);
+      if (std::isinf(static_cast<double>(rounded)) && !std::isinf(value)) fail_number(number, dtype, where, op);
       return to_bits<T>(rounded);
     } else {
+      if (std::is_same_v<T, uint64_t> && value >= 0x1p63 && value < 0x1p64) return static_cast<uint64_t>(value);
       if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value)) fail_number(number, dtype, where, op);
       return number_bits_as<T>(Number(static_cast<int64_t>(value)), dtype, where, op);
     }
   }
   const int64_t value = number.integer();
-  if constexpr (std::is_floating_point_v<T>) {
-    const T rounded = static_cast<T>(value);
-    if (rounded >= T{0x1p63} || static_cast<int64_t>(rounded) != value) fail_number(number, dtype, where, op);
+  if constexpr (is_floating(dtype_of<T>)) {
+    const auto rounded = static_cast<double>(static_cast<T>(value));
+    const bool fits = rounded >= -0x1p63 && rounded < 0x1p63;
+    if (!fits || static_cast<int64_t>(rounded) != value) fail_number(number, dtype, where, op);
   } else if constexpr (std::is_same_v<T, bool>) {
     if (value != 0 && value != 1) fail_number(number, dtype, where, op);
   } else if constexpr (std::is_integral_v<T>) {
-    if (value < std::numeric_limits<T>::min() || value > std::numeric_limits<T>::max()) {
-      fail_number(number, dtype, where, op);
-    }
+    if (!std::in_range<T>(value)) fail_number(number, dtype, where, op);
   }
   return to_bits<T>(static_cast<T>(value));
 }
@@ -251,10 +255,12 @@ class ListReader {
   }
 
  private:
-  /// The dtype of a list with numbers of both: a float before integers, else the one that holds the other.
+  /// The dtype of a list with numbers of both: a float before integers, else the shortest that holds both. No integer
+  /// dtype holds all of i64 and u64: then u64, which refuses negative numbers.
   static DType wider(DType a, DType b) {
     if (is_floating(a) != is_floating(b)) return is_floating(a) ? a : b;
-    return holds(a, b) ? a : b;
+    const DType both = result_type(a, b);
+    return is_floating(both) == is_floating(a) ? both : DType::u64;
   }
 
   void add(const Number& number, int depth) {

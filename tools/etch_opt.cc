@@ -142,13 +142,13 @@ void list_passes() {
 
 std::string_view describe(TypeRule rule) {
   switch (rule) {
-    case TypeRule::floating: return "f32 f64";
-    case TypeRule::numeric: return "f32 f64 i32 i64 u8";
-    case TypeRule::integer: return "i32 i64 u8";
+    case TypeRule::floating: return "float";
+    case TypeRule::numeric: return "numeric";
+    case TypeRule::integer: return "integer";
     case TypeRule::logical: return "bool";
     case TypeRule::equality: return "any -> bool";
-    case TypeRule::ordering: return "f32 f64 i32 i64 u8 -> bool";
-    case TypeRule::predicate: return "f32 f64 -> bool";
+    case TypeRule::ordering: return "numeric -> bool";
+    case TypeRule::predicate: return "float -> bool";
     case TypeRule::select: break;
   }
   return "bool, any, any";

@@ -25,11 +25,11 @@ T special_value(std::mt19937_64& random) {
   using Limits = std::numeric_limits<T>;
   if constexpr (std::is_same_v<T, bool>) {
     return random() % 2;
-  } else if constexpr (std::is_floating_point_v<T>) {
-    const T values[] = {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(), T(0), -T(0), Limits::denorm_min(),
-                        -Limits::denorm_min() * 77, Limits::max(), Limits::lowest(), Limits::min(), T(1), T(-1),
-                        T(0.5), T(-2.5), T(88.7), T(-104), T(1e6), T(1e9), T(3e-6), -Limits::quiet_NaN(),
-                        -Limits::denorm_min(), Limits::epsilon()};
+  } else if constexpr (is_floating(dtype_of<T>)) {
+    const T values[] = {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(), T(0.0), -T(0.0),
+                        Limits::denorm_min(), T(-77 * static_cast<double>(Limits::denorm_min())), Limits::max(),
+                        Limits::lowest(), Limits::min(), T(1.0), T(-1.0), T(0.5), T(-2.5), T(88.7), T(-104.0), T(1e6),
+                        T(1e9), T(3e-6), -Limits::quiet_NaN(), -Limits::denorm_min(), Limits::epsilon()};
     return values[random() % std::size(values)];
   } else {
     const T values[] = {Limits::max(), Limits::min(), T(0), T(1), T(2), static_cast<T>(-1), T(31), T(63), T(64),
@@ -43,7 +43,7 @@ T draw_value(Draw draw, std::mt19937_64& random) {
   if (draw == Draw::special && random() % 3 == 0) return special_value<T>(random);
   if constexpr (std::is_same_v<T, bool>) {
     return random() % 2;
-  } else if constexpr (std::is_floating_point_v<T>) {
+  } else if constexpr (is_floating(dtype_of<T>)) {
     if (draw == Draw::whole) return static_cast<T>(static_cast<int>(random() % 9) - 4);
     if (draw == Draw::units) return static_cast<T>(static_cast<int>(random() % 3) - 1);
     return static_cast<T>(static_cast<double>(random() % 8001) / 1000 - 4);
@@ -55,15 +55,15 @@ T draw_value(Draw draw, std::mt19937_64& random) {
 
 template <class T>
 double ulp_distance(T a, T b, double absolute) {
-  if (std::isnan(a) && std::isnan(b)) return 0;
-  if (a == b) return 0;
-  if (!std::isfinite(a) || !std::isfinite(b)) return std::numeric_limits<double>::infinity();
-  double difference = std::fabs(static_cast<double>(a) - static_cast<double>(b));
-  if (difference < absolute) return 0;
-  T magnitude = std::max(std::fabs(a), std::fabs(b));
-  T ulp = std::nextafter(magnitude, std::numeric_limits<T>::infinity()) - magnitude;
-  if (!std::isfinite(ulp)) ulp = magnitude - std::nextafter(magnitude, T(0));
-  return difference / static_cast<double>(ulp);
+  using Limits = std::numeric_limits<T>;
+  const auto x = static_cast<double>(a), y = static_cast<double>(b);
+  if (std::isnan(x) && std::isnan(y)) return 0;
+  if (x == y) return 0;
+  if (!std::isfinite(x) || !std::isfinite(y)) return std::numeric_limits<double>::infinity();
+  if (std::fabs(x - y) < absolute) return 0;
+  int exponent = 0;
+  std::frexp(std::max(std::fabs(x), std::fabs(y)), &exponent);
+  return std::ldexp(std::fabs(x - y), Limits::digits - std::max(exponent, Limits::min_exponent));
 }
 
 }  // namespace
@@ -164,8 +164,11 @@ std::vector<Literal> run_eagerly(const Graph& graph, std::span<const Literal> in
 std::string element_text(const Literal& literal, int64_t index) {
   return dispatch(literal.type.dtype, [&]<class T>() -> std::string {
     T value = element<T>(literal, index);
-    if constexpr (std::is_floating_point_v<T>) return absl::StrFormat("%.*g", sizeof(T) == 4 ? 9 : 17, value);
-    return absl::StrCat(static_cast<int64_t>(value));
+    if constexpr (is_floating(dtype_of<T>)) {
+      return absl::StrFormat("%.*g", std::numeric_limits<T>::max_digits10, static_cast<double>(value));
+    } else {
+      return std::to_string(value);
+    }
   });
 }
 
@@ -196,7 +199,7 @@ double max_ulp(const Literal& a, const Literal& b, double absolute) {
     double worst = 0;
     for (int64_t i = 0; i < a.type.size(); ++i) {
       T x = element<T>(a, i), y = element<T>(b, i);
-      if constexpr (std::is_floating_point_v<T>) {
+      if constexpr (is_floating(dtype_of<T>)) {
         worst = std::max(worst, ulp_distance(x, y, absolute));
       } else if (x != y) {
         return std::numeric_limits<double>::infinity();

@@ -4,6 +4,7 @@
 
 #include "compiler/codegen/emit.h"
 #include "compiler/codegen/llvm_lanes.h"
+#include "compiler/math/conversion.h"
 #include "compiler/math/vector_math.h"
 #include "runtime/check.h"
 
@@ -11,10 +12,10 @@ namespace etch::codegen {
 namespace {
 
 /// Calls `emit` with the operands as lanes of T: the C++ type of the operands, or of the last two if the rule is
-/// select.
+/// select. T computes in itself.
 template <TypeRule kRule, int kArity, class Emit>
 llvm::Value* apply(Builder& b, llvm::ArrayRef<llvm::Value*> args, DType dtype, Emit emit) {
-  return dispatch(dtype, [&]<class T>() -> llvm::Value* {
+  return dispatch_computed(dtype, [&]<class T>() -> llvm::Value* {
     if constexpr (!takes(kRule, dtype_of<T>)) {
       ETCH_UNREACHABLE("type inference lets no such instruction through");
     } else if constexpr (kRule == TypeRule::select) {
@@ -27,32 +28,65 @@ llvm::Value* apply(Builder& b, llvm::ArrayRef<llvm::Value*> args, DType dtype, E
   });
 }
 
-/// i64 to floats by an addition in the mantissa of a double, exact below 2^51, where there is no instruction for vectors.
-template <class U>
-Vec<U> convert_i64_by_mantissa(const Vec<int64_t>& x) {
-  constexpr double kAnchor = 0x1.8p52;
-  Vec<U> near = convert<U>(bitcast<double>(x + std::bit_cast<int64_t>(kAnchor)) - kAnchor);
-  Vec<bool> far = shr_logical(x + (int64_t{1} << 51), int64_t{52}) != int64_t{0};
-  return if_any(far, near, [&] { return convert<U>(x); });
-}
+llvm::Value* cast(Builder& b, llvm::Value* value, DType from, DType to, const Target& target);
 
-/// Floats to i64 through i32, where there is no instruction for vectors.
+/// 64-bit integers to floats by an addition in the mantissa of a double, exact below 2^51, where there is no instruction
+/// for vectors.
 template <class T>
-Vec<int64_t> convert_to_i64_by_i32(const Vec<T>& x) {
-  Vec<bool> near = abs(x) < T{0x1p31};
-  Vec<int32_t> narrow = convert_in_range<int32_t>(select(near, x, T{0}));
-  return if_any(~near, convert<int64_t>(narrow), [&] { return convert<int64_t>(x); });
+llvm::Value* convert_long_by_mantissa(const Vec<T>& x, DType to, const Target& target) {
+  constexpr double kAnchor = std::is_signed_v<T> ? 0x1.8p52 : 0x1p52;
+  Vec<double> exact = bitcast<double>(x + std::bit_cast<T>(kAnchor)) - kAnchor;
+  Vec<bool> far = shr_logical(x + (std::is_signed_v<T> ? T{1} << 51 : T{0}), T{52}) != T{0};
+  return dispatch(to, [&]<class U>() {
+    Vec<math::LaneOf<U>> near(x.b, cast(*x.b, exact.v, DType::f64, to, target));
+    return if_any(far, near, [&] { return math::cast<U, T>(x); }).v;
+  });
 }
 
-llvm::Value* cast(Builder& b, llvm::Value* value, DType from, DType to, bool converts_i64) {
-  if (value->getType()->isVectorTy() && !converts_i64) {
-    if (from == DType::i64 && to == DType::f32) return convert_i64_by_mantissa<float>({&b, value}).v;
-    if (from == DType::i64 && to == DType::f64) return convert_i64_by_mantissa<double>({&b, value}).v;
-    if (from == DType::f32 && to == DType::i64) return convert_to_i64_by_i32(Vec<float>(&b, value)).v;
-    if (from == DType::f64 && to == DType::i64) return convert_to_i64_by_i32(Vec<double>(&b, value)).v;
+/// Floats to 64-bit integers through 32 bits, where there is no instruction for vectors.
+template <class U, class T>
+Vec<U> convert_to_long_by_32_bits(const Vec<T>& x) {
+  using Narrow = std::conditional_t<std::is_signed_v<U>, int32_t, uint32_t>;
+  Vec<T> positive = std::is_signed_v<U> ? abs(x) : select(x > T{0}, x, T{0});
+  Vec<bool> near = positive < (std::is_signed_v<U> ? T{0x1p31} : T{0x1p32});
+  Vec<Narrow> narrow = convert_in_range<Narrow>(select(near, std::is_signed_v<U> ? x : positive, T{0}));
+  return if_any(~near, convert<U>(narrow), [&] { return convert<U>(x); });
+}
+
+/// An f16 by the processor's own instructions; `math::cast` gives the same bits.
+llvm::Value* cast_to_half(Builder& b, llvm::Value* value, DType from) {
+  llvm::Value* wide = dispatch_computed(
+      from, [&]<class T>() -> llvm::Value* { return math::on_the_way_to<float16>(Vec<T>(&b, value)).v; });
+  llvm::Value* half = b.CreateFPTrunc(wide, wide->getType()->getWithNewType(b.getHalfTy()));
+  return b.CreateBitCast(half, half->getType()->getWithNewType(b.getInt16Ty()));
+}
+
+llvm::Value* cast_from_half(Builder& b, llvm::Value* value) {
+  llvm::Value* half = b.CreateBitCast(value, value->getType()->getWithNewType(b.getHalfTy()));
+  return b.CreateFPExt(half, half->getType()->getWithNewType(b.getFloatTy()));
+}
+
+/// The cast op.
+llvm::Value* cast(Builder& b, llvm::Value* value, DType from, DType to, const Target& target) {
+  if (from == to) return value;
+  const bool has_half = llvm::StringRef(target.features).contains("+f16c");
+  if (from == DType::f16 && has_half) return cast(b, cast_from_half(b, value), DType::f32, to, target);
+  if (!computes_itself(from) && to != info(from).compute) {
+    return cast(b, cast(b, value, from, info(from).compute, target), info(from).compute, to, target);
   }
+  if (value->getType()->isVectorTy() && !target.masked_ops) {
+    if (from == DType::i64 && is_floating(to)) return convert_long_by_mantissa(Vec<int64_t>(&b, value), to, target);
+    if (from == DType::u64 && is_floating(to)) return convert_long_by_mantissa(Vec<uint64_t>(&b, value), to, target);
+    if (from == DType::f32 && to == DType::i64) return convert_to_long_by_32_bits<int64_t>(Vec<float>(&b, value)).v;
+    if (from == DType::f64 && to == DType::i64) return convert_to_long_by_32_bits<int64_t>(Vec<double>(&b, value)).v;
+    if (from == DType::f32 && to == DType::u64) return convert_to_long_by_32_bits<uint64_t>(Vec<float>(&b, value)).v;
+    if (from == DType::f64 && to == DType::u64) return convert_to_long_by_32_bits<uint64_t>(Vec<double>(&b, value)).v;
+  }
+  if (to == DType::f16 && has_half) return cast_to_half(b, value, from);
   return dispatch(from, [&]<class T>() {
-    return dispatch(to, [&]<class U>() -> llvm::Value* { return convert<U>(Vec<T>(&b, value)).v; });
+    return dispatch(to, [&]<class U>() -> llvm::Value* {
+      return math::cast<U, T>(Vec<math::LaneOf<T>>(&b, value)).v;
+    });
   });
 }
 
@@ -71,7 +105,7 @@ llvm::Value* cast_bits(Builder& b, llvm::Value* value, DType from, DType to) {
 #define ETCH_EMIT_3(emit) [](const auto& a, const auto& b, const auto& c) { return emit; }
 
 llvm::Value* KernelEmitter::compute(const Instr& instr, llvm::ArrayRef<llvm::Value*> operands, DType dtype) {
-  if (instr.op == Op::cast) return cast(b, operands[0], dtype, instr.dtype, target.masked_ops);
+  if (instr.op == Op::cast) return cast(b, operands[0], dtype, instr.dtype, target);
   if (instr.op == Op::bitcast) return cast_bits(b, operands[0], dtype, instr.dtype);
   llvm::IRBuilderBase::FastMathFlagGuard guard(b);
   if (options.fast_math && info(instr.op).accuracy == Accuracy::exact) {

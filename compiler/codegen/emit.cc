@@ -20,7 +20,7 @@ llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width) {
 }
 
 llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype) {
-  if (!is_floating(dtype)) return llvm::Type::getIntNTy(context, 8 * size_of(dtype));
+  if (!is_floating(dtype) || !computes_itself(dtype)) return llvm::Type::getIntNTy(context, 8 * size_of(dtype));
   return size_of(dtype) == 4 ? llvm::Type::getFloatTy(context) : llvm::Type::getDoubleTy(context);
 }
 

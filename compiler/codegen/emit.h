@@ -19,7 +19,8 @@ namespace etch::codegen {
 using Builder = llvm::IRBuilder<>;
 using Values = llvm::SmallVector<llvm::Value*, 8>;
 
-/// The type of `width` lanes of a dtype as values: scalars at width 1; bool is i1, other integers have their bits.
+/// The type of `width` lanes of a dtype as values: scalars at width 1; bool is i1; 16-bit floats are the integers of
+/// their bits.
 llvm::Type* lanes_type(llvm::LLVMContext& context, DType dtype, int width);
 
 /// The type of one element in memory: as lanes_type at width 1, but bool is i8.

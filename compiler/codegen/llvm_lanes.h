@@ -176,12 +176,13 @@ template <class U, class T>
 Vec<U> convert_saturated(const Vec<T>& a) {
   using Limits = std::numeric_limits<U>;
   constexpr T kLow = static_cast<T>(Limits::min());
-  if constexpr (sizeof(U) < sizeof(int32_t)) {
+  if constexpr (Limits::digits <= std::numeric_limits<T>::digits) {
+    using Wide = std::conditional_t<sizeof(U) < sizeof(int32_t), int32_t, U>;
     constexpr T kHigh = static_cast<T>(Limits::max());
     Vec<T> number = std::is_signed_v<U> ? select(a != a, T{0}, a) : a;
     Vec<T> low = select(number > kLow, number, kLow);
     Vec<T> x = select(low < kHigh, low, kHigh);
-    return Vec<U>(a.b, a.b->CreateTrunc(convert_in_range<int32_t>(x).v, Vec<U>::template type_like<U>(a.v->getType())));
+    return Vec<U>(a.b, a.b->CreateTrunc(convert_in_range<Wide>(x).v, Vec<U>::template type_like<U>(a.v->getType())));
   } else {
     constexpr T kEnd = static_cast<T>(Limits::max() / 2 + 1) * 2;  // a power of two, so T holds it exactly
     Vec<U> x = convert_in_range<U>(select(a > kLow, a, kLow));

@@ -9,14 +9,32 @@ namespace etch {
 namespace {
 
 template <class T>
+bool is_nan(T value) {
+  return value != value;
+}
+
+template <class T>
 std::string number_text(T value) {
   char buffer[64];
   return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
 }
 
+/// The fewest digits that tell a 16-bit float from its neighbours.
+template <int kFractionBits>
+std::string number_text(Float16<kFractionBits> value) {
+  char buffer[64];
+  for (int digits = 1;; ++digits) {
+    char* end =
+        std::to_chars(buffer, buffer + sizeof buffer, static_cast<double>(value), std::chars_format::general, digits).ptr;
+    double read = 0;
+    std::from_chars(buffer, end, read);
+    if (Float16<kFractionBits>(read).bits == value.bits) return std::string(buffer, end);
+  }
+}
+
 template <class T>
 std::string float_text(T value) {
-  if (!std::isnan(value)) return number_text(value);
+  if (value == value) return number_text(value);
   const uint64_t bits = to_bits(value);
   if (bits == to_bits(std::numeric_limits<T>::quiet_NaN())) return "nan";
   char buffer[32];
@@ -25,17 +43,20 @@ std::string float_text(T value) {
 
 template <class T>
 std::optional<uint64_t> parse_number(std::string_view text, int base = 10) {
-  T value{};
+  // A decimal that is not one of f64 is rounded to it on its way to 16 bits.
+  std::conditional_t<computes_itself(dtype_of<T>), T, double> value{};
   std::from_chars_result result{};
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (is_floating(dtype_of<T>)) {
     result = std::from_chars(text.data(), text.data() + text.size(), value);
   } else {
     result = std::from_chars(text.data(), text.data() + text.size(), value, base);
   }
   if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof value);
-  return bits;
+  const T rounded = static_cast<T>(value);
+  if constexpr (!computes_itself(dtype_of<T>)) {
+    if (std::isinf(static_cast<float>(rounded)) && !std::isinf(value)) return std::nullopt;
+  }
+  return to_bits(rounded);
 }
 
 template <class T>
@@ -44,11 +65,11 @@ std::optional<uint64_t> parse_float(std::string_view text) {
   if (text == "nan") return to_bits(std::numeric_limits<T>::quiet_NaN());
   if (!text.starts_with(kNanPrefix)) {
     const auto bits = parse_number<T>(text);
-    return bits && std::isnan(from_bits<T>(*bits)) ? std::nullopt : bits;
+    return bits && is_nan(from_bits<T>(*bits)) ? std::nullopt : bits;
   }
   const auto bits = parse_number<uint64_t>(text.substr(kNanPrefix.size()), 16);
   const bool fits = bits && to_bits(from_bits<T>(*bits)) == *bits;
-  return fits && std::isnan(from_bits<T>(*bits)) ? bits : std::nullopt;
+  return fits && is_nan(from_bits<T>(*bits)) ? bits : std::nullopt;
 }
 
 std::string field_text(int64_t value, DType) { return std::to_string(value); }
@@ -62,7 +83,7 @@ std::string constant_text(uint64_t bits, DType dtype) {
   return dispatch(dtype, [&]<class T>() -> std::string {
     if constexpr (std::is_same_v<T, bool>) {
       return bits ? "true" : "false";
-    } else if constexpr (std::is_floating_point_v<T>) {
+    } else if constexpr (is_floating(dtype_of<T>)) {
       return float_text(from_bits<T>(bits));
     } else {
       return number_text(from_bits<T>(bits));
@@ -75,7 +96,7 @@ std::optional<uint64_t> parse_constant(std::string_view text, DType dtype) {
     if constexpr (std::is_same_v<T, bool>) {
       if (text != "true" && text != "false") return std::nullopt;
       return text == "true";
-    } else if constexpr (std::is_floating_point_v<T>) {
+    } else if constexpr (is_floating(dtype_of<T>)) {
       return parse_float<T>(text);
     } else {
       return parse_number<T>(text);

@@ -9,6 +9,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "etch/dtype.h"
+#include "runtime/check.h"
 
 namespace etch {
 
@@ -108,6 +109,13 @@ inline bool is_computed(Op op) {
   return kind == Place::elementwise || kind == Place::movement || kind == Place::reduction || kind == Place::product;
 }
 
+/// True if the op computes in the wider dtype where its operands are of a storage-only one (dtypes.def). The others move,
+/// make or convert elements; nextafter steps along the numbers of the dtype itself.
+inline bool computes_wide(Op op) {
+  if (is_table_op(op)) return op != Op::nextafter;
+  return place(op) == Place::reduction || place(op) == Place::product;
+}
+
 /// True if the type of the result says what the op does, as for a cast: then it must be given.
 bool needs_type(Op op);
 
@@ -130,6 +138,18 @@ inline constexpr int kNumReduceKinds = 8;
 constexpr std::string_view name(ReduceKind kind) {
   constexpr std::string_view kNames[kNumReduceKinds] = {"sum", "prod", "max", "min", "any", "all", "argmax", "argmin"};
   return kNames[static_cast<int>(kind)];
+}
+
+/// dispatch for a dtype that ops compute in, so that `f` is made for those only.
+template <class F>
+decltype(auto) dispatch_computed(DType dtype, F&& f) {
+  return dispatch(dtype, [&]<class T>() -> decltype(f.template operator()<float>()) {
+    if constexpr (computes_itself(dtype_of<T>)) {
+      return f.template operator()<T>();
+    } else {
+      ETCH_UNREACHABLE("an op that computes is left in a storage-only dtype");
+    }
+  });
 }
 
 /// The bits of an element of C++ type T: little endian, the rest zero.

@@ -2,12 +2,15 @@
 // share nothing with compiler/math. Exact ops take and give the element's type; approximate ones long double.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+
+#include "etch/dtype.h"
 
 namespace etch::oracle {
 
@@ -189,8 +192,8 @@ T shift_left(T x, T n) {
 /// x >> n, filled with the sign of signed types, which alone is left where n is negative or not below the bit count.
 template <Integer T>
 T shift_right(T x, T n) {
-  const int count = n < T{0} || n >= kBits<T> ? kBits<T> : static_cast<int>(n);
-  return static_cast<T>(count == 64 ? (x < T{0} ? -1 : 0) : static_cast<int64_t>(x) >> count);
+  const T sign = x < T{0} ? static_cast<T>(-1) : T{0};
+  return n < T{0} || n >= kBits<T> ? sign : static_cast<T>(x >> n);
 }
 
 /// x >> n, filled with 0; 0 where n is negative or not below the number of bits.
@@ -210,10 +213,43 @@ T clz(T x) {
   return static_cast<T>(std::countl_zero(static_cast<std::make_unsigned_t<T>>(x)));
 }
 
-/// The cast op. Floats become integers by truncation, saturated, NaN as 0; integers wrap; bool is x != 0.
+/// The number of a 16-bit float type nearest to x, ties to even.
+template <class To>
+To round_to(long double x) {
+  using Limits = std::numeric_limits<To>;
+  if (!std::isfinite(x) || x == 0) return To(static_cast<float>(x));
+  int exponent = 0;  // |x| is below 2^exponent, and half of that or more
+  std::frexp(x, &exponent);
+  const int unit = std::max(exponent, Limits::min_exponent) - Limits::digits;
+  const long double rounded = std::ldexp(round_even(std::ldexp(x, -unit)), unit);
+  if (std::fabs(rounded) < std::ldexp(1.0L, Limits::max_exponent)) return To(static_cast<float>(rounded));  // exact
+  return rounded < 0 ? -Limits::infinity() : Limits::infinity();
+}
+
+template <class T>
+inline constexpr bool kIsStorageOnly = false;
+template <Element T>
+inline constexpr bool kIsStorageOnly<T> = !computes_itself(dtype_of<T>);
+
+/// The neighbour of a in the direction of b among the numbers of a 16-bit float type, as std::nextafter.
+template <class T>
+T nextafter(T a, T b) {
+  if (a != a || b != b) return std::numeric_limits<T>::quiet_NaN();
+  if (a == b) return b;
+  if (a == T{}) return b > T{} ? std::numeric_limits<T>::denorm_min() : -std::numeric_limits<T>::denorm_min();
+  const bool outward = (b > a) == (a > T{});
+  return T::from_bits(static_cast<uint16_t>(outward ? a.bits + 1 : a.bits - 1));
+}
+
+/// The cast op. Floats become integers by truncation, saturated, NaN as 0; integers wrap; bool is x != 0; all else is
+/// rounded to nearest, ties to even.
 template <class To, class From>
 To cast(From x) {
-  if constexpr (std::same_as<To, bool>) {
+  if constexpr (kIsStorageOnly<From>) {
+    return cast<To>(static_cast<float>(x));
+  } else if constexpr (kIsStorageOnly<To>) {
+    return round_to<To>(static_cast<long double>(x));
+  } else if constexpr (std::same_as<To, bool>) {
     return x != From{0};
   } else if constexpr (std::floating_point<From> && std::integral<To>) {
     // Every bound is a long double.

@@ -1,7 +1,7 @@
 // The 'lanes' concept that all vector mathematics is written for, and its native one-lane model Scalar<T>.
 //
 // A lanes type L stands for one or more values of an element type T = L::value_type that are computed in lockstep.
-// T is one of float, double, int32_t, int64_t, uint8_t, bool. Two models exist: Scalar<T> here, which computes at once,
+// T is float, double, an integer of 8 to 64 bits, or bool. Two models exist: Scalar<T> here, which computes at once,
 // and codegen::Vec<T>, which emits LLVM IR. A function template over L that uses only what follows gives the same bits
 // in both (the sign and payload of a NaN excepted), so constant folding agrees with compiled code.
 //
@@ -11,7 +11,7 @@
 //   a % b                        integers only, the sign of a, same duty of the caller
 //   a < b ... a == b, a != b     -> L::rebind<bool>; ordered but for !=, as in C
 //   a & b, a | b, a ^ b, ~a      integers and bool
-//   a << n, a >> n               integers, 0 <= n < bits; >> fills with the sign (with 0 for uint8_t)
+//   a << n, a >> n               integers, 0 <= n < bits; >> fills with the sign (with 0 for unsigned ones)
 //   shr_logical(a, n)            integers, fills with 0
 //   like(a, c)                   the constant c in a's width
 //   select(m, a, b)              m ? a : b; a or b may be a plain constant

@@ -72,7 +72,8 @@ namespace internal {
 template <class L>
 L plain_quotient(const L& x, const L& y) {
   using T = ElementOf<L>;
-  if constexpr (sizeof(T) == 1) {
+  if constexpr (sizeof(T) <= 2) {
+    // As below: a quotient of 16-bit integers that is no integer is at least 2^-16 away from one.
     return convert<T>(convert_in_range<int32_t>(convert<float>(x) / convert<float>(y)));
   } else if constexpr (sizeof(T) == 4) {
     // A quotient of 32-bit integers that is no integer is at least 2^-31 (relatively) away from one, so truncating its

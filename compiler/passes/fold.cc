@@ -40,10 +40,11 @@ Bits compute(const OperandBits& x, F f) {
 
 /// A table op on one element of each operand; `dtype` is that of its last operand.
 Bits compute(Op op, DType dtype, const OperandBits& x) {
+  if (!computes_itself(dtype)) return std::nullopt;
   switch (op) {
 #define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit)                                     \
   case Op::name:                                                                                       \
-    return dispatch(dtype, [&]<class T>() {                                                            \
+    return dispatch_computed(dtype, [&]<class T>() {                                                   \
       return compute<TypeRule::rule, T>(                                                               \
           x, []([[maybe_unused]] auto a, [[maybe_unused]] auto b, [[maybe_unused]] auto c) { return emit; }); \
     });
@@ -91,11 +92,8 @@ Bits common_bits(const Rewriter& graph, std::span<const Value> operands) {
 Bits extreme_of_equal(DType dtype, uint64_t bits) {
   return dispatch(dtype, [&]<class T>() -> Bits {
     const T x = from_bits<T>(bits);
-    if constexpr (std::floating_point<T>) {
-      if (x != x) return std::nullopt;
-      return to_bits(x + T{0});
-    }
-    return bits;
+    if (x != x) return std::nullopt;
+    return x == T{} ? 0 : bits;
   });
 }
 

@@ -9,6 +9,7 @@
 #include "compiler/passes/prune.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/unroll_reductions.h"
+#include "compiler/passes/widen.h"
 #include "runtime/check.h"
 
 namespace etch {

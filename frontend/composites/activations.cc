@@ -12,21 +12,26 @@ namespace etch {
 using detail::check_floating;
 using detail::fail_in_op;
 using detail::number_text;
+using detail::rounded_once;
 using detail::Scope;
 
 Tensor softmax(const Operand& x, const Axes& axes) {
   Scope scope("softmax", x.where());
   check_floating(x, "softmax");
-  const Tensor powers = exp(*x.tensor() - max(x, axes, true));
-  // As TensorFlow: one division a row instead of one an element.
-  return powers * (1.0 / sum(powers, axes, true));
+  return rounded_once(*x.tensor(), [&](const Tensor& t) {
+    const Tensor powers = exp(t - max(t, axes, true));
+    // As TensorFlow: one division a row instead of one an element.
+    return powers * (1.0 / sum(powers, axes, true));
+  });
 }
 
 Tensor log_softmax(const Operand& x, const Axes& axes) {
   Scope scope("log_softmax", x.where());
   check_floating(x, "log_softmax");
-  const Tensor shifted = *x.tensor() - max(x, axes, true);
-  return shifted - log(sum(exp(shifted), axes, true));
+  return rounded_once(*x.tensor(), [&](const Tensor& t) {
+    const Tensor shifted = t - max(t, axes, true);
+    return shifted - log(sum(exp(shifted), axes, true));
+  });
 }
 
 namespace {
@@ -37,8 +42,10 @@ Tensor normalised(const Operand& x, const Axes& axes, double epsilon) {
   if (!(epsilon >= 0)) {
     fail_in_op(x.where(), cat("layer_norm: epsilon is ", number_text(epsilon), "; it may not be below 0"));
   }
-  const Tensor centred = *x.tensor() - mean(x, axes, true);
-  return centred * rsqrt(mean(square(centred), axes, true) + epsilon);
+  return rounded_once(*x.tensor(), [&](const Tensor& t) {
+    const Tensor centred = t - mean(t, axes, true);
+    return centred * rsqrt(mean(square(centred), axes, true) + epsilon);
+  });
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ Tensor range(Number start, Number stop, Number step, Location where) {
     is_float |= number.kind() == Number::Kind::floating;
   }
   for (const Number& number : {start, stop, step}) {
-    if (number.dtype() == DType::f64 || (!is_float && number.dtype() == DType::i64)) dtype = number.dtype();
+    if (number.dtype() == DType::f64) dtype = DType::f64;
+    if (!is_float && !holds(DType::i32, number.dtype())) dtype = DType::i64;
   }
   if (is_float && dtype != DType::f64) dtype = DType::f32;
   if (as_double(step) == 0) fail(where, "range: the step is 0");

@@ -14,6 +14,7 @@ namespace etch {
 using detail::check_floating;
 using detail::fail_in_op;
 using detail::number_text;
+using detail::rounded_once;
 using detail::Scope;
 using detail::tensor_of;
 
@@ -41,8 +42,11 @@ Tensor mean(const Operand& x, const Axes& axes, Flag keepdims) {
     fail_in_op(x.where(), cat("mean takes ", list_dtypes(is_numeric), ", not ", name(dtype), "; cast first"));
   }
   const int64_t count = count_along(tensor, detail::resolve_axes(axes, tensor.rank(), "mean", x.where()));
-  if (is_floating(dtype)) return sum(tensor, axes, keepdims) / static_cast<double>(count);
-  return cast(trunc_div(sum(cast(tensor, DType::i64), axes, keepdims), count), dtype);
+  if (is_floating(dtype)) {
+    return rounded_once(tensor, [&](const Tensor& t) { return sum(t, axes, keepdims) / static_cast<double>(count); });
+  }
+  const DType wide = holds(DType::i64, dtype) ? DType::i64 : DType::u64;
+  return cast(trunc_div(sum(cast(tensor, wide), axes, keepdims), count), dtype);
 }
 
 Tensor variance(const Operand& x, const Axes& axes, Flag keepdims, Integer ddof) {
@@ -52,20 +56,25 @@ Tensor variance(const Operand& x, const Axes& axes, Flag keepdims, Integer ddof)
   const int64_t count = count_along(tensor, detail::resolve_axes(axes, tensor.rank(), "variance", x.where()));
   if (ddof < 0) fail_in_op(x.where(), cat("variance: ddof is ", int64_t{ddof}, "; it may not be negative"));
   const auto divisor = static_cast<double>(std::max<int64_t>(count - ddof, 0));
-  return sum(square(tensor - mean(tensor, axes, true)), axes, keepdims) / divisor;
+  return rounded_once(tensor, [&](const Tensor& t) {
+    return sum(square(t - mean(t, axes, true)), axes, keepdims) / divisor;
+  });
 }
 
 Tensor stddev(const Operand& x, const Axes& axes, Flag keepdims, Integer ddof) {
   Scope scope("stddev", x.where());
-  return sqrt(variance(x, axes, keepdims, ddof));
+  check_floating(x, "stddev");
+  return rounded_once(*x.tensor(), [&](const Tensor& t) { return sqrt(variance(t, axes, keepdims, ddof)); });
 }
 
 Tensor logsumexp(const Operand& x, const Axes& axes, Flag keepdims) {
   Scope scope("logsumexp", x.where());
   check_floating(x, "logsumexp");
   const Tensor& tensor = *x.tensor();
-  const Tensor largest = finite_max(tensor, axes);
-  const Tensor result = log(sum(exp(tensor - largest), axes, true)) + largest;
+  const Tensor result = rounded_once(tensor, [&](const Tensor& t) {
+    const Tensor largest = finite_max(t, axes);
+    return log(sum(exp(t - largest), axes, true)) + largest;
+  });
   const Dims reduced = detail::resolve_axes(axes, tensor.rank(), "logsumexp", x.where());
   if (keepdims || reduced.empty()) return result;
   return squeeze(result, Axes(reduced));
@@ -75,11 +84,12 @@ Tensor norm(const Operand& x, const Axes& axes, Flag keepdims, double order) {
   Scope scope("norm", x.where());
   check_floating(x, "norm");
   if (!(order > 0)) fail_in_op(x.where(), cat("norm: the order is ", number_text(order), ", not above 0"));
-  const Tensor& tensor = *x.tensor();
-  if (order == 2) return sqrt(sum(square(tensor), axes, keepdims));
-  if (order == 1) return sum(abs(tensor), axes, keepdims);
-  if (std::isinf(order)) return maximum(max(abs(tensor), axes, keepdims), 0);
-  return pow(sum(pow(abs(tensor), order), axes, keepdims), 1 / order);
+  return rounded_once(*x.tensor(), [&](const Tensor& t) {
+    if (order == 2) return sqrt(sum(square(t), axes, keepdims));
+    if (order == 1) return sum(abs(t), axes, keepdims);
+    if (std::isinf(order)) return maximum(max(abs(t), axes, keepdims), 0);
+    return pow(sum(pow(abs(t), order), axes, keepdims), 1 / order);
+  });
 }
 
 }  // namespace etch

@@ -1,4 +1,4 @@
-// ERROR: tensors hold float, double, int32_t, int64_t, uint8_t or bool
+// ERROR: tensors hold bool, integers of 8 to 64 bits, etch::float16, etch::bfloat16, float or double
 #include <etch/etch.h>
 
-etch::Tensor x = etch::Tensor::from(std::vector<short>{1, 2}, {2});
+etch::Tensor x = etch::Tensor::from(std::vector<long double>{1, 2}, {2});

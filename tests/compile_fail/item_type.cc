@@ -1,4 +1,4 @@
 // ERROR: constraints not satisfied|no matching function
 #include <etch/etch.h>
 
-auto x = etch::Tensor(1).item<short>();
+auto x = etch::Tensor(1).item<long double>();

@@ -12,7 +12,8 @@ import sys
 import numpy as np
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "bool": np.bool_}
-BITS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
+MORE_DTYPES = {"f16": np.float16, "u64": np.uint64}  # at the end of the file
+BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 SHAPES = [(), (1,), (2,), (3,), (5,), (7,), (13,), (40,), (0,), (1000,), (1001,), (2, 3), (3, 1), (1, 1), (4, 30),
           (3, 0), (6,), (200, 7), (7, 200), (1001, 1), (1, 1001), (40, 40), (2, 2, 3), (3, 1, 2),
           (20, 8, 9), (2, 700, 3),
@@ -38,7 +39,7 @@ TELLING_INTEGERS = [[0], [-1, 1], [2**31 - 1, -2**31], [10, 200, 3000], [-5, 50]
 
 def case(dtype, shape, values):
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.array(values).astype(DTYPES[dtype])
+        values = np.array(values).astype((DTYPES | MORE_DTYPES)[dtype])
     array = np.resize(values, shape) if shape else values[0].reshape(())
     bits = values.view(BITS[values.dtype.itemsize])
     extents = "x".join(map(str, shape)) or "-"
@@ -97,6 +98,16 @@ def main():
         dtype = str(random.choice(list(DTYPES), p=[0.4, 0.4, 0.05, 0.05, 0.05, 0.05]))
         shape = SMALL_SHAPES[random.integers(0, len(SMALL_SHAPES))]
         cases.append(case(dtype, shape, random_values(random, dtype)))
+    for values in TELLING_FLOATS:
+        cases.append(case("f16", (), values))
+        cases.append(case("f16", (len(values),), values))
+    for values in [[65504.0], [65504.0, 0.5], [2.0**-24], [2.0**-24, 1.0], [0.1, 0.2, 0.3], [1000.4, 1.0], [2048.0, 3.0]]:
+        cases.append(case("f16", (), values))
+        cases.append(case("f16", (len(values),), values))
+    for _ in range(60):
+        values = random.integers(0, 2**16, int(random.integers(1, 12))).astype(np.uint16).view(np.float16)
+        cases.append(case("f16", SMALL_SHAPES[random.integers(0, len(SMALL_SHAPES))], values))
+    cases += [case("u64", (2,), np.array([2**64 - 1, 0], np.uint64))]
     output.write_text("# Made by make_format_expected.py.\n" + "".join(cases))
 
 

@@ -9,9 +9,15 @@ import numpy as np
 os.chdir(pathlib.Path(__file__).resolve().parent)
 
 values = np.array([[1.5, -2.0, 3.25], [4.0, 5.5, -6.75]])
-for name in ("float32", "float64", "int32", "int64", "uint8", "bool"):
-    array = np.abs(values) if name == "uint8" else values
+for name in ("float16", "float32", "float64", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+             "bool"):
+    array = np.abs(values) if name.startswith("uint") else values
     np.save(f"npy/good_{name}.npy", array.astype(name))
+# bfloat16 as the package ml_dtypes saves it (`<V2`), and after a view as plain NumPy does (`|V2`).
+upper_halves = (values.astype("<f4").view("<u4") >> 16).astype("<u2")  # the values are numbers of bfloat16
+np.save("npy/good_void2.npy", upper_halves.view("V2"))
+raw_void = open("npy/good_void2.npy", "rb").read()
+open("npy/good_bfloat16.npy", "wb").write(raw_void.replace(b"'|V2'", b"'<V2'"))
 np.save("npy/good_fortran.npy", np.asfortranarray(np.arange(24, dtype="f4").reshape(2, 3, 4)))
 np.save("npy/good_fortran_matrix.npy", np.asfortranarray(np.arange(35, dtype="i8").reshape(5, 7)))
 np.save("npy/good_rank0.npy", np.array(2.5, dtype="f4"))
@@ -59,10 +65,9 @@ raw("overflow", header(shape="(99999999999999999999,)"), two)
 raw("rank9", header(shape="(1, 1, 1, 1, 1, 1, 1, 1, 2)"), two)
 raw("shape_text", header(shape="(a,)"), two)
 raw("shape_list", header(shape="[2]"), two)
-raw("half", header(descr="'<f2'"), two)
 raw("wide", header(descr="'<f16'"), two)
-raw("int16", header(descr="'<i2'"), two)
-raw("uint32", header(descr="'<u4'"), two)
+raw("int128", header(descr="'<i16'"), two)
+raw("void", header(descr="'|V4'"), two)
 raw("time", header(descr="'<M8[s]'"), two)
 raw("no_descr", header(descr="''"), two)
 raw("empty_and_huge", header(shape="(0, 4611686018427387904)"))

@@ -69,12 +69,24 @@ void expect_file(const std::string& name, const Shape& shape, const std::vector<
   EXPECT_EQ(tensor.to_vector<T>(), values) << name;
 }
 
+template <class T>
+std::vector<T> halves() {
+  return {T(1.5), T(-2.0), T(3.25), T(4.0), T(5.5), T(-6.75)};
+}
+
 TEST_F(Npy, ReadsEveryDType) {
+  expect_file<float16>("good_float16.npy", {2, 3}, halves<float16>());
+  expect_file<bfloat16>("good_bfloat16.npy", {2, 3}, halves<bfloat16>());
+  expect_file<bfloat16>("good_void2.npy", {2, 3}, halves<bfloat16>());
   expect_file<float>("good_float32.npy", {2, 3}, {1.5f, -2, 3.25f, 4, 5.5f, -6.75f});
   expect_file<double>("good_float64.npy", {2, 3}, {1.5, -2, 3.25, 4, 5.5, -6.75});
+  expect_file<int16_t>("good_int16.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
   expect_file<int32_t>("good_int32.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
   expect_file<int64_t>("good_int64.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
   expect_file<uint8_t>("good_uint8.npy", {2, 3}, {1, 2, 3, 4, 5, 6});
+  expect_file<uint16_t>("good_uint16.npy", {2, 3}, {1, 2, 3, 4, 5, 6});
+  expect_file<uint32_t>("good_uint32.npy", {2, 3}, {1, 2, 3, 4, 5, 6});
+  expect_file<uint64_t>("good_uint64.npy", {2, 3}, {1, 2, 3, 4, 5, 6});
   expect_file<bool>("good_bool.npy", {2, 3}, {true, true, true, true, true, true});
 }
 
@@ -244,16 +256,15 @@ TEST_F(Npy, EveryCorruptFileIsAnErrorThatSaysWhy) {
       {"order", "its header is malformed"},
       {"short_data", "it holds 7 bytes of elements, but f32[2] takes 8"},
       {"long_data", "it holds 9 bytes of elements, but f32[2] takes 8; save one array per file"},
-      {"big_endian", "its dtype is '>f4', not float32, float64, int32, int64, uint8 or bool; it is big endian, save "
-                     "`x.astype('<f4')`"},
-      {"objects", "its dtype is '|O', not float32, float64, int32, int64, uint8 or bool; save the objects as numbers"},
+      {"big_endian", "its dtype is '>f4', not float16, bfloat16, float32, float64, int16, int32, int64, "
+                     "uint8, uint16, uint32, uint64 or bool; it is big endian, save `x.astype('<f4')`"},
+      {"objects", "uint64 or bool; save the objects as numbers"},
       {"records", "its elements are records; save one array per field"},
       {"complex", "save `x.real` and `x.imag`"},
       {"strings", "save numbers"},
-      {"half", "save `x.astype(np.float32)`"},
       {"wide", "save `x.astype(np.float64)`"},
-      {"int16", "save `x.astype(np.int32)`"},
-      {"uint32", "save `x.astype(np.int64)`"},
+      {"int128", "save numbers"},
+      {"void", "save numbers"},
       {"time", "save `x.astype(np.int64)`"},
       {"no_descr", "its dtype is ''"},
       {"empty_and_huge", "cannot be"},

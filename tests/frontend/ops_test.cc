@@ -224,6 +224,7 @@ TEST(Ops, MeansOfMoreElementsThanF32Counts) {
 TEST(Ops, IntegerMeansTruncateAndDoNotOverflow) {
   EXPECT_EQ(mean(Tensor({-3, -4})).item<int32_t>(), -3);
   EXPECT_EQ(mean(full({1000}, 255, DType::u8)).item<uint8_t>(), 255);
+  EXPECT_EQ(mean(full({1}, uint64_t{1} << 63, DType::u64)).item<uint64_t>(), uint64_t{1} << 63);
 }
 
 TEST(Ops, ReductionsOfNothing) {

@@ -16,9 +16,14 @@ TEST(Tensor, ScalarsHaveTheirOwnDType) {
   EXPECT_EQ(Tensor(1.5f).dtype(), DType::f32);
   EXPECT_EQ(Tensor(1.5).dtype(), DType::f64);
   EXPECT_EQ(Tensor(1).dtype(), DType::i32);
-  EXPECT_EQ(Tensor(int16_t{1}).dtype(), DType::i32);
+  EXPECT_EQ(Tensor(int16_t{1}).dtype(), DType::i16);
+  EXPECT_EQ(Tensor('a').dtype(), DType::i32);
+  EXPECT_EQ(Tensor(u'a').dtype(), DType::i32);
   EXPECT_EQ(Tensor(1L).dtype(), DType::i64);
-  EXPECT_EQ(Tensor(1u).dtype(), DType::i64);
+  EXPECT_EQ(Tensor(1LL).dtype(), DType::i64);
+  EXPECT_EQ(Tensor(1u).dtype(), DType::u32);
+  EXPECT_EQ(Tensor(1ul).dtype(), DType::u64);
+  EXPECT_EQ(Tensor(1ull).dtype(), DType::u64);
   EXPECT_EQ(Tensor(uint8_t{1}).dtype(), DType::u8);
   EXPECT_EQ(Tensor(true).dtype(), DType::boolean);
   EXPECT_EQ(Tensor(2.5f).item<float>(), 2.5f);
@@ -43,6 +48,55 @@ TEST(Tensor, MixedListsTakeTheLastDType) {
   EXPECT_EQ(Tensor({1, 2L}).dtype(), DType::i64);
   EXPECT_EQ(Tensor({true, 2}).to_vector<int32_t>(), (std::vector<int32_t>{1, 2}));
   EXPECT_THROW(Tensor({16777217, 1.0f}), Error);
+}
+
+TEST(Tensor, ListsOfSeveralIntegerTypesTakeTheShortestThatHoldsAll) {
+  EXPECT_EQ(Tensor({int16_t{-1}, uint8_t{200}}).dtype(), DType::i16);
+  EXPECT_EQ(Tensor({1, 2u}).dtype(), DType::i64);
+  EXPECT_EQ(Tensor({-1, 4'000'000'000u}).to_vector<int64_t>(), (std::vector<int64_t>{-1, 4'000'000'000}));
+  EXPECT_EQ(Tensor({1, 18446744073709551615u}).to_vector<uint64_t>(), (std::vector<uint64_t>{1, UINT64_MAX}));
+  EXPECT_THROW(Tensor({-1, 18446744073709551615u}), Error);
+}
+
+TEST(Tensor, NumbersBesideShortDTypes) {
+  const Tensor x = full({2}, 3, DType::bf16);
+  EXPECT_EQ((x + 0.5).dtype(), DType::bf16);
+  EXPECT_EQ((x + 0.5).to_vector<bfloat16>()[1].bits, bfloat16(3.5).bits);
+  EXPECT_EQ((x * 0.1).to_vector<bfloat16>()[0].bits, bfloat16(3 * static_cast<float>(bfloat16(0.1))).bits);
+  EXPECT_THROW(x + 1e39, Error);
+  EXPECT_EQ((full({2}, 3, DType::f16) * 10.0).to_vector<float16>()[0].bits, float16(30.0).bits);
+  EXPECT_THROW(full({2}, 3, DType::f16) + 70000.0, Error);
+  EXPECT_THROW(full({2}, 3, DType::u32) + (-1), Error);
+  EXPECT_EQ((full({2}, 3, DType::u32) - 4).to_vector<uint32_t>()[0], UINT32_MAX);
+  EXPECT_EQ((full({2}, 3, DType::u64) + 18446744073709551615u).to_vector<uint64_t>()[0], 2u);
+  EXPECT_THROW(full({2}, 3, DType::u64) + (-1), Error);
+  EXPECT_EQ((full({2}, 3, DType::u64) + 0x1p63).to_vector<uint64_t>()[0], (uint64_t{1} << 63) + 3);
+  EXPECT_THROW(full({2}, 3, DType::u64) + 0x1p64, Error);
+  EXPECT_THROW(full({2}, 3, DType::u16) + 0.5, Error);
+}
+
+TEST(Tensor, ShortFloatsAreNumbersToo) {
+  EXPECT_EQ(Tensor(bfloat16(1.5f)).dtype(), DType::bf16);
+  EXPECT_EQ(Tensor(float16(1.5f)).item<float16>(), float16(1.5f));
+  EXPECT_EQ(Tensor({bfloat16(1.5f), bfloat16(2.0f)}).dtype(), DType::bf16);
+  EXPECT_EQ(Tensor({bfloat16(1.5f), float16(2.0f)}).dtype(), DType::f32);
+  EXPECT_EQ((full({2}, 3, DType::bf16) * bfloat16(0.5f)).to_vector<bfloat16>()[0], bfloat16(1.5f));
+  EXPECT_EQ((full({2}, 3.0, DType::f64) * float16(0.5f)).to_vector<double>()[0], 1.5);
+  const auto scaled = function([](Tensor x, bfloat16 by) { return x * by; });
+  EXPECT_EQ(scaled(full({1}, 3, DType::bf16), bfloat16(2.0f)).item<bfloat16>(), bfloat16(6.0f));
+  EXPECT_EQ(scaled(full({1}, 3, DType::bf16), bfloat16(0.5f)).item<bfloat16>(), bfloat16(1.5f));
+}
+
+TEST(Tensor, HoldsEveryElementType) {
+  const Tensor halves = Tensor::from(std::vector{float16(1.5f), float16(-2.0f)}, {2});
+  EXPECT_EQ(halves.dtype(), DType::f16);
+  EXPECT_EQ(to_string(halves), "[ 1.5 -2. ]");
+  const Tensor brains = Tensor::from(std::vector{bfloat16(0.1f), bfloat16(1e30f)}, {2});
+  EXPECT_EQ(brains.dtype(), DType::bf16);
+  EXPECT_EQ(to_string(brains), "[1.e-01 1.e+30]");
+  EXPECT_EQ(to_string(Tensor::from(std::vector<uint64_t>{UINT64_MAX}, {1})), "[18446744073709551615]");
+  EXPECT_TRUE(static_cast<bool>(full({}, 1, DType::bf16)));
+  EXPECT_FALSE(static_cast<bool>(full({}, -0.0, DType::f16)));
 }
 
 TEST(Tensor, EmptyLists) {

@@ -97,15 +97,18 @@ struct RuleCase {
   bool gives_bool;
 };
 
+const std::string kFloats = "f16 bf16 f32 f64 ";
+const std::string kIntegers = "i16 i32 i64 u8 u16 u32 u64 ";
+
 const RuleCase kRules[] = {
-    {TypeRule::floating, "f32 f64 ", false},
-    {TypeRule::numeric, "f32 f64 i32 i64 u8 ", false},
-    {TypeRule::integer, "i32 i64 u8 ", false},
+    {TypeRule::floating, kFloats, false},
+    {TypeRule::numeric, kFloats + kIntegers, false},
+    {TypeRule::integer, kIntegers, false},
     {TypeRule::logical, "bool ", false},
-    {TypeRule::equality, "f32 f64 i32 i64 u8 bool ", true},
-    {TypeRule::ordering, "f32 f64 i32 i64 u8 ", true},
-    {TypeRule::predicate, "f32 f64 ", true},
-    {TypeRule::select, "f32 f64 i32 i64 u8 bool ", false},
+    {TypeRule::equality, kFloats + kIntegers + "bool ", true},
+    {TypeRule::ordering, kFloats + kIntegers, true},
+    {TypeRule::predicate, kFloats, true},
+    {TypeRule::select, kFloats + kIntegers + "bool ", false},
 };
 
 TEST(Infer, EveryTableOpTakesTheDtypesOfItsRule) {

@@ -45,10 +45,10 @@ std::vector<Case> read_cases() {
 
 template <class T>
 T parse_value(const std::string& text) {
-  if constexpr (std::is_same_v<T, float>) {
-    return std::strtof(text.c_str(), nullptr);
-  } else if constexpr (std::is_same_v<T, double>) {
-    return std::strtod(text.c_str(), nullptr);
+  if constexpr (is_floating(dtype_of<T>)) {
+    return static_cast<T>(std::strtod(text.c_str(), nullptr));  // the file's numbers are exact
+  } else if constexpr (std::is_unsigned_v<T>) {
+    return static_cast<T>(std::stoull(text));
   } else {
     return static_cast<T>(std::stoll(text));
   }
@@ -71,19 +71,30 @@ Literal parse_literal(const Type& type, const std::string& text) {
 /// The place of a float in the order of all floats; both zeros have place 0.
 template <class T>
 int64_t place(T value) {
-  using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  using Bits = std::conditional_t<sizeof(T) == 2, int16_t, std::conditional_t<sizeof(T) == 4, int32_t, int64_t>>;
   const auto bits = static_cast<Bits>(to_bits(value));
   return bits < 0 ? int64_t{std::numeric_limits<Bits>::min()} - bits : bits;
 }
 
 template <class T>
 bool agree(T got, T expected, int64_t ulp) {
-  if constexpr (std::is_floating_point_v<T>) {
-    if (std::isnan(expected)) return std::isnan(got);
-    if (got == expected || ulp == 0) return got == expected && std::signbit(got) == std::signbit(expected);
-    return !std::isnan(got) && std::abs(place(got) - place(expected)) <= ulp;
+  if constexpr (is_floating(dtype_of<T>)) {
+    if (expected != expected) return got != got;
+    if (ulp == 0) return to_bits(got) == to_bits(expected);
+    const bool same_sign = std::signbit(static_cast<double>(got)) == std::signbit(static_cast<double>(expected));
+    if (got == expected) return same_sign;
+    return got == got && std::abs(place(got) - place(expected)) <= ulp;
   } else {
     return got == expected;
+  }
+}
+
+template <class T>
+auto printable(T value) {
+  if constexpr (computes_itself(dtype_of<T>)) {
+    return +value;
+  } else {
+    return static_cast<float>(value);
   }
 }
 
@@ -96,7 +107,8 @@ void expect_agreement(const Literal& got, const Literal& expected, int64_t ulp) 
       T b;
       std::memcpy(&a, got.bytes.data() + i * sizeof(T), sizeof(T));
       std::memcpy(&b, expected.bytes.data() + i * sizeof(T), sizeof(T));
-      EXPECT_TRUE(agree(a, b, ulp)) << "element " << i << " is " << std::hexfloat << +a << ", expected " << +b;
+      EXPECT_TRUE(agree(a, b, ulp)) << "element " << i << " is " << std::hexfloat << printable(a) << ", expected "
+                                    << printable(b);
     }
   });
 }

@@ -18,16 +18,23 @@ import numpy as np
 mpmath.mp.prec = 400
 np.seterr(all="ignore")
 
-DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "bool": np.bool_}
+DTYPES = {"f32": np.float32, "f64": np.float64, "i16": np.int16, "i32": np.int32, "i64": np.int64,
+          "u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "bool": np.bool_, "f16": np.float16}
 NAMES = {np.dtype(t): name for name, t in DTYPES.items()}
 FLOATS = ["f32", "f64"]
-INTS = ["i32", "i64", "u8"]
+SHORT = ["f16", "bf16"]  # computed in f32 and rounded
+INTS = ["i16", "i32", "i64", "u8", "u16", "u32", "u64"]
+
+
+class Bfloat16(np.ndarray):
+    """float32 numbers that are numbers of bf16, which NumPy lacks."""
 
 lines = ["# Written by make_expected.py; do not edit."]
 
 
 def type_of(array):
-    return NAMES[array.dtype] + "[" + ",".join(map(str, array.shape)) + "]"
+    name = "bf16" if isinstance(array, Bfloat16) else NAMES[array.dtype]
+    return name + "[" + ",".join(map(str, array.shape)) + "]"
 
 
 def text_of(value):
@@ -40,8 +47,8 @@ def text_of(value):
 def case(name, inputs, body, outputs, ulp=0):
     """`body` are the nodes after the inputs, or pairs of a node and how many results it has; the last len(outputs) of
     their results are returned."""
-    inputs = [np.asarray(x) for x in inputs]
-    outputs = [np.asarray(x) for x in outputs]
+    inputs = [np.asanyarray(x) for x in inputs]
+    outputs = [np.asanyarray(x) for x in outputs]
     lines.append(f"case {name} ulp={ulp}")
     lines.append("graph(" + ", ".join(f"%{i}: {type_of(x)}" for i, x in enumerate(inputs)) + ") {")
     count = len(inputs)
@@ -57,10 +64,10 @@ def case(name, inputs, body, outputs, ulp=0):
 
 
 def one_op(name, op, inputs, output, ulp=0, attributes=""):
-    inputs = [np.asarray(x) for x in inputs]
+    inputs = [np.asanyarray(x) for x in inputs]
     operands = ", ".join(f"%{i}" for i in range(len(inputs)))
     head = f"{op}({operands})" if inputs else op
-    case(name, inputs, [f"{head}{attributes} : {type_of(np.asarray(output))}"], [output], ulp)
+    case(name, inputs, [f"{head}{attributes} : {type_of(np.asanyarray(output))}"], [output], ulp)
 
 
 # ---- Values ----------------------------------------------------------------------------------------------------------
@@ -93,22 +100,27 @@ def binary_floats(dtype):
 def special_ints(dtype):
     info = np.iinfo(DTYPES[dtype])
     values = {0, 1, -1, 2, -3, 7, 8, 32, info.min, info.min + 1, info.max}
-    if dtype == "i64":
+    if dtype in ("i64", "u64"):
         values.add(63)
     return np.array(sorted(v for v in values if info.min <= v <= info.max), DTYPES[dtype])
 
 
 # ---- Rounding --------------------------------------------------------------------------------------------------------
 
+# Significant bits, the power of the least number, and the power that is too large.
+PRECISION = {"f16": (11, -24, 16), "bf16": (8, -133, 128), "f32": (24, -149, 128), "f64": (53, -1074, 1024)}
+
+
 def rounded(value, dtype):
-    """The multiprecision number correctly rounded (ties to even)."""
+    """The multiprecision number correctly rounded (ties to even); a bf16 as np.float32."""
+    t = np.float32 if dtype == "bf16" else DTYPES[dtype]
     if not isinstance(value, mpmath.mpf):
         value = mpmath.mpf(value) if not isinstance(value, mpmath.mpc) else mpmath.nan
     if mpmath.isnan(value):
-        return DTYPES[dtype](np.nan)
+        return t(np.nan)
     if mpmath.isinf(value):
-        return DTYPES[dtype](np.inf if value > 0 else -np.inf)
-    digits, least, largest = (24, -149, 128) if dtype == "f32" else (53, -1074, 1024)
+        return t(np.inf if value > 0 else -np.inf)
+    digits, least, largest = PRECISION[dtype]
     sign, mantissa, exponent, _ = value._mpf_
     mantissa = int(mantissa)
     result = 0.0
@@ -125,7 +137,20 @@ def rounded(value, dtype):
         else:
             quotient = mantissa << -shift
         result = np.inf if quotient.bit_length() + unit > largest else float(np.ldexp(float(quotient), unit))
-    return DTYPES[dtype](-result if sign else result)
+    return t(-result if sign else result)
+
+
+def array_of(values, dtype):
+    """Rounded once from numbers of any type."""
+    if dtype not in SHORT:
+        return np.array(values, DTYPES[dtype])
+    values = np.array(values, np.longdouble)
+    result = np.empty(values.shape, np.float32)
+    for index in np.ndindex(*values.shape):
+        v = values[index]
+        plain = np.isfinite(v) and v != 0
+        result[index] = rounded(mp.mpf(int(v)) if v == np.floor(v) else mp.mpf(float(v)), dtype) if plain else v
+    return result.view(Bfloat16) if dtype == "bf16" else result.astype(np.float16)
 
 
 def is_plain(*values):
@@ -262,7 +287,7 @@ for dtype in FLOATS:
 def wrapped(value, dtype):
     bits = 8 * DTYPES[dtype]().itemsize
     value &= (1 << bits) - 1
-    if dtype != "u8" and value >> (bits - 1):
+    if not dtype.startswith("u") and value >> (bits - 1):
         value -= 1 << bits
     return DTYPES[dtype](value)
 
@@ -311,11 +336,68 @@ for op, function in {"logical_and": np.logical_and, "logical_or": np.logical_or,
     one_op(f"{op} bool", op, [truth[:, None], truth[None, :]], function(truth[:, None], truth[None, :]))
 one_op("logical_not bool", "logical_not", [truth], ~truth)
 
-for dtype in DTYPES:
-    x = np.array([0, 1, 1], DTYPES[dtype])
-    y = np.array([[1], [0]], DTYPES[dtype])
+for dtype in [*DTYPES, "bf16"]:
+    x = array_of([0, 1, 1], dtype)
+    y = array_of([[1], [0]], dtype)
     condition = np.array([True, False, True])
-    one_op(f"where {dtype}", "where", [condition, x, y], np.where(condition, x, y))
+    one_op(f"where {dtype}", "where", [condition, x, y], array_of(np.where(condition, x, y), dtype))
+
+# ---- 16-bit floats: computed in f32 and rounded ------------------------------------------------------------------------
+
+
+def short_floats(dtype):
+    digits, least, largest = PRECISION[dtype]
+    one = 2.0 ** (1 - digits)
+    values = [0.0, -0.0, inf, -inf, nan]
+    for v in [2.0**least, 3 * 2.0**least, 2.0 ** (least + digits - 1), 2.0**largest - 2.0 ** (largest - digits), 1 + one,
+              1 - one / 2, 0.5, 1.5, 2, 2.5, 3, 0.1, 0.3, 0.9, 1e-3, 7.7, 33.3, 88.5, 300, 1e4]:
+        values += [v, -v]
+    return array_of(values, dtype)
+
+
+def nextafter(x, y, dtype):
+    """The neighbour among the multiples of the unit of x's size."""
+    if x != x or y != y or x == y:
+        return x + y if x != y else y
+    digits, least, largest = PRECISION[dtype]
+    if x == 0:
+        return np.copysign(2.0**least, y)
+    if np.isinf(x):
+        return np.copysign(2.0**largest - 2.0 ** (largest - digits), x)
+    fraction, power = np.frexp(np.float64(abs(x)))
+    outward = abs(y) > abs(x) and (x < 0) == (y < 0)
+    unit = 2.0 ** max(power - digits - (fraction == 0.5 and not outward), least)
+    result = abs(np.float64(x)) + (unit if outward else -unit)
+    return np.copysign(inf if result >= 2.0**largest else result, x)
+
+
+for dtype in SHORT:
+    x = short_floats(dtype)
+    wide = np.asarray(x, np.float32)
+    for op, (exact, special) in UNARY.items():
+        if dtype == "f16" and op not in ("exp", "log", "tanh", "rsqrt"):
+            continue  # the same code as bf16
+
+        def value(v):
+            if not is_plain(v):
+                return np.float32(special(v))
+            result = exact(mp.mpf(float(v)))
+            return np.float32(0) if not isinstance(result, mpmath.mpc) and result == 0 else rounded(result, "f32")
+        one_op(f"{op} {dtype}", op, [x], array_of([value(v) for v in wide], dtype), ulp=1)
+    for op, function in EXACT_UNARY.items():
+        result = function(wide)
+        one_op(f"{op} {dtype}", op, [x], result if result.dtype == np.bool_ else array_of(result, dtype))
+    a, b = x[::4][:, None], x[1::5][None, :]
+    wide_a, wide_b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    exact = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
+             "floor_div": lambda x, y: np.floor(x / y), "trunc_div": lambda x, y: np.trunc(x / y),
+             "floor_mod": np.mod, "trunc_mod": np.fmod,
+             "nextafter": elementwise(lambda x, y: nextafter(x, y, dtype), np.float64),
+             "min": elementwise(exact_min, np.float32), "max": elementwise(exact_max, np.float32)}
+    for op, function in exact.items():
+        one_op(f"{op} {dtype}", op, [a, b], array_of(function(wide_a, wide_b), dtype))
+    for op, function in COMPARE.items():
+        one_op(f"{op} {dtype}", op, [a, b], function(wide_a, wide_b))
 
 # ---- cast, bitcast, iota, constant -----------------------------------------------------------------------------------
 
@@ -325,6 +407,10 @@ def cast(value, dtype):
         return value != 0
     if dtype in FLOATS:
         return DTYPES[dtype](value)
+    if dtype in SHORT:
+        if isinstance(value, np.floating):
+            return value if value == 0 or not np.isfinite(value) else rounded(mp.mpf(float(value)), dtype)
+        return rounded(mp.mpf(int(value)), dtype) if value else 0.0
     if not isinstance(value, np.floating):
         return wrapped(int(value), dtype)
     info = np.iinfo(DTYPES[dtype])
@@ -334,36 +420,56 @@ def cast(value, dtype):
                          info.max if value > 0 else info.min)
 
 
-for source, target in itertools.product(DTYPES, DTYPES):
-    if source in FLOATS:
+for source, target in itertools.product([*DTYPES, "bf16"], repeat=2):
+    if source in SHORT:
+        x = array_of([0.0, -0.0, 0.7, -1.5, 255.9, 256, -1, 65504, 65536, 4e9, 9.3e18, -9.3e18, 1e30, inf, -inf, nan,
+                      2.0**-133, 2.0**-24, 3 * 2.0**-24], source)
+    elif source in FLOATS:
         x = np.array([0.0, -0.0, 0.7, -0.7, 1.5, -1.5, 255.9, 256, -1, 2147483520, 2147483648, -2147483648, 4e9,
                       2.0**62, 9.3e18, -9.3e18, 1e30, inf, -inf, nan, 1e-45, 16777217, 0.1], DTYPES[source])
+        if target in SHORT:  # halves between neighbours, and what is just beside them
+            x = np.append(x, np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, 1 + 2.0**-11, 65519, 65520, 2.0**-25, 2.0**-134,
+                                       1 + 2.0**-8 + 2.0**-23, 3.3961775292304602e38], DTYPES[source]))
         if source == "f64":
             x = np.append(x, [1e300, -1e300, 1e-310, 1.00000005960464477540])
+            if target in SHORT:  # an f32 in between would round twice
+                x = np.append(x, [1 + 2.0**-8 + 2.0**-40, 1 + 2.0**-8 - 2.0**-40, 1 + 2.0**-11 + 2.0**-50,
+                                  2.0**-25 + 2.0**-60, 65520 - 2.0**-30])
     elif source == "bool":
         x = truth
     else:
         x = special_ints(source)
-        if source != "u8":
-            x = np.append(x, np.array([16777217, 16777219, -16777217, 255, 256], DTYPES[source]))
-        if source == "i64":
-            x = np.append(x, np.array([2**53 + 1, 2**53 + 3, 2**32, 2**24 + 2**40 + 1], np.int64))
-    one_op(f"cast {source} {target}", "cast", [x], np.array([cast(v, target) for v in x], DTYPES[target]))
+        more = [16777217, 16777219, -16777217, 255, 256, 257, 258, 259, 2049, 2051, 65519, 65520]
+        if source in ("i64", "u64"):
+            more += [2**53 + 1, 2**53 + 3, 2**32, 2**24 + 2**40 + 1, 2**40 + 2**32 + 1, 2**62 + 2**54 + 1,
+                     2**62 + 2**54 - 1, 2**63 + 2**55 + 1, -(2**62) - 2**54 - 1]
+        info = np.iinfo(DTYPES[source])
+        x = np.append(x, np.array([v for v in more if info.min <= v <= info.max], DTYPES[source]))
+    if source == target == "bf16":
+        result = x
+    else:
+        result = [cast(v, target) for v in np.asarray(x)]
+    one_op(f"cast {source} {target}", "cast", [x], array_of(result, target))
 
-for source, target in [("f32", "i32"), ("i32", "f32"), ("f64", "i64"), ("i64", "f64"), ("u8", "u8"), ("f64", "f64")]:
-    x = np.array([-0.0, 1.5, -2.25, inf, 1e-42], DTYPES[source]) if source in FLOATS else special_ints(source)
+for source, target in [("f32", "i32"), ("i32", "f32"), ("f64", "i64"), ("i64", "f64"), ("u8", "u8"), ("f64", "f64"),
+                       ("u32", "f32"), ("f16", "i16")]:
+    is_float = source in FLOATS + ["f16"]
+    x = np.array([-0.0, 1.5, -2.25, inf, 1e-42], DTYPES[source]) if is_float else special_ints(source)
     one_op(f"bitcast {source} {target}", "bitcast", [x], x.view(DTYPES[target]))
 
 for dtype in FLOATS + INTS:
     t = DTYPES[dtype]
     index = np.broadcast_to(np.arange(3, dtype=t)[:, None], (2, 3, 2))
     one_op(f"iota {dtype}", "iota", [], index, attributes=" axis=1")
+for dtype in SHORT:
+    one_op(f"iota {dtype}", "iota", [], array_of(np.arange(300), dtype), attributes=" axis=0")
 one_op("iota wraps", "iota", [], np.arange(260).astype(np.uint8), attributes=" axis=0")
 one_op("iota empty", "iota", [], np.zeros((0, 3), np.int64), attributes=" axis=0")
 for dtype, value in [("f32", "-0"), ("f32", "1e-45"), ("f64", "0.1"), ("f64", "-inf"), ("i64", "-9223372036854775808"),
-                     ("u8", "255"), ("bool", "true"), ("i32", "-7"), ("f32", "nan")]:
-    number = {"true": True}.get(value) or DTYPES[dtype](value)
-    full = np.full((2, 2), number, DTYPES[dtype])
+                     ("u8", "255"), ("bool", "true"), ("i32", "-7"), ("f32", "nan"), ("bf16", "0.1"), ("f16", "0.1"),
+                     ("u64", "18446744073709551615"), ("u16", "65535"), ("bf16", "-inf")]:
+    number = {"true": True}.get(value) or (float if dtype in SHORT else DTYPES[dtype])(value)
+    full = array_of(np.full((2, 2), number), dtype)
     one_op(f"constant {dtype} {value}", "constant", [], full, attributes=f" value={value}")
 
 # ---- Reductions ------------------------------------------------------------------------------------------------------
@@ -407,7 +513,7 @@ for axes in [(0,), (1,), (2,), (0, 2), (0, 1, 2)]:
                    attributes=f" kind={kind} axes={name_of(axes)}")
     x = rng.integers(0, 256, (3, 4, 5))
     for dtype in INTS:
-        y = x.astype(DTYPES[dtype]) if dtype == "u8" else ((x - 128) * 16909320).astype(DTYPES[dtype])
+        y = x.astype(DTYPES[dtype]) if dtype.startswith("u") else ((x - 128) * 16909320).astype(DTYPES[dtype])
         for kind, function in [("sum", np.sum), ("prod", np.prod), ("max", np.max), ("min", np.min)]:
             extra = {"dtype": DTYPES[dtype]} if kind in ("sum", "prod") else {}
             one_op(f"{kind} {dtype} {axes}", "reduce", [y], function(y, axis=axes, **extra),
@@ -416,7 +522,22 @@ for axes in [(0,), (1,), (2,), (0, 2), (0, 1, 2)]:
         y = rng.random((3, 4, 5)) < bound
         one_op(f"{kind} bool {axes}", "reduce", [y], function(y, axis=axes),
                attributes=f" kind={kind} axes={name_of(axes)}")
+for axes in [(1,), (0, 2)]:
+    for dtype in SHORT:  # sums and products round to 16 bits once
+        x = array_of(rng.standard_normal((2, 30, 2)) * 3, dtype)
+        wide = np.asarray(x, np.float32)
+        for kind, function in [("sum", fraction_sum), ("prod", fraction_product)]:
+            result = reduced(wide, axes, lambda v: function(v, "f32"), "f32")
+            one_op(f"{kind} {dtype} {axes}", "reduce", [x], array_of(result, dtype),
+                   attributes=f" kind={kind} axes={name_of(axes)}")
+        for kind, function in [("max", np.max), ("min", np.min)]:
+            one_op(f"{kind} {dtype} {axes}", "reduce", [x], array_of(function(wide, axis=axes), dtype),
+                   attributes=f" kind={kind} axes={name_of(axes)}")
 for kind, function in [("argmax", np.argmax), ("argmin", np.argmin)]:
+    for dtype in SHORT:
+        y = array_of(rng.integers(0, 4, (3, 7)), dtype)
+        one_op(f"{kind} {dtype}", "reduce", [y], function(np.asarray(y, np.float32), axis=1).astype(np.int64),
+               attributes=f" kind={kind} axes=[1]")
     for axis in range(3):
         for dtype in FLOATS + INTS:
             y = rng.integers(0, 4, (3, 4, 5)).astype(DTYPES[dtype])
@@ -459,6 +580,11 @@ for dtype in FLOATS + INTS:
         x[0, 0, :4], x[1, 2, 3:] = [nan, inf, -inf, nan], [-0.0, 0.0, -0.0, 0.0]
     for k in [0, 1, 3, 7]:
         case(f"top_k {dtype} {k}", [x], [(f"top_k(%0) k={k} : {dtype}[2,3,{k}], i64[2,3,{k}]", 2)], top_k(x, k))
+for dtype in SHORT:
+    x = np.array([[nan, 1, -0.0, 0, 1, inf, -2], [3, 0.5, 3, -inf, nan, -3, 0.5]], np.float32)
+    values, indices = top_k(x, 5)
+    case(f"top_k {dtype}", [array_of(x, dtype)], [(f"top_k(%0) k=5 : {dtype}[2,5], i64[2,5]", 2)],
+         [array_of(values, dtype), indices])
 case("top_k of no rows", [np.zeros((0, 3), np.float32)], [("top_k(%0) k=2 : f32[0,2], i64[0,2]", 2)],
      [np.zeros((0, 2), np.float32), np.zeros((0, 2), np.int64)])
 
@@ -470,6 +596,11 @@ for a_shape, b_shape in [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((2, 3, 4), (2, 4, 
         a = rng.integers(-9, 9, a_shape).astype(DTYPES[dtype])
         b = rng.integers(-9, 9, b_shape).astype(DTYPES[dtype])
         one_op(f"dot {dtype} {a_shape}", "dot", [a, b], np.matmul(a, b) + 0)
+    for dtype in SHORT if len(a_shape) == 2 else []:
+        a = array_of(rng.standard_normal(a_shape), dtype)
+        b = array_of(rng.standard_normal(b_shape), dtype)
+        result = np.matmul(np.asarray(a, np.longdouble), np.asarray(b, np.longdouble)).astype(np.float32)
+        one_op(f"dot {dtype} {a_shape}", "dot", [a, b], array_of(result, dtype))
     for dtype in INTS:
         a = (rng.integers(0, 256, a_shape) * 19088743).astype(DTYPES[dtype])
         b = (rng.integers(0, 256, b_shape) * 19088743).astype(DTYPES[dtype])

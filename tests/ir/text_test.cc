@@ -99,6 +99,15 @@ const ConstantCase kConstants[] = {
     {DType::i32, to_bits(std::numeric_limits<int32_t>::min()), "-2147483648"},
     {DType::i64, to_bits(std::numeric_limits<int64_t>::min()), "-9223372036854775808"},
     {DType::u8, 255, "255"},
+    {DType::bf16, 0x3dcd, "0.1"},
+    {DType::bf16, 0x7f7f, "3.39e+38"},
+    {DType::bf16, 0x0001, "9e-41"},
+    {DType::bf16, 0x7fc0, "nan"},
+    {DType::bf16, 0xffff, "nan:0xffff"},
+    {DType::f16, 0x7bff, "6.55e+04"},
+    {DType::f16, 0x0001, "6e-08"},
+    {DType::f16, 0xfc00, "-inf"},
+    {DType::u64, ~uint64_t{0}, "18446744073709551615"},
     {DType::boolean, 0, "false"},
     {DType::boolean, 1, "true"},
 };
@@ -173,7 +182,8 @@ const Malformed kMalformed[] = {
     {"graph(% 0: f32[])", "1:7: expected a value such as %0"},
     {"graph(%-1: f32[])", "1:7: expected a value such as %0"},
     {"graph(%0 f32[])", "1:10: expected ':'"},
-    {"graph(%0: f16[])", "1:11: expected a type such as f32[8,4], of f32, f64, i32, i64, u8 or bool"},
+    {"graph(%0: f17[])",
+     "1:11: expected a type such as f32[8,4], of f16, bf16, f32, f64, i16, i32, i64, u8, u16, u32, u64 or bool"},
     {"graph(%0: f32)", "1:14: expected '['"},
     {"graph(%0: f32[3)", "1:16: expected ']'"},
     {"graph(%0: f32[,])", "1:15: expected a number"},
@@ -213,6 +223,7 @@ const Malformed kMalformed[] = {
     {"graph() {\n  %0 = constant value=1e39 : f32[]", "2:23: the value is not a f32"},
     {"graph() {\n  %0 = constant value=nan:0x7f800000 : f32[]", "2:23: the value is not a f32"},
     {"graph() {\n  %0 = constant value=nan:0x7fc000000000 : f32[]", "2:23: the value is not a f32"},
+    {"graph() {\n  %0 = constant value=65520 : f16[]", "2:23: the value is not a f16"},
     {"graph() {\n  %0 = constant value=1.5 : i32[]", "2:23: the value is not a i32"},
     {"graph() {\n  %0 = constant value=256 : u8[]", "2:23: the value is not a u8"},
     {"graph() {\n  %0 = constant value=-1 : u8[]", "2:23: the value is not a u8"},
@@ -292,7 +303,8 @@ TEST(Text, ParsesTypes) {
   EXPECT_EQ(parse_type("u8[0,1,2,3,4,5,6,7]").value(), (Type{DType::u8, {0, 1, 2, 3, 4, 5, 6, 7}}));
   EXPECT_EQ(parse_type("f32[8,4]x").status().message(), "1:9: expected the end of the text");
   EXPECT_EQ(parse_type("").status().message(),
-            "1:1: expected a type such as f32[8,4], of f32, f64, i32, i64, u8 or bool");
+            "1:1: expected a type such as f32[8,4], of f16, bf16, f32, f64, i16, i32, i64, u8, u16, u32, u64 or "
+            "bool");
 }
 
 }  // namespace

@@ -31,10 +31,10 @@ struct Example {
 
 template <class T>
 T parse_value(const std::string& text) {
-  if constexpr (std::is_same_v<T, float>) {
-    return std::strtof(text.c_str(), nullptr);
-  } else if constexpr (std::is_same_v<T, double>) {
-    return std::strtod(text.c_str(), nullptr);
+  if constexpr (is_floating(dtype_of<T>)) {
+    return static_cast<T>(std::strtod(text.c_str(), nullptr));  // the file's numbers are exact
+  } else if constexpr (std::is_unsigned_v<T>) {
+    return static_cast<T>(std::stoull(text));
   } else {
     return static_cast<T>(std::stoll(text));
   }
@@ -113,23 +113,33 @@ class ExpectedFile {
 /// The place of a float in the order of all floats; both zeros have place 0.
 template <class T>
 int64_t place(T value) {
-  using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  using Bits = std::conditional_t<sizeof(T) == 2, int16_t, std::conditional_t<sizeof(T) == 4, int32_t, int64_t>>;
   const auto bits = std::bit_cast<Bits>(value);
   return bits < 0 ? int64_t{std::numeric_limits<Bits>::min()} - bits : bits;
 }
 
 template <class T>
 bool agree(T got, T want, const Example& example) {
-  if constexpr (std::is_floating_point_v<T>) {
-    if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got);
-    if (example.ulp == 0 && example.absolute == 0) return got == want && std::signbit(got) == std::signbit(want);
+  if constexpr (is_floating(dtype_of<T>)) {
+    if (want != want || got != got) return want != want && got != got;
+    const bool far_apart = std::signbit(static_cast<double>(got)) != std::signbit(static_cast<double>(want));
+    if (example.ulp == 0 && example.absolute == 0) return got == want && !far_apart;
     if (got == want) return true;
-    const bool far_apart = std::signbit(got) != std::signbit(want);  // places of opposite signs may overflow
+    // Places of opposite signs may overflow.
     if (!far_apart && std::abs(place(got) - place(want)) <= example.ulp) return true;
     if (far_apart && std::abs(place(got)) + std::abs(place(want)) <= example.ulp) return true;
     return std::abs(static_cast<double>(got) - static_cast<double>(want)) <= example.absolute;
   } else {
     return got == want;
+  }
+}
+
+template <class T>
+auto printable(T value) {
+  if constexpr (computes_itself(dtype_of<T>)) {
+    return +value;
+  } else {
+    return static_cast<float>(value);
   }
 }
 
@@ -141,9 +151,9 @@ void expect_agreement(const Tensor& got, const Tensor& want, const Example& exam
     const auto a = got.data<T>();
     const auto b = want.data<T>();
     for (size_t i = 0; i < a.size(); ++i) {
-      ASSERT_TRUE(agree(a[i], b[i], example)) << "element " << i << " is " << std::hexfloat << +a[i] << ", NumPy's "
-                                              << +b[i] << std::defaultfloat << "; allowed are " << example.ulp
-                                              << " ulp or " << example.absolute;
+      ASSERT_TRUE(agree(a[i], b[i], example))
+          << "element " << i << " is " << std::hexfloat << printable(a[i]) << ", NumPy's " << printable(b[i])
+          << std::defaultfloat << "; allowed are " << example.ulp << " ulp or " << example.absolute;
     }
   });
 }
@@ -157,7 +167,7 @@ void expect_same_bits(const Tensor& got, const Tensor& want) {
     for (size_t i = 0; i < a.size(); ++i) {
       const bool both_nan = a[i] != a[i] && b[i] != b[i];  // which NaN is not promised
       if (both_nan || std::memcmp(&a[i], &b[i], sizeof(T)) == 0) continue;
-      FAIL() << "element " << i << " is " << std::hexfloat << +a[i] << ", eagerly " << +b[i];
+      FAIL() << "element " << i << " is " << std::hexfloat << printable(a[i]) << ", eagerly " << printable(b[i]);
     }
   });
 }

@@ -1,6 +1,6 @@
-// Every row of ops.def, on every legal dtype and a list of shape cases: eager ops, unfused code, and fused code for every
-// target that runs here, whole and split over two threads, agree to the bit, and the interpreter agrees as ops.def
-// promises: exactly, or within 2 ULP.
+// Every row of ops.def, on every legal dtype and a list of shape cases (some dtypes on one of them): eager ops, unfused
+// code, and fused code for every target that runs here, whole and split over two threads, agree to the bit, and the
+// interpreter agrees as ops.def promises: exactly, or within 2 ULP.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -32,6 +32,11 @@ const ShapeCase kShapeCases[] = {
     {"last_axis_broadcast", {{4, 1}, {4, 35}, {}}},
     {"rank_8", {{2, 1, 3, 1, 2, 1, 1, 5}, {1, 2, 3, 1, 1, 2, 1, 5}, {5}}},
 };
+
+/// Dtypes that share all but their width with one that runs through every shape.
+bool is_sampled(DType dtype) {
+  return dtype == DType::f16 || dtype == DType::i16 || dtype == DType::u16;
+}
 
 std::vector<std::vector<DType>> legal_dtypes(Op op) {
   std::vector<std::vector<DType>> cases;
@@ -80,6 +85,7 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
   int64_t grain = 1;
   for (const std::vector<DType>& dtypes : dtype_cases) {
     for (const ShapeCase& shapes : kShapeCases) {
+      if (is_sampled(dtypes.back()) && shapes.name != std::string_view("odd_vector")) continue;
       SCOPED_TRACE(absl::StrCat(to_string(Type{dtypes.back(), {}}), " ", shapes.name));
       Graph graph = graph_of(op, dtypes, shapes);
       std::mt19937_64 random(GetParam());
@@ -112,7 +118,7 @@ TEST_P(OpTable, AllWaysAgreeOnAllDtypesAndShapes) {
       // Near its zeros at -2.457... and between the negative integers lgamma has an absolute error instead.
       bool has_zeros = op == Op::lgamma || op == Op::digamma;
       for (size_t i = 0; i < oracle->size(); ++i) {
-        double absolute = !has_zeros ? 0 : dtypes[0] == DType::f32 ? 1e-6 : 1e-14;
+        double absolute = !has_zeros ? 0 : dtypes[0] == DType::f64 ? 1e-14 : 1e-6;
         EXPECT_LE(max_ulp((*oracle)[i], (*unfused)[i], absolute), 2.0) << "interpreter against unfused";
       }
     }

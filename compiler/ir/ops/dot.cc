@@ -45,7 +45,7 @@ Literal Dot::evaluate(Literals operands, const Type& type) const {
   Walk walk_a(type.shape, a_strides);
   Walk walk_b(type.shape, b_strides);
   Literal result = make_literal(type);
-  dispatch(type.dtype, [&]<class T>() {
+  dispatch_computed(type.dtype, [&]<class T>() {
     if constexpr (!std::is_same_v<T, bool>) {
       using Sum = std::conditional_t<std::is_floating_point_v<T>, long double, int64_t>;
       for (int64_t i = 0, size = type.size(); i < size; ++i, walk_a.next(), walk_b.next()) {

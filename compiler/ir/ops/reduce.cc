@@ -109,7 +109,7 @@ Literal Reduce::evaluate(Literals operands, const Type& type) const {
   }
   Literal result = make_literal(type);
   Walk kept(type.shape, kept_strides);
-  dispatch(operand.type.dtype, [&]<class T>() {
+  dispatch_computed(operand.type.dtype, [&]<class T>() {
     for (int64_t i = 0, n = type.size(), count = reduced.product(); i < n; ++i, kept.next()) {
       Reducer<T> reducer(kind);
       Walk walk(reduced, reduced_strides, kept.offset());

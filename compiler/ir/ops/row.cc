@@ -68,7 +68,7 @@ constexpr bool gives_bool(TypeRule rule) {
 /// Calls a row's expression for the dtypes that its rule takes; the verifier let no others through.
 template <TypeRule kRule, Accuracy kAccuracy, class F>
 Literal table_row(const Type& type, Literals operands, F f) {
-  return dispatch(operands.back()->type.dtype, [&]<class T>() -> Literal {
+  return dispatch_computed(operands.back()->type.dtype, [&]<class T>() -> Literal {
     if constexpr (takes(kRule, dtype_of<T>)) {
       using Condition = std::conditional_t<kRule == TypeRule::select, bool, T>;
       using Result = std::conditional_t<gives_bool(kRule), bool, T>;
@@ -79,9 +79,20 @@ Literal table_row(const Type& type, Literals operands, F f) {
   });
 }
 
+/// The only row that takes storage-only dtypes as they are (computes_wide).
+Literal evaluate_short_nextafter(Literals operands, const Type& type) {
+  return dispatch(type.dtype, [&]<class T>() -> Literal {
+    if constexpr (!computes_itself(dtype_of<T>)) {
+      return map_elements<T, T, T, Accuracy::exact>(type, operands, [](T a, T b, T) { return oracle::nextafter(a, b); });
+    }
+    return {};
+  });
+}
+
 }  // namespace
 
 Literal Row::evaluate(Literals operands, const Type& type) const {
+  if (op == Op::nextafter && !computes_itself(type.dtype)) return evaluate_short_nextafter(operands, type);
   switch (op) {
 #define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit)                                        \
   case Op::name:                                                                                          \

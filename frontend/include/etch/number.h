@@ -14,18 +14,19 @@ using Location = std::source_location;
 
 /// The C++ numbers that may stand beside tensors.
 template <class T>
-concept Arithmetic = std::is_arithmetic_v<T> && !std::is_same_v<T, long double>;
+concept Arithmetic = (std::is_arithmetic_v<T> && !std::is_same_v<T, long double>) || Element<T>;
 
-/// A C++ number and the element type that it has on its own: bool, u8 (uint8_t), i32 (up to 32 bits), i64, f32 or f64.
+/// A C++ number and the element type that it has on its own: that which stores its type, or else (as for char and long
+/// long) i32, i64, u32 or u64.
 class Number {
  public:
   enum class Kind : uint8_t { boolean, integer, floating };
 
   template <Arithmetic T>
   constexpr Number(T value) : dtype_(own_dtype<T>()) {  // NOLINT: numbers convert
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (is_floating(own_dtype<T>())) {
       kind_ = Kind::floating;
-      floating_ = value;
+      floating_ = static_cast<double>(value);
     } else {
       kind_ = std::is_same_v<T, bool> ? Kind::boolean : Kind::integer;
       integer_ = static_cast<int64_t>(value);
@@ -48,7 +49,9 @@ class Number {
     if constexpr (Element<T>) {
       return dtype_of<T>;
     } else {
-      return sizeof(T) < 4 || (sizeof(T) == 4 && std::is_signed_v<T>) ? DType::i32 : DType::i64;
+      if constexpr (sizeof(T) < 4) return DType::i32;
+      if constexpr (sizeof(T) == 4) return std::is_signed_v<T> ? DType::i32 : DType::u32;
+      return std::is_signed_v<T> ? DType::i64 : DType::u64;
     }
   }
 

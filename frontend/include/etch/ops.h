@@ -3,11 +3,13 @@
 // Common rules. Operands broadcast as in NumPy. Tensors of different dtypes are never promoted: cast one. A plain
 // number beside a tensor takes the tensor's dtype. One that the dtype cannot hold is an Error: 0.5 or 3000000000 beside
 // i32, 1e300 beside f32, and an integer that is not exact, such as 16777217 beside f32. Floating numbers are rounded.
-// Axes below 0 count from the end. "float" below means f32 and f64, "numeric" every dtype but bool, "integer" i32, i64
-// and u8. Integer arithmetic wraps around. Every illegal use is an etch::Error that names the op, the types and the call
-// site. Results of float functions are within 2 ULP of the exact ones unless it says otherwise; an op that is documented
-// as a formula of several steps rounds each of them. No op changes a tensor: one whose result is dropped does nothing, and
-// compilers warn of it.
+// Axes below 0 count from the end. "float" below means f16, bf16, f32 and f64, "integer" the signed and unsigned
+// integers of every size, "numeric" both. Integer arithmetic wraps around. On f16 and bf16 every op computes in f32 and
+// rounds its result to nearest even; sums and products accumulate in f32 and round once, and so does what is documented
+// as a formula with reductions, such as mean and softmax. Every illegal use is an etch::Error that names the op, the
+// types and the call site. Results of float functions are within 2 ULP of the exact ones unless it says otherwise; an
+// op that is documented as a formula of several steps rounds each of them. No op changes a tensor: one whose result is
+// dropped does nothing, and compilers warn of it.
 #pragma once
 
 #include <array>
@@ -60,7 +62,7 @@ const Tensor& tensor_in(const Operand& x, const char* op);
 /// gives f64: say floor_div, trunc_div or cast.
 [[nodiscard]] Tensor div(const Operand& a, const Operand& b);
 /// The quotient rounded towards minus infinity (TensorFlow's floordiv). Numeric. An integer by 0 gives all bits set
-/// (-1; 255 of u8) as in XLA; the least integer by -1 is itself.
+/// (-1; the largest unsigned number) as in XLA; the least integer by -1 is itself.
 [[nodiscard]] Tensor floor_div(const Operand& a, const Operand& b);
 /// The remainder with the sign of b (TensorFlow's floormod, Python's %). Numeric; an integer a modulo 0 is a, as in
 /// XLA.
@@ -69,9 +71,9 @@ const Tensor& tensor_in(const Operand& x, const char* op);
 [[nodiscard]] Tensor trunc_div(const Operand& a, const Operand& b);
 /// The remainder with the sign of a (TensorFlow's truncatemod, C's % and fmod). Numeric; an integer a modulo 0 is a.
 [[nodiscard]] Tensor trunc_mod(const Operand& a, const Operand& b);
-/// -x. Numeric; u8 and the least integer wrap around.
+/// -x. Numeric; unsigned numbers and the least integer wrap around.
 [[nodiscard]] Tensor neg(const Operand& x);
-/// |x|. Numeric; the least integer stays itself.
+/// |x|. Numeric; the least integer stays itself, as does everything unsigned.
 [[nodiscard]] Tensor abs(const Operand& x);
 /// -1, 0 or 1 by the sign of x; +0 for both zeros, as TensorFlow, and NaN for NaN. Numeric.
 [[nodiscard]] Tensor sign(const Operand& x);
@@ -101,7 +103,7 @@ struct Bounds {
 /// a to the power b. Numeric. Floats as C's pow. Integers wrap around; to a negative power they
 /// give 0, but for bases 1 and -1, as in XLA; 0 to the power 0 is 1.
 [[nodiscard]] Tensor pow(const Operand& a, const Operand& b);
-/// The float next to a in the direction of b. Float, exact.
+/// The float of the dtype next to a in the direction of b. Float, exact.
 [[nodiscard]] Tensor nextafter(const Operand& a, const Operand& b);
 /// x * x. Numeric.
 [[nodiscard]] Tensor square(const Operand& x);
@@ -252,8 +254,8 @@ struct Closeness {
 [[nodiscard]] Tensor bitwise_not(const Operand& x);
 /// a times 2 to the power b, wrapping around; 0 if b is not in 0..bits-1 (XLA's shift-left).
 [[nodiscard]] Tensor shift_left(const Operand& a, const Operand& b);
-/// a shifted right by b: i32 and i64 keep their sign, u8 fills with 0; b outside of 0..bits-1 shifts all bits out
-/// (XLA).
+/// a shifted right by b: signed integers keep their sign, unsigned ones fill with 0; b outside of 0..bits-1 shifts all
+/// bits out (XLA).
 [[nodiscard]] Tensor shift_right(const Operand& a, const Operand& b);
 /// The same, always filled with 0: the bits of a as of an unsigned number (Java's >>>); b outside of 0..bits-1 gives 0.
 [[nodiscard]] Tensor shift_right_logical(const Operand& a, const Operand& b);
@@ -265,7 +267,7 @@ struct Closeness {
 // --- Conversion ----------------------------------------------------------------------------------------------------
 
 /// The elements in another dtype. Float to integer truncates; out of range it saturates and NaN gives 0 (XLA). To bool:
-/// not 0. Integer to smaller integer wraps around.
+/// not 0. Integer to smaller integer wraps around. To float: one rounding, to nearest even.
 [[nodiscard]] Tensor cast(const Operand& x, DType dtype);
 /// The bits of each element read as another dtype of the same size. Not bool.
 [[nodiscard]] Tensor bitcast(const Operand& x, DType dtype);
@@ -289,7 +291,8 @@ template <class A, class B, class... More>
 // Over the given axes, or all. With keepdims the reduced axes stay with extent 1. No axes at all (`Axes(Dims())`)
 // reduces nothing.
 
-/// The sum; 0 of nothing. Numeric, in the tensor's own dtype (integers wrap around), as TensorFlow.
+/// The sum; 0 of nothing. Numeric, in the tensor's own dtype, as TensorFlow (NumPy widens short integers first): integers
+/// wrap around, f16 and bf16 are rounded once in the end.
 [[nodiscard]] Tensor sum(const Operand& x, const Axes& axes = {}, Flag keepdims = false);
 /// The product; 1 of nothing. Numeric.
 [[nodiscard]] Tensor prod(const Operand& x, const Axes& axes = {}, Flag keepdims = false);

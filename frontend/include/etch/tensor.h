@@ -173,14 +173,15 @@ class Tensor {
   ETCH_NO_PLACE Tensor& operator=(const Tensor&) &&;
   ETCH_NO_PLACE Tensor& operator=(Tensor&&) &&;
 
-  /// A rank-0 tensor of the number's own element type: bool, uint8_t, float and double are themselves, integers of up
-  /// to 32 bits are i32, others i64. In a trace it is a constant of the graph.
+  /// A rank-0 tensor of the number's own element type: C++ types that are element types are themselves; of the others
+  /// char, char16_t and the like are i32, long long is i64 and unsigned long long u64. In a trace it is a constant of
+  /// the graph.
   template <Arithmetic T>
   Tensor(T value, Location where = Location::current()) : Tensor(Number(value), where) {}  // NOLINT: numbers convert
 
-  /// The elements of a nested list: `Tensor({{1.f, 2.f}, {3.f, 4.f}})` is f32[2,2]. Numbers of several types become the
-  /// last of theirs in bool, u8, i32, i64, f32, f64; an integer that f32 or f64 cannot hold exactly is an Error, and so
-  /// are lists of different lengths side by side. `Tensor({})` is f32[0].
+  /// The elements of a nested list: `Tensor({{1.f, 2.f}, {3.f, 4.f}})` is f32[2,2]. Integers of several types become
+  /// the shortest type that holds all of theirs, and f32 or f64 beside one of those; an integer that cannot be exact is
+  /// an Error, and so are lists of different lengths side by side. `Tensor({})` is f32[0].
   Tensor(std::initializer_list<detail::Nested> values, Location where = Location::current());
 
   /// A rank-1 copy of a std::vector, std::array or std::span.
@@ -192,7 +193,8 @@ class Tensor {
   /// that of the shape's elements.
   template <class Values>
   static Tensor from(const Values& values, const Shape& shape, Location where = Location::current()) {
-    static_assert(detail::ElementRange<Values>, "etch: tensors hold float, double, int32_t, int64_t, uint8_t or bool");
+    static_assert(detail::ElementRange<Values>, "etch: tensors hold bool, integers of 8 to 64 bits, etch::float16, "
+                                                "etch::bfloat16, float or double");
     if constexpr (std::same_as<Values, std::vector<bool>>) {
       return from_bits(values, shape, where);
     } else {
@@ -212,7 +214,8 @@ class Tensor {
   template <class T>
   static Tensor borrow(std::span<T> values, const Shape& shape, Location where = Location::current()) {
     using E = std::remove_const_t<T>;
-    static_assert(Element<E>, "etch: tensors hold float, double, int32_t, int64_t, uint8_t or bool");
+    static_assert(Element<E>, "etch: tensors hold bool, integers of 8 to 64 bits, etch::float16, etch::bfloat16, "
+                              "float or double");
     check_count("Tensor::borrow", static_cast<int64_t>(values.size()), shape, where);
     return on_memory(dtype_of<E>, values.data(), std::is_const_v<T>, shape,
                      nullptr, nullptr, where);

@@ -53,7 +53,9 @@ class ArgReader {
   template <class T>
   void number(T value) {
     append(&value, sizeof value);
-    if (leaves_) describe_number(value);
+    if (!leaves_) return;
+    if constexpr (std::is_arithmetic_v<T>) describe_number(value);
+    else describe_number(static_cast<double>(value));
   }
 
   // Where in the value the next leaf stands.

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "etch/float16.h"
+
 namespace [[gnu::visibility("default")]] etch {
 
 /// The element types, one for each row of dtypes.def. A `boolean` is stored as one byte that is 0 or 1.
@@ -104,6 +106,9 @@ concept Element = detail::kRowOf<T> >= 0;
 /// The element type that stores a C++ type.
 template <Element T>
 inline constexpr DType dtype_of = static_cast<DType>(detail::kRowOf<T>);
+
+/// True if ops compute in the dtype itself; false for the storage-only dtypes f16 and bf16.
+constexpr bool computes_itself(DType dtype) { return info(dtype).compute == dtype; }
 
 /// Calls `f.template operator()<T>()` with the C++ type of `dtype`.
 template <class F>

@@ -1,0 +1,64 @@
+// widen: casts around ops on storage-only dtypes.
+#include "compiler/passes/widen.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "compiler/ir/ex.h"
+
+namespace etch {
+namespace {
+
+Ex as(const Ex& x, DType dtype) { return x.dtype() == dtype ? x : cast(x, dtype); }
+
+/// The bits of NaN and of the smallest positive number.
+std::pair<int64_t, int64_t> nan_and_least(DType dtype) {
+  return dispatch(dtype, []<class T>() {
+    using Limits = std::numeric_limits<T>;
+    return std::pair<int64_t, int64_t>(to_bits(Limits::quiet_NaN()), to_bits(Limits::denorm_min()));
+  });
+}
+
+/// nextafter steps along the numbers of the dtype itself: on their bits, which are ordered as the magnitudes.
+Ex short_nextafter(const Ex& a, const Ex& b) {
+  const DType dtype = a.dtype();
+  const Ex from = bitcast(a, DType::u16), to = bitcast(b, DType::u16);
+  const Ex x = cast(a, info(dtype).compute), y = cast(b, info(dtype).compute);
+  const auto [nan, least] = nan_and_least(dtype);
+  const Ex stepped = where((y > x) == (x > 0), from + 1, from - 1);
+  const Ex from_zero = where(y > 0, constant(x.maker(), least, {DType::u16, {}}), least | 0x8000);
+  const Ex number = where(x == y, to, where(x == 0, from_zero, stepped));
+  return bitcast(where(is_nan(x) || is_nan(y), nan, number), dtype);
+}
+
+bool is_short(const Type& type) { return !computes_itself(type.dtype); }
+
+/// What stands for a node with a result of this dtype; no expression to keep it.
+Ex widened(const Node& node, std::span<const Ex> operands, DType dtype) {
+  const auto is_short_operand = [](const Ex& operand) { return is_short(operand.type()); };
+  if (std::none_of(operands.begin(), operands.end(), is_short_operand)) return {};
+  if (node.op == Op::nextafter) return short_nextafter(operands[0], operands[1]);
+  if (!computes_wide(node.op)) return {};
+  absl::InlinedVector<Value, 3> wide;
+  for (const Ex& operand : operands) wide.push_back(as(operand, info(operand.dtype()).compute).value());
+  ExMaker& maker = operands[0].maker();
+  return as(Ex(maker, maker.make(node.op, wide, nullptr)), dtype);
+}
+
+}  // namespace
+
+absl::StatusOr<Graph> widen(const Graph& graph) {
+  bool any_short = false;
+  for (int32_t id = 0; id < graph.num_values(); ++id) any_short |= is_short(graph.type(Value{id}));
+  if (!any_short) return graph;
+  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> values) {
+    Emitter emitter(builder, node.origin);
+    std::vector<Ex> operands;
+    for (Value value : values) operands.emplace_back(emitter, value);
+    return Replacement(widened(node, operands, graph.type(node.result()).dtype).value());
+  });
+}
+
+}  // namespace etch
