@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "bool": np.bool_}
-MORE_DTYPES = {"f16": np.float16, "u64": np.uint64}  # at the end of the file
+MORE_DTYPES = {"f16": np.float16, "i8": np.int8, "u64": np.uint64}  # at the end of the file
 BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 SHAPES = [(), (1,), (2,), (3,), (5,), (7,), (13,), (40,), (0,), (1000,), (1001,), (2, 3), (3, 1), (1, 1), (4, 30),
           (3, 0), (6,), (200, 7), (7, 200), (1001, 1), (1, 1001), (40, 40), (2, 2, 3), (3, 1, 2),
@@ -107,7 +107,7 @@ def main():
     for _ in range(60):
         values = random.integers(0, 2**16, int(random.integers(1, 12))).astype(np.uint16).view(np.float16)
         cases.append(case("f16", SMALL_SHAPES[random.integers(0, len(SMALL_SHAPES))], values))
-    cases += [case("u64", (2,), np.array([2**64 - 1, 0], np.uint64))]
+    cases += [case("i8", (3,), [-128, 0, 127]), case("u64", (2,), np.array([2**64 - 1, 0], np.uint64))]
     output.write_text("# Made by make_format_expected.py.\n" + "".join(cases))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 os.chdir(pathlib.Path(__file__).resolve().parent)
 
 values = np.array([[1.5, -2.0, 3.25], [4.0, 5.5, -6.75]])
-for name in ("float16", "float32", "float64", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+for name in ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
              "bool"):
     array = np.abs(values) if name.startswith("uint") else values
     np.save(f"npy/good_{name}.npy", array.astype(name))

@@ -80,6 +80,7 @@ TEST_F(Npy, ReadsEveryDType) {
   expect_file<bfloat16>("good_void2.npy", {2, 3}, halves<bfloat16>());
   expect_file<float>("good_float32.npy", {2, 3}, {1.5f, -2, 3.25f, 4, 5.5f, -6.75f});
   expect_file<double>("good_float64.npy", {2, 3}, {1.5, -2, 3.25, 4, 5.5, -6.75});
+  expect_file<int8_t>("good_int8.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
   expect_file<int16_t>("good_int16.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
   expect_file<int32_t>("good_int32.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
   expect_file<int64_t>("good_int64.npy", {2, 3}, {1, -2, 3, 4, 5, -6});
@@ -256,7 +257,7 @@ TEST_F(Npy, EveryCorruptFileIsAnErrorThatSaysWhy) {
       {"order", "its header is malformed"},
       {"short_data", "it holds 7 bytes of elements, but f32[2] takes 8"},
       {"long_data", "it holds 9 bytes of elements, but f32[2] takes 8; save one array per file"},
-      {"big_endian", "its dtype is '>f4', not float16, bfloat16, float32, float64, int16, int32, int64, "
+      {"big_endian", "its dtype is '>f4', not float16, bfloat16, float32, float64, int8, int16, int32, int64, "
                      "uint8, uint16, uint32, uint64 or bool; it is big endian, save `x.astype('<f4')`"},
       {"objects", "uint64 or bool; save the objects as numbers"},
       {"records", "its elements are records; save one array per field"},

@@ -16,6 +16,7 @@ TEST(Tensor, ScalarsHaveTheirOwnDType) {
   EXPECT_EQ(Tensor(1.5f).dtype(), DType::f32);
   EXPECT_EQ(Tensor(1.5).dtype(), DType::f64);
   EXPECT_EQ(Tensor(1).dtype(), DType::i32);
+  EXPECT_EQ(Tensor(int8_t{1}).dtype(), DType::i8);
   EXPECT_EQ(Tensor(int16_t{1}).dtype(), DType::i16);
   EXPECT_EQ(Tensor('a').dtype(), DType::i32);
   EXPECT_EQ(Tensor(u'a').dtype(), DType::i32);
@@ -51,7 +52,7 @@ TEST(Tensor, MixedListsTakeTheLastDType) {
 }
 
 TEST(Tensor, ListsOfSeveralIntegerTypesTakeTheShortestThatHoldsAll) {
-  EXPECT_EQ(Tensor({int16_t{-1}, uint8_t{200}}).dtype(), DType::i16);
+  EXPECT_EQ(Tensor({int8_t{-1}, uint8_t{200}}).dtype(), DType::i16);
   EXPECT_EQ(Tensor({1, 2u}).dtype(), DType::i64);
   EXPECT_EQ(Tensor({-1, 4'000'000'000u}).to_vector<int64_t>(), (std::vector<int64_t>{-1, 4'000'000'000}));
   EXPECT_EQ(Tensor({1, 18446744073709551615u}).to_vector<uint64_t>(), (std::vector<uint64_t>{1, UINT64_MAX}));
@@ -72,6 +73,7 @@ TEST(Tensor, NumbersBesideShortDTypes) {
   EXPECT_THROW(full({2}, 3, DType::u64) + (-1), Error);
   EXPECT_EQ((full({2}, 3, DType::u64) + 0x1p63).to_vector<uint64_t>()[0], (uint64_t{1} << 63) + 3);
   EXPECT_THROW(full({2}, 3, DType::u64) + 0x1p64, Error);
+  EXPECT_THROW(full({2}, 3, DType::i8) + 128, Error);
   EXPECT_THROW(full({2}, 3, DType::u16) + 0.5, Error);
 }
 
@@ -95,6 +97,7 @@ TEST(Tensor, HoldsEveryElementType) {
   EXPECT_EQ(brains.dtype(), DType::bf16);
   EXPECT_EQ(to_string(brains), "[1.e-01 1.e+30]");
   EXPECT_EQ(to_string(Tensor::from(std::vector<uint64_t>{UINT64_MAX}, {1})), "[18446744073709551615]");
+  EXPECT_EQ(to_string(Tensor::from(std::vector<int8_t>{-128, 65}, {2})), "[-128   65]");
   EXPECT_TRUE(static_cast<bool>(full({}, 1, DType::bf16)));
   EXPECT_FALSE(static_cast<bool>(full({}, -0.0, DType::f16)));
 }

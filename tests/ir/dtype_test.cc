@@ -43,7 +43,7 @@ TEST(DTypes, OtherValuesOfTheEnumAreNone) {
 TEST(DTypes, ListsReadAsEnglish) {
   EXPECT_EQ(list_dtypes(TypeRule::logical), "bool");
   EXPECT_EQ(list_dtypes(is_floating), "f16, bf16, f32 or f64");
-  EXPECT_EQ(list_dtypes(TypeRule::integer), "i16, i32, i64, u8, u16, u32 or u64");
+  EXPECT_EQ(list_dtypes(TypeRule::integer), "i8, i16, i32, i64, u8, u16, u32 or u64");
 }
 
 /// The values of a dtype that need most of it.

@@ -98,7 +98,7 @@ struct RuleCase {
 };
 
 const std::string kFloats = "f16 bf16 f32 f64 ";
-const std::string kIntegers = "i16 i32 i64 u8 u16 u32 u64 ";
+const std::string kIntegers = "i8 i16 i32 i64 u8 u16 u32 u64 ";
 
 const RuleCase kRules[] = {
     {TypeRule::floating, kFloats, false},

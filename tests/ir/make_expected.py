@@ -18,12 +18,12 @@ import numpy as np
 mpmath.mp.prec = 400
 np.seterr(all="ignore")
 
-DTYPES = {"f32": np.float32, "f64": np.float64, "i16": np.int16, "i32": np.int32, "i64": np.int64,
+DTYPES = {"f32": np.float32, "f64": np.float64, "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64,
           "u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "bool": np.bool_, "f16": np.float16}
 NAMES = {np.dtype(t): name for name, t in DTYPES.items()}
 FLOATS = ["f32", "f64"]
 SHORT = ["f16", "bf16"]  # computed in f32 and rounded
-INTS = ["i16", "i32", "i64", "u8", "u16", "u32", "u64"]
+INTS = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"]
 
 
 class Bfloat16(np.ndarray):
@@ -452,7 +452,7 @@ for source, target in itertools.product([*DTYPES, "bf16"], repeat=2):
     one_op(f"cast {source} {target}", "cast", [x], array_of(result, target))
 
 for source, target in [("f32", "i32"), ("i32", "f32"), ("f64", "i64"), ("i64", "f64"), ("u8", "u8"), ("f64", "f64"),
-                       ("u32", "f32"), ("f16", "i16")]:
+                       ("u32", "f32"), ("f16", "i16"), ("i8", "u8")]:
     is_float = source in FLOATS + ["f16"]
     x = np.array([-0.0, 1.5, -2.25, inf, 1e-42], DTYPES[source]) if is_float else special_ints(source)
     one_op(f"bitcast {source} {target}", "bitcast", [x], x.view(DTYPES[target]))
@@ -467,7 +467,7 @@ one_op("iota wraps", "iota", [], np.arange(260).astype(np.uint8), attributes=" a
 one_op("iota empty", "iota", [], np.zeros((0, 3), np.int64), attributes=" axis=0")
 for dtype, value in [("f32", "-0"), ("f32", "1e-45"), ("f64", "0.1"), ("f64", "-inf"), ("i64", "-9223372036854775808"),
                      ("u8", "255"), ("bool", "true"), ("i32", "-7"), ("f32", "nan"), ("bf16", "0.1"), ("f16", "0.1"),
-                     ("u64", "18446744073709551615"), ("u16", "65535"), ("bf16", "-inf")]:
+                     ("u64", "18446744073709551615"), ("i8", "-128"), ("u16", "65535"), ("bf16", "-inf")]:
     number = {"true": True}.get(value) or (float if dtype in SHORT else DTYPES[dtype])(value)
     full = array_of(np.full((2, 2), number), dtype)
     one_op(f"constant {dtype} {value}", "constant", [], full, attributes=f" value={value}")

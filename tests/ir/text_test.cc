@@ -108,6 +108,7 @@ const ConstantCase kConstants[] = {
     {DType::f16, 0x0001, "6e-08"},
     {DType::f16, 0xfc00, "-inf"},
     {DType::u64, ~uint64_t{0}, "18446744073709551615"},
+    {DType::i8, 0x80, "-128"},
     {DType::boolean, 0, "false"},
     {DType::boolean, 1, "true"},
 };
@@ -183,7 +184,7 @@ const Malformed kMalformed[] = {
     {"graph(%-1: f32[])", "1:7: expected a value such as %0"},
     {"graph(%0 f32[])", "1:10: expected ':'"},
     {"graph(%0: f17[])",
-     "1:11: expected a type such as f32[8,4], of f16, bf16, f32, f64, i16, i32, i64, u8, u16, u32, u64 or bool"},
+     "1:11: expected a type such as f32[8,4], of f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64 or bool"},
     {"graph(%0: f32)", "1:14: expected '['"},
     {"graph(%0: f32[3)", "1:16: expected ']'"},
     {"graph(%0: f32[,])", "1:15: expected a number"},
@@ -303,7 +304,7 @@ TEST(Text, ParsesTypes) {
   EXPECT_EQ(parse_type("u8[0,1,2,3,4,5,6,7]").value(), (Type{DType::u8, {0, 1, 2, 3, 4, 5, 6, 7}}));
   EXPECT_EQ(parse_type("f32[8,4]x").status().message(), "1:9: expected the end of the text");
   EXPECT_EQ(parse_type("").status().message(),
-            "1:1: expected a type such as f32[8,4], of f16, bf16, f32, f64, i16, i32, i64, u8, u16, u32, u64 or "
+            "1:1: expected a type such as f32[8,4], of f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64 or "
             "bool");
 }
 

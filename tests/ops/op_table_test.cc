@@ -35,7 +35,7 @@ const ShapeCase kShapeCases[] = {
 
 /// Dtypes that share all but their width with one that runs through every shape.
 bool is_sampled(DType dtype) {
-  return dtype == DType::f16 || dtype == DType::i16 || dtype == DType::u16;
+  return dtype == DType::f16 || dtype == DType::i8 || dtype == DType::i16 || dtype == DType::u16;
 }
 
 std::vector<std::vector<DType>> legal_dtypes(Op op) {
