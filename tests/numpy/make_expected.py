@@ -12,6 +12,7 @@ etch/ops.h promises. For formulas of several steps, sums and products of matrice
 class Rounded.
 """
 import functools
+import hashlib
 import itertools
 import pathlib
 
@@ -48,7 +49,9 @@ def id_of(array):
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     key = (array.dtype, array.shape, array.tobytes())
     if key not in ids:
-        ids[key] = f"t{len(ids)}"
+        # By contents, so that a new op renames no other's tensors.
+        ids[key] = "t" + hashlib.sha1(repr(key).encode()).hexdigest()[:8]
+        assert len(set(ids.values())) == len(ids)
         extents = ",".join(map(str, array.shape))
         values = "".join(" " + text_of(v) for v in array.reshape(-1))
         lines.append(f"{ids[key]} {NAMES[array.dtype]}[{extents}]{values}")
