@@ -84,6 +84,7 @@ constexpr Case kCases[] = {
     CASE(maximum(a, b)),
     CASE(minimum(a, b)),
     CASE(nextafter(a, b)),
+    CASE(copysign(a, b)),
     CASE(squared_difference(a, b)),
     CASE(divide_no_nan(a, b)),
     CASE(multiply_no_nan(a, b)),

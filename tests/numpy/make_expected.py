@@ -338,7 +338,8 @@ COMPARE = {"equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_
 EXACT_BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "floor_div": lambda x, y: np.floor(x / y),
     "trunc_div": lambda x, y: np.trunc(x / y), "floor_mod": np.mod, "trunc_mod": np.fmod, "maximum": ordered(max),
-    "minimum": ordered(min), "nextafter": np.nextafter, "squared_difference": lambda x, y: (x - y) * (x - y),
+    "minimum": ordered(min), "nextafter": np.nextafter, "copysign": np.copysign,
+    "squared_difference": lambda x, y: (x - y) * (x - y),
     "divide_no_nan": lambda x, y: unless(y, x / y), "multiply_no_nan": lambda x, y: unless(y, x * y),
     "xdivy": lambda x, y: unless(x, x / y), **COMPARE}
 LONG_BINARY = {"hypot": np.hypot, "pow": np.power, "atan2": np.arctan2}

@@ -75,6 +75,9 @@ const Tensor& tensor_in(const Operand& x, const char* op);
 [[nodiscard]] Tensor abs(const Operand& x);
 /// -1, 0 or 1 by the sign of x; +0 for both zeros, as TensorFlow, and NaN for NaN. Numeric.
 [[nodiscard]] Tensor sign(const Operand& x);
+/// |a| with the sign of b, zeros included. The sign of a NaN means nothing here: b = NaN counts as positive, other than in
+/// C and NumPy. Float, exact.
+[[nodiscard]] Tensor copysign(const Operand& a, const Operand& b);
 /// The larger of a and b; NaN if either is; a if they are equal, so that of zeros with different signs the first one
 /// counts. Numeric. `max` is the reduction.
 [[nodiscard]] Tensor maximum(const Operand& a, const Operand& b);
