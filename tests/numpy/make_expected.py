@@ -721,6 +721,13 @@ MOVES = {
     "slice(a, {{}, {}, {kOpen, -5, -3}})": lambda x: x[:, :, :-5:-3],
     "slice(a, {{}, {}, {1, 4, 100}})": lambda x: x[:, :, 1:4:100],
     "a[0]": lambda x: x[0], "a[-1][1]": lambda x: x[-1][1], "a.slice({{}, 1})": lambda x: x[:, 1],
+    "window(a, {2, 2, 3})": lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2, 3)),
+    "window(a, 2, 1)": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, 1),
+    "window(a, {3, 2}, {-1, 0}, {.steps = {1, 2}})":
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (3, 2), (2, 0))[::2],
+    "window(a, 2, -1, {.dilations = 3})": lambda x: np.lib.stride_tricks.sliding_window_view(x, 4, 2)[..., ::3],
+    "window(a, {2, 1}, {2, 1}, {.steps = {2, 9}, .dilations = {1, 5}})":
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 1), (2, 1))[:, ::9, ::2],
     "concat({a}, 0)": lambda x: x, "concat({a, a}, 1)": lambda x: np.concatenate([x, x], 1),
     "concat({a, a, a}, -1)": lambda x: np.concatenate([x, x, x], -1), "stack({a, a})": lambda x: np.stack([x, x]),
     "stack({a, a, a}, -1)": lambda x: np.stack([x, x, x], -1), "stack({a}, 1)": lambda x: np.stack([x], 1),
