@@ -254,6 +254,15 @@ Tensor pad(const Operand& x, const std::vector<std::array<int64_t, 2>>& paddings
   return apply(op, {x, value});
 }
 
+Tensor window(const Operand& x, const Dims& sizes, const Axes& axes, WindowOptions options) {
+  const int rank = tensor_of(x, "window").rank();
+  Dims along;
+  for (int64_t axis : axes.axes()) along.push_back(detail::resolve_axis(axis, rank, "window", x.where()));
+  for (int axis = 0; axes.all() && axis < rank; ++axis) along.push_back(axis);
+  const auto or_ones = [&](const Dims& list) { return list.empty() ? Dims::filled(sizes.rank(), 1) : list; };
+  return apply(op::Window{along, sizes, or_ones(options.steps), or_ones(options.dilations)}, {x});
+}
+
 Tensor flip(const Operand& x, const Axes& axes) {
   const Tensor& tensor = tensor_of(x, "flip");
   const Dims flipped = detail::resolve_axes(axes, tensor.rank(), "flip", x.where());

@@ -78,7 +78,7 @@ class Generator {
   std::optional<Value> random_node() {
     Value x = random_value();
     const Type type = builder_.type(x);
-    switch (deep_ && pick(3) == 0 ? 11 : pick(19)) {
+    switch (deep_ && pick(3) == 0 ? 11 : pick(20)) {
       case 0:
       case 13: return random_reduce(x, type);
       case 1: return random_dot(x, type);
@@ -93,6 +93,7 @@ class Generator {
       case 10: return random_bitcast(x, type);
       case 11: return random_shuffle(x, type);
       case 12: return random_top_k(x, type);
+      case 14: return random_window(x, type);
       default: return random_elementwise(x);
     }
   }
@@ -222,6 +223,19 @@ class Generator {
     return accept(builder_.emit(Op::max, operands));
   }
 
+  std::optional<Value> random_window(Value x, const Type& type) {
+    op::Window op;
+    for (int axis = 0; axis < type.shape.rank() && type.shape.rank() + op.axes.rank() < kMaxRank; ++axis) {
+      if (pick(2) == 0) continue;
+      op.axes.push_back(axis);
+      op.size.push_back(1 + pick(std::min<int64_t>(type.shape[axis] + 1, 5)));
+      op.step.push_back(1 + pick(3));
+      op.dilation.push_back(1 + pick(2));
+    }
+    if (op.axes.rank() == 2 && pick(2)) std::swap(op.axes[0], op.axes[1]);
+    return accept(builder_.emit(op, {&x, 1}));
+  }
+
   std::optional<Value> random_slice(Value x, const Type& type) {
     op::Slice op;
     Shape shape;
@@ -301,21 +315,17 @@ class Generator {
     double largest = 0;
     for (Value value : node.operands) largest = std::max(largest, bounds_[value.id]);
     if (type.dtype == DType::boolean) return 1;
+    if (is_movement(node.op) || place(node.op) == Place::boxes) return largest;
     switch (static_cast<Op>(node.op)) {
       case Op::input: return options_.whole_inputs && is_floating(type.dtype) ? 4 : kUnknown;
       case Op::constant: return 4;
       case Op::iota: return type.shape.empty() ? 0 : static_cast<double>(type.size());
-      case Op::reshape:
-      case Op::transpose:
-      case Op::slice:
-      case Op::broadcast:
-      case Op::pad:
-      case Op::concat:
       case Op::neg:
       case Op::abs:
       case Op::sign:
       case Op::min:
       case Op::max:
+      case Op::copysign:
       case Op::where: return largest;
       case Op::cast:
       case Op::top_k: return is_floating(type.dtype) ? largest : kUnknown;

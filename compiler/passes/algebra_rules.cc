@@ -53,6 +53,10 @@ constexpr Equality kAlgebra[] = {
     {abs(abs(x)), abs(x)},
     {abs(u), u},
     {abs(-s), abs(s)},                                  // unsigned: -x wraps
+    {abs(copysign(x, y)), abs(x)},
+    {copysign(-x, y), copysign(x, y)},
+    {copysign(abs(x), y), copysign(x, y)},
+    {copysign(copysign(x, y), z), copysign(x, z)},
     {min(x, x), x},
     {max(x, x), x},
     {floor(w), w},

@@ -149,6 +149,13 @@ Ex pad_rule(const Ex& x, const Expr& expr) {
   return pad(x.operand(0), Ex(x.maker(), padding), both.low, both.high);
 }
 
+Ex window_rule(const Ex& x, const Expr& expr) {
+  const auto& [axes, size, step, dilation] = *expr.op.as<op::Window>();
+  const Dims ones = Dims::filled(axes.rank(), 1);
+  if (size == ones && step == ones) return reshape(x, expr.type.shape);                   // each element by itself
+  return {};
+}
+
 Ex concat_rule(const Ex& x, const Expr& expr) {
   if (expr.operands.size() == 1) return x;                                                // concat(x)
   std::vector<Ex> kept;
@@ -194,6 +201,7 @@ Ex movement_rule(Rewriter& graph, const Expr& expr) {
     case Op::slice: return slice_rule(x, expr);
     case Op::pad: return pad_rule(x, expr);
     case Op::concat: return concat_rule(x, expr);
+    case Op::window: return window_rule(x, expr);
     case Op::reduce: return reduce_rule(x, expr);
     default: return {};
   }

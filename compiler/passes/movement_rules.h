@@ -5,7 +5,7 @@
 
 namespace etch {
 
-/// Reshape, transpose, broadcast, slice, pad, concat, and reductions that move one element: see the rules in the
+/// Reshape, transpose, broadcast, slice, pad, concat, window, and reductions that move one element: see the rules in the
 /// source.
 Ex movement_rule(Rewriter& graph, const Expr& expr);
 

@@ -34,6 +34,16 @@ TEST(Fuzz, EveryWayOfRunningARandomGraphGivesTheSameBits) {
   EXPECT_GT(num_split_loops() - splits, static_cast<int64_t>(10 * kCases)) << "'split over two threads' did not split";
 }
 
+TEST(Fuzz, EveryOpStandsInGraphs) {
+  std::map<Op, int> count;
+  for (uint64_t seed = 1; seed <= kCases; ++seed) {
+    for (const Node& node : fuzz_graph(seed).graph.nodes()) ++count[node.op];
+  }
+  for (int i = 0; i < kNumOps; ++i) {
+    EXPECT_GT(count[static_cast<Op>(i)], 3) << name(static_cast<Op>(i)) << " is not drawn by tools/random_graph.cc";
+  }
+}
+
 TEST(Fuzz, LaunchesOfAKindAreSplit) {
   // Pieces are one iteration long at least half the time, so a launch of several iterations is split.
   std::map<std::string, int> several;

@@ -267,7 +267,7 @@ for dtype in FLOATS:
     b = binary_floats(dtype)[None, :]
     exact = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
              "floor_div": lambda x, y: np.floor(x / y), "trunc_div": lambda x, y: np.trunc(x / y),
-             "floor_mod": np.mod, "trunc_mod": np.fmod, "nextafter": np.nextafter,
+             "floor_mod": np.mod, "trunc_mod": np.fmod, "nextafter": np.nextafter, "copysign": np.copysign,
              "min": elementwise(exact_min, t), "max": elementwise(exact_max, t), **COMPARE}
     for op, function in exact.items():
         one_op(f"{op} {dtype}", op, [a, b], function(a, b))
@@ -631,6 +631,15 @@ one_op("slice nothing", "slice", [x], x[:, 2:2, :], attributes=" start=[0,2,0] s
 one_op("slice of nothing", "slice", [x[:, :0]], x[:, :0], attributes=" start=[0,-1,0] step=[1,-1,1]")
 one_op("slice one", "slice", [x], x[1:, 1:2, 2:3], attributes=" start=[1,1,2] step=[100,-7,3]")
 one_op("slice scalar", "slice", [np.float32(2)], np.float32(2), attributes=" start=[] step=[]")
+for axes, size, step, dilation in [((0, 1, 2), (2, 2, 3), (1, 1, 1), (1, 1, 1)), ((2,), (2,), (2,), (1,)),
+                                   ((2, 0), (2, 1), (1, 1), (3, 7)), ((1,), (3,), (9,), (1,)), ((), (), (), ())]:
+    windows = np.lib.stride_tricks.sliding_window_view(x, [(n - 1) * d + 1 for n, d in zip(size, dilation)], axes)
+    steps, dilations = [1] * x.ndim, [slice(None, None, d) for d in dilation]
+    for axis, number in zip(axes, step):
+        steps[axis] = number
+    windows = windows[tuple([slice(None, None, number) for number in steps] + dilations)]
+    fields = zip(("axes", "size", "step", "dilation"), (axes, size, step, dilation))
+    one_op(f"window {axes} {size}", "window", [x], windows, attributes="".join(f" {k}={name_of(v)}" for k, v in fields))
 for low, high in [((0, 0, 0), (0, 0, 0)), ((1, 0, 2), (0, 3, 1))]:
     one_op(f"pad {low} {high}", "pad", [x, np.int32(-1)], np.pad(x, list(zip(low, high)), constant_values=-1),
            attributes=f" low={name_of(low)} high={name_of(high)}")

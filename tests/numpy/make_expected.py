@@ -12,6 +12,7 @@ etch/ops.h promises. For formulas of several steps, sums and products of matrice
 class Rounded.
 """
 import functools
+import hashlib
 import itertools
 import pathlib
 
@@ -49,7 +50,9 @@ def id_of(array):
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     key = (array.dtype, array.shape, array.tobytes())
     if key not in ids:
-        ids[key] = f"t{len(ids)}"
+        # By contents, so that a new op renames no other's tensors.
+        ids[key] = "t" + hashlib.sha1(repr(key).encode()).hexdigest()[:8]
+        assert len(set(ids.values())) == len(ids)
         extents = ",".join(map(str, array.shape))
         values = "".join(" " + text_of(v) for v in array.reshape(-1))
         lines.append(f"{ids[key]} {NAMES[array.dtype]}[{extents}]{values}")
@@ -345,7 +348,8 @@ COMPARE = {"equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_
 EXACT_BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "floor_div": lambda x, y: np.floor(x / y),
     "trunc_div": lambda x, y: np.trunc(x / y), "floor_mod": np.mod, "trunc_mod": np.fmod, "maximum": ordered(max),
-    "minimum": ordered(min), "nextafter": np.nextafter, "squared_difference": lambda x, y: (x - y) * (x - y),
+    "minimum": ordered(min), "nextafter": np.nextafter, "copysign": np.copysign,
+    "squared_difference": lambda x, y: (x - y) * (x - y),
     "divide_no_nan": lambda x, y: unless(y, x / y), "multiply_no_nan": lambda x, y: unless(y, x * y),
     "xdivy": lambda x, y: unless(x, x / y), **COMPARE}
 LONG_BINARY = {"hypot": np.hypot, "pow": np.power, "atan2": np.arctan2}
@@ -727,6 +731,13 @@ MOVES = {
     "slice(a, {{}, {}, {kOpen, -5, -3}})": lambda x: x[:, :, :-5:-3],
     "slice(a, {{}, {}, {1, 4, 100}})": lambda x: x[:, :, 1:4:100],
     "a[0]": lambda x: x[0], "a[-1][1]": lambda x: x[-1][1], "a.slice({{}, 1})": lambda x: x[:, 1],
+    "window(a, {2, 2, 3})": lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2, 3)),
+    "window(a, 2, 1)": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, 1),
+    "window(a, {3, 2}, {-1, 0}, {.steps = {1, 2}})":
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (3, 2), (2, 0))[::2],
+    "window(a, 2, -1, {.dilations = 3})": lambda x: np.lib.stride_tricks.sliding_window_view(x, 4, 2)[..., ::3],
+    "window(a, {2, 1}, {2, 1}, {.steps = {2, 9}, .dilations = {1, 5}})":
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 1), (2, 1))[:, ::9, ::2],
     "concat({a}, 0)": lambda x: x, "concat({a, a}, 1)": lambda x: np.concatenate([x, x], 1),
     "concat({a, a, a}, -1)": lambda x: np.concatenate([x, x, x], -1), "stack({a, a})": lambda x: np.stack([x, x]),
     "stack({a, a, a}, -1)": lambda x: np.stack([x, x, x], -1), "stack({a}, 1)": lambda x: np.stack([x], 1),

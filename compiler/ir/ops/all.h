@@ -15,3 +15,4 @@
 #include "compiler/ir/ops/slice.h"
 #include "compiler/ir/ops/top_k.h"
 #include "compiler/ir/ops/transpose.h"
+#include "compiler/ir/ops/window.h"

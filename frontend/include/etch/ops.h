@@ -77,6 +77,9 @@ const Tensor& tensor_in(const Operand& x, const char* op);
 [[nodiscard]] Tensor abs(const Operand& x);
 /// -1, 0 or 1 by the sign of x; +0 for both zeros, as TensorFlow, and NaN for NaN. Numeric.
 [[nodiscard]] Tensor sign(const Operand& x);
+/// |a| with the sign of b, zeros included. The sign of a NaN means nothing here: b = NaN counts as positive, other than in
+/// C and NumPy. Float, exact.
+[[nodiscard]] Tensor copysign(const Operand& a, const Operand& b);
 /// The larger of a and b; NaN if either is; a if they are equal, so that of zeros with different signs the first one
 /// counts. Numeric. `max` is the reduction.
 [[nodiscard]] Tensor maximum(const Operand& a, const Operand& b);
@@ -401,6 +404,16 @@ enum class PadMode : uint8_t {
 [[nodiscard]] Tensor tile(const Operand& x, const Dims& repeats);
 /// Each element `count` times in a row along an axis (NumPy's repeat). Error for a negative number.
 [[nodiscard]] Tensor repeat(const Operand& x, Integer count, Integer axis);
+/// How window moves and spreads: one number for each axis, or none for 1 everywhere.
+struct WindowOptions {
+  Dims steps;      // elements from one window to the next
+  Dims dilations;  // elements from one of a window to the next
+};
+/// The parts that a window of these sizes sees as it slides along the axes, all of them if none is named: the axes of x,
+/// now as long as there are whole windows, and behind them one axis of each size (NumPy's sliding_window_view). Reduced
+/// along those it is pooling, multiplied a convolution; nothing is stored for it when fused. Error for a window that does
+/// not fit. Any dtype.
+[[nodiscard]] Tensor window(const Operand& x, const Dims& sizes, const Axes& axes = {}, WindowOptions options = {});
 /// The order of the elements along the axes reversed.
 [[nodiscard]] Tensor flip(const Operand& x, const Axes& axes = {});
 /// The elements moved by `shift` along an axis; what leaves at one end enters at the other.
