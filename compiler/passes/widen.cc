@@ -27,10 +27,22 @@ Ex short_nextafter(const Ex& a, const Ex& b) {
   const Ex from = bitcast(a, DType::u16), to = bitcast(b, DType::u16);
   const Ex x = cast(a, info(dtype).compute), y = cast(b, info(dtype).compute);
   const auto [nan, least] = nan_and_least(dtype);
-  const Ex stepped = where((y > x) == (x > 0), from + 1, from - 1);
-  const Ex from_zero = where(y > 0, constant(x.maker(), least, {DType::u16, {}}), least | 0x8000);
-  const Ex number = where(x == y, to, where(x == 0, from_zero, stepped));
-  return bitcast(where(is_nan(x) || is_nan(y), nan, number), dtype);
+  // A statement for each op, since C++ leaves open which argument is made first.
+  const Ex goes_up = y > x;
+  const Ex is_positive = x > 0;
+  const Ex next = from + 1;
+  const Ex previous = from - 1;
+  const Ex stepped = where(goes_up == is_positive, next, previous);
+  const Ex smallest = constant(x.maker(), least, {DType::u16, {}});
+  const Ex rises = y > 0;
+  const Ex from_zero = where(rises, smallest, least | 0x8000);
+  const Ex is_zero = x == 0;
+  const Ex neighbour = where(is_zero, from_zero, stepped);
+  const Ex stays = x == y;
+  const Ex number = where(stays, to, neighbour);
+  const Ex x_is_nan = is_nan(x);
+  const Ex y_is_nan = is_nan(y);
+  return bitcast(where(x_is_nan || y_is_nan, nan, number), dtype);
 }
 
 bool is_short(const Type& type) { return !computes_itself(type.dtype); }
