@@ -8,17 +8,16 @@ namespace {
 
 // A task is worth handing to another thread from about this much work on, in additions.
 constexpr int64_t kTaskWork = int64_t{1} << 18;
-constexpr int64_t kMemoryWork = 2;  // of one access of one element: about what streaming it costs beside an addition
+constexpr int64_t kMemoryWork = 2;  // of loading or storing one element: about what streaming it costs
 
 }  // namespace
 
 int64_t grain_of(const ScheduledKernel& kernel) {
-  int64_t work = kernel.work;
-  if (!kernel.call && kernel.program.kind == KernelKind::loop) work += kMemoryWork * static_cast<int64_t>(kernel.buffers.size());
-  int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
+  const int64_t work = kernel.additions + kMemoryWork * kernel.touches;
+  const int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
   // Rows stand for themselves, and what a library function does; elements are split at whole cache lines, rows of a
   // product at whole tiles.
-  int64_t multiple = kernel.call || kernel.program.kind == KernelKind::row ? 1 : 64;
+  const int64_t multiple = kernel.program.has(Role::vector) ? 64 : 1;
   return std::max<int64_t>(1, (grain + multiple - 1) / multiple) * multiple;
 }
 

@@ -15,7 +15,7 @@ namespace {
 int64_t elements_of(const ScheduledKernel& kernel, int access) {
   const SizesLayout layout(kernel.program);
   int64_t elements = 1;
-  for (int axis = 0; axis < kernel.program.rank; ++axis) {
+  for (int axis = 0; axis < kernel.program.rank(); ++axis) {
     if (kernel.sizes[layout.access(access) + 1 + axis] != 0) elements *= kernel.sizes[layout.extent(axis)];
   }
   return elements;
@@ -56,11 +56,11 @@ std::string kernel_costs(const Schedule& schedule, std::span<const double> micro
     const ScheduledKernel& kernel = schedule.kernels[i];
     const double seconds = std::max(microseconds[i], 1e-3) * 1e-6;
     const int64_t bytes = bytes_moved(schedule, kernel);
-    const auto additions = static_cast<double>(kernel.iterations) * static_cast<double>(kernel.work);
+    const auto additions = static_cast<double>(kernel.iterations) * static_cast<double>(kernel.additions);
     text += cat(kernel.name, ": ", formatted("%.2f us", microseconds[i]), ", ", bytes, " bytes, ",
                 formatted("%.0f %%", 100 * static_cast<double>(bytes) / seconds / peaks.bytes_per_second),
                 " of the memory probe, ", formatted("%.0f %%", 100 * additions / seconds / peaks.fma_per_second),
-                " of the arithmetic probe (", kernel.iterations, " iterations of about ", kernel.work, " additions)\n");
+                " of the arithmetic probe (", kernel.iterations, " iterations of about ", kernel.additions, " additions)\n");
   }
   return text;
 }

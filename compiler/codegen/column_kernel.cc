@@ -36,7 +36,7 @@ class ColumnKernel {
         levels_(levels_of(program)),
         widest_(lanes_of(program, options.target)),
         width_(widest_),
-        axis_(program.rank - 2),
+        axis_(program.rank() - 2),
         stages_(program.body.back().stage + 1),
         kept_(program.body.size()) {
     for (size_t i = 0; i < program_.body.size(); ++i) {
@@ -51,9 +51,9 @@ class ColumnKernel {
     for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
     emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
     llvm::Value* panel = choose_panel();
-    k_.walk_segments(program_.rank - 2, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
+    k_.walk_segments(program_.rank() - 2, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
       llvm::Value* rows = k_.extent(axis_);
-      if (program_.partial) {
+      if (program_.has(Role::block)) {
         llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.column));
         rows = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.column));
       }
@@ -130,7 +130,7 @@ class ColumnKernel {
     return std::min<uint64_t>(64, width_ * row.element->getScalarSizeInBits() / 8);
   }
 
-  bool one_block() const { return program_.partial || program_.combine; }
+  bool one_block() const { return program_.has(Role::block) || program_.has(Role::results); }
 
   /// Columns a panel has on these sizes: fewer if several stages pass over many rows, if so the cache holds them.
   llvm::Value* choose_panel() {

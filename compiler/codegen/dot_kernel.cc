@@ -47,9 +47,9 @@ class DotEmitter : private DotParts {
       : DotParts(program, program.body[dot].dtype, options, module, name),
         dot_(dot),
         dtype_(program.body[dot].dtype),
-        m_axis_(program.rank - 3),
-        n_axis_(program.rank - 2),
-        k_axis_(program.rank - 1),
+        m_axis_(program.rank() - 3),
+        n_axis_(program.rank() - 2),
+        k_axis_(program.rank() - 1),
         a_access_(plain_access(0)),
         b_access_(plain_access(1)),
         single_column_(std::none_of(program.body.begin(), program.body.end(), [&](const Instr& instr) {

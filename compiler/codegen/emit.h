@@ -219,14 +219,11 @@ int lanes_of(const KernelProgram& program, const Target& target);
 /// The scratch memory that a finished kernel function needs.
 int64_t scratch_bytes_of(const llvm::Function& kernel);
 
-// One emitter per kind of kernel. Each adds one function `name` with the type of KernelFn to the module.
-llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
-                                 const std::string& name);
-llvm::Function* emit_row_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
-                                const std::string& name);
-llvm::Function* emit_column_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
-                                   const std::string& name);
-llvm::Function* emit_dot_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
-                                const std::string& name);
+// One emitter per kind of kernel: emit_<kind>_kernel adds one function `name` with the type of KernelFn to the module.
+#define ETCH_KERNEL(kind, takes)                                                                                       \
+  llvm::Function* emit_##kind##_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, \
+                                       const std::string& name);
+#include "compiler/schedule/kernels.def"
+#undef ETCH_KERNEL
 
 }  // namespace etch::codegen

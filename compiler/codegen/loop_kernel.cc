@@ -33,7 +33,7 @@ bool transposes(const KernelProgram& program) {
     strided = strided || access.stride == Stride::other;
     dense = dense || access.stride == Stride::one;
   }
-  return program.rank >= 2 && strided && dense;
+  return program.rank() >= 2 && strided && dense;
 }
 
 /// As KernelEmitter::walk_segments over all outer axes, but in tiles of the last axis: so many elements of one row, then
@@ -41,7 +41,7 @@ bool transposes(const KernelProgram& program) {
 void walk_tiles(KernelEmitter& k,
                 llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body) {
   Builder& b = k.b;
-  const int rank = k.program.rank;
+  const int rank = k.program.rank();
   auto max = [&](llvm::Value* x, llvm::Value* y) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, x, y); };
   auto min = [&](llvm::Value* x, llvm::Value* y) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y); };
   auto divide_up = [&](llvm::Value* x, llvm::Value* y) {
@@ -120,7 +120,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   if (transposes(program)) {
     walk_tiles(k, segment);
   } else {
-    k.walk_segments(program.rank - 1, segment);
+    k.walk_segments(program.rank() - 1, segment);
   }
   return k.finish();
 }

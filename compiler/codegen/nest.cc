@@ -70,7 +70,7 @@ void KernelEmitter::walk_segments(int outer,
     walk(begin(), end(), 0, [&](const Origin& origin) { body(origin, begin(), end()); });
     return;
   }
-  llvm::Value* n = extent(program.rank - 1);
+  llvm::Value* n = extent(program.rank() - 1);
   llvm::Value* last = b.CreateUDiv(b.CreateAdd(end(), b.CreateSub(n, i64(1))), n);
   walk(b.CreateUDiv(begin(), n), last, outer, [&](const Origin& origin) {
     llvm::Value* start = b.CreateMul(origin.row, n);
@@ -84,7 +84,7 @@ Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, co
   Cursor at;
   at.width = width;
   at.mask = mask;
-  int axis = program.rank - 1;
+  int axis = program.rank() - 1;
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     Place place{origin.accesses[a], program.accesses[a].stride, nullptr};
     if (place.stride > Stride::one) {
@@ -169,11 +169,11 @@ std::vector<Level> levels_of(const KernelProgram& program) {
         for (int arg : instr.args) level = std::max(level, levels[arg]);
         break;
       case InstrKind::reduce:
-      case InstrKind::dot: level = program.kind == KernelKind::column ? Level::element : Level::row; break;
+      case InstrKind::dot: level = program.kind() == KernelKind::column ? Level::element : Level::row; break;
       case InstrKind::index:
       case InstrKind::store: level = Level::element; break;
     }
-    if (instr.per_row && program.kind == KernelKind::row) level = std::min(level, Level::row);
+    if (instr.per_row && program.kind() == KernelKind::row) level = std::min(level, Level::row);
     levels.push_back(level);
   }
   return levels;

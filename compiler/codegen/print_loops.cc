@@ -9,38 +9,20 @@
 namespace etch::codegen {
 namespace {
 
-
 class LoopPrinter {
  public:
   explicit LoopPrinter(const KernelProgram& program) : program_(program) {}
 
   std::string print(const std::string& name) {
     text_ += cat(name, "(", absl::StrJoin(buffers(), ", "), "):\n");
-    if (program_.kind == KernelKind::loop) {
-      open(0, program_.rank);
+    const int folded = program_.folded_axis();
+    if (folded < 0) {
+      open(0, program_.rank());
       instructions(0, false);
-      return text_;
-    }
-    if (program_.kind == KernelKind::dot) {
-      print_dot();
-      return text_;
-    }
-    // Row: the last axis is the reduced one. Column: the last but one; the loop over the last axis runs inside it.
-    bool column = program_.kind == KernelKind::column;
-    open(0, program_.rank - (column ? 2 : 1));
-    int outer_depth = depth_;
-    int last_stage = program_.body.empty() ? 0 : program_.body.back().stage;
-    for (int stage = 0; stage <= last_stage; ++stage) {
-      depth_ = outer_depth;
-      if (has(stage, true)) {
-        if (column) open(program_.rank - 1, program_.rank);
-        instructions(stage, true);
-        depth_ = outer_depth;
-      }
-      if (has(stage, false)) {
-        open(program_.rank - (column ? 2 : 1), program_.rank);
-        instructions(stage, false);
-      }
+    } else if (program_.has_rows()) {
+      print_rows(folded);
+    } else {
+      print_product(folded);
     }
     return text_;
   }
@@ -65,9 +47,9 @@ class LoopPrinter {
 
   void open(int from, int to) {
     for (int axis = from; axis < to; ++axis) {
-      bool vector = axis == program_.rank - 1 && program_.kind != KernelKind::dot;
-      bool block = program_.partial && axis == program_.rank - (program_.kind == KernelKind::column ? 3 : 2);
-      line(cat("for i", axis, " in 0..n", axis, block ? ":  # blocks" : vector ? ":  # vectors" : ":"));
+      const bool is_vector = axis == program_.lanes_axis() && !program_.has(Role::row);
+      const bool is_block = program_.axes[axis] == Role::block;
+      line(cat("for i", axis, " in 0..n", axis, is_block ? ":  # blocks" : is_vector ? ":  # vectors" : ":"));
       ++depth_;
     }
   }
@@ -78,7 +60,7 @@ class LoopPrinter {
     if (access.stride == Stride::zero) return cat("b", slot, "[..]");
     const int small = access.stride == Stride::back ? -1 : static_cast<int>(access.stride);
     std::string step = access.stride == Stride::other ? "s" : cat(small);
-    return cat("b", slot, "[.. + ", step, "*i", program_.rank - 1, "]");
+    return cat("b", slot, "[.. + ", step, "*i", program_.lanes_axis(), "]");
   }
 
   std::string value(size_t i) const {
@@ -107,10 +89,24 @@ class LoopPrinter {
     }
   }
 
-  void print_dot() {
-    open(0, program_.rank - 1);
-    int outer_depth = depth_;
-    open(program_.rank - 1, program_.rank);
+  /// Stage after stage; the loop over an axis behind the folded one runs inside it.
+  void print_rows(int folded) {
+    open(0, folded);
+    const int outer_depth = depth_;
+    for (int stage = 0; stage <= program_.body.back().stage; ++stage) {
+      for (const bool per_row : {true, false}) {
+        depth_ = outer_depth;
+        if (!has(stage, per_row)) continue;
+        open(per_row ? folded + 1 : folded, program_.rank());
+        instructions(stage, per_row);
+      }
+    }
+  }
+
+  void print_product(int folded) {
+    open(0, folded);
+    const int outer_depth = depth_;
+    open(folded, program_.rank());
     instructions(0, false);
     depth_ = outer_depth;
     instructions(1, false);

@@ -39,10 +39,10 @@ class RowKernel {
     Origin whole;
     for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
     emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
-    k_.walk(k_.begin(), k_.end(), program_.rank - 1, [&](const Origin& origin) {
+    k_.walk(k_.begin(), k_.end(), program_.rank() - 1, [&](const Origin& origin) {
       std::vector<llvm::Value*> values = of_kernel;
-      llvm::Value* n = k_.extent(program_.rank - 1);
-      if (program_.partial) {
+      llvm::Value* n = k_.extent(program_.rank() - 1);
+      if (program_.has(Role::block)) {
         llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.row));
         n = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
       }
@@ -94,7 +94,7 @@ class RowKernel {
   /// The reducers' states, one lane each, after all elements of the row.
   States reduce_row(const Origin& origin, llvm::Value* n, const std::vector<llvm::Value*>& ready) {
     bool ordered = std::any_of(reducers_.begin(), reducers_.end(), [](const Reducer& r) { return r.ordered(); });
-    if (!ordered || program_.partial) {
+    if (!ordered || program_.has(Role::block)) {
       States states = run(k_.i64(0), n, initial_states(), origin, ready);
       return fold_others(fold_ordered(std::move(states), n));
     }

@@ -111,11 +111,11 @@ class Worker {
     module->setDataLayout(machine_->createDataLayout());
     for (size_t i = 0; i < programs.size(); ++i) {
       const KernelProgram& program = *programs[i];
-      switch (program.kind) {
-        case KernelKind::loop: emit_loop_kernel(program, options, *module, names[i]); break;
-        case KernelKind::row: emit_row_kernel(program, options, *module, names[i]); break;
-        case KernelKind::column: emit_column_kernel(program, options, *module, names[i]); break;
-        case KernelKind::dot: emit_dot_kernel(program, options, *module, names[i]); break;
+      switch (program.kind()) {
+#define ETCH_KERNEL(kind, takes) \
+  case KernelKind::kind: emit_##kind##_kernel(program, options, *module, names[i]); break;
+#include "compiler/schedule/kernels.def"
+#undef ETCH_KERNEL
       }
     }
     return module;

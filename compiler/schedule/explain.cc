@@ -9,8 +9,6 @@
 namespace etch::schedule {
 namespace {
 
-constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
-
 std::string_view word(const Node& node) {
   return place(node.op) == Place::reduction ? name(reduction_of(node.op).kind) : name(node.op);
 }
@@ -58,7 +56,7 @@ Contents contents_of(const Graph& graph, const ScheduledKernel& kernel, const Cl
     contents.elementwise += kind == Place::elementwise;
     bool computed = kind == Place::elementwise || kind == Place::reduction || kind == Place::product;
     bool stored = std::any_of(cluster.roots.begin(), cluster.roots.end(), [&](const Root& root) {
-      return root.target == value || root.value == value;
+      return root.storage == value.id || root.value == value;
     });
     if (!computed || stored) continue;
     ++contents.kept;
@@ -76,7 +74,8 @@ std::string kept_text(const Contents& contents) {
 /// Results written into the parts of a concat or pad.
 std::string region_text(const Graph& graph, const Cluster& cluster) {
   for (const Root& root : cluster.roots) {
-    const Op op = graph.node(root.target).op;
+    if (root.storage >= graph.num_values()) continue;
+    const Op op = graph.node(Value{root.storage}).op;
     if (place(op) == Place::boxes) return cat(", straight into its part of ", name(op));
   }
   return {};
@@ -94,8 +93,8 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
   if (words.size() == 1 && contents.reductions.size() > 1) text = cat(contents.reductions.size(), " times ", text);
   text += cat(" along axis ", reduction_of(first.op).axes[0], " of ",
                          to_string(graph.type(first.operands[0])));
-  if (kernel.program.partial) return text + " in blocks, so that several threads share the few long rows";
-  if (kernel.program.combine) return text + ": the results of the blocks, in order";
+  if (kernel.program.has(Role::block)) return text + " in blocks, so that several threads share the few long rows";
+  if (kernel.program.has(Role::results)) return text + ": the results of the blocks, in order";
   if (contents.reductions.size() > 1) text += ", each row while it is in the cache";
   if (contents.elementwise > 0) text += cat(", with ", count(contents.elementwise, "elementwise op"));
   return text;
@@ -106,9 +105,9 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
 std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index) {
   constexpr size_t kWords = 3;
   if (kernel.call) return cat("call_", index, "_", name(kernel.call->function));
-  std::string text = cat(kKinds[static_cast<int>(kernel.program.kind)], "_", index);
-  if (kernel.program.partial) text = cat("blocks_", index);
-  if (kernel.program.combine) text = cat("combine_", index);
+  std::string text = cat(name(kernel.program.kind()), "_", index);
+  if (kernel.program.has(Role::block)) text = cat("blocks_", index);
+  if (kernel.program.has(Role::results)) text = cat("combine_", index);
   if (std::string_view scope = common_scope(graph, kernel.values); !scope.empty() && kernel.values.size() > 1) {
     text += '_';
     for (char c : scope) text += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
@@ -131,19 +130,15 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
   Contents contents = contents_of(graph, kernel, cluster);
   std::string end = kept_text(contents) + region_text(graph, cluster);
   const Value root = cluster.roots[0].value;
-  switch (kernel.program.kind) {
-    case KernelKind::row:
-    case KernelKind::column: return reduction_reason(graph, kernel, contents) + end;
-    case KernelKind::dot: {
-      const Node& product = graph.node(contents.product);
-      std::string text = cat("product of ", to_string(graph.type(product.operands[0])), " and ",
-                             to_string(graph.type(product.operands[1])));
-      if (contents.elementwise > 0) {
-        text += cat(", with ", count(contents.elementwise, "elementwise op"), " on its results");
-      }
-      return text + end;
+  if (kernel.program.has_rows()) return reduction_reason(graph, kernel, contents) + end;
+  if (contents.product.id >= 0) {
+    const Node& product = graph.node(contents.product);
+    std::string text = cat("product of ", to_string(graph.type(product.operands[0])), " and ",
+                           to_string(graph.type(product.operands[1])));
+    if (contents.elementwise > 0) {
+      text += cat(", with ", count(contents.elementwise, "elementwise op"), " on its results");
     }
-    case KernelKind::loop: break;
+    return text + end;
   }
   if (!contents.reductions.empty()) {
     return cat(reduction_reason(graph, kernel, contents), ", rows side by side in the lanes", end);
@@ -151,7 +146,7 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
   if (contents.elementwise == 0) {
     const Place kind = place(graph.node(root).op);
     bool fills = kind == Place::splat || kind == Place::index;
-    return cat(fills ? "fills " : "copies ", to_string(graph.type(cluster.roots[0].target)), end);
+    return cat(fills ? "fills " : "copies ", to_string(graph.type(Value{cluster.roots[0].storage})), end);
   }
   return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(graph.type(root)), end);
 }

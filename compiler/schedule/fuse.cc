@@ -31,6 +31,7 @@ class Fusion {
     for (int32_t& home : partition_.home) {
       if (home >= 0) home = sites_.forward(home);
     }
+    cut_blocks(graph_, partition_);
     return std::move(partition_);
   }
 
@@ -148,7 +149,8 @@ class Fusion {
     sites_.leave(site);
     Cluster& c = cluster(site);
     ++c.instrs;
-    bool per_row = c.reduced < 0 || c.maps[site.map].coef[c.reduced] == 0;
+    const int folded = c.domain.folded_axis();
+    bool per_row = folded < 0 || c.maps[site.map].coef[folded] == 0;
     if (policy_.repeats(value, site)) {
       repeated = std::max(repeated, cost_of(node.op));
     }
@@ -177,7 +179,7 @@ class Fusion {
     const Node& node = graph_.node(value);
     sites_.leave(site);
     Cluster& c = cluster(site);
-    adopt_reduce(graph_, node, c, host_reduce(graph_, node, c, site.map, partition_.blocks), partition_.blocks);
+    adopt_reduce(graph_, node, c, host_reduce(graph_, node, c, site.map, partition_.blocks));
     ++c.instrs;
     int map = intern(c, linear_index(c.domain));
     sites_.add(node.operands[0], {site.cluster, map, value, false, true, site.repeated});
@@ -244,11 +246,12 @@ class Fusion {
   bool in_order(const Site& site, int64_t size) {
     const Cluster& c = cluster(site);
     const Affine& map = c.maps[site.map];
-    if (c.kind != KernelKind::dot && size == c.domain.size() && map == linear_index(c.domain)) return !c.in_blocks;
-    if (c.reduced < 0) return false;
+    if (size == c.domain.size() && map == linear_index(c.domain)) return !c.domain.has(Role::results);
+    const int folded = c.domain.folded_axis();
+    if (folded < 0) return false;
     int64_t rows = 1;
-    for (int i = 0; i < c.domain.rank; ++i) rows *= i == c.reduced ? 1 : c.domain.extents[i];
-    return rows == size && map == linear_index(c.domain, c.reduced);
+    for (int i = 0; i < c.domain.rank; ++i) rows *= i == folded ? 1 : c.domain.extents[i];
+    return rows == size && map == linear_index(c.domain, folded);
   }
 
   /// The lowest level at which the cluster of a site can produce a value for the other clusters; -1 if it is used there
@@ -287,7 +290,7 @@ class Fusion {
       loaded_by(value, others, level, reason::kSeveral);
       Cluster& c = cluster(site);
       c.level = level;
-      c.roots.push_back({value, value, site.map, site.map});
+      c.roots.push_back({value, value.id, site.map, site.map});
       ++c.accesses;
       home(value) = site.cluster;
       join_any(value, site);
@@ -307,7 +310,7 @@ class Fusion {
     c.single = !policy_.is_fused_freely(value);
     c.accesses = 2;
     int map = intern(c, linear_index(c.domain));
-    c.roots.push_back({value, value, map, map});
+    c.roots.push_back({value, value.id, map, map});
     return {static_cast<int>(partition_.clusters.size()) - 1, map, value, false, false, 0};
   }
 

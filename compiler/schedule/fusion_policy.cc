@@ -32,11 +32,12 @@ bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_r
 int64_t FusionPolicy::computations(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   const Affine& map = c.maps[site.map];
+  const int folded = c.domain.folded_axis();
   int64_t count = 1;
   bool varies = false;
   for (int i = 0; i < c.domain.rank; ++i) {
     varies |= map.coef[i] != 0;
-    bool once_a_row = i == c.reduced && (c.kind == KernelKind::dot || map.coef[i] == 0);
+    bool once_a_row = i == folded && map.coef[i] == 0;
     if (!once_a_row) count *= c.domain.extents[i];
   }
   return varies ? count : 1;
@@ -117,7 +118,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
   if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
-  if (c.in_blocks && site.element) return reason::kLongRows;
+  if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
   return host_reduce(graph_, graph_.node(value), c, site.map, blocks_).ok ? nullptr : reason::kOtherAxis;
 }
 

@@ -1,6 +1,7 @@
 // Affine maps from the domain of a kernel to the elements of a value, and their way through movement ops.
 #include "compiler/schedule/index_map.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace etch::schedule {
@@ -36,7 +37,7 @@ bool divide(const Affine& map, int64_t inner, const Domain& domain, Affine& high
     if (std::abs(reach) >= inner) {
       int64_t step = std::abs(c);
       bool possible = inner % step == 0 && domain.extents[k] % (inner / step) == 0 &&
-                      !(domain.whole >> k & 1) && domain.rank < kMaxDomainRank - 1;
+                      domain.roles[k] == Role::batch && domain.rank < kMaxDomainRank - 1;
       if (possible) split = Split{k, inner / step};
       return false;
     }
@@ -110,6 +111,26 @@ int64_t Domain::size_from(int from) const {
   return n;
 }
 
+bool Domain::has(Role role) const {
+  return std::find(roles.begin(), roles.begin() + rank, role) != roles.begin() + rank;
+}
+
+int Domain::folded_axis() const {
+  for (int i = rank - 1; i >= 0; --i) {
+    if (is_folded(roles[i]) || roles[i] == Role::block) return i;
+  }
+  return -1;
+}
+
+int64_t Domain::block_size(const BlockSizes& blocks) const {
+  return size_from(folded_axis() + 1) == 1 ? blocks.row : blocks.column;
+}
+
+int64_t Domain::num_blocks(const BlockSizes& blocks) const {
+  const int64_t size = block_size(blocks);
+  return (extents[folded_axis()] + size - 1) / size;
+}
+
 void Affine::add(const Affine& other, int64_t factor) {
   offset += factor * other.offset;
   for (int i = 0; i < kMaxDomainRank; ++i) coef[i] += factor * other.coef[i];
@@ -126,11 +147,13 @@ Affine linear_index(const Domain& domain, int skip) {
   return map;
 }
 
-void insert_axis(int at, int64_t extent, Domain& domain) {
-  for (int i = domain.rank++; i > at; --i) domain.extents[i] = domain.extents[i - 1];
+void insert_axis(int at, int64_t extent, Role role, Domain& domain) {
+  for (int i = domain.rank++; i > at; --i) {
+    domain.extents[i] = domain.extents[i - 1];
+    domain.roles[i] = domain.roles[i - 1];
+  }
   domain.extents[at] = extent;
-  uint32_t below = (uint32_t{1} << at) - 1;
-  domain.whole = (domain.whole & below) | (domain.whole & ~below) << 1;
+  domain.roles[at] = role;
 }
 
 void insert_axis(int at, Affine& map) {
@@ -141,7 +164,7 @@ void insert_axis(int at, Affine& map) {
 void apply(const Split& split, Domain& domain) {
   int64_t outer = domain.extents[split.axis] / split.inner;
   domain.extents[split.axis] = split.inner;
-  insert_axis(split.axis, outer, domain);
+  insert_axis(split.axis, outer, domain.roles[split.axis], domain);
 }
 
 void apply(const Split& split, Affine& map) {

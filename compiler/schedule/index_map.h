@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "compiler/ir/graph.h"
+#include "compiler/schedule/kernel.h"
 
 namespace etch::schedule {
 
@@ -15,8 +16,8 @@ inline constexpr int kMaxDomainRank = 12;
 /// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
 struct Domain {
   std::array<int64_t, kMaxDomainRank> extents{};
+  std::array<Role, kMaxDomainRank> roles{};  // only batch axes may be split, joined and left out
   int rank = 0;
-  uint32_t whole = 0;  // bit per axis: it must not be split
 
   /// The axes of a shape whose extent is not 1.
   static Domain of(const Shape& shape);
@@ -24,6 +25,12 @@ struct Domain {
   int64_t size() const;
   /// The product of the extents of the axes from..rank.
   int64_t size_from(int from) const;
+  bool has(Role role) const;
+  /// The axis that is folded, or -1. Where a cluster folds it in blocks, no axis of blocks exists yet: it is that itself.
+  int folded_axis() const;
+  /// Where the folded axis is cut into blocks: how long they are, which depends on whether lanes lie along it; how many.
+  int64_t block_size(const BlockSizes& blocks) const;
+  int64_t num_blocks(const BlockSizes& blocks) const;
   bool operator==(const Domain&) const = default;
 };
 
@@ -51,7 +58,7 @@ void apply(const Split& split, Domain& domain);
 void apply(const Split& split, Affine& map);
 
 /// Adds an axis at a position; maps do not depend on it.
-void insert_axis(int at, int64_t extent, Domain& domain);
+void insert_axis(int at, int64_t extent, Role role, Domain& domain);
 void insert_axis(int at, Affine& map);
 
 /// How a map from the domain to a value continues to an operand.

@@ -1,6 +1,7 @@
 // KernelProgram: its sizes and its text.
 #include "compiler/schedule/kernel.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "compiler/ir/cat.h"
@@ -8,7 +9,12 @@
 namespace etch {
 namespace {
 
-constexpr std::string_view kKinds[] = {"loop", "row", "column", "dot"};
+constexpr std::string_view kKinds[] = {
+#define ETCH_KERNEL(kind, takes) #kind,
+#include "compiler/schedule/kernels.def"
+#undef ETCH_KERNEL
+};
+constexpr std::string_view kRoles[] = {"batch", "row", "vector", "reduce", "block", "results"};
 constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "-1", "s"};
 constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "compute", "reduce", "dot", "store"};
 
@@ -31,18 +37,54 @@ void append(std::string& text, const Instr& instr, size_t position) {
 
 }  // namespace
 
+std::string_view name(KernelKind kind) { return kKinds[static_cast<int>(kind)]; }
+
+int cost_of(const Instr& instr) {
+  switch (instr.kind) {
+    case InstrKind::param:
+    case InstrKind::index: return 0;
+    case InstrKind::compute: return cost_of(instr.op);
+    case InstrKind::load:
+    case InstrKind::store:
+    case InstrKind::reduce:
+    case InstrKind::dot: break;
+  }
+  return 1;
+}
+
+int KernelProgram::axis(Role role) const {
+  const auto it = std::find(axes.begin(), axes.end(), role);
+  return it == axes.end() ? -1 : static_cast<int>(it - axes.begin());
+}
+
+int KernelProgram::folded_axis() const {
+  const auto it = std::find_if(axes.begin(), axes.end(), is_folded);
+  return it == axes.end() ? -1 : static_cast<int>(it - axes.begin());
+}
+
+int KernelProgram::lanes_axis() const { return has(Role::vector) ? axis(Role::vector) : folded_axis(); }
+
+KernelKind KernelProgram::kind() const {
+  const KernelProgram& program = *this;
+#define ETCH_KERNEL(kind, takes) \
+  if (takes) return KernelKind::kind;
+#include "compiler/schedule/kernels.def"
+#undef ETCH_KERNEL
+  return KernelKind::loop;
+}
+
 SizesLayout::SizesLayout(const KernelProgram& program)
-    : rank(program.rank),
-      accesses(rank + (program.partial ? 1 : 0)),
+    : rank(program.rank()),
+      accesses(rank + (program.has(Role::block) ? 1 : 0)),
       indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
       params(indices + program.num_indices * (1 + rank)),
       count(params + program.num_params) {}
 
 std::string to_string(const KernelProgram& program) {
-  std::string text(kKinds[static_cast<int>(program.kind)]);
-  text += cat(" rank ", static_cast<int>(program.rank), program.partial ? " partial" : "",
-                  program.combine ? " combine" : "", " indices ", static_cast<int>(program.num_indices), " params ",
-                  static_cast<int>(program.num_params), "\n");
+  std::string text(name(program.kind()));
+  text += " [";
+  for (int i = 0; i < program.rank(); ++i) text += cat(i ? "," : "", kRoles[static_cast<int>(program.axes[i])]);
+  text += cat("] indices ", static_cast<int>(program.num_indices), " params ", static_cast<int>(program.num_params), "\n");
   if (program.blocks != BlockSizes{}) {
     const BlockSizes& b = program.blocks;
     text += cat("blocks row ", b.row, " column ", b.column, " panel ", b.panel, " tile ", b.tile, " depth ", b.depth,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -10,22 +11,36 @@
 
 namespace etch {
 
-/// How a kernel walks its domain. The last axis of the domain is the vector axis, except in dot.
-enum class KernelKind : uint8_t {
-  loop,    // every element of the domain on its own
-  row,     // reductions along the last axis; values per row are scalars
-  column,  // reductions along the last axis but one; values per row are vectors along the last axis
-  dot,     // domain [batch..., m, n, k]: products summed over k, then an epilogue on [batch..., m, n]
+/// What a kernel does along one axis of its domain. Layout, costs, texts and the verifier ask for roles only.
+enum class Role : uint8_t {
+  batch,    // each index by itself
+  row,      // of a product: the rows of its result
+  vector,   // lanes lie along it
+  reduce,   // folded
+  block,    // each index by itself: the blocks of the axis behind it, which is folded; the last block is short
+  results,  // folded: what blocks came to; one block of any length
 };
 
-/// The stride of an access along the vector axis (in dot: along n; k's stride is always data). Small ones and -1 (back)
-/// are compiled in, for whole vectors and shuffles serve them, but not in dot, which packs its operands.
+constexpr bool is_folded(Role role) { return role == Role::reduce || role == Role::results; }
+
+/// Which emitter a kernel has; see kernels.def.
+enum class KernelKind : uint8_t {
+#define ETCH_KERNEL(kind, takes) kind,
+#include "compiler/schedule/kernels.def"
+#undef ETCH_KERNEL
+};
+
+std::string_view name(KernelKind kind);
+
+/// The stride of an access along the axis of the lanes; in a product along its vector axis, for the folded one's stride is
+/// always data. Small ones and -1 (back) are compiled in, for whole vectors and shuffles serve them, but not in a product,
+/// which packs its operands.
 enum class Stride : uint8_t { zero, one, two, three, four, back, other };
 
-constexpr Stride stride_class(int64_t stride, KernelKind kind) {
+constexpr Stride stride_class(int64_t stride, bool is_packed = false) {
   if (stride == 0) return Stride::zero;
   if (stride == 1) return Stride::one;
-  if (kind == KernelKind::dot) return Stride::other;
+  if (is_packed) return Stride::other;
   if (stride == -1) return Stride::back;
   return stride >= 2 && stride <= 4 ? static_cast<Stride>(stride) : Stride::other;
 }
@@ -65,12 +80,15 @@ struct Instr {
   Op op = Op::add;                       // compute
   ReduceKind reduce = ReduceKind::sum;   // reduce
   DType dtype = DType::f32;              // of the result; of the stored value for a store
-  int8_t stage = 0;                      // ascending through the body; loop kernels have stage 0 only
-  bool per_row = false;                  // row, column: computed once per row, before the elements of its stage
+  int8_t stage = 0;                      // ascending through the body; 0 only where no axis is folded
+  bool per_row = false;                  // computed once per row, before the elements of its stage
   int16_t slot = -1;                     // load, store: index into accesses; index, param: index into theirs
   absl::InlinedVector<int32_t, 3> args;  // positions of earlier instructions
   bool operator==(const Instr&) const = default;
 };
+
+/// Rough cost of an instruction in additions, each time it runs; of loads and stores: 1, for they are counted apart.
+int cost_of(const Instr& instr);
 
 inline constexpr int64_t kRowBlock = 16384;
 inline constexpr int64_t kColumnBlock = 512;
@@ -78,8 +96,8 @@ inline constexpr int64_t kColumnBlock = 512;
 /// How large the blocks are that kernels work in. Those of reductions define their trees, so two ways of running agree to
 /// the bit only where these do; the others change nothing but the order of work.
 struct BlockSizes {
-  int32_t row = kRowBlock;        // of a row reduction: elements; at least 16, as many as unroll_reductions unrolls
-  int32_t column = kColumnBlock;  // of a column reduction: elements; at least 16
+  int32_t row = kRowBlock;        // of a reduction along the lanes: elements; at least 16, as many as unroll_reductions unrolls
+  int32_t column = kColumnBlock;  // of a reduction beside the lanes: elements; at least 16
   int32_t panel = 4096;           // of a column kernel: columns at a time, at the most; a multiple of 64
   int32_t tile = 64;              // of a loop kernel that transposes: elements of the last axis
   int32_t depth = 256;            // of a product: steps of k; at most 256
@@ -90,26 +108,34 @@ struct BlockSizes {
 
 /// The structure of one kernel.
 ///
-/// A row or column kernel runs stage after stage over the elements of a row; a reduce of stage s is complete when stage
-/// s + 1 starts. Values per element do not outlive their stage; what a later stage needs is computed again or stored and
-/// loaded. Stores of an access come before its loads.
+/// A row is what lies along the folded axis. A kernel that has one, and is no product, runs stage after stage over the
+/// elements of a row; a reduce of stage s is complete when stage s + 1 starts. Values per element do not outlive their
+/// stage; what a later stage needs is computed again or stored and loaded. Stores of an access come before its loads.
 ///
-/// The tree of a reduction depends on the extent only. row: blocks of blocks.row elements; element i of a block goes to
-/// lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined in
-/// ascending order. column: blocks of blocks.column elements in ascending order, then the blocks in ascending order. A
-/// state that saw nothing changes no bit, so a row of n <= lanes elements is those folded in halves of the next power of
-/// two: passes/unroll_reductions writes short reductions as such ops.
+/// The tree of a reduction depends on the extent only. Along the lanes: blocks of blocks.row elements; element i of a block
+/// goes to lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined
+/// in ascending order. Beside the lanes: blocks of blocks.column elements in ascending order, then the blocks in ascending
+/// order. A state that saw nothing changes no bit, so a row of n <= lanes elements is those folded in halves of the next
+/// power of two: passes/unroll_reductions writes short reductions as such ops.
 struct KernelProgram {
-  KernelKind kind = KernelKind::loop;
-  int8_t rank = 1;       // of the domain, with the reduced axis; at least 1 (dot: at least 3)
-  bool partial = false;  // row, column: one stage; the domain has an axis of blocks before the reduced one, each iteration
-                         // reduces one block, and the last block is short (see `total` in sizes)
-  bool combine = false;  // column: the reduced axis holds the results of blocks: one block of any length
+  absl::InlinedVector<Role, 8> axes;  // of the domain, outermost first
   BlockSizes blocks = {};
   std::vector<Access> accesses;
   int16_t num_indices = 0;
   int16_t num_params = 0;
   std::vector<Instr> body;
+
+  int rank() const { return static_cast<int>(axes.size()); }
+  /// The axis of this role, or -1.
+  int axis(Role role) const;
+  bool has(Role role) const { return axis(role) >= 0; }
+  /// The axis that is folded, or -1.
+  int folded_axis() const;
+  /// The axis along which lanes lie: the folded one where no other is for them.
+  int lanes_axis() const;
+  /// True if it works through rows in stages.
+  bool has_rows() const { return folded_axis() >= 0 && !has(Role::row); }
+  KernelKind kind() const;
 
   bool operator==(const KernelProgram&) const = default;
 };
@@ -117,7 +143,7 @@ struct KernelProgram {
 /// Virtual lanes of a row reduction of this dtype: 256 bytes of them, and 64 for one-byte types.
 constexpr int64_t reduction_lanes(DType dtype) { return size_of(dtype) == 8 ? 32 : 64; }
 
-/// Where a kernel finds its sizes: `rank` extents; the total extent of the reduced axis if partial; then for each access,
+/// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks; then for each access,
 /// then each index: offset and `rank` strides, in elements; then for each param its bits.
 struct SizesLayout {
   explicit SizesLayout(const KernelProgram& program);

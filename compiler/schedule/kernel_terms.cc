@@ -35,7 +35,7 @@ class Resolver {
  public:
   Resolver(const Graph& graph, const Partition& partition, int self, KernelTerms& result)
       : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), self_(self), domain_(cluster_.domain),
-        reduced_(cluster_.reduced), result_(result), terms_(result.terms) {}
+        folded_(domain_.folded_axis()), result_(result), terms_(result.terms) {}
 
   void run() {
     for (const Root& root : cluster_.roots) {
@@ -45,13 +45,13 @@ class Resolver {
   }
 
  private:
-  bool has_rows() const { return cluster_.kind == KernelKind::row || cluster_.kind == KernelKind::column; }
-  bool is_dot() const { return cluster_.kind == KernelKind::dot; }
-  bool varies(const Affine& map) const { return !has_rows() || map.coef[reduced_] != 0; }
+  bool is_product() const { return domain_.has(Role::row); }
+  bool has_rows() const { return folded_ >= 0 && !is_product(); }
+  bool varies(const Affine& map) const { return !has_rows() || map.coef[folded_] != 0; }
 
   bool computes(Value value) const {
     int32_t home = partition_.home[value.id];
-    return home == kInline || home == self_;
+    return home == kInline || home == self_ || (home >= 0 && home == cluster_.blocks_of);
   }
 
   Affine next_map(const Node& node, Value value, int operand, const Affine& map) const {
@@ -68,7 +68,7 @@ class Resolver {
     const Node& node = graph_.node(value);
     bool constant = place(node.op) == Place::splat && computes(value);
     // What has no elements is never read; only a loop that runs zero times may ask for it.
-    if (graph_.type(value).size() == 0 && reduced_ >= 0) map.coef[reduced_] = 1;
+    if (graph_.type(value).size() == 0 && folded_ >= 0) map.coef[folded_] = 1;
     if (constant) map = Affine{};
     for (int known : terms_of_[value.id]) {
       if (terms_[known].map == map) return known;
@@ -94,10 +94,12 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     term.map = map;
-    term.stage = is_dot() ? 1 : 0;
+    term.stage = is_product() ? 1 : 0;
     term.per_row = has_rows() && !varies(map);
-    const int vector_axis = cluster_.kind == KernelKind::row ? reduced_ : domain_.rank - 1;
-    if (kind == InstrKind::load && vector_axis >= 0) term.cost = load_cost(term.dtype, map.coef[vector_axis]);
+    if (kind != InstrKind::load) return term;
+    term.storage = storage_of(graph_, value).id;
+    // Lanes lie along the last axis.
+    if (domain_.rank > 0) term.cost = load_cost(term.dtype, map.coef[domain_.rank - 1]);
     return term;
   }
 
@@ -162,9 +164,16 @@ class Resolver {
     term.value = value;
     term.reduce = reduction_of(node.op).kind;
     term.dtype = graph_.type(value).dtype;
-    int arg = resolve(node.operands[0], linear_index(domain_));
+    int arg = domain_.has(Role::results) ? add(load_partial(value)) : resolve(node.operands[0], linear_index(domain_));
     term.args.push_back(arg);
     term.stage = terms_[arg].stage + 1;
+    return term;
+  }
+
+  /// What the blocks came to, which another kernel left.
+  Term load_partial(Value reduction) const {
+    Term term = leaf(InstrKind::load, reduction, linear_index(domain_));
+    term.storage = partition_.partial_of(reduction);
     return term;
   }
 
@@ -182,7 +191,7 @@ class Resolver {
         map = next_map(movement, operand, 0, map);
         operand = movement.operands[0];
       }
-      if (graph_.type(operand).size() == 0) map.coef[reduced_] = 1;
+      if (graph_.type(operand).size() == 0) map.coef[folded_] = 1;
       Term operand_term = leaf(InstrKind::load, operand, map);
       operand_term.stage = 0;
       operand_term.dot_operand = i;
@@ -197,7 +206,7 @@ class Resolver {
   const Cluster& cluster_;
   const int self_;
   const Domain& domain_;
-  const int reduced_;
+  const int folded_;
   KernelTerms& result_;
   std::vector<Term>& terms_;
   absl::flat_hash_map<int32_t, std::vector<int>> terms_of_;  // per value
@@ -269,9 +278,8 @@ KernelTerms plan_terms(const Graph& graph, const Partition& partition, int clust
   KernelTerms result;
   Resolver(graph, partition, cluster, result).run();
   for (const RootTerm& root : result.roots) result.last_stage = std::max(result.last_stage, root.stage);
-  const KernelKind kind = partition.clusters[cluster].kind;
-  const bool has_rows = kind == KernelKind::row || kind == KernelKind::column;
-  if (has_rows && !partition.clusters[cluster].in_blocks) Stages(result).run();
+  const Domain& domain = partition.clusters[cluster].domain;
+  if (domain.folded_axis() >= 0 && !domain.has(Role::row)) Stages(result).run();
   return result;
 }
 

@@ -17,6 +17,7 @@ struct Term {
   Affine map;              // the element of the value; load: of its memory
   Affine along;            // index: the index along the iota's axis
   std::vector<int> args;   // terms
+  int storage = -1;        // load: the memory, see Partition
   int dot_operand = -1;
   int stage = 0;           // the first in which it is available; a reduce runs in the one before
   bool per_row = false;

@@ -18,9 +18,11 @@ constexpr int64_t kMaxUnrolled = 64;
 
 class Layout {
  public:
-  explicit Layout(KernelDraft& draft) : draft_(draft), domain_(draft.domain), reduced_(draft.reduced) { find_maps(); }
+  explicit Layout(KernelDraft& draft) : draft_(draft), domain_(draft.domain) { find_maps(); }
 
-  void run() {
+  /// Returns the length of a row that was cut into blocks; 0 if none was.
+  int64_t run() {
+    const int64_t total = cut_blocks();
     drop_ones();
     collapse();
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
@@ -29,13 +31,13 @@ class Layout {
       erase(axis);
       collapse();
     }
-    if (draft_.program.kind == KernelKind::column) bring_vector_axis_behind();
-    add_missing_axes();
-    if (draft_.program.kind == KernelKind::dot) normalise_dot();
+    choose_vector_axis();
+    if (domain_.has(Role::row)) normalise_product();
+    return total;
   }
 
  private:
-  KernelKind kind() const { return draft_.program.kind; }
+  bool is_batch(int axis) const { return domain_.roles[axis] == Role::batch; }
 
   void find_maps() {
     maps_.clear();
@@ -43,101 +45,102 @@ class Layout {
     for (Affine& index : draft_.indices) maps_.push_back(&index);
   }
 
-  /// The axis that is better written out in the body than walked; -1 if there is none.
-  int short_axis() const {
-    const int last = domain_.rank - 1;
-    const auto fits = [&](int axis, int64_t most, int vector_axis) {
-      const int64_t n = axis < 0 ? 0 : domain_.extents[axis];
-      return n >= 1 && n <= most && vector_axis >= 0 && domain_.extents[vector_axis] >= kLongEnough &&
-             unrolled_instrs(draft_, axis) <= kMaxUnrolled;
-    };
-    const bool in_blocks = draft_.program.partial || draft_.program.combine;
-    switch (kind()) {
-      case KernelKind::loop: return fits(last, kShortAxis, last - 1) ? last : -1;
-      case KernelKind::row: return !in_blocks && fits(reduced_, kShortReduction, reduced_ - 1) ? reduced_ : -1;
-      case KernelKind::column:
-        if (!in_blocks && fits(reduced_, kShortReduction, last)) return reduced_;
-        return last > reduced_ + 1 && fits(last, kShortAxis, last - 1) ? last : -1;
-      case KernelKind::dot: break;
+  /// An axis that is folded in blocks becomes two. All that such a kernel stores is what each block comes to.
+  int64_t cut_blocks() {
+    if (!domain_.has(Role::block)) return 0;
+    const int axis = domain_.folded_axis();
+    const int64_t total = domain_.extents[axis], size = domain_.block_size(draft_.program.blocks);
+    domain_.extents[axis] = domain_.num_blocks(draft_.program.blocks);
+    insert_axis(axis + 1, size, Role::reduce, domain_);
+    for (Affine* map : maps_) apply(Split{axis, size}, *map);
+    for (AccessMap& access : draft_.accesses) {
+      if (access.stores) access.address = linear_index(domain_, axis + 1);
     }
-    return -1;
+    return total;
   }
-
-  /// The first axis that must stay as it is, to the end of those that must; the others may be dropped and joined.
-  int first_fixed() const {
-    switch (kind()) {
-      case KernelKind::loop: return domain_.rank;
-      case KernelKind::dot: return domain_.rank - 3;
-      default: return draft_.program.partial ? reduced_ - 1 : reduced_;
-    }
-  }
-  int end_fixed() const { return kind() == KernelKind::loop ? domain_.rank : reduced_ + 1; }
 
   void erase(int axis) {
-    for (int i = axis; i + 1 < domain_.rank; ++i) domain_.extents[i] = domain_.extents[i + 1];
+    for (int i = axis; i + 1 < domain_.rank; ++i) {
+      domain_.extents[i] = domain_.extents[i + 1];
+      domain_.roles[i] = domain_.roles[i + 1];
+    }
     domain_.extents[--domain_.rank] = 0;
+    domain_.roles[domain_.rank] = Role::batch;
     for (Affine* map : maps_) {
       for (int i = axis; i + 1 < kMaxDomainRank; ++i) map->coef[i] = map->coef[i + 1];
       map->coef[kMaxDomainRank - 1] = 0;
     }
-    if (axis < reduced_) --reduced_;
+  }
+
+  /// The axis that is better written out in the body than walked, so that lanes lie along the one beside it; -1 if there
+  /// is none. What is folded in blocks or comes from blocks is not.
+  int short_axis() const {
+    if (domain_.has(Role::row)) return -1;
+    const int last = domain_.rank - 1, folded = domain_.folded_axis();
+    const auto fits = [&](int axis, int64_t most, int lanes_axis) {
+      const int64_t n = domain_.extents[axis];
+      return n >= 1 && n <= most && domain_.extents[lanes_axis] >= kLongEnough &&
+             unrolled_instrs(draft_, axis) <= kMaxUnrolled;
+    };
+    const bool whole_rows = folded >= 0 && domain_.roles[folded] == Role::reduce && !domain_.has(Role::block);
+    const int beside = folded == last ? last - 1 : last;
+    if (whole_rows && beside >= 0 && fits(folded, kShortReduction, beside)) return folded;
+    const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
+    return two_batch_axes && fits(last, kShortAxis, last - 1) ? last : -1;
   }
 
   void drop_ones() {
     for (int axis = domain_.rank - 1; axis >= 0; --axis) {
-      bool fixed = axis >= first_fixed() && axis < end_fixed();
-      if (!fixed && domain_.extents[axis] == 1) erase(axis);
+      if (is_batch(axis) && domain_.extents[axis] == 1) erase(axis);
     }
   }
 
-  bool joined(int axis) const {
+  bool walked_as_one(int axis) const {
     return std::all_of(maps_.begin(), maps_.end(), [&](const Affine* map) {
       return map->coef[axis] == map->coef[axis + 1] * domain_.extents[axis + 1];
     });
   }
 
-  void join(int axis) {
-    domain_.extents[axis + 1] *= domain_.extents[axis];
-    erase(axis);
-  }
-
+  /// Batch axes join. The rows of a product take them in where its second operand does not depend on them.
   void collapse() {
     for (int axis = domain_.rank - 2; axis >= 0; --axis) {
-      int first = first_fixed(), end = end_fixed();
-      // The rows of a dot may take in the batch axes where the second operand does not depend on them.
-      bool rows_of_dot = kind() == KernelKind::dot && axis + 1 == first;
-      bool outer = axis + 1 < first || rows_of_dot;
-      bool inner = axis >= end;
-      if ((outer || inner) && joined(axis)) join(axis);
+      const bool takes = is_batch(axis + 1) || domain_.roles[axis + 1] == Role::row;
+      if (!is_batch(axis) || !takes || !walked_as_one(axis)) continue;
+      domain_.extents[axis + 1] *= domain_.extents[axis];
+      erase(axis);
     }
   }
 
-  /// The vector axis is the last one; other axes behind the reduced one become outer axes.
-  void bring_vector_axis_behind() {
-    while (domain_.rank > reduced_ + 2) {
-      int from = reduced_ + 1, to = first_fixed();
-      const auto rotate = [&](std::array<int64_t, kMaxDomainRank>& list) {
-        std::rotate(list.begin() + to, list.begin() + from, list.begin() + from + 1);
-      };
-      rotate(domain_.extents);
-      for (Affine* map : maps_) rotate(map->coef);
-      ++reduced_;
-    }
-  }
-
-  void add_axis(int64_t extent) {
-    domain_.extents[domain_.rank++] = extent;
+  void add_vector_axis() {
+    insert_axis(domain_.rank, 1, Role::vector, domain_);
     for (AccessMap& access : draft_.accesses) access.address.coef[domain_.rank - 1] = 1;
   }
 
-  void add_missing_axes() {
-    if (domain_.rank == 0) add_axis(1);
-    if (kind() == KernelKind::column && domain_.rank == reduced_ + 1) add_axis(1);
+  /// The lanes lie along the last axis; other axes behind the folded one go before it. Along the folded axis itself they
+  /// lie only if no axis is behind it, and no blocks' results are taken as one block.
+  void choose_vector_axis() {
+    if (domain_.has(Role::vector)) return;
+    const int last = domain_.rank - 1;
+    if (domain_.rank == 0 || domain_.roles[last] == Role::results) return add_vector_axis();
+    if (!is_batch(last)) return;
+    domain_.roles[last] = Role::vector;
+    while (domain_.folded_axis() >= 0 && is_batch(domain_.rank - 2)) bring_before_folded(domain_.rank - 2);
+  }
+
+  void bring_before_folded(int from) {
+    int to = 0;
+    while (is_batch(to)) ++to;
+    const auto rotate = [&](auto& list) {
+      std::rotate(list.begin() + to, list.begin() + from, list.begin() + from + 1);
+    };
+    rotate(domain_.extents);
+    rotate(domain_.roles);
+    for (Affine* map : maps_) rotate(map->coef);
   }
 
   /// A product of one row, one column or one term looks like any other.
-  void normalise_dot() {
-    int k = domain_.rank - 1, n = k - 1;
+  void normalise_product() {
+    const int k = domain_.folded_axis(), n = k - 1;
     for (AccessMap& access : draft_.accesses) {
       std::array<int64_t, kMaxDomainRank>& coef = access.address.coef;
       bool varies = std::any_of(coef.begin(), coef.end(), [](int64_t c) { return c != 0; });
@@ -149,7 +152,6 @@ class Layout {
 
   KernelDraft& draft_;
   Domain& domain_;
-  int& reduced_;
   std::vector<Affine*> maps_;
 };
 
@@ -174,58 +176,41 @@ void find_groups(const std::vector<AccessMap>& maps, std::vector<Access>& access
   }
 }
 
-int64_t cost_of(const Instr& instr) {
-  if (instr.kind == InstrKind::reduce || instr.kind == InstrKind::dot) return 1;
-  if (instr.kind != InstrKind::compute) return 0;
-  return etch::cost_of(instr.op);
-}
-
-/// Iterations of begin..end and the work of one, in additions.
-void measure(const KernelDraft& draft, ScheduledKernel& kernel) {
-  constexpr int64_t kMemoryCost = 2;
-  int64_t elements = 0, rows = 0;
-  for (const Instr& instr : draft.program.body) {
-    int64_t cost = cost_of(instr);
-    if (instr.kind == InstrKind::load || instr.kind == InstrKind::store) cost = kMemoryCost;
-    bool per_row = instr.per_row || instr.kind == InstrKind::param || instr.kind == InstrKind::dot;
-    (per_row ? rows : elements) += cost;
-  }
-  const Domain& domain = draft.domain;
+/// Iterations of begin..end and what one does. A product runs over its rows; all other kernels over elements or over what
+/// each row or column comes to.
+void measure(const Domain& domain, const std::vector<Instr>& body, ScheduledKernel& kernel) {
+  const int folded = domain.folded_axis();
+  const bool is_product = domain.has(Role::row);
+  const int64_t row = folded < 0 ? 1 : domain.extents[folded];
   kernel.iterations = 1;
-  for (int i = 0; i < domain.rank; ++i) {
-    if (i != draft.reduced) kernel.iterations *= domain.extents[i];
+  int64_t elements = 1;  // of a product's row
+  for (int axis = 0; axis < domain.rank; ++axis) {
+    const bool inside = is_product && domain.roles[axis] == Role::vector;
+    if (axis != folded) (inside ? elements : kernel.iterations) *= domain.extents[axis];
   }
-  switch (draft.program.kind) {
-    case KernelKind::loop:
-      kernel.work = 0;
-      for (const Instr& instr : draft.program.body) kernel.work += cost_of(instr);
-      break;
-    case KernelKind::row:
-    case KernelKind::column: kernel.work = rows + elements * domain.extents[draft.reduced]; break;
-    case KernelKind::dot: {
-      int64_t n = domain.extents[domain.rank - 2];
-      kernel.iterations /= std::max<int64_t>(n, 1);
-      kernel.work = n * (domain.extents[draft.reduced] + elements);
-      break;
-    }
+  const int64_t times = is_product ? elements : row;
+  for (const Instr& instr : body) {
+    const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+    const int64_t count = instr.kind == InstrKind::dot ? elements * row : instr.per_row ? 1 : times;
+    (touches ? kernel.touches : kernel.additions) += count * cost_of(instr);
   }
 }
 
 }  // namespace
 
 ScheduledKernel lay_out(KernelDraft draft) {
-  Layout(draft).run();
-  const int rank = draft.domain.rank;
+  const int64_t total = Layout(draft).run();
+  const Domain& domain = draft.domain;
+  const int rank = domain.rank;
   KernelProgram& program = draft.program;
-  program.rank = static_cast<int8_t>(rank);
+  program.axes.assign(domain.roles.begin(), domain.roles.begin() + rank);
   program.num_indices = static_cast<int16_t>(draft.indices.size());
   program.num_params = static_cast<int16_t>(draft.params.size());
-  const int vector_axis = program.kind == KernelKind::dot ? rank - 2 : rank - 1;
 
   ScheduledKernel kernel;
   std::vector<int64_t>& sizes = kernel.sizes;
-  sizes.assign(draft.domain.extents.begin(), draft.domain.extents.begin() + rank);
-  if (program.partial) sizes.push_back(draft.total);
+  sizes.assign(domain.extents.begin(), domain.extents.begin() + rank);
+  if (program.has(Role::block)) sizes.push_back(total);
   const auto append = [&](const Affine& map) {
     sizes.push_back(map.offset);
     sizes.insert(sizes.end(), map.coef.begin(), map.coef.begin() + rank);
@@ -233,7 +218,7 @@ ScheduledKernel lay_out(KernelDraft draft) {
   for (const AccessMap& access : draft.accesses) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
-    const Stride stride = stride_class(coef[vector_axis], program.kind);
+    const Stride stride = stride_class(coef[program.lanes_axis()], program.has(Role::row));
     program.accesses.push_back({access.dtype, stride, !varies && access.dot_operand < 0});
     kernel.buffers.push_back(access.storage);
     append(access.address);
@@ -241,7 +226,7 @@ ScheduledKernel lay_out(KernelDraft draft) {
   find_groups(draft.accesses, program.accesses);
   for (const Affine& index : draft.indices) append(index);
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
-  measure(draft, kernel);
+  measure(domain, program.body, kernel);
   kernel.program = std::move(program);
   return kernel;
 }

@@ -17,19 +17,18 @@ struct AccessMap {
   int dot_operand = -1;  // 0 or 1: read by the products of a dot
 };
 
-/// A kernel whose accesses and indices are still affine maps. `program` holds kind, flags, body and counts.
+/// A kernel whose accesses and indices are still affine maps. `program` holds the body and the sizes of blocks.
 struct KernelDraft {
   KernelProgram program;
   Domain domain;
-  int reduced = -1;
-  int64_t total = 0;  // of the reduced axis, if partial
   std::vector<AccessMap> accesses;
   std::vector<Affine> indices;
   std::vector<uint64_t> params;
 };
 
-/// Drops axes of extent 1, joins neighbours that every access walks as one, unrolls what is too short for vectors, brings
-/// the axes into the order that the kind wants, and fills in program.rank and accesses, buffers (with storages), sizes, iterations and work.
+/// Cuts the axis that is folded in blocks, drops batch axes of extent 1, joins neighbours that every access walks as one,
+/// unrolls what is too short for vectors, puts the axis of the lanes behind the folded one, and fills in program.axes and
+/// accesses, buffers (with storages), sizes, iterations and costs.
 ScheduledKernel lay_out(KernelDraft draft);
 
 }  // namespace etch::schedule

@@ -9,9 +9,6 @@
 namespace etch::schedule {
 namespace {
 
-/// Which kernel of a reduction in blocks is written, if it is one.
-enum class Phase : uint8_t { whole, blocks, results };
-
 /// What of a term was written.
 struct Written {
   int slot = -1;      // load: access; index and param: theirs
@@ -22,22 +19,13 @@ struct Written {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, const Partition& partition, int self, Phase phase, Lowered& lowered)
-      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), self_(self), phase_(phase),
-        lowered_(lowered), domain_(cluster_.domain), reduced_(cluster_.reduced),
-        plan_(plan_terms(graph, partition, self)), terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces),
-        written_(terms_.size()) {}
+  Lowering(const Graph& graph, const Partition& partition, int self)
+      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), plan_(plan_terms(graph, partition, self)),
+        terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces), written_(terms_.size()) {}
 
-  bool reduces() const { return !reduces_.empty(); }
-
-  void run() {
-    if (phase_ != Phase::whole) prepare_blocks();
-    if (phase_ == Phase::blocks) {
-      emit_blocks();
-    } else {
-      for (int stage = 0; stage <= plan_.last_stage; ++stage) emit_stage(stage);
-    }
-    finish();
+  ScheduledKernel run() {
+    for (int stage = 0; stage <= plan_.last_stage; ++stage) emit_stage(stage);
+    return finish();
   }
 
  private:
@@ -63,22 +51,15 @@ class Lowering {
     return static_cast<int>(draft_.accesses.size()) - 1;
   }
 
-  /// A map of the cluster's domain on the domain of this phase.
-  Affine placed(const Affine& map) const {
-    Affine result = map;
-    if (phase_ == Phase::blocks) apply(Split{reduced_, block_}, result);
-    return result;
-  }
-
   void make_slot(const Term& term, int& slot) {
     if (slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        slot = access(storage_of(graph_, term.value).id, term.dtype, placed(term.map), false, term.dot_operand);
+        slot = access(term.storage, term.dtype, term.map, false, term.dot_operand);
         break;
       case InstrKind::index:
         slot = static_cast<int>(draft_.indices.size());
-        draft_.indices.push_back(placed(term.along));
+        draft_.indices.push_back(term.along);
         break;
       default:
         slot = static_cast<int>(draft_.params.size());
@@ -151,62 +132,13 @@ class Lowering {
 
   int store(int root, int position, int stage, bool per_row) {
     const Root& target = cluster_.roots[root];
-    DType dtype = graph_.type(target.target).dtype;
-    int slot = access(target.target.id, dtype, placed(cluster_.maps[target.address]), true);
-    push_store(slot, dtype, position, stage, per_row);
-    return slot;
-  }
-
-  void push_store(int slot, DType dtype, int position, int stage, bool per_row) {
+    DType dtype = graph_.type(target.value).dtype;
+    int slot = access(target.storage, dtype, cluster_.maps[target.address], true);
     Instr instr = memory_instr(InstrKind::store, slot, dtype, stage);
     instr.per_row = per_row;
     instr.args.push_back(position);
     push(std::move(instr));
-  }
-
-  // ---- Reductions in blocks
-
-  /// The domain of this phase, and where the blocks' results lie.
-  void prepare_blocks() {
-    int64_t n = domain_.extents[reduced_];
-    block_ = cluster_.kind == KernelKind::row ? partition_.blocks.row : partition_.blocks.column;
-    int64_t blocks = (n + block_ - 1) / block_;
-    phase_domain_ = domain_;
-    phase_domain_.extents[reduced_] = blocks;
-    if (phase_ == Phase::results) {
-      // The kernel over blocks left them in the order of the reductions.
-      first_scratch_ = static_cast<int>(lowered_.scratch.size() - reduces_.size());
-      for (size_t i = 0; i < reduces_.size(); ++i) {
-        Term& reduce = terms_[reduces_[i]];
-        Term partial;
-        partial.kind = InstrKind::load;
-        partial.value = reduce.value;
-        partial.dtype = reduce.dtype;
-        reduce.args = {static_cast<int>(terms_.size())};
-        written_.push_back({access(scratch(i), reduce.dtype, linear_index(phase_domain_), false)});
-        terms_.push_back(partial);
-      }
-      return;
-    }
-    first_scratch_ = static_cast<int>(lowered_.scratch.size());
-    int64_t count = phase_domain_.size();
-    for (int reduce : reduces_) {
-      lowered_.scratch.push_back({count * size_of(terms_[reduce].dtype), terms_[reduce].value});
-    }
-    draft_.total = n;
-    insert_axis(reduced_ + 1, block_, phase_domain_);
-  }
-
-  int scratch(size_t i) const { return graph_.num_values() + first_scratch_ + static_cast<int>(i); }
-
-  void emit_blocks() {
-    for (int reduce : reduces_) emit(terms_[reduce].args[0], 0);
-    for (int reduce : reduces_) emit(reduce, 0);
-    for (size_t i = 0; i < reduces_.size(); ++i) {
-      const Term& reduce = terms_[reduces_[i]];
-      int slot = access(scratch(i), reduce.dtype, linear_index(phase_domain_, reduced_ + 1), true);
-      push_store(slot, reduce.dtype, written_[reduces_[i]].position, 1, true);
-    }
+    return slot;
   }
 
   // ---- The end
@@ -215,11 +147,8 @@ class Lowering {
     if (std::find(values_.begin(), values_.end(), value) == values_.end()) values_.push_back(value);
   }
 
-  void finish() {
+  ScheduledKernel finish() {
     KernelProgram& program = draft_.program;
-    program.kind = phase_ == Phase::results ? KernelKind::column : cluster_.kind;
-    program.partial = phase_ == Phase::blocks;
-    program.combine = phase_ == Phase::results;
     program.blocks = partition_.blocks;
     std::vector<int> positions(next_id_, -1);
     for (StageCode& stage : code_) {
@@ -231,31 +160,18 @@ class Lowering {
         }
       }
     }
-    draft_.domain = phase_ == Phase::whole ? domain_ : phase_domain_;
-    draft_.reduced = phase_ == Phase::blocks ? reduced_ + 1 : reduced_;
+    draft_.domain = cluster_.domain;
     ScheduledKernel kernel = lay_out(std::move(draft_));
-    for (const Root& root : cluster_.roots) {
-      if (phase_ != Phase::blocks) note(root.target);
-    }
+    for (const Root& root : cluster_.roots) note(partition_.value_of(root.storage));
     kernel.values = std::move(values_);
-    lowered_.kernels.push_back(std::move(kernel));
-    lowered_.cluster.push_back(self_);
+    return kernel;
   }
 
   const Graph& graph_;
   const Partition& partition_;
   const Cluster& cluster_;
-  const int self_;
-  const Phase phase_;
-  Lowered& lowered_;
-  const Domain domain_;
-  const int reduced_;
-  Domain phase_domain_;
-  int64_t block_ = 0;
-  int first_scratch_ = 0;
-
-  KernelTerms plan_;
-  std::vector<Term>& terms_;
+  const KernelTerms plan_;
+  const std::vector<Term>& terms_;
   const std::vector<RootTerm>& roots_;
   const std::vector<int>& reduces_;
   std::vector<Written> written_;  // per term
@@ -282,7 +198,7 @@ void lower_call(const Graph& graph, const Cluster& cluster, int self, Lowered& l
   kernel.call = {call.function, call.dtype, static_cast<int>(operands.size())};
   kernel.sizes = std::move(call.sizes);
   kernel.iterations = call.iterations;
-  kernel.work = call.work;
+  kernel.additions = call.work;
   lowered.kernels.push_back(std::move(kernel));
   lowered.cluster.push_back(self);
 }
@@ -291,11 +207,8 @@ void lower_call(const Graph& graph, const Cluster& cluster, int self, Lowered& l
 
 void lower_cluster(const Graph& graph, const Partition& partition, int cluster, Lowered& lowered) {
   if (partition.clusters[cluster].calls) return lower_call(graph, partition.clusters[cluster], cluster, lowered);
-  Lowering whole(graph, partition, cluster, Phase::whole, lowered);
-  // A cluster may have made room for a reduction that another one took.
-  if (!partition.clusters[cluster].in_blocks || !whole.reduces()) return whole.run();
-  Lowering(graph, partition, cluster, Phase::blocks, lowered).run();
-  Lowering(graph, partition, cluster, Phase::results, lowered).run();
+  lowered.kernels.push_back(Lowering(graph, partition, cluster).run());
+  lowered.cluster.push_back(cluster);
 }
 
 std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {

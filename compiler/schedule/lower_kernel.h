@@ -8,21 +8,13 @@
 
 namespace etch::schedule {
 
-/// Memory beside the graph's values: the results of blocks, between the two kernels of a long reduction.
-struct Scratch {
-  int64_t bytes = 0;
-  Value value;  // the reduction
-};
-
-/// The kernels of clusters. ScheduledKernel::buffers holds storages: the number of a value, or the number of values plus
-/// the index of a scratch. Names and reasons are not filled in.
+/// The kernels of clusters. ScheduledKernel::buffers holds storages, see Partition. Names and reasons are not filled in.
 struct Lowered {
   std::vector<ScheduledKernel> kernels;
   std::vector<int> cluster;  // per kernel: the cluster it comes from
-  std::vector<Scratch> scratch;
 };
 
-/// Appends the kernel of a cluster, or the two of a reduction in blocks.
+/// Appends the kernel of a cluster.
 void lower_cluster(const Graph& graph, const Partition& partition, int cluster, Lowered& lowered);
 
 /// Per access of a kernel: whether it is stored to.

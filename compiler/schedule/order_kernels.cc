@@ -51,9 +51,9 @@ Dependences dependences_of(const Lowered& lowered, int storages) {
 
 }  // namespace
 
-KernelOrder order_kernels(const Graph& graph, const Lowered& lowered) {
+KernelOrder order_kernels(const Graph& graph, const Partition& partition, const Lowered& lowered) {
   const auto kernels = static_cast<int>(lowered.kernels.size());
-  Dependences d = dependences_of(lowered, graph.num_values() + static_cast<int>(lowered.scratch.size()));
+  Dependences d = dependences_of(lowered, partition.num_storages());
   using Entry = std::pair<int, int>;  // the last value that the kernel computes, the kernel
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
   const auto wake = [&](int k) {

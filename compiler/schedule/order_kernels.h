@@ -16,6 +16,6 @@ struct KernelOrder {
 /// Producers first, otherwise as the graph's nodes stand, so that values die early. Readers wait for a storage, and a
 /// storage is complete when all its writers have run: edges grow with the accesses, however many kernels fill and read
 /// the parts of one concat.
-KernelOrder order_kernels(const Graph& graph, const Lowered& lowered);
+KernelOrder order_kernels(const Graph& graph, const Partition& partition, const Lowered& lowered);
 
 }  // namespace etch::schedule

@@ -8,7 +8,6 @@ namespace {
 
 constexpr int64_t kFewRows = 16;
 
-
 /// The axis at which the domain's inner part of `inner` elements starts, or -1.
 int boundary(const Domain& domain, int64_t inner) {
   int64_t size = 1;
@@ -25,7 +24,7 @@ std::optional<Split> split_at(const Domain& domain, int64_t inner) {
   for (int axis = domain.rank - 1; axis >= 0; --axis) {
     int64_t extent = domain.extents[axis];
     if (size * extent > inner) {
-      bool possible = inner % size == 0 && extent % (inner / size) == 0 && !(domain.whole >> axis & 1);
+      bool possible = inner % size == 0 && extent % (inner / size) == 0 && domain.roles[axis] == Role::batch;
       return possible ? std::optional(Split{axis, inner / size}) : std::nullopt;
     }
     size *= extent;
@@ -34,6 +33,15 @@ std::optional<Split> split_at(const Domain& domain, int64_t inner) {
 }
 
 }  // namespace
+
+int64_t Partition::bytes_of(const Graph& graph, int storage) const {
+  return is_partial(storage) ? partials[storage - num_values()].bytes : graph.type(Value{storage}).bytes();
+}
+
+int Partition::partial_of(Value reduction) const {
+  const auto it = std::find_if(partials.begin(), partials.end(), [&](const Partial& p) { return p.value == reduction; });
+  return num_values() + static_cast<int>(it - partials.begin());
+}
 
 Value storage_of(const Graph& graph, Value value) {
   while (place(graph.node(value).op) == Place::view) value = graph.node(value).operands[0];
@@ -49,13 +57,11 @@ int intern(Cluster& cluster, const Affine& map) {
 void refine(Cluster& cluster, const Split& split) {
   apply(split, cluster.domain);
   for (Affine& map : cluster.maps) apply(split, map);
-  if (cluster.reduced >= split.axis) ++cluster.reduced;
 }
 
-void insert_axis(Cluster& cluster, int at, int64_t extent) {
-  insert_axis(at, extent, cluster.domain);
+void insert_axis(Cluster& cluster, int at, int64_t extent, Role role) {
+  insert_axis(at, extent, role, cluster.domain);
   for (Affine& map : cluster.maps) insert_axis(at, map);
-  if (cluster.reduced >= at) ++cluster.reduced;
 }
 
 std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map) {
@@ -94,19 +100,21 @@ Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster
   Hosting hosting;
   const Domain& domain = cluster.domain;
   const Affine& use = cluster.maps[map];
+  const int folded = domain.folded_axis();
   Geometry geometry = geometry_of(graph, node);
-  bool in_blocks = runs_in_blocks(geometry, reduction_of(node.op).kind, blocks);
-  if (cluster.kind == KernelKind::dot) return hosting;
+  if (domain.has(Role::row)) return hosting;
 
-  if (cluster.reduced >= 0) {
-    hosting.axis = cluster.reduced;
+  hosting.role = runs_in_blocks(geometry, reduction_of(node.op).kind, blocks) ? Role::results : Role::reduce;
+  if (folded >= 0) {
+    hosting.axis = folded;
     hosting.reduces_already = true;
-    hosting.ok = domain.extents[hosting.axis] == geometry.n && domain.size_from(hosting.axis + 1) == geometry.inner &&
-                 cluster.in_blocks == in_blocks && use == linear_index(domain, hosting.axis);
+    hosting.ok = domain.extents[folded] == geometry.n && domain.size_from(folded + 1) == geometry.inner &&
+                 domain.roles[folded] == hosting.role && use == linear_index(domain, folded);
     return hosting;
   }
   // The cluster runs over the reduce's operand: one of its axes becomes the reduced one.
-  if (geometry.n > 1 && !in_blocks && domain.size() == geometry.outer * geometry.n * geometry.inner) {
+  const bool runs_over_operand = domain.size() == geometry.outer * geometry.n * geometry.inner;
+  if (geometry.n > 1 && hosting.role == Role::reduce && runs_over_operand) {
     int after = boundary(domain, geometry.inner);
     if (after > 0 && domain.extents[after - 1] == geometry.n && use == linear_index(domain, after - 1)) {
       hosting.axis = after - 1;
@@ -127,22 +135,17 @@ Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster
   return hosting;
 }
 
-void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting,
-                  const BlockSizes& blocks) {
+void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting) {
   if (hosting.reduces_already) return;
-  Geometry geometry = geometry_of(graph, node);
   if (hosting.split) refine(cluster, *hosting.split);
-  if (hosting.insert) insert_axis(cluster, hosting.axis, geometry.n);
-  cluster.reduced = hosting.axis;
-  cluster.domain.whole |= uint32_t{1} << hosting.axis;
-  cluster.kind = geometry.inner == 1 ? KernelKind::row : KernelKind::column;
-  cluster.in_blocks = runs_in_blocks(geometry, reduction_of(node.op).kind, blocks);
+  if (hosting.insert) insert_axis(cluster, hosting.axis, geometry_of(graph, node).n, hosting.role);
+  cluster.domain.roles[hosting.axis] = hosting.role;
 }
 
 bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, int map) {
   const Domain& domain = cluster.domain;
   const Shape& shape = graph.type(node.result()).shape;
-  if (cluster.kind != KernelKind::loop || domain.size() != shape.product() || domain.rank + 4 > kMaxDomainRank) {
+  if (domain.folded_axis() >= 0 || domain.size() != shape.product() || domain.rank + 4 > kMaxDomainRank) {
     return false;
   }
   if (!(cluster.maps[map] == linear_index(domain))) return false;
@@ -158,13 +161,13 @@ bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, 
 
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
   const Shape& shape = graph.type(node.result()).shape;
+  Domain& domain = cluster.domain;
   int64_t m = shape[shape.rank() - 2], n = shape.back();
-  if (n == 1) insert_axis(cluster, cluster.domain.rank, 1);
-  if (m == 1) insert_axis(cluster, cluster.domain.rank - 1, 1);
-  insert_axis(cluster, cluster.domain.rank, graph.type(node.operands[0]).shape.back());
-  cluster.kind = KernelKind::dot;
-  cluster.reduced = cluster.domain.rank - 1;
-  cluster.domain.whole |= uint32_t{7} << (cluster.reduced - 2);
+  if (n == 1) insert_axis(cluster, domain.rank, 1, Role::batch);
+  if (m == 1) insert_axis(cluster, domain.rank - 1, 1, Role::batch);
+  domain.roles[domain.rank - 2] = Role::row;
+  domain.roles[domain.rank - 1] = Role::vector;
+  insert_axis(cluster, domain.rank, graph.type(node.operands[0]).shape.back(), Role::reduce);
 }
 
 Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain) {
@@ -208,7 +211,7 @@ Cluster call_cluster(const Node& node) {
   cluster.single = true;
   cluster.calls = true;
   const int map = intern(cluster, Affine{});
-  cluster.roots.push_back({node.result(), node.result(), map, map});
+  cluster.roots.push_back({node.result(), node.result().id, map, map});
   return cluster;
 }
 
@@ -223,8 +226,32 @@ Cluster region_cluster(const Graph& graph, Value target, const Region& region) {
     if (region.shape[i] != 1) address.coef[axis++] = strides[i];
   }
   int map = intern(cluster, region.splat ? Affine{} : linear_index(cluster.domain));
-  cluster.roots.push_back({region.value, target, map, intern(cluster, address)});
+  cluster.roots.push_back({region.value, target.id, map, intern(cluster, address)});
   return cluster;
+}
+
+void cut_blocks(const Graph& graph, Partition& partition) {
+  std::vector<int> blocks_of(partition.clusters.size(), -1);
+  for (int i = 0; i < graph.num_values(); ++i) {
+    const int32_t self = partition.home[i];
+    const bool in_blocks = self >= 0 && place(graph.node(Value{i}).op) == Place::reduction &&
+                           partition.clusters[self].domain.has(Role::results);
+    if (!in_blocks) continue;
+    if (blocks_of[self] < 0) {
+      blocks_of[self] = static_cast<int>(partition.clusters.size());
+      Cluster blocks = partition.clusters[self];
+      blocks.domain.roles[blocks.domain.folded_axis()] = Role::block;
+      blocks.blocks_of = self;
+      blocks.roots.clear();
+      partition.clusters.push_back(std::move(blocks));
+    }
+    Cluster& results = partition.clusters[self];
+    Cluster& blocks = partition.clusters[blocks_of[self]];
+    const int row = intern(blocks, linear_index(blocks.domain, blocks.domain.folded_axis()));
+    results.domain.extents[results.domain.folded_axis()] = blocks.domain.num_blocks(partition.blocks);
+    blocks.roots.push_back({Value{i}, partition.num_storages(), row, row});
+    partition.partials.push_back({Value{i}, results.domain.size() * size_of(graph.type(Value{i}).dtype)});
+  }
 }
 
 namespace {
@@ -291,12 +318,13 @@ Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
     Cluster& cluster = partition.clusters.emplace_back();
     cluster.domain = Domain::of(graph.type(value).shape);
     int map = intern(cluster, linear_index(cluster.domain));
-    cluster.roots.push_back({value, value, map, map});
+    cluster.roots.push_back({value, value.id, map, map});
     if (place(node.op) == Place::reduction) {
-      adopt_reduce(graph, node, cluster, host_reduce(graph, node, cluster, map, blocks), blocks);
+      adopt_reduce(graph, node, cluster, host_reduce(graph, node, cluster, map, blocks));
     }
     if (place(node.op) == Place::product) adopt_dot(graph, node, cluster);
   }
+  cut_blocks(graph, partition);
   return partition;
 }
 

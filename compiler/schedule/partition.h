@@ -11,21 +11,18 @@
 
 namespace etch::schedule {
 
-/// What a kernel stores: `value` at `map`, into the memory of `target` at `address`. The target is the value itself, or
-/// the concat or pad whose region the value fills. Both maps are indices into Cluster::maps.
+/// What a kernel stores: `value` at `map`, into memory at `address`. The memory is the value's own, that of the concat or pad
+/// whose region the value fills, or that of what blocks of a reduction come to. Both maps are indices into Cluster::maps.
 struct Root {
   Value value;
-  Value target;
+  int storage = 0;  // see Partition
   int map = 0;
   int address = 0;
 };
 
 /// A kernel to be. Maps are interned, so that a refinement of the domain reaches all of them at once.
 struct Cluster {
-  KernelKind kind = KernelKind::loop;
   Domain domain;
-  int reduced = -1;      // the reduced axis of the domain; k in dot
-  bool in_blocks = false;  // few long rows: the reductions run in two kernels, over blocks and over their results
   std::vector<Affine> maps;
   std::vector<Root> roots;
   int instrs = 0;        // upper bounds, to keep kernels small
@@ -37,6 +34,7 @@ struct Cluster {
   bool calls = false;          // a library function, whose first result is the root; the domain is empty
   bool single = false;         // takes in no other cluster
   bool took_in = false;        // another cluster
+  int blocks_of = -1;          // the cluster that this one folds blocks for, with all that they are made of
   int overflow = -1;           // the cluster that computes what this one had no room for
   int merged_into = -1;        // a merged cluster only forwards
   std::vector<int> forwarded;  // its maps in terms of the other's
@@ -49,11 +47,28 @@ enum Home : int32_t {
   kMemory = -3,   // its memory; kernels that fill regions of it know it as a target
 };
 
+/// What the blocks of a reduction come to, between the two kernels that compute it.
+struct Partial {
+  Value value;  // the reduction
+  int64_t bytes = 0;
+};
+
+/// Clusters exchange values through storages: the number of a value, or the number of values plus that of a partial.
 struct Partition {
   BlockSizes blocks = {};
   std::vector<Cluster> clusters;
   std::vector<int32_t> home;         // per value: a cluster or a Home
+  std::vector<Partial> partials;
   std::vector<UnfusedEdge> unfused;
+
+  int num_values() const { return static_cast<int>(home.size()); }
+  int num_storages() const { return num_values() + static_cast<int>(partials.size()); }
+  bool is_partial(int storage) const { return storage >= num_values(); }
+  /// What a storage holds.
+  Value value_of(int storage) const { return is_partial(storage) ? partials[storage - num_values()].value : Value{storage}; }
+  int64_t bytes_of(const Graph& graph, int storage) const;
+  /// The storage of what the blocks of a reduction come to.
+  int partial_of(Value reduction) const;
 };
 
 /// The value whose memory holds the elements: reshapes are the same memory.
@@ -64,7 +79,7 @@ int intern(Cluster& cluster, const Affine& map);
 
 /// Refines the domain; interned maps keep their indices.
 void refine(Cluster& cluster, const Split& split);
-void insert_axis(Cluster& cluster, int at, int64_t extent);
+void insert_axis(Cluster& cluster, int at, int64_t extent, Role role);
 
 /// operand_map in a cluster: refines its domain if that helps.
 std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map);
@@ -86,12 +101,12 @@ struct Hosting {
   bool reduces_already = false;
   bool insert = false;     // the reduced axis is new
   int axis = -1;
+  Role role = Role::reduce;  // of the axis; results: it is folded in blocks
   std::optional<Split> split;  // done first
 };
 /// Whether a reduce can be computed in the cluster whose use of it is `map`: legality only.
 Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map, const BlockSizes& blocks);
-void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting,
-                  const BlockSizes& blocks);
+void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting);
 
 /// Whether the cluster can become the epilogue of a dot that it uses at `map`; then makes it so.
 bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, int map);
@@ -114,6 +129,10 @@ Cluster call_cluster(const Node& node);
 
 /// The cluster that fills a region; its root reads map 0 of the value.
 Cluster region_cluster(const Graph& graph, Value target, const Region& region);
+
+/// The end of every partition: a cluster that folds an axis in blocks becomes two. One folds each block, in an iteration of
+/// its own, the other what the blocks came to, so that several threads share few long rows.
+void cut_blocks(const Graph& graph, Partition& partition);
 
 /// One kernel per node: the eager way. Movement ops copy, reshapes and constants do not.
 Partition partition_unfused(const Graph& graph, const BlockSizes& blocks = {});

@@ -72,9 +72,9 @@ constexpr int kNone = -1;
 
 class Planner {
  public:
-  Planner(const Graph& graph, Lowered lowered, Schedule& schedule)
-      : graph_(graph), lowered_(std::move(lowered)), schedule_(schedule),
-        buffer_of_(graph.num_values() + lowered_.scratch.size(), kNone), last_use_(buffer_of_.size(), kNone),
+  Planner(const Graph& graph, const Partition& partition, Lowered lowered, Schedule& schedule)
+      : graph_(graph), partition_(partition), lowered_(std::move(lowered)), schedule_(schedule),
+        buffer_of_(partition.num_storages(), kNone), last_use_(buffer_of_.size(), kNone),
         writers_(buffer_of_.size(), 0) {}
 
   int run() {
@@ -95,16 +95,11 @@ class Planner {
   }
 
  private:
-  int64_t bytes_of(int storage) const {
-    bool scratch = storage >= graph_.num_values();
-    return scratch ? lowered_.scratch[storage - graph_.num_values()].bytes : graph_.type(Value{storage}).bytes();
-  }
+  int64_t bytes_of(int storage) const { return partition_.bytes_of(graph_, storage); }
 
   ScheduledBuffer& add(int storage, ScheduledBuffer::Kind kind, int index) {
     buffer_of_[storage] = static_cast<int>(schedule_.buffers.size());
-    bool scratch = storage >= graph_.num_values();
-    Value value = scratch ? lowered_.scratch[storage - graph_.num_values()].value : Value{storage};
-    schedule_.buffers.push_back({kind, index, bytes_of(storage), 0, value});
+    schedule_.buffers.push_back({kind, index, bytes_of(storage), 0, partition_.value_of(storage)});
     return schedule_.buffers.back();
   }
 
@@ -177,7 +172,7 @@ class Planner {
   /// library function reads and writes as it likes.
   int find_donor(const ScheduledKernel& kernel, const std::vector<bool>& stored, int access, int k,
                  const std::vector<int>& given) const {
-    const bool reads_again = kernel.call || kernel.program.kind == KernelKind::dot;
+    const bool reads_again = kernel.call || kernel.program.has(Role::row);
     if (reads_again || writers_[kernel.buffers[access]] != 1) return kNone;
     const auto same_place = [&](int read, int written) {
       return size_of(kernel.program.accesses[read].dtype) == size_of(kernel.program.accesses[written].dtype) &&
@@ -206,6 +201,7 @@ class Planner {
   }
 
   const Graph& graph_;
+  const Partition& partition_;
   Lowered lowered_;
   Schedule& schedule_;
   std::vector<int> buffer_of_;  // per storage
@@ -217,8 +213,8 @@ class Planner {
 
 }  // namespace
 
-int plan_buffers(const Graph& graph, Lowered lowered, Schedule& schedule) {
-  return Planner(graph, std::move(lowered), schedule).run();
+int plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered, Schedule& schedule) {
+  return Planner(graph, partition, std::move(lowered), schedule).run();
 }
 
 }  // namespace etch::schedule

@@ -25,12 +25,12 @@ Plan plan_of(const Graph& graph, Partition partition) {
     if (partition.clusters[c].merged_into < 0) lower_cluster(graph, partition, static_cast<int>(c), lowered);
   }
   std::vector<ScheduledKernel> ordered;
-  for (int k : schedule::order_kernels(graph, lowered).kernels) {
+  for (int k : schedule::order_kernels(graph, partition, lowered).kernels) {
     ordered.push_back(std::move(lowered.kernels[k]));
     plan.cluster.push_back(lowered.cluster[k]);
   }
   lowered.kernels = std::move(ordered);
-  plan.peak = schedule::plan_buffers(graph, std::move(lowered), plan.schedule);
+  plan.peak = schedule::plan_buffers(graph, partition, std::move(lowered), plan.schedule);
   plan.partition = std::move(partition);
   return plan;
 }

@@ -37,8 +37,9 @@ struct ScheduledKernel {
   std::optional<ScheduledCall> call;  // then the program is empty
   std::vector<int> buffers;         // per access, or operand and result of a call: index into Schedule::buffers
   std::vector<int64_t> sizes;       // see SizesLayout; of a call what its function says
-  int64_t iterations = 0;           // of begin..end: the product of the domain's extents without the reduced axis
-  int64_t work = 0;                 // rough cost of one iteration in additions, to choose the grain
+  int64_t iterations = 0;           // of begin..end
+  int64_t additions = 0;            // rough cost of one iteration
+  int64_t touches = 0;              // elements that it loads and stores; of a call they are among the additions
   std::vector<Value> values;        // the nodes it computes
   std::string why;                  // why these stand in one kernel
 };

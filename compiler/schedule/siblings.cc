@@ -6,9 +6,12 @@
 namespace etch::schedule {
 namespace {
 
-bool same_rows(const Cluster& a, const Cluster& b) {
-  if (a.reduced < 0 || b.reduced < 0) return !a.in_blocks && !b.in_blocks;
-  return a.reduced == b.reduced && a.kind == b.kind && a.in_blocks == b.in_blocks;
+/// True if the clusters fold the same axis in the same way, or if one of them folds none and can run beside the elements of
+/// the other.
+bool same_rows(const Domain& a, const Domain& b) {
+  const int row = a.folded_axis(), other = b.folded_axis();
+  if (row < 0 || other < 0) return !a.has(Role::results) && !b.has(Role::results);
+  return row == other && a.roles[row] == b.roles[row];
 }
 
 }  // namespace
@@ -20,7 +23,7 @@ bool Siblings::reads_throughout(const Site& site) const {
   for (int axis = 0; axis < c.domain.rank; ++axis) {
     if (c.domain.extents[axis] > 1 && map.coef[axis] == 0) return false;
   }
-  return c.kind != KernelKind::dot;
+  return !c.domain.has(Role::row);
 }
 
 void Siblings::merge_readers(Value value) {
@@ -50,7 +53,7 @@ void Siblings::merge_hosts(Value reduction) {
   if (sites.size() < 2 || sites.size() > 8) return;
   const auto adopted = [&](const Site& site) {
     Cluster copy = sites_.cluster(site);
-    adopt_reduce(graph_, node, copy, host_reduce(graph_, node, copy, site.map, partition_.blocks), partition_.blocks);
+    adopt_reduce(graph_, node, copy, host_reduce(graph_, node, copy, site.map, partition_.blocks));
     return copy;
   };
   const Site* first = nullptr;
@@ -82,8 +85,8 @@ void Siblings::merge_overflow(Site reader, int from) {
 /// True if two clusters can be one kernel: the same domain, no path between them, and small enough.
 bool Siblings::can_merge(const Cluster& a, const Cluster& b, size_t max_roots) const {
   if (a.single || b.single) return false;
-  if (a.kind == KernelKind::dot || b.kind == KernelKind::dot || a.domain.rank != b.domain.rank) return false;
-  if (a.domain.extents != b.domain.extents || !same_rows(a, b)) return false;
+  if (a.domain.has(Role::row) || b.domain.has(Role::row) || a.domain.rank != b.domain.rank) return false;
+  if (a.domain.extents != b.domain.extents || !same_rows(a.domain, b.domain)) return false;
   if (std::max(a.level, b.level) >= std::min(a.ceiling, b.ceiling)) return false;
   return policy_.fit_together(a, b, max_roots);
 }
@@ -97,11 +100,7 @@ void Siblings::merge(int into, int from) {
     root.address = b.forwarded[root.address];
     a.roots.push_back(root);
   }
-  if (a.reduced < 0) {
-    a.kind = b.kind;
-    a.reduced = b.reduced;
-  }
-  a.domain.whole |= b.domain.whole;
+  if (a.domain.folded_axis() < 0) a.domain.roles = b.domain.roles;
   a.instrs += b.instrs;
   a.accesses += b.accesses;
   a.level = std::max(a.level, b.level);

@@ -30,8 +30,8 @@ using Copies = std::vector<int32_t>;
 class Unroller {
  public:
   Unroller(KernelDraft& draft, int axis)
-      : draft_(draft), axis_(axis), n_(draft.domain.extents[axis]), reduces_(axis == draft.reduced),
-        becomes_loop_(reduces_ || draft.program.kind == KernelKind::loop), tree_(draft.program.kind),
+      : draft_(draft), axis_(axis), n_(draft.domain.extents[axis]), reduces_(axis == draft.domain.folded_axis()),
+        becomes_loop_(reduces_ || draft.domain.folded_axis() < 0), along_lanes_(draft.domain.size_from(axis + 1) == 1),
         old_body_(std::move(draft.program.body)), old_accesses_(std::move(draft.accesses)),
         old_indices_(std::move(draft.indices)) {
     draft.program.body.clear();
@@ -43,10 +43,6 @@ class Unroller {
     for (const Instr& instr : old_body_) copies_.push_back(copy(instr));
     // Stores come last in a loop: what they overwrite has been read by then.
     for (const Store& store : stores_) body().push_back(store_instr(store));
-    if (reduces_) {
-      draft_.program.kind = KernelKind::loop;
-      draft_.reduced = -1;
-    }
   }
 
  private:
@@ -223,7 +219,7 @@ class Unroller {
     for (int64_t i = 0; i < n_; ++i) elements.push_back(value_at(reduce.args[0], i));
     const std::optional<Op> op = joining_op(reduce.reduce);
     if (!op) return position(elements, dtype, reduce.reduce == ReduceKind::argmax);
-    if (tree_ == KernelKind::row) {
+    if (along_lanes_) {
       for (size_t half = std::bit_ceil(elements.size()) / 2; half > 0; half /= 2) {
         for (size_t i = 0; i + half < elements.size(); ++i) {
           elements[i] = compute(*op, dtype, {elements[i], elements[i + half]});
@@ -269,7 +265,7 @@ class Unroller {
   const int64_t n_;
   const bool reduces_;
   const bool becomes_loop_;
-  const KernelKind tree_;
+  const bool along_lanes_;  // of a reduction
   const std::vector<Instr> old_body_;
   const std::vector<AccessMap> old_accesses_;
   const std::vector<Affine> old_indices_;
@@ -295,7 +291,7 @@ int64_t unrolled_instrs(const KernelDraft& draft, int axis) {
       for (int32_t arg : instr.args) each = each || varies[arg];
     }
     count += each ? n : 1;
-    varies.push_back(each && !(instr.kind == InstrKind::reduce && axis == draft.reduced));
+    varies.push_back(each && !(instr.kind == InstrKind::reduce && axis == draft.domain.folded_axis()));
   }
   return count;
 }

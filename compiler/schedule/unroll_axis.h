@@ -8,9 +8,9 @@ namespace etch::schedule {
 /// Instructions that the body would have with every index of an axis written out.
 int64_t unrolled_instrs(const KernelDraft& draft, int axis);
 
-/// Writes the body out for every index of an axis of a loop, row or column kernel that does not run in blocks; the domain
+/// Writes the body out for every index of an axis of a kernel that is no product and does not run in blocks; the domain
 /// loses the axis. Along the reduced axis reductions become elementwise ops in the order of their tree (see KernelProgram),
-/// and the kernel a loop: what a stage kept for a later one stays a value.
+/// and no axis is folded: what a stage kept for a later one stays a value.
 void unroll_axis(KernelDraft& draft, int axis);
 
 }  // namespace etch::schedule

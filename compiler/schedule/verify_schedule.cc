@@ -26,7 +26,7 @@ std::string buffer_text(const Schedule& schedule, int id, const Graph& graph) {
 /// Offset and strides of an access.
 struct Address {
   Address(const ScheduledKernel& kernel, int access)
-      : from(kernel.sizes.data() + SizesLayout(kernel.program).access(access)), rank(kernel.program.rank) {}
+      : from(kernel.sizes.data() + SizesLayout(kernel.program).access(access)), rank(kernel.program.rank()) {}
   int64_t offset() const { return from[0]; }
   int64_t stride(int axis) const { return from[1 + axis]; }
   bool operator==(const Address& other) const { return std::equal(from, from + 1 + rank, other.from); }
@@ -34,17 +34,6 @@ struct Address {
   const int64_t* from;
   int rank;
 };
-
-/// The axis along which a kernel reduces, or -1.
-int reduced_axis(const KernelProgram& program) {
-  switch (program.kind) {
-    case KernelKind::loop: return -1;
-    case KernelKind::column: return program.rank - 2;
-    case KernelKind::row:
-    case KernelKind::dot: return program.rank - 1;
-  }
-  return -1;
-}
 
 /// What holds for every kernel by itself; empty if all is well.
 class KernelCheck {
@@ -58,6 +47,7 @@ class KernelCheck {
       if (error_.empty()) check_call();
       return error_;
     }
+    check_axes();
     check_counts();
     if (error_.empty()) check_body();
     if (error_.empty()) check_bounds();
@@ -72,6 +62,20 @@ class KernelCheck {
   void check_buffers() {
     for (int id : kernel_.buffers) {
       if (id < 0 || id >= static_cast<int>(schedule_.buffers.size())) fail("an access has no buffer");
+    }
+  }
+
+  void check_axes() {
+    const auto& axes = program_.axes;
+    const auto is_batch = [](Role role) { return role == Role::batch; };
+    const auto first = std::find_if_not(axes.begin(), axes.end(), is_batch);
+    if (first == axes.end()) return fail("no axis is for the lanes");
+    if (std::any_of(first, axes.end(), is_batch)) fail("a batch axis is not among the first");
+    if (std::count_if(axes.begin(), axes.end(), is_folded) > 1) fail("two axes are folded");
+    for (auto role = first; role != axes.end(); ++role) {
+      if (std::find(role + 1, axes.end(), *role) != axes.end()) fail("two axes have one role");
+      const bool before_folded = role + 1 != axes.end() && is_folded(role[1]);
+      if (*role == Role::block && !before_folded) fail("blocks are not followed by what they are blocks of");
     }
   }
 
@@ -92,7 +96,7 @@ class KernelCheck {
   }
 
   void check_counts() {
-    if (program_.rank < 1 || kernel_.iterations <= 0) fail("it has no iterations");
+    if (program_.rank() < 1 || kernel_.iterations <= 0) fail("it has no iterations");
     if (program_.body.empty()) fail("it has no instructions");
     if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
     if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
@@ -131,8 +135,7 @@ class KernelCheck {
   }
 
   void check_argument(const Instr& instr, const Instr& arg, size_t position) {
-    bool has_rows = program_.kind == KernelKind::row || program_.kind == KernelKind::column;
-    if (!has_rows) return;
+    if (!program_.has_rows()) return;
     bool row_value = arg.per_row || arg.kind == InstrKind::reduce;
     if (arg.kind == InstrKind::reduce && arg.stage >= instr.stage) fail(cat("%", position, " reads a sum too early"));
     if (!row_value && instr.per_row) fail(cat("%", position, " reads an element once per row"));
@@ -144,7 +147,7 @@ class KernelCheck {
       Address address(kernel_, slot);
       int64_t least = address.offset(), most = least;
       bool empty = false;
-      for (int axis = 0; axis < program_.rank; ++axis) {
+      for (int axis = 0; axis < program_.rank(); ++axis) {
         int64_t reach = address.stride(axis) * (last_index(axis));
         (reach < 0 ? least : most) += reach;
         empty |= kernel_.sizes[axis] == 0;
@@ -158,10 +161,10 @@ class KernelCheck {
 
   /// Blocks of a reduction: the last one is short, so the axis of blocks reaches less far than its extent says.
   int64_t last_index(int axis) const {
-    int reduced = reduced_axis(program_);
-    if (!program_.partial || (axis != reduced && axis != reduced - 1)) return kernel_.sizes[axis] - 1;
-    int64_t block = kernel_.sizes[reduced], last = kernel_.sizes[SizesLayout(program_).total()] - 1;
-    return axis == reduced ? last % block : last / block;
+    const int folded = program_.folded_axis();
+    if (!program_.has(Role::block) || (axis != folded && axis != folded - 1)) return kernel_.sizes[axis] - 1;
+    int64_t block = kernel_.sizes[folded], last = kernel_.sizes[SizesLayout(program_).total()] - 1;
+    return axis == folded ? last % block : last / block;
   }
 
   std::string text(int slot) const { return buffer_text(schedule_, kernel_.buffers[slot], graph_); }
@@ -186,7 +189,7 @@ class Walk {
   std::string run(const ScheduledKernel& kernel) {
     kernel_ = &kernel;
     if (kernel.call) return run_call();
-    std::vector<int64_t> index(program().rank, 0);
+    std::vector<int64_t> index(program().rank(), 0);
     walk_axis(0, index);
     return error_;
   }
@@ -214,8 +217,8 @@ class Walk {
 
   /// Every element of the domain: rows (without the reduced axis), then stages, then the elements of the row.
   void walk_axis(int axis, std::vector<int64_t>& index) {
-    if (axis == program().rank) return visit_row(index);
-    if (axis == reduced_axis(program())) return walk_axis(axis + 1, index);
+    if (axis == program().rank()) return visit_row(index);
+    if (axis == program().folded_axis()) return walk_axis(axis + 1, index);
     for (int64_t i = 0; i < kernel_->sizes[axis]; ++i) {
       index[axis] = i;
       walk_axis(axis + 1, index);
@@ -223,9 +226,9 @@ class Walk {
   }
 
   void visit_row(std::vector<int64_t>& index) {
-    const int axis = reduced_axis(program());
+    const int axis = program().folded_axis();
     int64_t n = axis < 0 ? 1 : kernel_->sizes[axis];
-    if (program().partial) {
+    if (program().has(Role::block)) {
       int64_t block = kernel_->sizes[axis];
       int64_t which = index[axis - 1];
       n = std::min(n, kernel_->sizes[SizesLayout(program()).total()] - which * block);
@@ -234,7 +237,7 @@ class Walk {
     for (int stage = 0; stage <= last; ++stage) {
       if (axis >= 0) index[axis] = 0;
       visit(stage, true, index);
-      bool over_elements = program().kind != KernelKind::dot || stage == 0;
+      bool over_elements = !program().has(Role::row) || stage == 0;
       for (int64_t i = 0; i < (over_elements ? n : 1); ++i) {
         if (axis >= 0) index[axis] = i;
         visit(stage, false, index);
@@ -253,7 +256,7 @@ class Walk {
   void touch(int slot, const std::vector<int64_t>& index, bool stores) {
     Address address(*kernel_, slot);
     int64_t element = address.offset();
-    for (int i = 0; i < program().rank; ++i) element += address.stride(i) * index[i];
+    for (int i = 0; i < program().rank(); ++i) element += address.stride(i) * index[i];
     int64_t size = size_of(program().accesses[slot].dtype);
     int id = kernel_->buffers[slot];
     for (int64_t byte = element * size; byte < (element + 1) * size; ++byte) touch_byte(id, byte, stores);
@@ -389,7 +392,7 @@ class Summary {
     if (kernel_->call) return buffer(slot).bytes;
     Address address(*kernel_, slot);
     int64_t count = size_of(kernel_->program.accesses[slot].dtype);
-    for (int axis = 0; axis < kernel_->program.rank; ++axis) {
+    for (int axis = 0; axis < kernel_->program.rank(); ++axis) {
       if (address.stride(axis) != 0) count *= kernel_->sizes[axis];
     }
     return count;
@@ -410,7 +413,7 @@ class Summary {
 /// Of the kernel's loads and stores; just above `most` if there are more.
 int64_t touched_bytes(const ScheduledKernel& kernel, int64_t most) {
   int64_t elements = 1, per_element = 0;
-  for (int axis = 0; axis < kernel.program.rank; ++axis) {
+  for (int axis = 0; axis < kernel.program.rank(); ++axis) {
     int64_t extent = std::max<int64_t>(kernel.sizes[axis], 1);
     if (elements > most / extent) return most + 1;
     elements *= extent;

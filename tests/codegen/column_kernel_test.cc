@@ -172,15 +172,14 @@ void splits_columns(ReduceKind kind, int64_t rows, int64_t columns) {
   TestBuffer in(dtype_of<T>, rows * columns), parts(dtype_of<T>, blocks * columns), out(dtype_of<T>, columns);
   fill_random<T>(in, 6);
   TestKernel part(KernelKind::column, {blocks, kColumnBlock, columns});
-  part.program.partial = true;
-  part.total = rows;
+  part.in_blocks(rows);
   int sum = part.reduce(kind, part.load(part.access(in, {kColumnBlock * columns, columns, 1})));
   part.next_stage();
   part.per_row(true);
   part.store(part.access(parts, {columns, 0, 1}), sum);
   part.run(64);
   TestKernel whole(KernelKind::column, {blocks, columns});
-  whole.program.combine = true;
+  whole.of_results();
   int total = whole.reduce(kind, whole.load(whole.access(parts, {columns, 1})));
   whole.next_stage();
   whole.per_row(true);
@@ -207,7 +206,7 @@ TEST(ColumnKernel, CombineIsOneBlock) {
   TestBuffer in(DType::f32, blocks), out(DType::f32, 1);
   fill_random<float>(in, 7);
   TestKernel k(KernelKind::column, {blocks, 1});
-  k.program.combine = true;
+  k.of_results();
   int total = k.reduce(ReduceKind::sum, k.load(k.access(in, {1, 0})));
   k.next_stage();
   k.per_row(true);

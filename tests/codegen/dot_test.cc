@@ -78,8 +78,8 @@ T add_product(T sum, T x, T y) {
 class Kernel {
  public:
   explicit Kernel(const Case& c) : case_(c) {
-    program.kind = KernelKind::dot;
-    program.rank = static_cast<int8_t>(c.axes);
+    program.axes.assign(c.axes - 3, Role::batch);
+    for (const Role role : {Role::row, Role::vector, Role::reduce}) program.axes.push_back(role);
     program.blocks = c.blocks;
     if (c.axes == 5) {
       int64_t inner = c.batch % 2 == 0 ? 2 : 1;

@@ -171,7 +171,7 @@ TEST(LoopKernel, EveryRankWithBroadcastsAndAnySplit) {
       fill_random<float>(a, 3);
       fill_random<float>(b, 4);
       fill_random<float>(c, 5);
-      std::vector<int64_t> dense = k.dense(), rows = k.dense({k.program.rank - 1}), none(shape.size());
+      std::vector<int64_t> dense = k.dense(), rows = k.dense({k.program.rank() - 1}), none(shape.size());
       int la = k.load(k.access(a, dense)), lb = k.load(k.access(b, rows)), lc = k.load(k.access(c, none));
       int to = k.access(out, dense);
       k.store(to, k.compute(Op::sub, DType::f32, {k.compute(Op::mul, DType::f32, {la, lb}), lc}));

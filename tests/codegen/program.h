@@ -47,16 +47,32 @@ class TestBuffer {
 class TestKernel {
  public:
   TestKernel(KernelKind kind, std::vector<int64_t> extents) : extents_(std::move(extents)) {
-    program.kind = kind;
-    program.rank = static_cast<int8_t>(extents_.size());
+    program.axes.assign(extents_.size(), Role::batch);
+    switch (kind) {
+      case KernelKind::loop: program.axes.back() = Role::vector; break;
+      case KernelKind::row: program.axes.back() = Role::reduce; break;
+      case KernelKind::column:
+        program.axes.back() = Role::vector;
+        program.axes[extents_.size() - 2] = Role::reduce;
+        break;
+      default: ADD_FAILURE() << name(kind) << " has a test of its own";
+    }
   }
+
+  /// The axis before the folded one numbers blocks of a row of `total` elements.
+  void in_blocks(int64_t total) {
+    program.axes[program.folded_axis() - 1] = Role::block;
+    total_ = total;
+  }
+  /// The folded axis holds what blocks came to.
+  void of_results() { program.axes[program.folded_axis()] = Role::results; }
 
   /// Adds an access of `buffer` and returns its number. The stride class follows from the last stride.
   int access(TestBuffer& buffer, std::vector<int64_t> strides, int64_t offset = 0) {
     Access access;
     access.dtype = buffer.dtype();
     int64_t last = strides.back();
-    access.stride = stride_class(last, program.kind);
+    access.stride = stride_class(last);
     access.uniform = true;
     for (int64_t stride : strides) access.uniform = access.uniform && stride == 0;
     program.accesses.push_back(access);
@@ -108,7 +124,7 @@ class TestKernel {
 
   std::vector<int64_t> sizes() const {
     std::vector<int64_t> sizes = extents_;
-    if (program.partial) sizes.push_back(total);
+    if (program.has(Role::block)) sizes.push_back(total_);
     for (const auto* places : {&places_, &indices_}) {
       for (const Place& place : *places) {
         sizes.push_back(place.offset);
@@ -121,11 +137,8 @@ class TestKernel {
 
   int64_t iterations() const {
     int64_t count = 1;
-    int reduced = program.kind == KernelKind::row      ? program.rank - 1
-                  : program.kind == KernelKind::column ? program.rank - 2
-                                                       : -1;
-    for (int axis = 0; axis < program.rank; ++axis) {
-      if (axis != reduced) count *= extents_[axis];
+    for (int axis = 0; axis < program.rank(); ++axis) {
+      if (axis != program.folded_axis()) count *= extents_[axis];
     }
     return count;
   }
@@ -149,7 +162,6 @@ class TestKernel {
   }
 
   KernelProgram program;
-  int64_t total = 0;  // extent of the reduced axis, of a partial kernel
   Target target = host_target();
 
  private:
@@ -169,6 +181,7 @@ class TestKernel {
   }
 
   std::vector<int64_t> extents_;
+  int64_t total_ = 0;
   std::vector<Place> places_, indices_;
   std::vector<int64_t> params_;
   std::vector<TestBuffer*> buffers_;

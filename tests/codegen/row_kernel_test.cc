@@ -248,15 +248,14 @@ void splits_rows(ReduceKind kind, int64_t n) {
   TestBuffer in(dtype_of<T>, rows * n), parts(dtype_of<T>, rows * blocks), out(dtype_of<T>, rows);
   fill_random<T>(in, 12);
   TestKernel part(KernelKind::row, {rows, blocks, kRowBlock});
-  part.program.partial = true;
-  part.total = n;
+  part.in_blocks(n);
   int sum = part.reduce(kind, part.load(part.access(in, {n, kRowBlock, 1})));
   part.next_stage();
   part.per_row(true);
   part.store(part.access(parts, {blocks, 1, 0}), sum);
   part.run(1);
   TestKernel whole(KernelKind::column, {rows, blocks, 1});
-  whole.program.combine = true;
+  whole.of_results();
   int total = whole.reduce(kind, whole.load(whole.access(parts, {blocks, 1, 0})));
   whole.next_stage();
   whole.per_row(true);

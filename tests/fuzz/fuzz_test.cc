@@ -17,15 +17,8 @@ namespace {
 constexpr uint64_t kCases = 1000;
 
 std::string kind_of(const KernelProgram& program) {
-  if (program.combine) return "blocks' results";
-  const std::string suffix = program.partial ? " in blocks" : "";
-  switch (program.kind) {
-    case KernelKind::loop: return "loop";
-    case KernelKind::row: return "row" + suffix;
-    case KernelKind::column: return "column" + suffix;
-    case KernelKind::dot: return "dot";
-  }
-  return "";
+  if (program.has(Role::results)) return "blocks' results";
+  return std::string(name(program.kind())) + (program.has(Role::block) ? " in blocks" : "");
 }
 
 TEST(Fuzz, EveryWayOfRunningARandomGraphGivesTheSameBits) {
@@ -61,12 +54,12 @@ TEST(Fuzz, LaunchesOfAKindAreSplit) {
         continue;
       }
       const KernelProgram& program = kernel.program;
-      const int64_t last = kernel.sizes[program.rank - 1];
+      const int64_t last = kernel.sizes[program.rank() - 1];
       if (kernel.iterations > 1) several[kind_of(program)] += 1;
-      deep += program.rank > 9;
-      long_products += program.kind == KernelKind::dot && last > 256;
-      panels += program.kind == KernelKind::column && last > blocks.panel;
-      tiles += program.kind == KernelKind::loop && last > blocks.tile;
+      deep += program.rank() > 9;
+      long_products += program.kind() == KernelKind::dot && last > 256;
+      panels += program.kind() == KernelKind::column && last > blocks.panel;
+      tiles += program.kind() == KernelKind::loop && last > blocks.tile;
     }
   }
   for (const char* kind : {"loop", "row", "column", "dot", "row in blocks", "column in blocks", "blocks' results",

@@ -184,7 +184,7 @@ TEST(Schedule, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
     schedule::lower_cluster(graph, partition, static_cast<int>(c), lowered);
   }
-  schedule::KernelOrder order = schedule::order_kernels(graph, lowered);
+  schedule::KernelOrder order = schedule::order_kernels(graph, partition, lowered);
   EXPECT_EQ(order.kernels.size(), 2u * kParts);
   EXPECT_LE(order.edges, 4 * kParts);
 }
@@ -196,7 +196,7 @@ TEST(Schedule, MaxAndSumOfOneInputAreOneKernel) {
       "graph(%0: f32[9,30]) {\n%1 = reduce(%0) kind=max axes=[1] : f32[9]\n%2 = reduce(%0) kind=sum axes=[1] : f32[9]\n"
       "return %1, %2\n}"));
   ASSERT_EQ(schedule.kernels.size(), 1u);
-  EXPECT_EQ(schedule.kernels[0].program.kind, KernelKind::row);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::row);
   EXPECT_EQ(schedule.kernels[0].iterations, 9);
 }
 
@@ -205,7 +205,7 @@ TEST(Schedule, ReductionsAlongOtherAxesAreKernelsOfTheirOwn) {
       "graph(%0: f32[9,30]) {\n%1 = reduce(%0) kind=sum axes=[1] : f32[9]\n%2 = reduce(%0) kind=sum axes=[0] : f32[30]\n"
       "return %1, %2\n}"));
   ASSERT_EQ(schedule.kernels.size(), 2u);
-  EXPECT_NE(schedule.kernels[0].program.kind, schedule.kernels[1].program.kind);
+  EXPECT_NE(schedule.kernels[0].program.kind(), schedule.kernels[1].program.kind());
 }
 
 TEST(Schedule, TheModeOfAReductionFollowsItsOwnShapeNotTheLayout) {
@@ -213,7 +213,7 @@ TEST(Schedule, TheModeOfAReductionFollowsItsOwnShapeNotTheLayout) {
       "graph(%0: f32[30,20]) {\n%1 = transpose(%0) perm=[1,0] : f32[20,30]\n%2 = reduce(%1) kind=sum axes=[1] : f32[20]\n"
       "return %2\n}"));
   ASSERT_EQ(schedule.kernels.size(), 1u);
-  EXPECT_EQ(schedule.kernels[0].program.kind, KernelKind::row);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::row);
   EXPECT_EQ(schedule.kernels[0].program.accesses[0].stride, Stride::other);
 }
 
@@ -221,7 +221,43 @@ TEST(Schedule, ArgmaxOfALongRowIsNotSplit) {
   Schedule schedule = schedule_of(graph_of(
       "graph(%0: f32[40000]) {\n%1 = reduce(%0) kind=argmax axes=[0] : i64[]\nreturn %1\n}"));
   ASSERT_EQ(schedule.kernels.size(), 1u);
-  EXPECT_FALSE(schedule.kernels[0].program.partial);
+  EXPECT_FALSE(schedule.kernels[0].program.has(Role::block));
+}
+
+TEST(Schedule, AReductionInBlocksIsTwoClusters) {
+  const Graph graph = graph_of(
+      "graph(%0: f32[40000,3]) {\n%1 = exp(%0) : f32[40000,3]\n%2 = reduce(%1) kind=sum axes=[0] : f32[3]\n"
+      "%3 = sqrt(%2) : f32[3]\nreturn %3\n}");
+  for (const bool fused : {true, false}) {
+    schedule::Partition partition =
+        fused ? schedule::partition_fused(graph, std::vector<schedule::Care>(graph.num_values()))
+              : schedule::partition_unfused(graph);
+    ASSERT_EQ(partition.partials.size(), 1u);
+    EXPECT_EQ(partition.partials[0].bytes, 79 * 3 * 4) << "blocks of 512 rows";
+    const schedule::Cluster& blocks = partition.clusters.back();
+    ASSERT_GE(blocks.blocks_of, 0);
+    const schedule::Cluster& results = partition.clusters[blocks.blocks_of];
+    EXPECT_EQ(blocks.roots[0].storage, partition.partial_of(Value{2}));
+    EXPECT_EQ(blocks.domain.roles[0], Role::block);
+    EXPECT_EQ(blocks.domain.extents[0], 40000);
+    EXPECT_EQ(results.domain.roles[0], Role::results);
+    EXPECT_EQ(results.domain.extents[0], 79);
+    EXPECT_EQ(results.roots[0].storage, fused ? 3 : 2);
+  }
+}
+
+TEST(Schedule, AProgramIsOfTheFirstKindThatTakesItsAxes) {
+  const auto kind_of = [](std::initializer_list<Role> axes) {
+    KernelProgram program;
+    program.axes = axes;
+    return name(program.kind());
+  };
+  EXPECT_EQ(kind_of({Role::vector}), "loop");
+  EXPECT_EQ(kind_of({Role::batch, Role::reduce}), "row");
+  EXPECT_EQ(kind_of({Role::block, Role::reduce}), "row");
+  EXPECT_EQ(kind_of({Role::batch, Role::reduce, Role::vector}), "column");
+  EXPECT_EQ(kind_of({Role::results, Role::vector}), "column");
+  EXPECT_EQ(kind_of({Role::batch, Role::row, Role::vector, Role::reduce}), "dot");
 }
 
 TEST(Schedule, ACheapValueOfTwoKernelsIsComputedAgain) {
@@ -504,7 +540,7 @@ TEST(Schedule, ShortAxesAreNoVectorAxes) {
     Schedule schedule = schedule_of(graph);
     ASSERT_EQ(schedule.kernels.size(), 1u);
     const ScheduledKernel& kernel = schedule.kernels[0];
-    EXPECT_GE(kernel.sizes[kernel.program.rank - 1], 40) << to_string(schedule, graph);
+    EXPECT_GE(kernel.sizes[kernel.program.rank() - 1], 40) << to_string(schedule, graph);
   }
 }
 

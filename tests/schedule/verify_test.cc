@@ -46,6 +46,21 @@ class VerifySchedule : public testing::TestWithParam<int64_t> {
   Schedule schedule_;
 };
 
+TEST_P(VerifySchedule, FindsAxesOutOfOrder) {
+  KernelProgram& program = kernel("sum").program;
+  const auto axes = program.axes;
+  program.axes = {Role::reduce, Role::batch};
+  expect_error("sum", "a batch axis is not among the first");
+  program.axes = {Role::reduce, Role::results};
+  expect_error("sum", "two axes are folded");
+  program.axes = {Role::block, Role::vector};
+  expect_error("sum", "blocks are not followed by what they are blocks of");
+  program.axes = {Role::batch, Role::batch};
+  expect_error("sum", "no axis is for the lanes");
+  program.axes = axes;
+  EXPECT_EQ(verify(schedule_, graph_), absl::OkStatus());
+}
+
 TEST_P(VerifySchedule, AGoodScheduleIsGood) { EXPECT_EQ(verify(schedule_, graph_), absl::OkStatus()); }
 
 TEST_P(VerifySchedule, AnAccessThatLeavesItsBuffer) {
