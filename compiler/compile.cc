@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "compiler/ir/cat.h"
 #include "compiler/ir/checked.h"
 #include "compiler/link.h"
 #include "compiler/schedule/verify_schedule.h"
@@ -21,12 +22,27 @@ constexpr bool kVerifyAlways = false;
 
 bool verifies(const CompileOptions& options) { return options.verify || kVerifyAlways; }
 
+/// Regions that the passes could not take away have no code yet.
+absl::Status check_compilable(const Graph& graph) {
+  for (const Node& node : graph.nodes()) {
+    if (place(node.op) != Place::region) continue;
+    const std::string_view file = graph.name_of(node.origin.file);
+    return absl::UnimplementedError(cat(file.empty() ? "" : cat(file, ":", node.origin.line, ": "), name(node.op),
+                                        " is not compiled yet; the interpreter runs it (etch-run --interpret)"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, const PassObserver& observe,
                             Compiled& compiled) {
-  return run_passes(graph, pass_options(options), [&](std::string_view pass, const Graph& changed) {
+  const auto note = [&](std::string_view pass, const Graph& changed) {
     compiled.changing_passes.push_back(pass);
     if (observe) observe(pass, changed);
-  });
+  };
+  absl::StatusOr<Graph> lowered = run_passes(graph, pass_options(options), note);
+  if (!lowered.ok()) return lowered;
+  if (absl::Status status = check_compilable(*lowered); !status.ok()) return status;
+  return lowered;
 }
 
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {

@@ -17,6 +17,7 @@ namespace {
 constexpr char kHelp[] = R"(usage: etch-fuzz [OPTION]... FIRST_SEED COUNT
 Runs random graphs in every way and compares the bits; exit code 1 if any differ.
   --time            time larger random graphs fused and unfused instead; lists those where fused is slower
+  --regions         random graphs with conds and loops instead, through text, passes and interpreter
   --target=NAME     the processor that code is made for: host (as it is), sse4, avx2 or avx512
   --threads=N       with --time: how many threads may run a graph (1)
 )";
@@ -26,6 +27,7 @@ constexpr size_t kWorst = 15;
 
 struct Options {
   bool time = false;
+  bool regions = false;
   std::string target = "host";
   int threads = 1;
   std::vector<uint64_t> numbers;
@@ -38,6 +40,8 @@ Options parse_options(int argc, char** argv) {
       show_help(kHelp);
     } else if (argument.is("time")) {
       options.time = true;
+    } else if (argument.is("regions")) {
+      options.regions = true;
     } else if (argument.takes("target")) {
       options.target = argument.value;
       target_of(options.target);
@@ -56,7 +60,8 @@ Options parse_options(int argc, char** argv) {
 int compare(const Options& options) {
   uint64_t failures = 0;
   for (uint64_t i = 0; i < options.numbers[1]; ++i) {
-    std::string failure = fuzz_case(options.numbers[0] + i, target_of(options.target));
+    const uint64_t seed = options.numbers[0] + i;
+    std::string failure = options.regions ? fuzz_region_case(seed) : fuzz_case(seed, target_of(options.target));
     if (failure.empty()) continue;
     ++failures;
     std::printf("%s\n", failure.c_str());

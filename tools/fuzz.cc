@@ -3,11 +3,16 @@
 
 #include <random>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "compiler/passes/pass.h"
 #include "etch/options.h"
+#include "runtime/check.h"
 #include "tools/harness.h"
 #include "tools/random_graph.h"
+#include "tools/shrink.h"
 
 namespace etch {
 namespace {
@@ -109,6 +114,74 @@ std::string fuzz_case(uint64_t seed, const Target& target) {
   Graph smallest = shrink(graph, [&, is_exact = exact](const Graph& g) { return !check_graph(g, seed, is_exact, target).empty(); });
   return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_graph(smallest, seed, exact, target), "\n",
                       print(smallest));
+}
+
+namespace {
+
+constexpr int64_t kMaxRegionRuns = 5000;
+
+std::string check_text(const Graph& graph) {
+  const std::string text = print(graph);
+  absl::StatusOr<Graph> read = parse(text);
+  if (!read.ok()) return absl::StrCat("its text: ", read.status().ToString());
+  if (!(*read == graph)) return "its text reads back to another graph";
+  if (print(*read) != text) return "its text changes when it is read and printed again";
+  if (absl::HashOf(Region(*read)) != absl::HashOf(Region(graph))) return "equal graphs have different hashes";
+  return "";
+}
+
+/// What is wrong with `after`, which must compute what is expected.
+std::string check_after(const Graph& after, std::span<const Literal> inputs, std::span<const Literal> expected) {
+  if (absl::Status status = verify(after); !status.ok()) return status.ToString();
+  if (std::string wrong = check_text(after); !wrong.empty()) return wrong;
+  absl::StatusOr<std::vector<Literal>> outputs = interpret(after, inputs, {.max_region_runs = kMaxRegionRuns});
+  if (!outputs.ok()) return outputs.status().ToString();
+  return bit_difference(expected, *outputs);
+}
+
+}  // namespace
+
+std::string check_ir(const Graph& graph, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
+  if (absl::Status status = verify(graph); !status.ok()) return status.ToString();
+  if (std::string wrong = check_text(graph); !wrong.empty()) return wrong;
+  absl::StatusOr<std::vector<Literal>> expected = interpret(graph, inputs, {.max_region_runs = kMaxRegionRuns});
+  if (absl::IsResourceExhausted(expected.status())) return "";
+  if (!expected.ok()) return expected.status().ToString();
+  try {
+    Graph all = graph;
+    for (const Pass& pass : passes()) {
+      for (const Graph* before : {&graph, static_cast<const Graph*>(&all)}) {
+        absl::StatusOr<Graph> after = pass.run(*before);
+        if (!after.ok()) return cat(pass.name, ": ", after.status().ToString());
+        const std::string wrong = check_after(*after, inputs, *expected);
+        if (!wrong.empty()) return cat(before == &all ? "passes up to " : "only ", pass.name, ": ", wrong);
+        if (before == &all) all = *std::move(after);
+      }
+    }
+    const Pass& prune = *find_pass("prune");
+    const Graph once = prune.run(graph).value();
+    if (!(prune.run(once).value() == once)) return "prune finds more the second time";
+  } catch (const InternalError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+Graph fuzz_region_graph(uint64_t seed) {
+  return random_graph({.seed = seed,
+                       .ops = 3 + static_cast<int>(seed % 12),
+                       .exact_only = true,
+                       .region_depth = 1 + static_cast<int>(seed % 4)});
+}
+
+std::string fuzz_region_case(uint64_t seed) {
+  const Graph graph = fuzz_region_graph(seed);
+  const std::string what = check_ir(graph, seed);
+  if (what.empty()) return "";
+  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_ir(g, seed).empty(); });
+  return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_ir(smallest, seed), "\n", print(smallest));
 }
 
 }  // namespace etch

@@ -1,4 +1,4 @@
-// Random graphs for fuzzing, and a shrinker that makes a failing one small.
+// Random graphs for fuzzing.
 #include "tools/random_graph.h"
 
 #include <algorithm>
@@ -8,8 +8,6 @@
 #include <random>
 #include <vector>
 
-#include "compiler/passes/pass.h"
-
 namespace etch {
 namespace {
 
@@ -17,7 +15,7 @@ constexpr int64_t kMaxElements = 4000;
 
 class Generator {
  public:
-  explicit Generator(const RandomGraphOptions& options) : options_(options), random_(options.seed) {}
+  Generator(const RandomGraphOptions& options, std::mt19937_64& random) : options_(options), random_(random) {}
 
   Graph run() {
     int inputs = 1 + pick(3);
@@ -31,18 +29,22 @@ class Generator {
       if (pick(8) == 0) own = random_shape();
       pool_.push_back(*builder_.input({random_dtype(), own}));
     }
-    for (int made = 0, tries = 0; made < options_.ops && tries < 40 * options_.ops; ++tries) {
-      std::optional<Value> value = random_node();
-      if (!value) continue;
-      pool_.push_back(*value);
-      ++made;
-    }
+    grow();
     std::vector<Value> outputs{pool_.back()};
     for (int extra = pick(3); extra > 0; --extra) outputs.push_back(pool_[pick(pool_.size())]);
     return std::move(builder_).finish(outputs);
   }
 
  private:
+  void grow() {
+    for (int made = 0, tries = 0; made < options_.ops && tries < 40 * options_.ops; ++tries) {
+      std::optional<Value> value = random_node();
+      if (!value) continue;
+      pool_.push_back(*value);
+      ++made;
+    }
+  }
+
   int64_t pick(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
 
   DType random_dtype() {
@@ -78,6 +80,7 @@ class Generator {
   std::optional<Value> random_node() {
     Value x = random_value();
     const Type type = builder_.type(x);
+    if (options_.region_depth > 0 && pick(5) == 0) return pick(2) ? random_cond(x) : random_while();
     switch (deep_ && pick(3) == 0 ? 11 : pick(20)) {
       case 0:
       case 13: return random_reduce(x, type);
@@ -154,7 +157,7 @@ class Generator {
 
   std::optional<Value> random_dot(Value x, const Type& type) {
     if (type.shape.rank() < 2 || type.dtype == DType::boolean) return std::nullopt;
-    if (pick(5) == 0) return random_long_dot(type.dtype);
+    if (!is_region_ && pick(5) == 0) return random_long_dot(type.dtype);
     // x times its own transpose always fits; any other partner by luck.
     Dims perm;
     for (int i = 0; i < type.shape.rank(); ++i) perm.push_back(i);
@@ -295,6 +298,114 @@ class Generator {
     return accept(builder_.emit(op::Iota{pick(type.shape.rank())}, {}, type));
   }
 
+  // ---- Regions
+
+  /// The generator of a region that takes values of these types, with a few nodes on them.
+  Generator region(std::span<const Type> types) {
+    RandomGraphOptions options = options_;
+    options.ops = 1 + static_cast<int>(pick(5));
+    options.region_depth = options_.region_depth - 1;
+    options.whole_inputs = false;
+    Generator inner(options, random_);
+    inner.is_region_ = true;
+    for (const Type& type : types) inner.pool_.push_back(*inner.builder_.input(type));
+    if (types.empty()) inner.pool_.push_back(*inner.scalar(random_dtype()));
+    inner.grow();
+    return inner;
+  }
+
+  Region finish(std::span<const Value> outputs) { return Region(std::move(builder_).finish(outputs)); }
+
+  Types types_of(std::span<const Value> values) const {
+    Types types;
+    for (Value value : values) types.push_back(builder_.type(value));
+    return types;
+  }
+
+  std::vector<Value> random_values(int64_t count) {
+    std::vector<Value> values;
+    while (count-- > 0) values.push_back(random_value());
+    return values;
+  }
+
+  /// A value of this type, if there is one a late one, else zeros.
+  Value value_of(const Type& type) {
+    std::vector<Value> fitting;
+    for (Value value : pool_) {
+      if (builder_.type(value) == type) fitting.push_back(value);
+    }
+    if (fitting.empty() || pick(10) == 0) return *builder_.constant(0, type);
+    const auto count = static_cast<int64_t>(fitting.size());
+    return fitting[count - 1 - std::min(pick(count), pick(count))];
+  }
+
+  /// A bool scalar, now and then a constant.
+  Value random_predicate() {
+    if (pick(6) == 0) return *builder_.constant(pick(2), Type{DType::boolean, {}});
+    Value value = random_value();
+    if (builder_.type(value).dtype != DType::boolean) {
+      const Value operands[] = {value, *scalar(builder_.type(value).dtype)};
+      value = *builder_.emit(Op::less, operands);
+    }
+    Dims axes;
+    for (int axis = 0; axis < builder_.type(value).shape.rank(); ++axis) axes.push_back(axis);
+    if (axes.empty()) return value;
+    return *builder_.emit(op::Reduce{pick(2) ? ReduceKind::any : ReduceKind::all, axes}, {&value, 1});
+  }
+
+  std::optional<Value> random_cond(Value x) {
+    std::vector<Value> operands{random_predicate(), x};
+    for (Value value : random_values(pick(3))) operands.push_back(value);
+    const Types passed = types_of(std::span(operands).subspan(1));
+    Generator then = region(passed);
+    const std::vector<Value> outputs = then.random_values(1 + pick(3));
+    const Types types = then.types_of(outputs);
+    Generator otherwise = region(passed);
+    std::vector<Value> others;
+    for (const Type& type : types) others.push_back(otherwise.value_of(type));
+    return add_all(op::Cond{then.finish(outputs), otherwise.finish(others)}, operands);
+  }
+
+  /// A loop that counts up to at most four, and may end before.
+  std::optional<Value> random_while() {
+    const Type count{pick(2) ? DType::i32 : DType::i64, {}};
+    std::vector<Value> operands{*builder_.constant(0, count)};
+    for (Value value : random_values(pick(3))) operands.push_back(value);
+    const Types carried = types_of(operands);
+    for (Value value : random_values(pick(3))) operands.push_back(value);
+    const Types all = types_of(operands);
+
+    Generator test = region(all);
+    const Value limit = *test.builder_.constant(pick(5), count);
+    const Value counter{0};
+    const Value is_below[] = {counter, limit};
+    Value goes_on = *test.builder_.emit(Op::less, is_below);
+    if (pick(2) == 0) {
+      const Value both[] = {goes_on, test.random_predicate()};
+      goes_on = *test.builder_.emit(Op::logical_and, both);
+    }
+    std::vector<Value> handed{goes_on, counter};
+    for (Value value : test.random_values(pick(3))) handed.push_back(value);
+    Types taken = test.types_of(std::span(handed).subspan(1));
+    taken.insert(taken.end(), all.begin() + carried.size(), all.end());
+
+    Generator body = region(taken);
+    const Value addends[] = {counter, *body.builder_.constant(1, count)};
+    std::vector<Value> next{*body.builder_.emit(Op::add, addends)};
+    for (size_t i = 1; i < carried.size(); ++i) next.push_back(body.value_of(carried[i]));
+    return add_all(op::WhileLoop{test.finish(handed), body.finish(next)}, operands);
+  }
+
+  /// Adds a node whose results all may be used.
+  std::optional<Value> add_all(const AnyOp& op, std::span<const Value> operands) {
+    const absl::StatusOr<Results> made = builder_.emit_all(op, operands, {});
+    if (!made.ok()) return std::nullopt;
+    for (Value result : *made) {
+      if (result != made->back()) pool_.push_back(result);
+    }
+    return made->back();
+  }
+
   // ---- Which floats are small whole numbers, so that sums and products of them are exact in any order
 
   static double exact_limit(DType dtype) { return std::ldexp(1.0, info(dtype).digits); }
@@ -339,105 +450,19 @@ class Generator {
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
   RandomGraphOptions options_;
-  std::mt19937_64 random_;
+  std::mt19937_64& random_;
   GraphBuilder builder_;
   std::vector<Value> pool_;
   std::vector<double> bounds_;  // by value
   bool deep_ = false;
+  bool is_region_ = false;  // whose inputs are what they are
 };
-
-// The graph with other outputs, pruned; inputs that nothing uses go too. One value may be replaced: by another one, or,
-// if that is none, by a new input.
-std::optional<Graph> rebuild(const Graph& graph, std::span<const Value> outputs, Value replaced, Value by) {
-  GraphBuilder builder;
-  std::vector<bool> needed(graph.num_values(), false);
-  for (Value output : outputs) needed[output.id] = true;
-  for (size_t i = graph.nodes().size(); i-- > 0;) {
-    const Node& node = graph.nodes()[i];
-    bool needs_operands = false;
-    for (Value result : results(node)) {
-      if (!needed[result.id]) continue;
-      if (result == replaced && by.id >= 0) needed[by.id] = true;
-      needs_operands |= result != replaced;
-    }
-    if (!needs_operands) continue;
-    for (Value operand : node.operands) needed[operand.id] = true;
-  }
-  std::vector<Value> made(graph.num_values());
-  for (const Node& node : graph.nodes()) {
-    absl::StatusOr<Results> values = Results(0, 0);
-    bool computes = false;
-    for (Value result : results(node)) computes |= needed[result.id] && result != replaced;
-    if (computes && place(node.op) != Place::input) {
-      std::vector<Value> operands;
-      for (Value operand : node.operands) operands.push_back(made[operand.id]);
-      values = builder.emit_all(node.op, operands, graph.result_types(node));
-      if (!values.ok()) return std::nullopt;
-    }
-    for (Value result : results(node)) {
-      if (!needed[result.id]) continue;
-      if (result == replaced && by.id >= 0) {
-        made[result.id] = made[by.id];
-      } else if (result == replaced || place(node.op) == Place::input) {
-        absl::StatusOr<Value> input = builder.input(graph.type(result));
-        if (!input.ok()) return std::nullopt;
-        made[result.id] = *input;
-      } else {
-        made[result.id] = (*values)[result.id - node.first_result];
-      }
-    }
-  }
-  std::vector<Value> new_outputs;
-  for (Value output : outputs) new_outputs.push_back(made[output.id]);
-  return std::move(builder).finish(new_outputs);
-}
-
-// Tries one way after another to make the graph smaller; the first that still fails.
-std::optional<Graph> smaller(const Graph& graph, const std::function<bool(const Graph&)>& fails) {
-  auto attempt = [&](std::span<const Value> outputs, Value replaced, Value by) -> std::optional<Graph> {
-    std::optional<Graph> candidate = rebuild(graph, outputs, replaced, by);
-    if (candidate && candidate->nodes().size() <= graph.nodes().size() && !(*candidate == graph) && fails(*candidate)) return candidate;
-    return std::nullopt;
-  };
-  std::vector<Value> outputs(graph.outputs().begin(), graph.outputs().end());
-  for (size_t i = 0; outputs.size() > 1 && i < outputs.size(); ++i) {
-    std::vector<Value> fewer = outputs;
-    fewer.erase(fewer.begin() + i);
-    if (auto found = attempt(fewer, {}, {})) return found;
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    for (Value operand : graph.node(outputs[i]).operands) {
-      std::vector<Value> earlier = outputs;
-      earlier[i] = operand;
-      if (auto found = attempt(earlier, {}, {})) return found;
-    }
-  }
-  for (const Node& node : graph.nodes()) {
-    if (place(node.op) == Place::input) continue;
-    for (Value result : results(node)) {
-      for (Value operand : node.operands) {
-        if (!(graph.type(operand) == graph.type(result))) continue;
-        if (auto found = attempt(outputs, result, operand)) return found;
-      }
-      if (place(node.op) == Place::splat) continue;
-      if (auto found = attempt(outputs, result, {})) return found;
-    }
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
-Graph random_graph(const RandomGraphOptions& options) { return Generator(options).run(); }
-
-Graph shrink(const Graph& graph, const std::function<bool(const Graph&)>& fails) {
-  Graph smallest = graph;
-  for (int round = 0; round < 1000; ++round) {
-    std::optional<Graph> next = smaller(smallest, fails);
-    if (!next) break;
-    smallest = *std::move(next);
-  }
-  return smallest;
+Graph random_graph(const RandomGraphOptions& options) {
+  std::mt19937_64 random(options.seed);
+  return Generator(options, random).run();
 }
 
 }  // namespace etch

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "compiler/ir/cat.h"
+#include "runtime/check.h"
+
 namespace etch {
 namespace {
 
@@ -60,10 +63,49 @@ std::vector<Literal> evaluate(const AnyOp& op, Literals operands, std::span<cons
   return op.visit([&](const auto& fields) -> std::vector<Literal> {
     if constexpr (requires { fields.evaluate(operands, results); }) {
       return fields.evaluate(operands, results);
+    } else if constexpr (requires { fields.channels(0); }) {
+      ETCH_CHECK(false, cat("evaluate() cannot run the regions of ", name(op)));
     } else {
       std::vector<Literal> values;
       values.push_back(fields.evaluate(operands, results[0]));
       return values;
+    }
+  });
+}
+
+absl::StatusOr<std::vector<Literal>> evaluate_regions(const AnyOp& op, Literals operands, RunRegion run_region) {
+  return op.visit([&](const auto& fields) -> absl::StatusOr<std::vector<Literal>> {
+    if constexpr (requires { fields.run(operands, run_region); }) {
+      return fields.run(operands, run_region);
+    } else {
+      ETCH_CHECK(false, cat(name(op), " has no regions"));
+    }
+  });
+}
+
+std::vector<NamedRegion> regions_of(const AnyOp& op) {
+  std::vector<NamedRegion> regions;
+  if (place(op) != Place::region) return regions;
+  op.visit([&]<class T>(const T& fields) {
+    if constexpr (!std::is_same_v<T, Row>) {
+      for_each_field(fields, [&]<class Field>(std::string_view name, const Field& field) {
+        if constexpr (std::is_same_v<Field, Region>) regions.push_back({name, field});
+      });
+    }
+  });
+  return regions;
+}
+
+AnyOp with_regions(const AnyOp& op, std::span<const Region> regions) {
+  return op.visit([&]<class T>(T fields) -> AnyOp {
+    if constexpr (std::is_same_v<T, Row>) {
+      return fields.op;
+    } else {
+      size_t next = 0;
+      for_each_field(fields, [&]<class Field>(std::string_view, Field& field) {
+        if constexpr (std::is_same_v<Field, Region>) field = regions[next++];
+      });
+      return fields;
     }
   });
 }

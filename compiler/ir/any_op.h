@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "compiler/ir/fields.h"
 #include "compiler/ir/literal.h"
@@ -122,7 +123,20 @@ absl::StatusOr<Types> infer(const AnyOp& op, std::span<const Type> operands, std
 /// The op, so that equal ops have equal fields: what the result's type makes meaningless is set to one value.
 AnyOp canonical(AnyOp op, std::span<const Type> results);
 
-/// The results of a legal op on operands: the oracle.
+/// The results of a legal op without regions on operands: the oracle.
 std::vector<Literal> evaluate(const AnyOp& op, Literals operands, std::span<const Type> results);
+
+/// The same of an op with regions, which `run_region` runs.
+absl::StatusOr<std::vector<Literal>> evaluate_regions(const AnyOp& op, Literals operands, RunRegion run_region);
+
+/// The fields of an op that are regions, in order, and their names; none for most ops.
+struct NamedRegion {
+  std::string_view name;
+  Region region;
+};
+std::vector<NamedRegion> regions_of(const AnyOp& op);
+
+/// The op with other regions, in the order of regions_of().
+AnyOp with_regions(const AnyOp& op, std::span<const Region> regions);
 
 }  // namespace etch

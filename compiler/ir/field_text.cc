@@ -76,6 +76,7 @@ std::string field_text(int64_t value, DType) { return std::to_string(value); }
 std::string field_text(uint64_t bits, DType dtype) { return constant_text(bits, dtype); }
 std::string field_text(const Dims& dims, DType) { return to_string(dims); }
 std::string field_text(ReduceKind kind, DType) { return std::string(name(kind)); }
+std::string field_text(const Region& region, DType) { return to_string(region); }
 
 }  // namespace
 

@@ -37,6 +37,11 @@ bool operator==(const Graph& a, const Graph& b) {
   return true;
 }
 
+bool has_regions(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return place(node.op) == Place::region; });
+}
+
 int32_t NodeMaker::type_index(const Type& type) {
   // Neighbours often have one type.
   if (!values_.empty() && types_[values_.back().type] == type) return values_.back().type;
@@ -155,7 +160,14 @@ void NodeTable::add(uint32_t hash, int32_t node) {
   place({hash, node});
 }
 
+AnyOp GraphBuilder::share_regions(const AnyOp& op) {
+  std::vector<Region> regions;
+  for (const NamedRegion& region : regions_of(op)) regions.push_back(*regions_.insert(region.region).first);
+  return with_regions(op, regions);
+}
+
 Results GraphBuilder::intern(Node node, const TypeIndices& types) {
+  if (place(node.op) == Place::region) node.op = share_regions(node.op);
   if (types.size() == 1) {
     node.op = canonical(std::move(node.op), {&types_[types[0]], 1});
   } else {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -227,9 +228,15 @@ class GraphBuilder : public NodeMaker {
   Results intern(Node node, const TypeIndices& types);
   bool is_same(const Node& node, const Node& other, std::span<const int32_t> types) const;
   void move_inputs_to_front(std::vector<Value>& outputs);
+  /// The op on regions that equal ones in this graph share.
+  AnyOp share_regions(const AnyOp& op);
 
   NodeTable table_;
+  absl::flat_hash_set<Region> regions_;
 };
+
+/// True if a node owns regions.
+bool has_regions(const Graph& graph);
 
 /// NumPy's broadcast of two shapes, or why there is none.
 absl::StatusOr<Shape> broadcast_shapes(const Shape& a, const Shape& b);

@@ -42,7 +42,7 @@ absl::Status check_form(const AnyOp& op, const Inference& in, std::span<const Ty
   const int arity = arity_of(op);
   const int given = static_cast<int>(in.operands.size());
   if (arity == kAnyArity && given == 0) return in.error("needs at least 1 operand");
-  if (arity != kAnyArity && arity != given) {
+  if (arity >= 0 && arity != given) {
     return in.error("takes ", arity, arity == 1 ? " operand" : " operands", ", not ", given);
   }
   for (const Type& type : wanted) {

@@ -45,35 +45,62 @@ std::vector<int32_t> count_uses(const Graph& graph) {
   return uses;
 }
 
-std::vector<Literal> run(const Graph& graph, std::span<const Literal> inputs) {
-  std::vector<int32_t> uses = count_uses(graph);
-  std::vector<Literal> values(graph.num_values());
-  absl::InlinedVector<const Literal*, 3> operands;
-  for (const Node& node : graph.nodes()) {
-    if (!is_used(node, uses)) continue;
-    operands.clear();
-    // The arguments of the graph are the first nodes.
-    if (place(node.op) == Place::input) operands.push_back(&inputs[node.first_result]);
-    for (Value operand : node.operands) operands.push_back(&values[operand.id]);
-    std::vector<Literal> made = evaluate(node.op, operands, graph.result_types(node));
-    for (Value operand : node.operands) {
-      if (--uses[operand.id] == 0) values[operand.id] = {};
+/// One evaluation, with all regions inside.
+class Run {
+ public:
+  explicit Run(const InterpretOptions& options) : options_(options) {}
+
+  absl::StatusOr<std::vector<Literal>> operator()(const Graph& graph, Literals inputs) {
+    std::vector<int32_t> uses = count_uses(graph);
+    std::vector<Literal> values(graph.num_values());
+    absl::InlinedVector<const Literal*, 3> operands;
+    for (const Node& node : graph.nodes()) {
+      if (!is_used(node, uses)) continue;
+      operands.clear();
+      // The arguments of the graph are the first nodes.
+      if (place(node.op) == Place::input) operands.push_back(inputs[node.first_result]);
+      for (Value operand : node.operands) operands.push_back(&values[operand.id]);
+      absl::StatusOr<std::vector<Literal>> made = results_of(graph, node, operands);
+      if (!made.ok()) return made;
+      for (Value operand : node.operands) {
+        if (--uses[operand.id] == 0) values[operand.id] = {};
+      }
+      for (Value result : results(node)) {
+        if (uses[result.id] > 0) values[result.id] = std::move((*made)[result.id - node.first_result]);
+      }
     }
-    for (Value result : results(node)) {
-      if (uses[result.id] > 0) values[result.id] = std::move(made[result.id - node.first_result]);
-    }
+    std::vector<Literal> outputs;
+    for (Value output : graph.outputs()) outputs.push_back(values[output.id]);
+    return outputs;
   }
-  std::vector<Literal> outputs;
-  for (Value output : graph.outputs()) outputs.push_back(values[output.id]);
-  return outputs;
-}
+
+ private:
+  absl::StatusOr<std::vector<Literal>> results_of(const Graph& graph, const Node& node, Literals operands) {
+    if (place(node.op) != Place::region) return evaluate(node.op, operands, graph.result_types(node));
+    return evaluate_regions(node.op, operands, [&](const Region& region, Literals inputs) {
+      return run_region(node.op, region, inputs);
+    });
+  }
+
+  absl::StatusOr<std::vector<Literal>> run_region(Op owner, const Region& region, Literals inputs) {
+    if (num_region_runs_++ < options_.max_region_runs) return (*this)(region.graph(), inputs);
+    return absl::ResourceExhaustedError(
+        cat("interpret: regions ran ", options_.max_region_runs, " times without an end, at last one of ", name(owner)));
+  }
+
+  const InterpretOptions& options_;
+  int64_t num_region_runs_ = 0;
+};
 
 }  // namespace
 
-absl::StatusOr<std::vector<Literal>> interpret(const Graph& graph, std::span<const Literal> inputs) {
+absl::StatusOr<std::vector<Literal>> interpret(const Graph& graph, std::span<const Literal> inputs,
+                                               const InterpretOptions& options) {
   if (absl::Status status = check_inputs(graph, inputs); !status.ok()) return status;
   try {
-    return run(graph, inputs);
+    std::vector<const Literal*> pointers;
+    for (const Literal& input : inputs) pointers.push_back(&input);
+    return Run(options)(graph, pointers);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("interpret: out of memory");
   }

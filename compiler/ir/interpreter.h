@@ -10,8 +10,14 @@
 
 namespace etch {
 
-/// The outputs of the graph on these inputs. Floating sums and products accumulate in long double and round once; ops
-/// marked approximate are computed in long double and rounded; exact ops have the one right answer.
-absl::StatusOr<std::vector<Literal>> interpret(const Graph& graph, std::span<const Literal> inputs);
+struct InterpretOptions {
+  int64_t max_region_runs = int64_t{1} << 20;  // so that a loop that never ends is an error
+};
+
+/// The outputs of the graph on these inputs; ResourceExhausted if its loops do not end in time. Floating sums and products
+/// accumulate in long double and round once; ops marked approximate are computed in long double and rounded; exact ops
+/// have the one right answer.
+absl::StatusOr<std::vector<Literal>> interpret(const Graph& graph, std::span<const Literal> inputs,
+                                               const InterpretOptions& options = {});
 
 }  // namespace etch

@@ -93,6 +93,7 @@ enum class Place : uint8_t {
   reduction,    // drops axes
   product,      // [batch..., m, k] x [batch..., k, n] -> [batch..., m, n]
   call,         // a library function computes the results from operands in memory
+  region,       // runs graphs that it owns
 };
 
 Place place(Op op);

@@ -38,14 +38,14 @@ std::optional<OriginText> parse_origin(std::string_view text) {
   return std::nullopt;
 }
 
-/// A recursive-descent parser without recursion. Functions return false once status_ holds an error.
+/// A recursive-descent parser that recurses where regions nest only. Functions return false once status_ holds an error.
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
 
   absl::StatusOr<Graph> graph() {
-    if (!header() || !nodes()) return status_;
-    return std::move(builder_).finish(outputs_);
+    if (!expect_word("graph") || !header() || !nodes() || !at_end()) return status_;
+    return std::move(scope_.builder).finish(scope_.outputs);
   }
 
   absl::StatusOr<Type> only_type() {
@@ -60,8 +60,15 @@ class Parser {
     std::string_view text;
   };
 
+  /// The graph, or the region inside of it, at hand.
+  struct Scope {
+    GraphBuilder builder;
+    absl::flat_hash_map<int64_t, Value> values;
+    std::vector<Value> outputs;
+  };
+
   bool header() {
-    if (!expect_word("graph") || !expect('(')) return false;
+    if (!expect('(')) return false;
     if (!accept(')')) {
       do {
         if (!input()) return false;
@@ -76,7 +83,7 @@ class Parser {
     Type type;
     const size_t at = skip();
     if (!parse_value_number(number) || !expect(':') || !parse(type)) return false;
-    const absl::StatusOr<Value> value = builder_.input(type);
+    const absl::StatusOr<Value> value = scope_.builder.input(type);
     if (!value.ok()) return fail(at, std::string(value.status().message()));
     return define(at, number, *value);
   }
@@ -86,8 +93,8 @@ class Parser {
       if (!node()) return false;
     }
     if (!expect_word("return")) return false;
-    if (peek() == '%' && !values(outputs_)) return false;
-    return expect('}') && at_end();
+    if (peek() == '%' && !values(scope_.outputs)) return false;
+    return expect('}');
   }
 
   /// `%3, %4 = op(%2) field=5 : f32[5], i64[5]`
@@ -106,7 +113,8 @@ class Parser {
     if (!found) return fail(op_at, cat("there is no op `", op_name, "`"));
     if (place(*found) == Place::input) return fail(op_at, "inputs stand in the first line only");
     absl::InlinedVector<Value, 3> operands;
-    if (accept('(') && (!values(operands) || !expect(')'))) return false;
+    std::optional<Separator> separator;
+    if (accept('(') && (!operand_list(operands, separator) || !expect(')'))) return false;
 
     AnyOp op = *found;
     Types types;
@@ -116,7 +124,16 @@ class Parser {
       if (!parse(types.emplace_back())) return false;
     } while (accept_on_line(','));  // a comment that follows is the origin
     if (!constants_.empty() && !read_constants(op, types[0].dtype)) return false;
-    absl::StatusOr<Results> made = builder_.emit_all(op, operands, types, origin());
+    Origin where;
+    if (place(op) == Place::region) {
+      if (!expect('{')) return false;
+      where = origin();
+      if (!regions(op) || !check_separator(op, operands.size(), separator)) return false;
+    } else {
+      if (separator) return fail(separator->at, cat(op_name, " separates no operands by ';'"));
+      where = origin();
+    }
+    absl::StatusOr<Results> made = scope_.builder.emit_all(op, operands, types, where);
     if (!made.ok()) return fail(op_at, std::string(made.status().message()));
     if (made->size() != static_cast<int>(numbers.size())) {
       return fail(at, cat(op_name, " has ", made->size(), made->size() == 1 ? " result" : " results"));
@@ -127,6 +144,46 @@ class Parser {
     return true;
   }
 
+  /// A semicolon among operands: where it stands, and behind how many.
+  struct Separator {
+    size_t at;
+    int leading;
+  };
+
+  bool operand_list(absl::InlinedVector<Value, 3>& operands, std::optional<Separator>& separator) {
+    if (peek() != ';' && !values(operands)) return false;
+    const size_t at = skip();
+    if (!accept(';')) return true;
+    separator = {at, static_cast<int>(operands.size())};
+    return values(operands);
+  }
+
+  bool check_separator(const AnyOp& op, size_t num_operands, const std::optional<Separator>& separator) {
+    const int leading = num_leading(op);
+    const int expected = leading < static_cast<int>(num_operands) ? leading : -1;
+    if (expected == (separator ? separator->leading : -1)) return true;
+    const size_t at = separator ? separator->at : at_;
+    if (expected < 0) return fail(at, cat("no ';' stands here: all operands of this ", name(op), " stand before it"));
+    return fail(at, cat("the ';' of this ", name(op), " stands after operand ", expected - 1));
+  }
+
+  /// The blocks of an op's regions, `then(%0: f32[8]) {...}`, and the brace behind them.
+  bool regions(AnyOp& op) {
+    std::vector<Region> read;
+    for (const NamedRegion& wanted : regions_of(op)) {
+      const size_t at = skip();
+      if (word() != wanted.name) return fail(at, cat("expected the region `", wanted.name, "`"));
+      if (++depth_ > kMaxRegionDepth) return fail(at, cat("regions nest deeper than ", kMaxRegionDepth));
+      Scope outer = std::exchange(scope_, {});
+      if (!header() || !nodes()) return false;
+      read.emplace_back(std::move(scope_.builder).finish(scope_.outputs));
+      scope_ = std::move(outer);
+      --depth_;
+    }
+    op = with_regions(op, read);
+    return expect('}');
+  }
+
   /// Replaces an op by the one with the fields that stand in the text.
   bool fields(AnyOp& op) {
     bool ok = true;
@@ -134,8 +191,10 @@ class Parser {
       if constexpr (std::is_same_v<T, Row>) {
         return fields.op;
       } else {
-        for_each_field(fields,
-                       [&](std::string_view name, auto& field) { ok = ok && field_name(name) && parse(field); });
+        for_each_field(fields, [&]<class Field>(std::string_view name, Field& field) {
+          // Regions follow the types.
+          if constexpr (!std::is_same_v<Field, Region>) ok = ok && field_name(name) && parse(field);
+        });
         return fields;
       }
     });
@@ -171,7 +230,7 @@ class Parser {
 
   /// Binds a number of the text to a new value.
   bool define(size_t at, int64_t number, Value value) {
-    return values_.emplace(number, value).second || fail(at, cat("%", number, " is defined already"));
+    return scope_.values.emplace(number, value).second || fail(at, cat("%", number, " is defined already"));
   }
 
   template <class Values>
@@ -180,8 +239,8 @@ class Parser {
       int64_t number = 0;
       const size_t at = skip();
       if (!parse_value_number(number)) return false;
-      const auto found = values_.find(number);
-      if (found == values_.end()) return fail(at, cat("%", number, " is not defined before this line"));
+      const auto found = scope_.values.find(number);
+      if (found == scope_.values.end()) return fail(at, cat("%", number, " is not defined before this line"));
       values.push_back(found->second);
     } while (accept(','));
     return true;
@@ -196,8 +255,8 @@ class Parser {
     while (!comment.empty() && is_blank(comment.back())) comment.remove_suffix(1);
     const std::optional<OriginText> parsed = parse_origin(comment);
     if (!parsed) return {};
-    return {parsed->file.empty() ? -1 : builder_.name(parsed->file), parsed->line,
-            parsed->scope.empty() ? -1 : builder_.name(parsed->scope)};
+    return {parsed->file.empty() ? -1 : scope_.builder.name(parsed->file), parsed->line,
+            parsed->scope.empty() ? -1 : scope_.builder.name(parsed->scope)};
   }
 
   bool parse_value_number(int64_t& number) {
@@ -335,9 +394,8 @@ class Parser {
   size_t at_ = 0;
   std::vector<Constant> constants_;  // of the node at hand, not read yet
   absl::Status status_;
-  GraphBuilder builder_;
-  absl::flat_hash_map<int64_t, Value> values_;
-  std::vector<Value> outputs_;
+  Scope scope_;
+  int depth_ = 0;  // of regions around it
 };
 
 }  // namespace

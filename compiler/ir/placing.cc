@@ -53,6 +53,18 @@ Reduction reduction_of(const AnyOp& op) {
   return ask<Place::reduction, Reduction>(op, [](const auto& fields) { return fields.reduction(); });
 }
 
+std::vector<Channel> channels_of(const AnyOp& op, int num_operands) {
+  return ask<Place::region, std::vector<Channel>>(op, [&](const auto& fields) { return fields.channels(num_operands); });
+}
+
+int num_leading(const AnyOp& op) {
+  return ask<Place::region, int>(op, [](const auto& fields) { return fields.num_leading(); });
+}
+
+std::optional<Taken> taken_region(const AnyOp& op, std::span<const std::optional<uint64_t>> constants) {
+  return ask<Place::region, std::optional<Taken>>(op, [&](const auto& fields) { return fields.taken(constants); });
+}
+
 LibraryCall call_of(const AnyOp& op, std::span<const Type> operands) {
   return ask<Place::call, LibraryCall>(op, [&](const auto& fields) { return fields.call(operands); });
 }

@@ -43,6 +43,30 @@ struct LibraryCall {
   int64_t work = 1;            // rough cost of an iteration in additions
 };
 
+/// Where a value enters or leaves a region of an op: the region's number and that of its input or output.
+struct Port {
+  int region = 0;
+  int index = 0;
+};
+
+/// A value's way through an op with regions. What comes in at its sources, the operand or the outputs, is what its sinks
+/// see, the inputs and the result. Each port of the op belongs to one channel.
+struct Channel {
+  int operand = -1;  // or none
+  int result = -1;   // or none
+  std::vector<Port> inputs;
+  std::vector<Port> outputs;
+  bool decides = false;  // which region runs, and whether again
+};
+
+/// The one region that runs, once, where that is known: on these operands, and its outputs from the first on are the
+/// results.
+struct Taken {
+  int region = 0;
+  int first_output = 0;
+  std::vector<int> operands;
+};
+
 /// The argument of a graph with this index, and a value with the same bits everywhere: the ops that the builder makes.
 AnyOp input_op(int64_t index);
 AnyOp splat_op(uint64_t bits);
@@ -57,5 +81,10 @@ Movement movement_of(const AnyOp& op, const Shape& operand, const Shape& result)
 std::vector<Box> boxes_of(const AnyOp& op, std::span<const Type> operands, const Type& result);
 Reduction reduction_of(const AnyOp& op);
 LibraryCall call_of(const AnyOp& op, std::span<const Type> operands);
+std::vector<Channel> channels_of(const AnyOp& op, int num_operands);
+/// How many operands stand before the `;` in text: a predicate, or what a loop carries.
+int num_leading(const AnyOp& op);
+/// `constants` are the bits of the operands that are the same everywhere.
+std::optional<Taken> taken_region(const AnyOp& op, std::span<const std::optional<uint64_t>> constants);
 
 }  // namespace etch

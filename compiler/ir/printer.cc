@@ -14,15 +14,19 @@ void append_values(std::string& text, const Values& values) {
   }
 }
 
-void append_node(std::string& text, const Graph& graph, const Node& node) {
-  append_values(text, results(node));
-  text.append(" = ").append(name(node.op));
-  if (!node.operands.empty()) {
-    text += '(';
-    append_values(text, node.operands);
-    text += ')';
-  }
-  text.append(fields_text(node.op, graph.type(node.result()).dtype));
+/// Operands that steer the op, or that a loop carries, stand before a semicolon.
+void append_operands(std::string& text, const Node& node) {
+  if (node.operands.empty()) return;
+  const std::span<const Value> operands = node.operands;
+  const size_t leading = place(node.op) == Place::region ? num_leading(node.op) : operands.size();
+  text += '(';
+  append_values(text, operands.first(leading));
+  if (leading < operands.size()) text += leading > 0 ? "; " : ";";
+  append_values(text, operands.subspan(leading));
+  text += ')';
+}
+
+void append_types(std::string& text, const Graph& graph, const Node& node) {
   const char* before = " : ";
   for (Value result : results(node)) {
     text.append(before).append(to_string(graph.type(result)));
@@ -49,29 +53,53 @@ void append_origin(std::string& text, const Graph& graph, const Origin& origin) 
   }
 }
 
-}  // namespace
+void append_graph(std::string& text, std::string_view name, const Graph& graph, int indent);
 
-std::string print(const Graph& graph) {
-  std::string text = "graph(";
+void append_node(std::string& text, const Graph& graph, const Node& node, int indent) {
+  const std::vector<NamedRegion> regions = regions_of(node.op);
+  text.append(indent, ' ');
+  append_values(text, results(node));
+  text.append(" = ").append(name(node.op));
+  append_operands(text, node);
+  if (regions.empty()) text.append(fields_text(node.op, graph.type(node.result()).dtype));
+  append_types(text, graph, node);
+  if (!regions.empty()) text += " {";
+  append_origin(text, graph, node.origin);
+  text += '\n';
+  if (regions.empty()) return;
+  for (const auto& [name, region] : regions) append_graph(text, name, region.graph(), indent + 2);
+  text.append(indent, ' ').append("}\n");
+}
+
+/// A graph, or a region inside of one; regions nest a bounded number of times.
+void append_graph(std::string& text, std::string_view name, const Graph& graph, int indent) {
+  text.append(indent, ' ').append(name).append("(");
   for (Value input : graph.inputs()) {
     if (input.id > 0) text += ", ";
     text.append("%").append(std::to_string(input.id)).append(": ").append(to_string(graph.type(input)));
   }
   text += ") {\n";
-  for (const Node& node : graph.nodes().subspan(graph.inputs().size())) {
-    text += "  ";
-    append_node(text, graph, node);
-    append_origin(text, graph, node.origin);
-    text += '\n';
-  }
-  text += graph.outputs().empty() ? "  return" : "  return ";
+  for (const Node& node : graph.nodes().subspan(graph.inputs().size())) append_node(text, graph, node, indent + 2);
+  text.append(indent + 2, ' ').append(graph.outputs().empty() ? "return" : "return ");
   append_values(text, graph.outputs());
-  return text += "\n}\n";
+  text.append("\n").append(indent, ' ').append("}\n");
+}
+
+}  // namespace
+
+std::string print(const Graph& graph) {
+  std::string text;
+  append_graph(text, "graph", graph, 0);
+  return text;
 }
 
 std::string print(const Graph& graph, const Node& node) {
   std::string text;
-  append_node(text, graph, node);
+  append_values(text, results(node));
+  text.append(" = ").append(name(node.op));
+  append_operands(text, node);
+  text.append(fields_text(node.op, graph.type(node.result()).dtype));
+  append_types(text, graph, node);
   return text;
 }
 

@@ -18,12 +18,24 @@ namespace etch {
 ///     return %3, %4
 ///   }
 ///
+/// A region stands below its op in braces, as a graph whose values are numbered anew:
+///
+///   %3 = cond(%2; %0) : f32[8] {   // demo.cc:12
+///     then(%0: f32[8]) {
+///       return %0
+///     }
+///     otherwise(%0: f32[8]) {
+///       %1 = neg(%0) : f32[8]
+///       return %1
+///     }
+///   }
+///
 /// Floats print in the fewest digits that read back to the same bits; NaNs and infinities as nan, nan:0x7fc00001, inf,
 /// -inf.
 std::string print(const Graph& graph);
 
-/// One node as `%3 = mul(%0, %2) : f32[8,4]`, without its origin. A node with several results names them all:
-/// `%3, %4 = top_k(%2) k=5 : f32[5], i64[5]`.
+/// One node as `%3 = mul(%0, %2) : f32[8,4]`, without its origin, and of regions the signatures only. A node with several
+/// results names them all: `%3, %4 = top_k(%2) k=5 : f32[5], i64[5]`.
 std::string print(const Graph& graph, const Node& node);
 
 /// The graph that a text describes; comments after the type are origins and may be missing, lines that start with `//`

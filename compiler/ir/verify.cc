@@ -36,6 +36,11 @@ absl::Status verify_node(const Graph& graph, int index, int first_value) {
   if (absl::StatusOr<Types> inferred = infer(node.op, operands, types); !inferred.ok()) {
     return invalid(where() + std::string(inferred.status().message()));
   }
+  for (const auto& [name, region] : regions_of(node.op)) {
+    if (absl::Status status = verify(region.graph()); !status.ok()) {
+      return invalid(where() + cat(name, ": ", std::string(status.message())));
+    }
+  }
   const bool listed = index < static_cast<int>(graph.inputs().size());
   if ((place(node.op) == Place::input) != listed) return invalid(where() + "the inputs are not the first nodes");
   if (listed && !(node.op == input_op(index))) return invalid(where() + "the input's index is wrong");

@@ -150,7 +150,8 @@ Bits fold_expr(const Rewriter& graph, const Expr& expr) {
     case Place::input:
     case Place::splat:
     case Place::product:
-    case Place::call: break;
+    case Place::call:
+    case Place::region: break;
   }
   return std::nullopt;
 }

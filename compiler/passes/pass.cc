@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "compiler/passes/fold.h"
 #include "compiler/passes/lower_reductions.h"
@@ -15,8 +16,55 @@
 namespace etch {
 namespace {
 
+/// Runs a pass on regions, on each once, before the graph that owns them.
+class InsideOut {
+ public:
+  explicit InsideOut(PassFn pass) : pass_(pass) {}
+
+  absl::StatusOr<Graph> run(const Graph& graph) {
+    if (!has_regions(graph)) return pass_(graph);
+    absl::StatusOr<Graph> inside =
+        rewrite(graph, [this](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+          return run_regions(builder, node, operands);
+        });
+    if (!inside.ok()) return inside;
+    return pass_(*inside);
+  }
+
+ private:
+  absl::StatusOr<Replacement> run_regions(GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+    if (place(node.op) != Place::region) return Replacement();
+    std::vector<Region> regions;
+    for (const NamedRegion& named : regions_of(node.op)) {
+      absl::StatusOr<Region> region = run(named.region);
+      if (!region.ok()) return region.status();
+      regions.push_back(*std::move(region));
+    }
+    absl::StatusOr<Results> made = builder.emit_all(with_regions(node.op, regions), operands, {}, node.origin);
+    if (!made.ok()) return made.status();
+    return Replacement(*made);
+  }
+
+  absl::StatusOr<Region> run(const Region& region) {
+    if (const auto known = done_.find(region); known != done_.end()) return known->second;
+    absl::StatusOr<Graph> after = run(region.graph());
+    if (!after.ok()) return after.status();
+    const Region result = *after == region.graph() ? region : Region(*std::move(after));
+    done_.emplace(region, result);
+    return result;
+  }
+
+  PassFn pass_;
+  absl::flat_hash_map<Region, Region> done_;
+};
+
+template <PassFn kPass>
+absl::StatusOr<Graph> inside_out(const Graph& graph) {
+  return InsideOut(kPass).run(graph);
+}
+
 constexpr Pass kPasses[] = {
-#define ETCH_PASS(name, use, reason) {#name, name, PassUse::use, reason},
+#define ETCH_PASS(name, use, reason) {#name, inside_out<name>, PassUse::use, reason},
 #include "compiler/passes/passes.def"
 };
 
@@ -110,9 +158,11 @@ const Pass* find_pass(std::string_view name) {
   return nullptr;
 }
 
-std::vector<bool> needed_nodes(const Graph& graph) {
+std::vector<bool> needed_nodes(const Graph& graph) { return needed_nodes(graph, graph.outputs()); }
+
+std::vector<bool> needed_nodes(const Graph& graph, std::span<const Value> values) {
   std::vector<bool> needed(graph.nodes().size(), false);
-  for (Value output : graph.outputs()) needed[graph.index_of(output)] = true;
+  for (Value value : values) needed[graph.index_of(value)] = true;
   // Operands come before their users, so one scan from the end finds all.
   for (size_t i = needed.size(); i-- > 0;) {
     if (!needed[i]) continue;

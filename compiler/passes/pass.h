@@ -11,7 +11,7 @@
 
 namespace etch {
 
-/// A function from graph to graph that computes the same bits.
+/// A function from graph to graph that computes the same bits. It need not look into regions.
 using PassFn = absl::StatusOr<Graph> (*)(const Graph&);
 
 /// Where a pass runs.
@@ -26,7 +26,7 @@ std::string_view name(PassUse use);
 
 struct Pass {
   std::string_view name;
-  PassFn run;
+  PassFn run;                // on the regions of a graph first, the inner ones before the outer ones, then on the graph
   PassUse use;
   std::string_view reason;   // why it stands where it stands
 };
@@ -37,8 +37,9 @@ std::span<const Pass> passes();
 /// The pass of this name, or nullptr.
 const Pass* find_pass(std::string_view name);
 
-/// Per node: does an output need one of its results?
+/// Per node: does an output, or one of these values, need one of its results?
 std::vector<bool> needed_nodes(const Graph& graph);
+std::vector<bool> needed_nodes(const Graph& graph, std::span<const Value> values);
 
 /// What stands for a node: one value per result, or none to keep the node as it is.
 class Replacement {
@@ -51,6 +52,8 @@ class Replacement {
   explicit Replacement(Results results) {
     for (Value value : results) values_.push_back(value);
   }
+  /// The next result.
+  void add(Value value) { values_.push_back(value); }
   std::span<const Value> values() const { return values_; }
 
  private:

@@ -2,6 +2,7 @@
 #include "compiler/passes/rules.h"
 
 #include "compiler/ir/checked.h"
+#include "compiler/passes/inline_graph.h"
 
 namespace etch {
 
@@ -27,12 +28,49 @@ Value Rewriter::make(const AnyOp& op, std::span<const Value> operands, const Typ
   return improve({op, operands, checked(infer(op, types, {}))[0]});
 }
 
-absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules) {
-  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+namespace {
+
+/// What rules make of the nodes of a graph, and of those of regions that take the place of their op.
+class Application {
+ public:
+  Application(GraphBuilder& builder, std::span<const Rewriter::Rule> rules) : builder_(builder), rules_(rules) {}
+
+  absl::StatusOr<Replacement> operator()(const Graph& graph, const Node& node, std::span<const Value> operands) const {
+    if (place(node.op) == Place::region) return replace_region(node, operands);
     if (node.num_results > 1) return Replacement();
     const Expr expr{node.op, operands, graph.type(node.result())};
-    const std::optional<Value> better = Rewriter(builder, rules, node.origin).better(expr);
+    const std::optional<Value> better = Rewriter(builder_, rules_, node.origin).better(expr);
     return better ? Replacement(*better) : Replacement();
+  }
+
+ private:
+  /// The region that runs, if that is known, without the op around it.
+  absl::StatusOr<Replacement> replace_region(const Node& node, std::span<const Value> operands) const {
+    std::vector<std::optional<uint64_t>> constants;
+    for (Value operand : operands) constants.push_back(splat_bits(builder_.node(operand).op));
+    const std::optional<Taken> taken = taken_region(node.op, constants);
+    if (!taken) return Replacement();
+    const Region region = regions_of(node.op)[taken->region].region;
+    std::vector<Value> inputs;
+    for (int operand : taken->operands) inputs.push_back(operands[operand]);
+    const std::span<const Value> outputs = region.graph().outputs().subspan(taken->first_output);
+    absl::StatusOr<std::vector<Value>> values =
+        inline_graph(builder_, region.graph(), outputs, inputs, node.origin, *this);
+    if (!values.ok()) return values.status();
+    Replacement replacement;
+    for (Value value : *values) replacement.add(value);
+    return replacement;
+  }
+
+  GraphBuilder& builder_;
+  std::span<const Rewriter::Rule> rules_;
+};
+
+}  // namespace
+
+absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules) {
+  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+    return Application(builder, rules)(graph, node, operands);
   });
 }
 

@@ -60,6 +60,7 @@ class Fusion {
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
       case Place::call: return place_call(value);
+      case Place::region: return;  // make_schedule takes no regions
     }
   }
 

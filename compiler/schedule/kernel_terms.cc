@@ -115,7 +115,8 @@ class Resolver {
       case Place::view:
       case Place::movement:
       case Place::boxes:
-      case Place::call: return leaf(InstrKind::load, value, map);
+      case Place::call:
+      case Place::region: return leaf(InstrKind::load, value, map);
     }
     Term term;
     term.kind = InstrKind::compute;

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 
+#include "compiler/ir/text.h"
 #include "compiler/schedule/bound_arena.h"
 #include "compiler/schedule/explain.h"
 #include "compiler/schedule/lower_kernel.h"
 #include "compiler/schedule/order_kernels.h"
 #include "compiler/schedule/plan_buffers.h"
+#include "runtime/check.h"
 
 namespace etch {
 namespace {
@@ -72,6 +74,7 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
 }  // namespace
 
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
+  ETCH_CHECK(!has_regions(graph), "regions are not scheduled:\n" + print(graph));
   return explained(graph, options.fuse ? bounded_plan(graph, options)
                                        : plan_of(graph, schedule::partition_unfused(graph, options.blocks)));
 }

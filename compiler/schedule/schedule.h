@@ -71,7 +71,7 @@ struct ScheduleOptions {
 };
 
 /// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce
-/// has one axis.
+/// has one axis, and no op has regions.
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options);
 
 /// The schedule as text: buffers, kernels with why, edges that were not fused and why not.

@@ -1,6 +1,7 @@
 // Random graphs with fixed seeds: every way of running a graph gives the same bits. tools/etch_fuzz.cc runs for longer.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "runtime/parallel.h"
 #include "tools/fuzz.h"
 #include "tools/random_graph.h"
+#include "tools/shrink.h"
 
 namespace etch {
 namespace {
@@ -98,6 +100,66 @@ TEST(Fuzz, ShrinkingKeepsOnlyWhatFails) {
     EXPECT_EQ(smallest.nodes().size(), 2u) << print(smallest);
   }
   EXPECT_GT(found, 5);
+}
+
+constexpr uint64_t kRegionCases = 1500;
+
+TEST(Fuzz, GraphsWithRegionsSurviveTextPassesAndInterpreter) {
+  for (uint64_t seed = 1; seed <= kRegionCases; ++seed) EXPECT_EQ(fuzz_region_case(seed), "");
+}
+
+/// How many ops with this place there are, in the regions of a graph too.
+int count_regions(const Graph& graph, int depth, std::map<int, int>& by_depth) {
+  int count = 0;
+  for (const Node& node : graph.nodes()) {
+    if (place(node.op) != Place::region) continue;
+    ++by_depth[depth];
+    ++count;
+    for (const NamedRegion& region : regions_of(node.op)) {
+      count += count_regions(region.region.graph(), depth + 1, by_depth);
+    }
+  }
+  return count;
+}
+
+TEST(Fuzz, RegionsNest) {
+  std::map<int, int> by_depth;
+  int conds = 0, loops = 0;
+  for (uint64_t seed = 1; seed <= kRegionCases; ++seed) {
+    const Graph graph = fuzz_region_graph(seed);
+    count_regions(graph, 1, by_depth);
+    for (const Node& node : graph.nodes()) {
+      conds += node.op == Op::cond;
+      loops += node.op == Op::while_loop;
+    }
+  }
+  EXPECT_GT(conds, 200);
+  EXPECT_GT(loops, 200);
+  EXPECT_GT(by_depth[2], 100);
+  EXPECT_GT(by_depth[3], 20);
+}
+
+TEST(Fuzz, ShrinkingLooksIntoRegions) {
+  // 'Fails' where an output needs a tanh, in whatever region: what is left is one tanh of one input.
+  std::function<bool(const Graph&)> holds_tanh = [&](const Graph& graph) {
+    for (const Node& node : graph.nodes()) {
+      if (node.op == Op::tanh) return true;
+      for (const NamedRegion& region : regions_of(node.op)) {
+        if (holds_tanh(region.region.graph())) return true;
+      }
+    }
+    return false;
+  };
+  const auto has_tanh = [&](const Graph& graph) { return holds_tanh(find_pass("prune")->run(graph).value()); };
+  int found = 0;
+  for (uint64_t seed = 1; seed <= 800; ++seed) {
+    const Graph graph = random_graph({.seed = seed, .ops = 12, .region_depth = 3});
+    if (!has_tanh(graph)) continue;
+    ++found;
+    const Graph smallest = shrink(graph, has_tanh);
+    EXPECT_EQ(smallest.nodes().size(), 2u) << print(smallest);
+  }
+  EXPECT_GT(found, 10);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/ir/any_op.h"
+#include "compiler/ir/graph.h"
 
 namespace etch {
 
@@ -13,6 +13,12 @@ inline void flip(int64_t& field) { ++field; }
 inline void flip(uint64_t& field) { field ^= 1; }
 inline void flip(ReduceKind& field) { field = static_cast<ReduceKind>((static_cast<int>(field) + 1) % kNumReduceKinds); }
 inline void flip(Dims& field) { field.push_back(3); }
+/// A region of one more input.
+inline void flip(Region& field) {
+  GraphBuilder builder;
+  for (size_t i = 0; i <= field.graph().inputs().size(); ++i) (void)builder.input({DType::f32, {}});
+  field = Region(std::move(builder).finish({}));
+}
 
 /// Per field of the op: its name, and the op with another value there.
 inline std::vector<std::pair<std::string, AnyOp>> flip_fields(const AnyOp& op) {

@@ -9,6 +9,7 @@ Needs python3-numpy and python3-mpmath. Run it from anywhere: the file is writte
   out VALUES...          one line per output
 """
 import itertools
+import math
 import pathlib
 import re
 
@@ -664,6 +665,34 @@ x = rng.integers(-9, 9, (3, 4)).astype(np.float64)
 case("several outputs", [x], ["reduce(%0) kind=sum axes=[1] : f64[3]", "reshape(%1) : f64[3,1]",
                               "sub(%0, %2) : f64[3,4]", "transpose(%3) perm=[1,0] : f64[4,3]"],
      [x.sum(1, keepdims=True), x - x.sum(1, keepdims=True), (x - x.sum(1, keepdims=True)).T])
+
+# ---- Regions ---------------------------------------------------------------------------------------------------------
+
+x = np.array([1.5, -2, 0], np.float32)
+for predicate in [False, True]:
+    case(f"cond {predicate}", [np.bool_(predicate), x], [("""cond(%0; %1) : f32[3], f32[] {
+    then(%0: f32[3]) {
+      %1 = neg(%0) : f32[3]
+      %2 = reduce(%0) kind=sum axes=[0] : f32[]
+      return %1, %2
+    }
+    otherwise(%0: f32[3]) {
+      %1 = constant value=7 : f32[]
+      return %0, %1
+    }
+  }""", 2)], [-x, x.sum()] if predicate else [x, np.float32(7)])
+for a, b in [(0, 0), (5, 0), (12, 18), (2**40, 6**20), (1134903170, 701408733)]:  # the last takes the most turns
+    case(f"while_loop gcd {a} {b}", [np.int64(a), np.int64(b)], [("""while_loop(%0, %1) : i64[], i64[] {
+    test(%0: i64[], %1: i64[]) {
+      %2 = constant value=0 : i64[]
+      %3 = not_equal(%1, %2) : bool[]
+      return %3, %0, %1
+    }
+    body(%0: i64[], %1: i64[]) {
+      %2 = floor_mod(%0, %1) : i64[]
+      return %1, %2
+    }
+  }""", 2)], [np.int64(math.gcd(a, b)), np.int64(0)])
 
 path = pathlib.Path(__file__).with_name("expected.txt")
 path.write_text("\n".join(lines) + "\n")

@@ -80,7 +80,22 @@ class RandomEmitter {
     field = dims(rank_, low, low + 1 + below(4));
   }
 
+  /// A few nodes on a few inputs.
+  void draw(Region& field) {
+    GraphBuilder builder;
+    for (int64_t i = 0, n = below(3); i < n; ++i) (void)builder.input(type());
+    std::vector<Value> outputs;
+    if (depth_ < 2 && builder.num_values() > 0) {
+      ++depth_;
+      for (int64_t i = 0, n = below(6); i < n; ++i) (void)propose(builder);
+      --depth_;
+      for (int64_t i = 0, n = below(3); i < n; ++i) outputs.push_back(value(builder));
+    }
+    field = Region(std::move(builder).finish(outputs));
+  }
+
   int64_t rank_ = 0;  // of the lists of one op
+  int depth_ = 0;     // of the regions at hand
   std::mt19937_64 random_;
 };
 

@@ -5,6 +5,7 @@
 #include "compiler/ir/ops/broadcast.h"
 #include "compiler/ir/ops/cast.h"
 #include "compiler/ir/ops/concat.h"
+#include "compiler/ir/ops/cond.h"
 #include "compiler/ir/ops/constant.h"
 #include "compiler/ir/ops/dot.h"
 #include "compiler/ir/ops/input.h"
@@ -15,4 +16,5 @@
 #include "compiler/ir/ops/slice.h"
 #include "compiler/ir/ops/top_k.h"
 #include "compiler/ir/ops/transpose.h"
+#include "compiler/ir/ops/while_loop.h"
 #include "compiler/ir/ops/window.h"

@@ -1,5 +1,6 @@
 // What the struct of a structural op must have: fields, traits, inference, evaluation, equality. By its place it has one
 // member more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`, call `call`.
+// Ops with regions: see region_op.h.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,8 @@ class Inference;
 
 /// Any number of operands, at least one.
 inline constexpr int kAnyArity = -1;
+/// The same, or none.
+inline constexpr int kAnyArityOrNone = -2;
 
 enum class ResultType : uint8_t {
   inferred,  // follows from the operands and the fields

@@ -1,0 +1,28 @@
+// while_loop: a region again and again, as long as another one says so.
+#pragma once
+
+#include "compiler/ir/ops/region_op.h"
+
+namespace etch::op {
+
+/// The operands are first what the loop carries, as many as `body` gives, then invariants. `test` takes all of them and
+/// gives first a bool scalar, whether to go on, then what it hands on: to `body`, or out as the results. `body` takes
+/// what was handed on and the invariants, and gives what is carried into the next turn.
+struct WhileLoop {
+  Region test;
+  Region body;
+
+  static constexpr Traits kTraits{kAnyArityOrNone, ResultType::inferred, Place::region, 0};
+  absl::StatusOr<Types> infer(const Inference& in) const;
+  absl::StatusOr<std::vector<Literal>> run(Literals operands, const RunRegion& run_region) const;
+  std::vector<Channel> channels(int num_operands) const;
+  int num_leading() const;
+  std::optional<Taken> taken(std::span<const std::optional<uint64_t>> constants) const;
+  bool operator==(const WhileLoop&) const = default;
+
+ private:
+  int num_carried() const;
+  int num_handed() const;
+};
+
+}  // namespace etch::op
