@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <concepts>
+#include <iterator>
+
 #include <array>
 
 #include "etch/buffer.h"
@@ -200,6 +203,9 @@ TEST(Tensor, AdoptsExternalMemoryAndReleasesItOnce) {
   EXPECT_EQ(released, 2) << "a call that fails releases too";
   EXPECT_THROW(Tensor::adopt(static_cast<int32_t*>(nullptr), 1, [] {}), Error);
 }
+
+static_assert(std::input_iterator<Tensor::Rows>);
+static_assert(std::same_as<std::iterator_traits<Tensor::Rows>::iterator_category, std::input_iterator_tag>);
 
 TEST(Tensor, LoopsOverTheFirstAxis) {
   const Tensor x = reshape(range(6), {3, 2});

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <iterator>
 #include <iosfwd>
 #include <span>
 #include <string>
@@ -370,7 +369,6 @@ class Tensor {
 /// Walks over the sub-tensors along the first axis; it lives no longer than the tensor's handle.
 class Tensor::Rows {
  public:
-  using iterator_category = std::input_iterator_tag;
   using value_type = Tensor;
   using difference_type = int64_t;
   using pointer = void;

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <iterator>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -46,7 +45,7 @@ inline constexpr DTypeInfo kDTypes[] = {
 #include "etch/dtypes.def"
 };
 
-inline constexpr int kNumDTypes = static_cast<int>(std::size(kDTypes));
+inline constexpr int kNumDTypes = sizeof kDTypes / sizeof kDTypes[0];
 
 /// True for the values that are rows of dtypes.def; a DType may hold others by a cast. All functions that take a DType
 /// refuse those with an Error.
