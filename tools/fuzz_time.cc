@@ -67,9 +67,10 @@ Compiled compiled(const Graph& graph, const Target& target, bool fuse) {
 FuzzTime time_large_graph(uint64_t seed, const Target& target, int threads, double suspicious) {
   const Graph graph = large_graph(seed);
   const Compiled fused = compiled(graph, target, true), unfused = compiled(graph, target, false);
-  FuzzTime time{.seed = seed,
-                .kernels_fused = static_cast<int>(fused.schedule.kernels.size()),
-                .kernels_unfused = static_cast<int>(unfused.schedule.kernels.size())};
+  FuzzTime time;
+  time.seed = seed;
+  time.kernels_fused = static_cast<int>(fused.schedule.kernels.size());
+  time.kernels_unfused = static_cast<int>(unfused.schedule.kernels.size());
   std::mt19937_64 random(seed);
   Memory memory(graph, random);
   memory.run(*fused.executable, threads);

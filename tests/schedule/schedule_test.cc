@@ -484,7 +484,8 @@ TEST(ScheduleValues, ShortReductionsInLanesHaveTheBitsOfKernelsAndOfTheOracle) {
               ASSERT_TRUE(results.ok()) << results.status();
               EXPECT_EQ(bit_difference({results->data(), 1}, {results->data() + 1, 1}), "") << print(graph);
               const bool ordered = dtype[0] == 'f' && (std::string(kind) == "sum" || std::string(kind) == "prod");
-              if (!ordered) EXPECT_EQ(bit_difference(*interpret(graph, inputs), *results), "") << print(graph);
+              if (ordered) continue;
+              EXPECT_EQ(bit_difference(*interpret(graph, inputs), *results), "") << print(graph);
             }
           }
         }
