@@ -54,8 +54,8 @@ struct Port {
 struct Channel {
   int operand = -1;  // or none
   int result = -1;   // or none
-  std::vector<Port> inputs;
-  std::vector<Port> outputs;
+  std::vector<Port> inputs{};
+  std::vector<Port> outputs{};
   bool decides = false;  // which region runs, and whether again
 };
 
@@ -64,7 +64,7 @@ struct Channel {
 struct Taken {
   int region = 0;
   int first_output = 0;
-  std::vector<int> operands;
+  std::vector<int> operands{};
 };
 
 /// The argument of a graph with this index, and a value with the same bits everywhere: the ops that the builder makes.
