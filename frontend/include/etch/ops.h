@@ -406,8 +406,8 @@ enum class PadMode : uint8_t {
 [[nodiscard]] Tensor repeat(const Operand& x, Integer count, Integer axis);
 /// How window moves and spreads: one number for each axis, or none for 1 everywhere.
 struct WindowOptions {
-  Dims steps;      // elements from one window to the next
-  Dims dilations;  // elements from one of a window to the next
+  Dims steps{};      // elements from one window to the next
+  Dims dilations{};  // elements from one of a window to the next
 };
 /// The parts that a window of these sizes sees as it slides along the axes, all of them if none is named: the axes of x,
 /// now as long as there are whole windows, and behind them one axis of each size (NumPy's sliding_window_view). Reduced
