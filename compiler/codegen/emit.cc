@@ -154,6 +154,26 @@ llvm::Value* KernelEmitter::param(int param, DType dtype) {
   return value;
 }
 
+llvm::Value* KernelEmitter::stores_apart() {
+  if (stores_apart_) return stores_apart_;
+  // Memory that a kernel both reads and writes, it walks in one way: the accesses begin at one address.
+  std::vector<bool> loads(program.accesses.size()), stores(program.accesses.size());
+  for (const Instr& instr : program.body) {
+    if (instr.kind == InstrKind::load) loads[instr.slot] = true;
+    if (instr.kind == InstrKind::store) stores[instr.slot] = true;
+  }
+  stores_apart_ = entry_.getTrue();
+  for (size_t s = 0; s < stores.size(); ++s) {
+    for (size_t l = 0; l < loads.size(); ++l) {
+      const bool one_size = size_of(program.accesses[s].dtype) == size_of(program.accesses[l].dtype);
+      if (!stores[s] || !loads[l] || !one_size) continue;
+      llvm::Value* apart = entry_.CreateICmpNE(origin(s), origin(l));
+      stores_apart_ = entry_.CreateAnd(stores_apart_, apart);
+    }
+  }
+  return stores_apart_;
+}
+
 llvm::Value* KernelEmitter::advance(int access, llvm::Value* pointer, llvm::Value* elements) {
   return b.CreateGEP(memory_type(context, program.accesses[access].dtype), pointer, elements);
 }

@@ -115,7 +115,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
                     });
       return;
     }
-    k.narrowing_loops(from, to, width, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
+    k.narrowing_loops(from, to, width, true, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
   };
   if (transposes(program)) {
     walk_tiles(k, segment);

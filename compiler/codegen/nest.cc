@@ -137,21 +137,33 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
   });
 }
 
-void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int width,
+void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int width, bool again,
                                     llvm::function_ref<void(llvm::Value* i, int width)> body) {
-  llvm::SmallVector<int, 3> widths;
-  if (width > 1) widths.push_back(width);
-  if (width > 2 * kNarrowLanes) widths.push_back(kNarrowLanes);
-  widths.push_back(1);
-  for (int lanes : widths) {
-    llvm::Value* full = b.CreateAnd(b.CreateSub(to, from), i64(-lanes));
-    llvm::Value* stop = lanes == 1 ? to : b.CreateAdd(from, full);
-    loop(from, stop, i64(lanes), {}, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
-      body(i, lanes);
+  auto run = [&](llvm::Value* first, llvm::Value* last, int lanes, llvm::function_ref<llvm::Value*(llvm::Value*)> at) {
+    loop(first, last, i64(lanes), {}, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
+      body(at(i), lanes);
       return Values{};
     });
-    from = stop;
+  };
+  auto same = [](llvm::Value* i) { return i; };
+  llvm::Value* done = from;
+  if (width > 1) {
+    done = b.CreateAdd(from, b.CreateAnd(b.CreateSub(to, from), i64(-width)));
+    run(from, done, width, same);
   }
+  const int narrow = std::min(width, kNarrowLanes);
+  if (again && narrow > 1) {
+    llvm::Value* enough = b.CreateICmpSGE(b.CreateSub(to, from), i64(narrow));
+    llvm::Value* stop = b.CreateSelect(b.CreateAnd(enough, stores_apart()), to, done);
+    llvm::Value* last = b.CreateSub(to, i64(narrow));
+    run(done, stop, narrow, [&](llvm::Value* i) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, i, last); });
+    done = stop;
+  } else if (width > 2 * kNarrowLanes) {
+    llvm::Value* stop = b.CreateAdd(done, b.CreateAnd(b.CreateSub(to, done), i64(-narrow)));
+    run(done, stop, narrow, same);
+    done = stop;
+  }
+  run(done, to, 1, same);
 }
 
 std::vector<Level> levels_of(const KernelProgram& program) {

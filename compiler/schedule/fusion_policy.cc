@@ -96,6 +96,41 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
   return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= kMaxRepeatedCost;
 }
 
+// ---- What is fetched one by one
+
+/// True if the lanes of the site's kernel find the elements of the value far apart.
+bool FusionPolicy::is_scattered(const Site& site) const {
+  const Cluster& c = sites_.cluster(site);
+  if (c.domain.has(Role::row) || c.domain.rank == 0) return false;
+  return goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)]);
+}
+
+/// True if several values of the same size are loaded to compute this one.
+bool FusionPolicy::follows_from_several(Value value) const {
+  constexpr size_t kMaxSearched = 16;
+  const int64_t size = graph_.type(value).size();
+  absl::InlinedVector<Value, kMaxSearched> searched{value};
+  int loaded = 0;
+  for (size_t i = 0; i < searched.size(); ++i) {
+    const Node& node = graph_.node(searched[i]);
+    if (!is_elementwise(node.op)) {
+      if (++loaded > 1) return true;
+      continue;
+    }
+    for (Value operand : node.operands) {
+      const Place place = etch::place(graph_.node(operand).op);
+      const bool counts = place != Place::splat && place != Place::index && graph_.type(operand).size() == size;
+      const bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
+      if (counts && !known && searched.size() < kMaxSearched) searched.push_back(operand);
+    }
+  }
+  return false;
+}
+
+size_t FusionPolicy::max_sibling_roots(const Site& site) const {
+  return is_scattered(site) ? kMaxScatteredRoots : kMaxSiblingRoots;
+}
+
 // ---- One node at one site
 
 const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
@@ -110,6 +145,8 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   for (size_t i = 0; i < node.operands.size(); ++i) {
     if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return reason::kOtherOrder;
   }
+  const bool needs_much = 4 * computations(site) >= graph_.type(value).size();
+  if (needs_much && is_scattered(site) && follows_from_several(value)) return reason::kScattered;
   return nullptr;
 }
 

@@ -26,11 +26,15 @@ inline constexpr char kOutputElsewhere[] =
 inline constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
 inline constexpr char kLibrary[] = "a library function reads it in memory, in order";
 inline constexpr char kLibraryResult[] = "a library function writes it to memory";
+inline constexpr char kScattered[] =
+    "the kernel would fetch what it is computed from one by one, and there is more to fetch than the value itself";
 inline constexpr char kRegions[] = "kernels write the parts of it in place";
 }  // namespace reason
 
-// How many values siblings store; more where one full kernel reads all of them: those are alive together in any case.
+// How many values siblings store; more where what they read is fetched one by one, and where one full kernel reads all of
+// them: those are alive together in any case.
 inline constexpr size_t kMaxSiblingRoots = 4;
+inline constexpr size_t kMaxScatteredRoots = 6;
 inline constexpr size_t kMaxOverflowRoots = 8;
 
 /// Whether fusing pays. Where it is not legal it does not pay either: legality is asked here too, of partition.h.
@@ -57,6 +61,9 @@ class FusionPolicy {
   /// True if two clusters are small enough to be one.
   bool fit_together(const Cluster& a, const Cluster& b, size_t max_roots) const;
 
+  /// How many values clusters may store together that read the same value at this site.
+  size_t max_sibling_roots(const Site& site) const;
+
   /// True if the site's cluster would compute elements of the value several times.
   bool repeats(Value value, const Site& site) const;
 
@@ -69,6 +76,8 @@ class FusionPolicy {
  private:
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
+  bool is_scattered(const Site& site) const;
+  bool follows_from_several(Value value) const;
   bool becomes_row_value(Value value, const Site& site) const;
 
   const Graph& graph_;

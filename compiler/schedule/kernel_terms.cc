@@ -15,12 +15,14 @@ namespace {
 /// output: what a store and a load of so many bytes cost, in the cache.
 int64_t spill_cost(DType dtype) { return 1 + 2 * size_of(dtype); }
 
-/// The cost of a load at this stride along the vectors, on the same scale.
+/// What a vector at this stride costs beyond a dense one, on the same scale: shuffles, or lane by lane.
+int64_t stride_cost(int64_t stride) {
+  if (stride >= -1 && stride <= 1) return 0;
+  return goes_lane_by_lane(stride) ? 16 : 6;
+}
+
 int64_t load_cost(DType dtype, int64_t stride) {
-  const int64_t bytes = std::max<int64_t>(1, size_of(dtype) * 3 / 4);
-  if (stride == 0) return 0;
-  if (stride == 1 || stride == -1) return bytes;
-  return bytes + (stride >= 2 && stride <= 4 ? 2 : 6);
+  return stride == 0 ? 0 : std::max<int64_t>(1, size_of(dtype) * 3 / 4) + stride_cost(stride);
 }
 
 /// The map through a node, which fusion has found to exist.
@@ -40,7 +42,9 @@ class Resolver {
   void run() {
     for (const Root& root : cluster_.roots) {
       const int term = resolve(root.value, cluster_.maps[root.map]);
-      result_.roots.push_back({term, terms_[term].stage, !varies(cluster_.maps[root.address])});
+      const Affine& address = cluster_.maps[root.address];
+      const int64_t cost = has_rows() ? 2 * stride_cost(address.coef[vector_axis(cluster_)]) : 0;
+      result_.roots.push_back({term, terms_[term].stage, !varies(address), cost});
     }
   }
 
@@ -98,8 +102,7 @@ class Resolver {
     term.per_row = has_rows() && !varies(map);
     if (kind != InstrKind::load) return term;
     term.storage = storage_of(graph_, value).id;
-    // Lanes lie along the last axis.
-    if (domain_.rank > 0) term.cost = load_cost(term.dtype, map.coef[domain_.rank - 1]);
+    if (has_rows()) term.cost = load_cost(term.dtype, map.coef[vector_axis(cluster_)]);
     return term;
   }
 
@@ -237,7 +240,7 @@ class Stages {
     bool again = term.first_stage >= 0;
     if (!again) term.first_stage = stage;
     term.last_stage = stage;
-    if (again && term.cost >= spill_cost(term.dtype) && keep(index, stage)) return;
+    if (again && keep(index, stage)) return;
     for (size_t i = 0; i < term.args.size(); ++i) use(term.args[i], stage);
   }
 
@@ -245,8 +248,9 @@ class Stages {
   bool keep(int index, int stage) {
     Term& term = terms_[index];
     if (term.kept_in >= 0) return all_.is_kept(index, stage);
+    const auto pays = [&](const RootTerm& root) { return term.cost >= spill_cost(term.dtype) + root.cost; };
     for (size_t r = 0; r < roots_.size(); ++r) {
-      if (roots_[r].term == index && !roots_[r].per_row && roots_[r].stage == term.first_stage) {
+      if (roots_[r].term == index && !roots_[r].per_row && roots_[r].stage == term.first_stage && pays(roots_[r])) {
         term.kept_in = static_cast<int>(r);
         return true;
       }
@@ -254,7 +258,8 @@ class Stages {
     int best = -1;
     for (size_t r = 0; r < roots_.size(); ++r) {
       const RootTerm& root = roots_[r];
-      bool fits = !root.per_row && !root.keeps && root.stage >= stage && terms_[root.term].dtype == term.dtype;
+      bool fits = !root.per_row && !root.keeps && root.stage >= stage && terms_[root.term].dtype == term.dtype &&
+                  pays(root);
       if (fits && (best < 0 || root.stage > roots_[best].stage)) best = static_cast<int>(r);
     }
     if (best < 0) return false;

@@ -33,6 +33,7 @@ struct RootTerm {
   int term = 0;
   int stage = 0;
   bool per_row = false;
+  int64_t cost = 0;    // of keeping a value in its memory, beyond that of dense memory
   bool keeps = false;  // its memory keeps some other value until it is written
 };
 

@@ -14,7 +14,7 @@ constexpr int64_t kShortReduction = 16;
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
 // Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
-constexpr int64_t kMaxUnrolled = 64;
+constexpr int64_t kMaxUnrolled = 100;
 
 class Layout {
  public:
@@ -29,6 +29,7 @@ class Layout {
       unroll_axis(draft_, axis);
       find_maps();
       erase(axis);
+      if (domain_.folded_axis() < 0) bring_long_axis_behind();
       collapse();
     }
     choose_vector_axis();
@@ -83,10 +84,39 @@ class Layout {
              unrolled_instrs(draft_, axis) <= kMaxUnrolled;
     };
     const bool whole_rows = folded >= 0 && domain_.roles[folded] == Role::reduce && !domain_.has(Role::block);
-    const int beside = folded == last ? last - 1 : last;
+    const int beside = folded == last ? longest_before(last) : last;
     if (whole_rows && beside >= 0 && fits(folded, kShortReduction, beside)) return folded;
+    const bool few_columns = whole_rows && folded == last - 1 && has_free_order();
+    if (few_columns && fits(last, kShortAxis, folded)) return last;
     const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
     return two_batch_axes && fits(last, kShortAxis, last - 1) ? last : -1;
+  }
+
+  /// True if the reductions give the same bits in any order, so that lanes may lie along the folded axis or beside it.
+  bool has_free_order() const {
+    return std::none_of(draft_.program.body.begin(), draft_.program.body.end(), [](const Instr& instr) {
+      const bool adds_up = instr.reduce == ReduceKind::sum || instr.reduce == ReduceKind::prod;
+      return instr.kind == InstrKind::reduce && adds_up && is_floating(instr.dtype);
+    });
+  }
+
+  /// The longest of the axes before this one; -1 if there is none.
+  int longest_before(int axis) const {
+    if (axis <= 0) return -1;
+    const auto longest = std::max_element(domain_.extents.begin(), domain_.extents.begin() + axis);
+    return static_cast<int>(longest - domain_.extents.begin());
+  }
+
+  /// Where the last axis of a loop is too short for vectors, the longest one takes its place: its elements have no order.
+  void bring_long_axis_behind() {
+    const int last = domain_.rank - 1;
+    if (last < 1 || domain_.extents[last] >= kLongEnough) return;
+    const int from = longest_before(last);
+    const auto rotate = [&](auto& list) {
+      std::rotate(list.begin() + from, list.begin() + from + 1, list.begin() + last + 1);
+    };
+    rotate(domain_.extents);
+    for (Affine* map : maps_) rotate(map->coef);
   }
 
   void drop_ones() {
@@ -166,7 +196,8 @@ void find_groups(const std::vector<AccessMap>& maps, std::vector<Access>& access
       const int64_t element = maps[a].address.offset - maps[first].address.offset;
       const bool fits = maps[a].stores && maps[a].storage == maps[first].storage && element >= 0 && element < step &&
                         maps[a].address.coef == maps[first].address.coef;
-      if (fits) members[element] = static_cast<int>(a);
+      const bool taken = fits && (members[element] >= 0 || accesses[a].group >= 0);  // by another stage
+      if (fits && !taken) members[element] = static_cast<int>(a);
     }
     if (std::count(members.begin(), members.begin() + step, -1) > 0) continue;
     for (int element = 0; element < step; ++element) {

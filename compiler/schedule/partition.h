@@ -40,6 +40,12 @@ struct Cluster {
   std::vector<int> forwarded;  // its maps in terms of the other's
 };
 
+/// The axis that vectors will run along: one whose elements fill them. What is shorter is unrolled (unroll_axis.h).
+int vector_axis(const Cluster& cluster);
+
+/// True if the lanes of a vector find their elements too far apart for whole loads and shuffles.
+inline bool goes_lane_by_lane(int64_t stride) { return stride < -1 || stride > 4; }
+
 /// Where a value comes from, beside the clusters (not negative).
 enum Home : int32_t {
   kNowhere = -1,  // nothing needs it

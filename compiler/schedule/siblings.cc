@@ -34,7 +34,8 @@ void Siblings::merge_readers(Value value) {
     if (site.memory || !reads_throughout(site)) continue;
     const auto takes_in = [&](const Site& other) {
       const Cluster &a = sites_.cluster(other), &b = sites_.cluster(site);
-      return other.cluster != site.cluster && a.maps[other.map] == b.maps[site.map] && can_merge(a, b);
+      return other.cluster != site.cluster && a.maps[other.map] == b.maps[site.map] &&
+             can_merge(a, b, policy_.max_sibling_roots(site));
     };
     auto into = std::find_if(open.begin(), open.end(), takes_in);
     if (into != open.end()) {

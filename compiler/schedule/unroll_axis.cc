@@ -279,9 +279,23 @@ class Unroller {
 
 int64_t unrolled_instrs(const KernelDraft& draft, int axis) {
   const int64_t n = draft.domain.extents[axis];
+  const int folded = draft.domain.folded_axis();
+  const bool becomes_loop = axis == folded || folded < 0;
   std::vector<bool> varies;
+  std::vector<Instr> seen;  // with the arguments that are left; what a later stage repeats is there already
+  std::vector<int32_t> same_as;
   int64_t count = 0;
   for (const Instr& instr : draft.program.body) {
+    Instr made = instr;
+    if (becomes_loop) {
+      made.stage = 0;
+      made.per_row = false;
+      for (int32_t& arg : made.args) arg = same_as[arg];
+    }
+    const auto known = std::find(seen.begin(), seen.end(), made);
+    const bool repeats = becomes_loop && known != seen.end();
+    same_as.push_back(static_cast<int32_t>(repeats ? known - seen.begin() : seen.size()));
+    seen.push_back(std::move(made));
     bool each = false;
     if (instr.kind == InstrKind::load || instr.kind == InstrKind::store) {
       each = draft.accesses[instr.slot].address.coef[axis] != 0;
@@ -290,8 +304,8 @@ int64_t unrolled_instrs(const KernelDraft& draft, int axis) {
     } else {
       for (int32_t arg : instr.args) each = each || varies[arg];
     }
-    count += each ? n : 1;
-    varies.push_back(each && !(instr.kind == InstrKind::reduce && axis == draft.domain.folded_axis()));
+    if (!repeats) count += each ? n : 1;
+    varies.push_back(each && !(instr.kind == InstrKind::reduce && axis == folded));
   }
   return count;
 }

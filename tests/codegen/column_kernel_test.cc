@@ -21,11 +21,12 @@ std::vector<T> column_of(TestBuffer& buffer, int64_t outer, int64_t c, int64_t r
 
 template <class T>
 void reduces_columns(ReduceKind kind, int64_t outer, int64_t rows, int64_t columns, bool specials, int64_t split,
-                     const BlockSizes& blocks = {}) {
+                     const BlockSizes& blocks = {}, const Target& target = host_target()) {
   TestBuffer in(dtype_of<T>, outer * rows * columns), out(dtype_of<T>, outer * columns);
   fill_random<T>(in, 1 + rows, specials);
   TestKernel k(KernelKind::column, {outer, rows, columns});
   k.program.blocks = blocks;
+  k.target = target;
   int sum = k.reduce(kind, k.load(k.access(in, k.dense())));
   k.next_stage();
   k.per_row(true);
@@ -47,6 +48,20 @@ TEST(ColumnKernel, EveryKindAndDtypeFollowsTheOrder) {
         reduces_columns<int32_t>(kind, 2, rows, columns, false, 0);
         reduces_columns<int64_t>(kind, 1, rows, columns, false, 0);
         reduces_columns<uint8_t>(kind, 1, rows, columns, false, 64);
+      }
+    }
+  }
+}
+
+TEST(ColumnKernel, RestsOfVectorsOnEveryTarget) {
+  for (const char* name : {"sse4", "avx2", "avx512"}) {
+    const Target& target = *find_target(name);
+    if (!missing_features(target).empty()) continue;
+    for (int64_t columns : {1, 7, 16, 31, 63, 100}) {
+      for (int64_t rows : {1, 4, 7, 600}) {
+        reduces_columns<uint8_t>(ReduceKind::max, 2, rows, columns, false, 5, {}, target);
+        reduces_columns<float>(ReduceKind::sum, 2, rows, columns, false, 5, {}, target);
+        reduces_columns<double>(ReduceKind::sum, 2, rows, columns, false, 5, {}, target);
       }
     }
   }

@@ -152,6 +152,36 @@ TEST(LoopKernel, StoresOfAllElementsInterleave) {
   }
 }
 
+/// x = x + x where it lies: what a vector has written it may not read again.
+template <class T>
+void adds_in_place(const Target& target, int64_t n, int64_t step) {
+  TestBuffer x(dtype_of<T>, 5 * n * step);
+  fill_random<T>(x, 7);
+  std::vector<T> before(x.data<T>(), x.data<T>() + x.elements());
+  TestKernel k(KernelKind::loop, {5, n});
+  const int from = k.access(x, {n * step, step}), to = k.access(x, {n * step, step});
+  const int value = k.load(from);
+  k.store(to, k.compute(Op::add, dtype_of<T>, {value, value}));
+  k.target = target;
+  k.run();
+  for (size_t i = 0; i < before.size(); ++i) {
+    const T expected = i % step == 0 ? static_cast<T>(before[i] + before[i]) : before[i];
+    ASSERT_EQ(x.data<T>()[i], expected) << name(dtype_of<T>) << " n=" << n << " at " << i;
+  }
+}
+
+TEST(LoopKernel, RestsInPlaceAreComputedOnce) {
+  for (const Target& target : targets()) {
+    for (int64_t n : {3, 8, 9, 31, 61}) {
+      for (int64_t step : {1, 3, 6}) {
+        adds_in_place<float>(target, n, step);
+        adds_in_place<int64_t>(target, n, step);
+        adds_in_place<uint8_t>(target, n, step);
+      }
+    }
+  }
+}
+
 TEST(LoopKernel, EveryRankWithBroadcastsAndAnySplit) {
   const std::vector<std::vector<int64_t>> shapes = {{37},
                                                     {5, 19},

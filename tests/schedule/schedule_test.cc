@@ -525,6 +525,42 @@ TEST(Schedule, AValueOfFewBytesIsKeptRatherThanComputedFromMany) {
   expect_same_bits(graph, true);
 }
 
+TEST(Schedule, WhatTwoValuesMakeIsStoredBeforeItIsFetchedOneByOne) {
+  const std::string begin = "graph(%0: u8[40,64,3], %1: u8[40,64,3]) {\n%2 = max(%0, %1) : u8[40,64,3]\n";
+  const std::string end = "%3 = slice(%2) start=[0,0,0] step=[1,2,1] : u8[40,32,3]\nreturn %3\n}";
+  Schedule two = schedule_of(graph_of(begin + end));
+  EXPECT_EQ(two.kernels.size(), 2u);
+  ASSERT_EQ(two.unfused.size(), 1u);
+  EXPECT_NE(two.unfused[0].why.find("one by one"), std::string::npos);
+  // One value is fetched in any case, and whole vectors of both cost little.
+  EXPECT_EQ(schedule_of(graph_of("graph(%0: u8[40,64,3]) {\n%2 = mul(%0, %0) : u8[40,64,3]\n" + end)).kernels.size(), 1u);
+  EXPECT_EQ(schedule_of(graph_of(begin + "%3 = slice(%2) start=[0,0,1] step=[1,1,1] : u8[40,64,2]\nreturn %3\n}"))
+                .kernels.size(), 1u);
+}
+
+TEST(Schedule, AnyOrderMakesColumnsOfAFewLanesRows) {
+  for (const char* dtype : {"u8", "f32"}) {
+    const std::string type = dtype;
+    Graph graph = graph_of("graph(%0: " + type + "[40,50,3]) {\n%1 = reduce(%0) kind=sum axes=[1] : " + type +
+                           "[40,3]\nreturn %1\n}");
+    Schedule schedule = schedule_of(graph);
+    // The order of a sum of floats is that of columns.
+    const KernelKind kind = type == "u8" ? KernelKind::row : KernelKind::column;
+    EXPECT_EQ(schedule.kernels[0].program.kind(), kind) << to_string(schedule, graph);
+    expect_same_bits(graph, true);
+  }
+}
+
+TEST(Schedule, AShortAxisBesideAShortOneIsUnrolledOverTheLongest) {
+  Graph graph = graph_of("graph(%0: f32[100,6,7]) {\n%1 = slice(%0) start=[0,1,0] step=[1,1,1] : f32[100,5,7]\n"
+                         "%2 = reduce(%1) kind=max axes=[2] : f32[100,5]\nreturn %2\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::loop) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.kernels[0].sizes[schedule.kernels[0].program.rank() - 1], 100) << to_string(schedule, graph);
+  expect_same_bits(graph, true);
+}
+
 TEST(ScheduleValues, EqualBitsOfSeveralDtypesAreSeveralConstants) {
   // 0 as a float and as an index.
   expect_same_bits(graph_of("graph(%0: f32[40,3]) {\n%1 = reduce(%0) kind=argmax axes=[1] : i64[40]\n"
