@@ -30,6 +30,15 @@ CompileOptions compile_options(const FunctionOptions& options, const Flags& flag
   return result;
 }
 
+/// Per result: its memory is that of another result too.
+std::vector<bool> shared_outputs(const std::vector<Sharing>& sharing) {
+  std::vector<bool> shared(sharing.size());
+  for (size_t i = 0; i < sharing.size(); ++i) {
+    if (sharing[i].with == Sharing::With::result) shared[i] = shared[sharing[i].index] = true;
+  }
+  return shared;
+}
+
 Compiled compile_trace(const Concrete& concrete, const Flags& flags, Location where) {
   const auto print_pass = [&](std::string_view pass, const Graph& changed) {
     if (flags.print_after != "all" && flags.print_after != pass) return;
@@ -94,6 +103,7 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
     check_repeatable(callable, concrete->trace, trace_alone(callable, one_trace, call), call.where);
   }
   concrete->trace_ms = milliseconds_since(trace_start);
+  concrete->options.shared_outputs = shared_outputs(concrete->trace.sharing);
   const Graph& graph = concrete->trace.graph;
   for (Value output : graph.outputs()) concrete->output_types.push_back(graph.type(output));
 

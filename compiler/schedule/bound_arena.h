@@ -13,12 +13,12 @@ struct Plan {
   Partition partition;
   std::vector<int> cluster;  // per kernel of the schedule
   Schedule schedule;         // without names and reasons
-  int peak = -1;             // the kernel at which the arena grew last
 };
 
-/// Takes more care of the nodes of at most `count` clusters: those first that read or write the most of what lies in
-/// the arena at the peak. A cluster that took in others is told not to, any other falls apart into its nodes. Returns
-/// how many clusters it changed; 0 says that nothing is left to undo, so that rounds come to an end.
-int undo_at_peak(const Graph& graph, const Plan& plan, int count, std::vector<Care>& care);
+/// Takes more care of the nodes of some clusters, wherever the values that are wanted at one time take more than `bound`
+/// bytes: of at most `count` for each such stretch of kernels, those first that read or write the most of what lies in the
+/// arena there. A cluster that took in others is told not to, any other falls apart into its nodes. Returns how many
+/// clusters it changed; 0 says that nothing is left to undo, so that rounds come to an end.
+int undo_where_short(const Graph& graph, const Plan& plan, int64_t bound, int count, std::vector<Care>& care);
 
 }  // namespace etch::schedule

@@ -6,8 +6,9 @@
 namespace etch::schedule {
 
 /// Replaces the storages of the kernels, which are in execution order, by buffers, and fills in the schedule's kernels,
-/// buffers, outputs and arena size. Returns the kernel at which the arena grew last, where memory is shortest; -1 if
-/// there is no arena.
-int plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered, Schedule& schedule);
+/// buffers, outputs and arena size. Values share memory only as take_over.h says. For `shared_outputs` see
+/// ScheduleOptions.
+void plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered,
+                  const std::vector<bool>& shared_outputs, Schedule& schedule);
 
 }  // namespace etch::schedule

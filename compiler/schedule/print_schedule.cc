@@ -87,8 +87,10 @@ std::string to_string(const Schedule& schedule, const Graph& graph) {
   if (calls > 0) text += cat(calls, calls == 1 ? " library call, " : " library calls, ");
   text += cat(schedule.arena_bytes, " B arena\n");
   if (schedule.arena_bound >= 0) {
-    text += cat("arena bound: ", schedule.arena_bound, " B, ", schedule.undone,
-                schedule.undone == 1 ? " fused kernel" : " fused kernels", " undone to keep it\n");
+    text += cat("arena bound: ", schedule.arena_bound, " B, ");
+    text += schedule.gave_up ? cat("nothing is fused: undoing ", schedule.undone, " fused kernels did not keep it\n")
+                             : cat(schedule.undone, schedule.undone == 1 ? " fused kernel" : " fused kernels",
+                                   " undone to keep it\n");
   }
   for (const ScheduledKernel& kernel : schedule.kernels) text += kernel_text(schedule, kernel, graph);
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {

@@ -20,7 +20,7 @@ using schedule::Partition;
 using schedule::Plan;
 
 /// The kernels of a partition in order, over planned buffers; without names and reasons.
-Plan plan_of(const Graph& graph, Partition partition) {
+Plan plan_of(const Graph& graph, Partition partition, const ScheduleOptions& options) {
   Plan plan;
   Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
@@ -32,7 +32,7 @@ Plan plan_of(const Graph& graph, Partition partition) {
     plan.cluster.push_back(lowered.cluster[k]);
   }
   lowered.kernels = std::move(ordered);
-  plan.peak = schedule::plan_buffers(graph, partition, std::move(lowered), plan.schedule);
+  schedule::plan_buffers(graph, partition, std::move(lowered), options.shared_outputs, plan.schedule);
   plan.partition = std::move(partition);
   return plan;
 }
@@ -50,21 +50,26 @@ Schedule explained(const Graph& graph, Plan plan) {
   return std::move(result);
 }
 
-/// The fused plan, with single clusters undone until the arena keeps to its bound.
+/// The fused plan, with single clusters undone until the arena keeps to its bound. Each round plans the whole graph again
+/// and undoes twice as much as the one before, so that few rounds suffice; if they do not, nothing is fused.
 Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
+  constexpr int kMaxRounds = 12;
   std::vector<Care> care(graph.num_values(), Care::none);
-  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks));
+  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks), options);
   if (plan.schedule.arena_bytes <= options.arena_slack) return plan;
-  Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks));
+  Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks), options);
   const auto least = static_cast<double>(unfused.schedule.arena_bytes);
   const int64_t bound = static_cast<int64_t>(options.arena_ratio * least) + options.arena_slack;
   int undone = 0;
-  const int all = static_cast<int>(plan.partition.clusters.size());
-  for (int step = 1; plan.schedule.arena_bytes > bound; step = std::min(2 * step, std::max(all, 1))) {
-    const int count = schedule::undo_at_peak(graph, plan, step, care);
+  for (int round = 0; plan.schedule.arena_bytes > bound; ++round) {
+    const int count = round < kMaxRounds ? schedule::undo_where_short(graph, plan, bound, 1 << round, care) : 0;
     undone += count;
-    plan = count > 0 ? plan_of(graph, partition_fused(graph, care, options.blocks)) : std::move(unfused);
-    if (count == 0) break;
+    if (count == 0) {
+      plan = std::move(unfused);
+      plan.schedule.gave_up = true;
+      break;
+    }
+    plan = plan_of(graph, partition_fused(graph, care, options.blocks), options);
   }
   plan.schedule.arena_bound = bound;
   plan.schedule.undone = undone;
@@ -76,7 +81,7 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
   ETCH_CHECK(!has_regions(graph), "regions are not scheduled:\n" + print(graph));
   return explained(graph, options.fuse ? bounded_plan(graph, options)
-                                       : plan_of(graph, schedule::partition_unfused(graph, options.blocks)));
+                                       : plan_of(graph, schedule::partition_unfused(graph, options.blocks), options));
 }
 
 }  // namespace etch

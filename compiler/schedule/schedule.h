@@ -13,11 +13,12 @@
 
 namespace etch {
 
-/// Memory that kernels read and write: always row-major.
+/// Where a value lies that kernels read or write: always row-major. Several values lie in the same memory, one after the
+/// other, where one takes over the other (take_over.h).
 struct ScheduledBuffer {
   enum class Kind : uint8_t { input, output, temporary };
   Kind kind = Kind::temporary;
-  int index = 0;           // of the input or output
+  int index = 0;           // of the input, or of the output whose memory it is
   int64_t bytes = 0;
   int64_t offset = 0;      // of a temporary in the arena, a multiple of 64
   Value value;             // what it holds
@@ -60,6 +61,7 @@ struct Schedule {
   int64_t arena_bytes = 0;
   int64_t arena_bound = -1;               // what the arena may take; -1 where it is small enough in any case
   int undone = 0;                         // kernels that fusion would have made, but for the bound
+  bool gave_up = false;                   // nothing is fused, for no fusion was found that keeps to the bound
 };
 
 struct ScheduleOptions {
@@ -68,6 +70,8 @@ struct ScheduleOptions {
   double arena_ratio = 1.25;
   int64_t arena_slack = int64_t{1} << 20;
   BlockSizes blocks = {};
+  // Per output: its memory is that of another output too, as the trace returned them. Empty: all are apart.
+  std::vector<bool> shared_outputs = {};
 };
 
 /// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce

@@ -176,13 +176,18 @@ class KernelCheck {
   std::string error_;
 };
 
+/// The memory in which a buffer lies: the arena, or that of an output.
+int memory_of(const ScheduledBuffer& buffer) { return is_temporary(buffer) ? 0 : 1 + buffer.index; }
+
 /// Executes the loads and stores of every kernel, element by element.
 class Walk {
  public:
   Walk(const Schedule& schedule, const Graph& graph) : schedule_(schedule), graph_(graph) {
-    arena_.assign(schedule.arena_bytes, -1);
+    owners_.resize(1 + graph.outputs().size());
+    owners_[0].assign(schedule.arena_bytes, kNobody);
     for (const ScheduledBuffer& buffer : schedule.buffers) {
-      outputs_.emplace_back(buffer.kind == ScheduledBuffer::Kind::output ? buffer.bytes : 0, false);
+      const bool is_output = buffer.kind == ScheduledBuffer::Kind::output;
+      if (is_output) owners_[memory_of(buffer)].resize(buffer.bytes, kNobody);
     }
   }
 
@@ -195,7 +200,8 @@ class Walk {
   }
 
   bool is_written(int id) const {
-    return std::find(outputs_[id].begin(), outputs_[id].end(), false) == outputs_[id].end();
+    const std::vector<int>& owners = owners_[memory_of(schedule_.buffers[id])];
+    return std::ranges::all_of(owners, [&](int owner) { return owner == id; });
   }
 
  private:
@@ -265,13 +271,8 @@ class Walk {
   void touch_byte(int id, int64_t byte, bool stores) {
     const ScheduledBuffer& buffer = schedule_.buffers[id];
     if (buffer.kind == ScheduledBuffer::Kind::input) return;
-    if (buffer.kind == ScheduledBuffer::Kind::output) {
-      if (!stores && !outputs_[id][byte]) fail("before it is written: ", id);
-      outputs_[id][byte] = true;
-      return;
-    }
-    int& owner = arena_[buffer.offset + byte];
-    if (!stores && owner != id) fail("where it does not lie: ", id);
+    int& owner = owners_[memory_of(buffer)][buffer.offset + byte];
+    if (!stores && owner != id) fail(owner == kNobody ? "before it is written: " : "where it does not lie: ", id);
     owner = id;
   }
 
@@ -282,8 +283,8 @@ class Walk {
   const Schedule& schedule_;
   const Graph& graph_;
   const ScheduledKernel* kernel_ = nullptr;
-  std::vector<int> arena_;                  // per byte: the buffer that was written last
-  std::vector<std::vector<bool>> outputs_;  // per buffer and byte: written
+  static constexpr int kNobody = -1;
+  std::vector<std::vector<int>> owners_;  // per memory and byte: the buffer that was written last
   std::string error_;
 };
 
@@ -309,9 +310,19 @@ class Summary {
     return {};
   }
 
-  bool is_written(int id) const { return written_[id] >= schedule_.buffers[id].bytes; }
+  bool is_written(int id) const {
+    const auto owner = alive_.find(place(schedule_.buffers[id]));
+    return written_[id] >= schedule_.buffers[id].bytes && (owner == alive_.end() || owner->second == id);
+  }
 
  private:
+  using Place = std::pair<int, int64_t>;  // memory, offset
+
+  static Place place(const ScheduledBuffer& buffer) { return {memory_of(buffer), buffer.offset}; }
+  static bool overlap(const ScheduledBuffer& a, const ScheduledBuffer& b) {
+    return memory_of(a) == memory_of(b) && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+  }
+
   const ScheduledBuffer& buffer(int slot) const { return schedule_.buffers[kernel_->buffers[slot]]; }
 
   std::string run_call() {
@@ -336,22 +347,18 @@ class Summary {
   bool holds(int slot) const {
     int id = kernel_->buffers[slot];
     if (buffer(slot).kind == ScheduledBuffer::Kind::input || buffer(slot).bytes == 0 || stored_here(id)) return true;
-    if (!is_temporary(buffer(slot))) return written_[id] > 0;
-    auto owner = alive_.find(buffer(slot).offset);
+    auto owner = alive_.find(place(buffer(slot)));
     return owner != alive_.end() && owner->second == id;
   }
 
   /// A load after this store, or where no store to its buffer goes, of a buffer in the same memory.
   int overwritten_by(const Instr& store) const {
     const ScheduledBuffer& target = buffer(store.slot);
-    if (!is_temporary(target)) return -1;
     const KernelProgram& program = kernel_->program;
     for (const Instr& instr : program.body) {
       if (instr.kind != InstrKind::load || kernel_->buffers[instr.slot] == kernel_->buffers[store.slot]) continue;
       const ScheduledBuffer& source = buffer(instr.slot);
-      bool apart = !is_temporary(source) || source.offset + source.bytes <= target.offset ||
-                   target.offset + target.bytes <= source.offset;
-      if (apart) continue;
+      if (source.kind == ScheduledBuffer::Kind::input || !overlap(source, target)) continue;
       bool before = &instr < &store && instr.per_row == store.per_row;
       bool same_place = source.offset == target.offset && is_stored_over(instr.slot, kernel_->buffers[store.slot]);
       if (!before || !same_place) return instr.slot;
@@ -375,16 +382,10 @@ class Summary {
   void bring_to_life(int slot) {
     const ScheduledBuffer& target = buffer(slot);
     written_[kernel_->buffers[slot]] += stored_bytes(slot);
-    if (!is_temporary(target)) return;
-    int64_t end = target.offset + target.bytes;
-    auto it = alive_.lower_bound(target.offset);
-    if (it != alive_.begin()) {
-      auto previous = std::prev(it);
-      const ScheduledBuffer& other = schedule_.buffers[previous->second];
-      if (other.offset + other.bytes > target.offset) it = previous;
-    }
-    while (it != alive_.end() && it->first < end) it = alive_.erase(it);
-    alive_[target.offset] = kernel_->buffers[slot];
+    auto it = alive_.lower_bound(place(target));
+    if (it != alive_.begin() && overlap(schedule_.buffers[std::prev(it)->second], target)) --it;
+    while (it != alive_.end() && overlap(schedule_.buffers[it->second], target)) it = alive_.erase(it);
+    alive_[place(target)] = kernel_->buffers[slot];
   }
 
   /// Bytes of the elements that an access visits, each once.
@@ -407,7 +408,7 @@ class Summary {
   const ScheduledKernel* kernel_ = nullptr;
   std::vector<bool> stores_;       // per access of the kernel: stored to so far
   std::vector<int64_t> written_;   // per buffer: bytes
-  std::map<int64_t, int> alive_;   // offset in the arena: the temporary that lies there
+  std::map<Place, int> alive_;     // the buffer that lies there
 };
 
 /// Of the kernel's loads and stores; just above `most` if there are more.
@@ -444,6 +445,10 @@ bool touches_at_most(const Schedule& schedule, int64_t most) {
 std::string check_buffers(const Schedule& schedule, const Graph& graph) {
   for (size_t id = 0; id < schedule.buffers.size(); ++id) {
     const ScheduledBuffer& buffer = schedule.buffers[id];
+    const bool is_output = buffer.kind == ScheduledBuffer::Kind::output;
+    if (is_output && buffer.bytes != graph.type(graph.outputs()[buffer.index]).bytes()) {
+      return cat(buffer_text(schedule, static_cast<int>(id), graph), " has another size than the output");
+    }
     bool inside = !is_temporary(buffer) || buffer.bytes == 0 || buffer.offset + buffer.bytes <= schedule.arena_bytes;
     if (buffer.offset % 64 == 0 && inside) continue;
     return cat(buffer_text(schedule, static_cast<int>(id), graph), " lies outside the arena");

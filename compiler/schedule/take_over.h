@@ -1,0 +1,37 @@
+// 'This result takes over that operand': when a value may lie where another one lay.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "compiler/schedule/lower_kernel.h"
+
+namespace etch::schedule {
+
+/// Whose memory a storage is.
+enum class Owner : uint8_t {
+  plan,    // a temporary
+  caller,  // inputs, and outputs, which are wanted to the end
+  several, // an output whose memory is that of another output too, since the trace returned both as one
+};
+
+/// Whose memory each storage takes over, so that both lie in the same; chains of any length. Besides this, two values share
+/// memory only where one is a view of the other and so the same storage, or where the trace returned them so.
+struct TakeOvers {
+  std::vector<int> operand;  // per storage: the one that it takes over, or -1
+  std::vector<int> result;   // per storage: the one that takes it over, or -1
+
+  /// The last of the chain: whatever memory that has is the memory of all.
+  int last(int storage) const;
+};
+
+/// Finds them for kernels in execution order. `owners` and `bytes` are per storage.
+///
+/// A result takes over an operand if that belongs to the plan, and the result to one owner; if its kernel reads the operand
+/// last of all, reads it only where it stores the result, and reads a row of it before it stores to that row; if nothing
+/// but this kernel stores the result; and if both have the same size. What an output takes over lies in its memory from
+/// the start. The products of a dot read their operands many times, and its results may pass through memory; a library
+/// function reads and writes as it likes: they take over nothing.
+TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes);
+
+}  // namespace etch::schedule
