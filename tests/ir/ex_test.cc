@@ -153,8 +153,12 @@ Outcome run(const Derivative& derivative, const std::vector<Literal>& operands, 
   std::vector<Value> outputs{r.value()};
   const Ex b = binary ? x[1] : Ex();
   const Point at{x[0], b, r, cotangent};
-  outputs.push_back(unbroadcast(derivative.of_a(at), x[0].shape()).value());
-  if (binary) outputs.push_back(unbroadcast(derivative.of_b(at), b.shape()).value());
+  const Shape shape_a = x[0].shape();  // copies: a reference to a type holds until something is made
+  outputs.push_back(unbroadcast(derivative.of_a(at), shape_a).value());
+  if (binary) {
+    const Shape shape_b = b.shape();
+    outputs.push_back(unbroadcast(derivative.of_b(at), shape_b).value());
+  }
   const Graph graph = std::move(builder).finish(outputs);
   std::vector<Literal> inputs = operands;
   inputs.push_back(g);
