@@ -13,6 +13,9 @@ namespace etch::schedule {
 /// Room for the axes of a value, their refinements and a reduced axis.
 inline constexpr int kMaxDomainRank = 12;
 
+/// A vector along an axis of so few elements wastes most of its lanes, and rows of them most of their time.
+inline constexpr int64_t kShortAxis = 4;
+
 /// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
 struct Domain {
   std::array<int64_t, kMaxDomainRank> extents{};

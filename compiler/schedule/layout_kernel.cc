@@ -8,8 +8,7 @@
 namespace etch::schedule {
 namespace {
 
-// A vector along an axis of so few elements wastes most of its lanes, and rows of them most of their time.
-constexpr int64_t kShortAxis = 4;
+// A reduction along so few elements is written out in the body.
 constexpr int64_t kShortReduction = 16;
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;

@@ -81,11 +81,10 @@ std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, in
 }
 
 int vector_axis(const Cluster& cluster) {
-  constexpr int64_t kShort = 4;
   const int last = cluster.domain.rank - 1, folded = cluster.domain.folded_axis();
   for (int axis = last; axis >= 0; --axis) {
     const bool beside_lanes = axis == folded && folded < last;
-    if (cluster.domain.extents[axis] > kShort && !beside_lanes) return axis;
+    if (cluster.domain.extents[axis] > kShortAxis && !beside_lanes) return axis;
   }
   return last;
 }
