@@ -126,13 +126,22 @@ class Generator {
   }
 
   std::optional<Value> random_reduce(Value x, const Type& type) {
+    if (!is_region_ && pick(8) == 0) {
+      // More columns than a panel has, and more rows than are written out.
+      std::optional<Value> wide = accept(builder_.input({type.dtype, {17 + pick(3), 65 + pick(130)}}));
+      return wide ? reduce_along(*wide, builder_.type(*wide), {0}) : std::nullopt;
+    }
     if (type.shape.empty()) return std::nullopt;
-    auto kind = static_cast<ReduceKind>(pick(8));
     Dims axes;
     for (int axis = 0; axis < type.shape.rank(); ++axis) {
       if (pick(2) == 0) axes.push_back(axis);
     }
     if (axes.empty()) axes.push_back(pick(type.shape.rank()));
+    return reduce_along(x, type, axes);
+  }
+
+  std::optional<Value> reduce_along(Value x, const Type type, Dims axes) {
+    const auto kind = static_cast<ReduceKind>(pick(8));
     if (kind >= ReduceKind::argmax) axes = {axes[0]};
     int64_t n = 1;
     for (int64_t axis : axes) n *= type.shape[axis];
