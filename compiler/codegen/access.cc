@@ -1,17 +1,13 @@
 // Loads and stores of lanes: dense, strided and masked ones.
 #include <algorithm>
 
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/tile.h"
 
 namespace etch::codegen {
 namespace {
 
 /// Loads under one branch: they stand in registers until they are used.
 constexpr size_t kLoadsAtOnce = 8;
-
-int lanes_of(llvm::Value* vector) {
-  return static_cast<int>(llvm::cast<llvm::FixedVectorType>(vector->getType())->getNumElements());
-}
 
 /// Elements of the vectors that shuffles serve best: a byte shuffle stays within 16 bytes, wider elements cross them.
 int shuffle_lanes(int bytes, const Target& target) { return (bytes < 4 ? 16 : target.vector_bytes) / bytes; }
@@ -26,20 +22,6 @@ llvm::Value* join_lanes(Builder& b, llvm::Value* low, llvm::Value* high, int spl
   const int width = lanes_of(low);
   for (int i = 0; i < width; ++i) mask.push_back(i < split ? i : width + i);
   return b.CreateShuffleVector(low, high, mask);
-}
-
-/// All lanes of a, then all of b.
-llvm::Value* concat_lanes(Builder& b, llvm::Value* low, llvm::Value* high) {
-  llvm::SmallVector<int, 64> mask;
-  for (int i = 0; i < 2 * lanes_of(low); ++i) mask.push_back(i);
-  return b.CreateShuffleVector(low, high, mask);
-}
-
-llvm::Value* half_of(Builder& b, llvm::Value* lanes, bool upper) {
-  llvm::SmallVector<int, 64> mask;
-  const int half = lanes_of(lanes) / 2;
-  for (int i = 0; i < half; ++i) mask.push_back(i + (upper ? half : 0));
-  return b.CreateShuffleVector(lanes, mask);
 }
 
 llvm::Value* half_of_mask(Builder& b, llvm::Value* mask, bool upper) {
@@ -162,6 +144,26 @@ void store_spread(KernelEmitter& k, llvm::Value* value, llvm::Value* to, int ste
   }
 }
 
+/// Vector e of the result holds the elements e, e + step, e + 2 * step, ...: all that lie there, as whole vectors.
+Values load_interleaved(KernelEmitter& k, llvm::Type* type, llvm::Value* from, int step, int width) {
+  Builder& b = k.b;
+  if (width > shuffle_lanes(type, k.target)) {
+    Values elements = load_interleaved(k, type, from, step, width / 2);
+    llvm::Value* next = b.CreateConstInBoundsGEP1_64(type, from, static_cast<uint64_t>(width) / 2 * step);
+    const Values upper = load_interleaved(k, type, next, step, width / 2);
+    for (int e = 0; e < step; ++e) elements[e] = concat_lanes(b, elements[e], upper[e]);
+    return elements;
+  }
+  llvm::Value* all = load_vector(b, llvm::FixedVectorType::get(type, step * width), from, nullptr);
+  Values elements;
+  for (int e = 0; e < step; ++e) {
+    llvm::SmallVector<int, 64> taken;
+    for (int lane = 0; lane < width; ++lane) taken.push_back(lane * step + e);
+    elements.push_back(b.CreateShuffleVector(all, taken));
+  }
+  return elements;
+}
+
 /// One load for each lane: measured as fast as a gather with AVX-512, and twice as fast with AVX2.
 llvm::Value* load_lanes(KernelEmitter& k, llvm::FixedVectorType* type, const Place& place) {
   llvm::Type* element = type->getElementType();
@@ -242,13 +244,23 @@ bool masks_all_accesses(const KernelProgram& program, const Target& target) {
   });
 }
 
-int shuffled_vectors(const KernelProgram& program, const Target& target, int lanes) {
-  int count = 0;
-  for (const Access& access : program.accesses) {
-    const int bytes = static_cast<int>(size_of(access.dtype));
-    if (small_step(access.stride) > 0) count += std::max(1, lanes / shuffle_lanes(bytes, target));
-  }
-  return count;
+bool shuffles(const KernelProgram& program) {
+  return std::any_of(program.accesses.begin(), program.accesses.end(),
+                     [](const Access& access) { return small_step(access.stride) > 0; });
+}
+
+int lanes_to_shuffle(const KernelProgram& program, const Target& target, int lanes) {
+  constexpr int kMostVectors = 2, kLeastLanes = 16;
+  const auto vectors = [&] {
+    int count = 0;
+    for (const Access& access : program.accesses) {
+      const int bytes = static_cast<int>(size_of(access.dtype));
+      if (small_step(access.stride) > 0) count += std::max(1, lanes / shuffle_lanes(bytes, target));
+    }
+    return count;
+  };
+  while (lanes > kLeastLanes && vectors() > kMostVectors) lanes /= 2;
+  return lanes;
 }
 
 llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm::Value* mask) {
@@ -313,27 +325,67 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
   }
 }
 
+bool KernelEmitter::goes_together(const Access& access, const Cursor& at) const {
+  return access.group >= 0 && at.width > 1 && !at.mask.lanes;
+}
+
+void KernelEmitter::load_group(int i, const Cursor& at, std::vector<llvm::Value*>& values) {
+  const int16_t group = program.accesses[program.body[i].slot].group;
+  std::map<int, llvm::SmallVector<int, 1>> loads;  // by element
+  for (size_t n = 0; n < program.body.size(); ++n) {
+    const Instr& instr = program.body[n];
+    if (instr.kind != InstrKind::load || instr.stage != program.body[i].stage || values[n]) continue;
+    const Access& access = program.accesses[instr.slot];
+    if (access.group == group) loads[access.element].push_back(static_cast<int>(n));
+  }
+  const int first = loads.begin()->first;
+  llvm::SmallVector<int, 16> wanted;
+  for (const auto& [element, instrs] : loads) wanted.push_back(element - first);
+  const DType dtype = program.body[i].dtype;
+  const Place& place = at.accesses[program.body[loads.begin()->second[0]].slot];
+  llvm::Type* type = memory_type(context, dtype);
+  const int step = small_step(place.stride);
+  const Values tile = step > 0 ? load_interleaved(*this, type, place.lane0, step, at.width)
+                               : load_tile(b, type, place.lane0, place.step, at.width, wanted);
+  for (const auto& [element, instrs] : loads) {
+    llvm::Value* lanes = tile[element - first];
+    if (dtype == DType::boolean) lanes = b.CreateIsNotNull(lanes);
+    for (int n : instrs) values[n] = lanes;
+  }
+}
+
+llvm::Value* KernelEmitter::stored_lanes(int i, int width, const std::vector<llvm::Value*>& values) {
+  llvm::Value* lanes = splat(b, values[program.body[i].args[0]], width);
+  llvm::Type* element = memory_type(context, program.body[i].dtype);
+  return program.body[i].dtype == DType::boolean ? b.CreateZExt(lanes, lanes->getType()->getWithNewType(element)) : lanes;
+}
+
 void KernelEmitter::store_all(llvm::ArrayRef<int> stores, const Cursor& at, std::vector<llvm::Value*>& values) {
   // A row kernel may store the elements of a group in several stages: then each goes out by itself.
-  std::map<int, int> members;
+  std::map<int, int> members, sizes;
+  for (const Access& access : program.accesses) ++sizes[access.group];
   for (int i : stores) ++members[program.accesses[program.body[i].slot].group];
   std::map<int, Values> groups;  // by their first access: values by element
   for (int i : stores) {
     const Access& access = program.accesses[program.body[i].slot];
-    const bool whole = access.group >= 0 && members[access.group] == small_step(access.stride);
-    if (!whole || at.width == 1 || (at.mask.lanes && !target.masked_ops)) {
+    const bool whole = access.group >= 0 && members[access.group] == sizes[access.group];
+    const bool masked = access.stride != Stride::other && target.masked_ops && at.width > 1;
+    const bool together = goes_together(access, at) || masked;
+    if (!whole || !together) {
       emit(i, at, values);
       continue;
     }
     Values& group = groups[access.group];
-    group.resize(small_step(access.stride));
-    llvm::Value* value = splat(b, values[program.body[i].args[0]], at.width);
-    llvm::Type* element = memory_type(context, access.dtype);
-    if (access.dtype == DType::boolean) value = b.CreateZExt(value, value->getType()->getWithNewType(element));
-    group[access.element] = value;
+    group.resize(sizes[access.group]);
+    group[access.element] = stored_lanes(i, at.width, values);
   }
   for (const auto& [first, group] : groups) {
-    store_interleaved(*this, group, at.accesses[first].lane0, at.mask.lanes);
+    const Place& place = at.accesses[first];
+    if (place.stride == Stride::other) {
+      store_tile(b, group, place.lane0, place.step);
+    } else {
+      store_interleaved(*this, group, place.lane0, at.mask.lanes);
+    }
   }
 }
 

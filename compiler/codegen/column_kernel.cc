@@ -15,6 +15,7 @@ constexpr int64_t kPanelBytes = 32 << 10;    // of the panels of all values that
 constexpr int64_t kMinPanel = 64;
 constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
 constexpr int64_t kNarrowPanel = 256;        // pieces of a row that are shorter take longer to read than all of it again
+constexpr int kLanesToShuffle = 32;          // more take long to compile, as several rows do
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
 
 /// Lanes that wait in scratch memory, one for each column of a panel.
@@ -34,7 +35,7 @@ class ColumnKernel {
         b_(k_.b),
         program_(program),
         levels_(levels_of(program)),
-        widest_(lanes_of(program, options.target)),
+        widest_(std::min(lanes_of(program, options.target), shuffles(program) ? kLanesToShuffle : 64)),
         width_(widest_),
         axis_(program.rank() - 2),
         stages_(program.body.back().stage + 1),
@@ -216,7 +217,8 @@ class ColumnKernel {
         return Values{};
       });
     };
-    bool several = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); }) < kCheapWork;
+    const int work = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); });
+    const bool several = work < kCheapWork && !shuffles(program_);
     auto run = [&](llvm::Value* from, llvm::Value* to) {
       if (!several) return run_by(from, to, 1);
       llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));

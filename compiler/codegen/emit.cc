@@ -49,20 +49,34 @@ llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int wi
 DType operand_dtype(const KernelProgram& program, const Instr& instr) { return program.body[instr.args.back()].dtype; }
 
 int lanes_of(const KernelProgram& program, const Target& target) {
-  int64_t widest = 1;
-  for (const Instr& instr : program.body) {
+  // Values of wider types than the narrow ones take several registers each: some that are only loaded may.
+  constexpr int64_t kMostRegisters = 4;
+  constexpr int kMostWide = 4;
+  int64_t widest = 1, narrowest = 8;
+  const auto counts = [](const Instr& instr) {
     // Indices are usually cast at once; an argmax keeps short indices.
-    if (instr.kind != InstrKind::index && instr.kind != InstrKind::reduce && !instr.per_row) {
-      widest = std::max(widest, size_of(instr.dtype));
-    }
+    return instr.kind != InstrKind::index && instr.kind != InstrKind::reduce && !instr.per_row;
+  };
+  for (const Instr& instr : program.body) {
+    if (!counts(instr)) continue;
+    widest = std::max(widest, size_of(instr.dtype));
+    if (instr.kind != InstrKind::param && instr.dtype != DType::boolean) narrowest = std::min(narrowest, size_of(instr.dtype));
   }
+  int wide = 0;
+  bool only_loads = true;
+  for (const Instr& instr : program.body) {
+    if (!counts(instr) || size_of(instr.dtype) <= narrowest || instr.kind == InstrKind::param) continue;
+    ++wide;
+    only_loads = only_loads && instr.kind == InstrKind::load && program.accesses[instr.slot].stride == Stride::one;
+  }
+  if (only_loads && wide <= kMostWide) widest = std::max(narrowest, widest / kMostRegisters);
   return static_cast<int>(target.vector_bytes / widest);
 }
 
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target) {
   if (instr.kind != InstrKind::load && instr.kind != InstrKind::store) return false;
   const Access& access = program.accesses[instr.slot];
-  if (access.stride == Stride::other) return true;
+  if (access.stride == Stride::other) return access.group < 0;
   const bool spreads = instr.kind == InstrKind::store && small_step(access.stride) > 0 && access.group < 0;
   return spreads && !target.masked_ops;
 }
@@ -197,6 +211,7 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
   const Instr& instr = program.body[i];
   switch (instr.kind) {
     case InstrKind::load:
+      if (goes_together(program.accesses[instr.slot], at)) return load_group(i, at, values);
       values[i] = load(instr.slot, at.accesses[instr.slot], at.width, at.mask.lanes);
       return;
     case InstrKind::index: {

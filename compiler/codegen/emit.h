@@ -134,6 +134,12 @@ class KernelEmitter {
   llvm::Value* load(int access, const Place& place, int width, llvm::Value* mask);
   /// Stores lanes (lanes_type) of an access. Stride::zero stores one element; a mask must be null then.
   void store(int access, const Place& place, llvm::Value* value, int width, llvm::Value* mask);
+  /// Emits the load `i` and all loads of its group in its stage.
+  void load_group(int i, const Cursor& at, std::vector<llvm::Value*>& values);
+  /// True if the group of this access is loaded, or stored, at once there.
+  bool goes_together(const Access& access, const Cursor& at) const;
+  /// What the store `i` writes, as memory has it: `width` lanes.
+  llvm::Value* stored_lanes(int i, int width, const std::vector<llvm::Value*>& values);
   /// Stores these instructions' values; groups of accesses (see Access) go out as whole vectors.
   void store_all(llvm::ArrayRef<int> stores, const Cursor& at, std::vector<llvm::Value*>& values);
 
@@ -208,8 +214,8 @@ inline constexpr int kUnrolledLanes = 16;
 /// True if every access has an instruction that leaves out lanes. The others copy lanes one by one through the frame.
 bool masks_all_accesses(const KernelProgram& program, const Target& target);
 
-/// Vectors that the accesses of small strides take apart or put together, for so many lanes.
-int shuffled_vectors(const KernelProgram& program, const Target& target, int lanes);
+/// True if accesses of small strides are taken apart or put together.
+bool shuffles(const KernelProgram& program);
 
 /// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector
 /// form as much.
@@ -220,6 +226,10 @@ inline constexpr int kCheapWork = 12;
 
 /// Lanes for a program: as many as the widest dtype that it computes with allows.
 int lanes_of(const KernelProgram& program, const Target& target);
+
+/// So many lanes, or fewer: a turn takes apart and puts together few vectors, for more are no faster and take long to
+/// compile.
+int lanes_to_shuffle(const KernelProgram& program, const Target& target, int lanes);
 
 /// The scratch memory that a finished kernel function needs.
 int64_t scratch_bytes_of(const llvm::Function& kernel);

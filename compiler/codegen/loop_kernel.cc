@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/tile.h"
 
 namespace etch::codegen {
 
@@ -12,34 +12,65 @@ namespace {
 /// while the data is in the caches, and as fast beyond.
 constexpr int kStreamingWork = 3;
 
-/// Lanes of a kernel that loads or stores them one by one.
+/// Lanes of a kernel that loads or stores them one by one, and of one that takes tiles apart.
 constexpr int kLanesOneByOne = 8;
+constexpr int kLanesOfTiles = 16;
 
-/// Vectors that a turn takes apart or puts together, at most: more are no faster and take long to compile.
-constexpr int kMaxShuffled = 2;
+bool has_tiles(const KernelProgram& program) {
+  return std::any_of(program.accesses.begin(), program.accesses.end(), [](const Access& access) {
+    return access.next_row > 0 || (access.stride == Stride::other && access.group >= 0);
+  });
+}
+
+constexpr int64_t kLineBytes = 64;
+
+/// Bytes of the widest element of which lanes have those of several rows near each other.
+int64_t bytes_across(const KernelProgram& program) {
+  int64_t widest = 1;
+  for (const Access& access : program.accesses) {
+    if (access.next_row > 0) widest = std::max(widest, size_of(access.dtype));
+  }
+  return widest;
+}
+
+/// As many rows as a line of memory has elements across them, so that it is read at once; whole squares.
+int64_t rows_of_band(const KernelProgram& program, int lanes) {
+  return std::max<int64_t>(lanes, kLineBytes / bytes_across(program));
+}
+
+bool goes_across(const KernelProgram& program) {
+  return std::any_of(program.accesses.begin(), program.accesses.end(),
+                     [](const Access& access) { return access.next_row > 0; });
+}
 
 int choose_lanes(const KernelProgram& program, const Target& target, bool by_lane) {
   // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
-  int lanes = std::min(lanes_of(program, target), by_lane ? kLanesOneByOne : 64);
-  while (lanes > 16 && shuffled_vectors(program, target, lanes) > kMaxShuffled) lanes /= 2;
-  return lanes;
+  const int most = by_lane ? kLanesOneByOne : has_tiles(program) ? kLanesOfTiles : 64;
+  return lanes_to_shuffle(program, target, std::min(lanes_of(program, target), most));
 }
 
 /// True if the kernel reads along one axis and writes along another, so that whole rows would touch every line of
 /// memory again and again.
 bool transposes(const KernelProgram& program) {
-  bool strided = false, dense = false;
+  bool far = false, dense = false;
   for (const Access& access : program.accesses) {
-    strided = strided || access.stride == Stride::other;
+    far = far || access.stride == Stride::other;
     dense = dense || access.stride == Stride::one;
   }
-  return program.rank() >= 2 && strided && dense;
+  return program.rank() >= 2 && far && (dense || goes_across(program));
 }
 
-/// As KernelEmitter::walk_segments over all outer axes, but in tiles of the last axis: so many elements of one row, then
-/// as many of the next row.
-void walk_tiles(KernelEmitter& k,
-                llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body) {
+/// Rows top .. bottom and columns left .. right of the last two axes of a slab, in whole squares of lanes. The last square
+/// of a row may begin before the end of the one before it: none begins behind `last`.
+struct Band {
+  llvm::Value *top, *bottom, *left, *right, *last;
+};
+
+/// Walks begin .. end of the last two axes in tiles of the last one: so many elements of one row, then as many of the next
+/// row. What lies in whole squares of `lanes` rows and columns goes to `squares`, the rest to `segment`. Without lanes
+/// there are no squares.
+void walk_tiles(KernelEmitter& k, int lanes, llvm::function_ref<void(const Origin& slab, const Band& band)> squares,
+                llvm::function_ref<void(const Origin& row, llvm::Value* from, llvm::Value* to)> segment) {
   Builder& b = k.b;
   const int rank = k.program.rank();
   auto max = [&](llvm::Value* x, llvm::Value* y) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, x, y); };
@@ -47,6 +78,7 @@ void walk_tiles(KernelEmitter& k,
   auto divide_up = [&](llvm::Value* x, llvm::Value* y) {
     return b.CreateUDiv(b.CreateAdd(x, b.CreateSub(y, k.i64(1))), y);
   };
+  auto whole = [&](llvm::Value* n) { return b.CreateAnd(n, k.i64(-lanes)); };
   llvm::Value* n = k.extent(rank - 1);
   llvm::Value* slab = b.CreateMul(n, k.extent(rank - 2));
   k.walk(b.CreateUDiv(k.begin(), slab), divide_up(k.end(), slab), rank - 2, [&](const Origin& origin) {
@@ -57,17 +89,188 @@ void walk_tiles(KernelEmitter& k,
     llvm::Value* last = divide_up(end, n);
     k.loop(k.i64(0), n, k.i64(k.program.blocks.tile), {}, false, [&](llvm::Value* tile, llvm::ArrayRef<llvm::Value*>) {
       llvm::Value* tile_end = min(b.CreateAdd(tile, k.i64(k.program.blocks.tile)), n);
-      k.loop(first, last, k.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+      // Rows of squares, and the columns that these leave over.
+      llvm::Value *above = first, *below = first, *beside = tile;
+      if (lanes > 0) {
+        llvm::Value* has_all = b.CreateICmpSLE(begin, b.CreateAdd(b.CreateMul(first, n), tile));
+        above = b.CreateSelect(has_all, first, b.CreateAdd(first, k.i64(1)));
+        llvm::Value* full = b.CreateSDiv(b.CreateAdd(b.CreateSub(end, tile_end), n), n);  // rows that end is not within
+        below = b.CreateAdd(above, whole(max(b.CreateSub(full, above), k.i64(0))));
+        llvm::Value* width = b.CreateSub(tile_end, tile);
+        llvm::Value* again = b.CreateAnd(b.CreateICmpSGE(width, k.i64(lanes)), k.stores_apart());
+        beside = b.CreateSelect(again, tile_end, b.CreateAdd(tile, whole(width)));
+        const int64_t band = rows_of_band(k.program, lanes);
+        k.loop(above, below, k.i64(band), {}, true, [&](llvm::Value* top, llvm::ArrayRef<llvm::Value*>) {
+          llvm::Value* bottom = min(b.CreateAdd(top, k.i64(band)), below);
+          squares(origin, {top, bottom, tile, beside, b.CreateSub(tile_end, k.i64(lanes))});
+          return Values{};
+        });
+      }
+      llvm::Value* skipped = b.CreateSelect(b.CreateICmpSLT(beside, tile_end), k.i64(0), b.CreateSub(below, above));
+      k.loop(first, b.CreateSub(last, skipped), k.i64(1), {}, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
+        llvm::Value* row = b.CreateSelect(b.CreateICmpSLT(i, above), i, b.CreateAdd(i, skipped));
+        llvm::Value* in_squares = b.CreateAnd(b.CreateICmpSGE(row, above), b.CreateICmpSLT(row, below));
         llvm::Value* at = b.CreateMul(row, n);
-        llvm::Value* from = max(tile, b.CreateSub(begin, at));
+        llvm::Value* from = max(b.CreateSelect(in_squares, beside, tile), b.CreateSub(begin, at));
         llvm::Value* to = min(tile_end, b.CreateSub(end, at));
-        k.if_then(b.CreateICmpSLT(from, to), [&] { body(k.move(origin, rank - 2, row), from, to); });
+        k.if_then(b.CreateICmpSLT(from, to), [&] { segment(k.move(origin, rank - 2, row), from, to); });
         return Values{};
       });
       return Values{};
     });
   });
 }
+
+/// Squares of as many rows as lanes. Accesses across the rows go as tiles: what they hold stands in values, or, where the
+/// body is long, in scratch memory, so that it is emitted once and runs over all of a band without a stop.
+class Squares {
+ public:
+  Squares(KernelEmitter& k, const std::vector<Level>& levels, int lanes, bool through_memory)
+      : k_(k), b_(k.b), program_(k.program), levels_(levels), lanes_(lanes), through_memory_(through_memory) {
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      const Instr& instr = program_.body[i];
+      const int number = static_cast<int>(i);
+      if (instr.kind == InstrKind::load && is_across(instr)) loads_.push_back({number, {}});
+      if (instr.kind != InstrKind::store) continue;
+      if (is_across(instr)) {
+        stores_.push_back({number, {}});
+      } else {
+        plain_stores_.push_back(number);
+      }
+    }
+    const int64_t elements = rows_of_band(program_, lanes) * columns();
+    for (std::vector<Tile>* tiles : {&loads_, &stores_}) {
+      for (Tile& tile : *tiles) {
+        if (through_memory) tile.memory = k.scratch(elements * size_of(program_.body[tile.instr].dtype));
+      }
+    }
+  }
+
+  /// `of_kernel` holds the values of that level.
+  void emit(const Origin& slab, const Band& band, const std::vector<llvm::Value*>& of_kernel) {
+    if (!through_memory_) {
+      for_squares(slab, band, [&](const Cursor& corner, llvm::Value* row, llvm::Value* column) {
+        for (Tile& tile : loads_) load(tile, corner);
+        for (int r = 0; r < lanes_; ++r) emit_row(slab, b_.CreateAdd(row, k_.i64(r)), column, r, nullptr, of_kernel);
+        for (Tile& tile : stores_) store(tile, corner);
+      });
+      return;
+    }
+    for_squares(slab, band, [&](const Cursor& corner, llvm::Value* row, llvm::Value* column) {
+      for (Tile& tile : loads_) {
+        load(tile, corner);
+        for (int r = 0; r < lanes_; ++r) {
+          b_.CreateAlignedStore(tile.rows[r], address(tile, band, b_.CreateAdd(row, k_.i64(r)), column), alignment(tile));
+        }
+      }
+    });
+    each(band.top, band.bottom, 1, [&](llvm::Value* row) {
+      each(band.left, band.right, lanes_, [&](llvm::Value* i) {
+        emit_row(slab, row, smin(i, band.last), -1, &band, of_kernel);
+      });
+    });
+    for_squares(slab, band, [&](const Cursor& corner, llvm::Value* row, llvm::Value* column) {
+      for (Tile& tile : stores_) {
+        for (int r = 0; r < lanes_; ++r) {
+          tile.rows.push_back(load_lanes(tile, band, b_.CreateAdd(row, k_.i64(r)), column));
+        }
+        store(tile, corner);
+      }
+    });
+  }
+
+ private:
+  struct Tile {
+    int instr;
+    Values rows;                    // of the square that is emitted
+    llvm::Value* memory = nullptr;  // of a band
+  };
+
+  bool is_across(const Instr& instr) const { return program_.accesses[instr.slot].next_row > 0; }
+  int64_t columns() const { return program_.blocks.tile; }
+  llvm::Value* smin(llvm::Value* x, llvm::Value* y) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y); }
+
+  void each(llvm::Value* from, llvm::Value* to, int64_t step, llvm::function_ref<void(llvm::Value*)> body) {
+    k_.loop(from, to, k_.i64(step), {}, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
+      body(i);
+      return Values{};
+    });
+  }
+
+  void for_squares(const Origin& slab, const Band& band,
+                   llvm::function_ref<void(const Cursor& corner, llvm::Value* row, llvm::Value* column)> body) {
+    each(band.left, band.right, lanes_, [&](llvm::Value* i) {
+      llvm::Value* column = smin(i, band.last);
+      each(band.top, band.bottom, lanes_, [&](llvm::Value* row) {
+        body(k_.cursor(k_.move(slab, program_.rank() - 2, row), column, lanes_, {}), row, column);
+      });
+    });
+  }
+
+  llvm::Type* element_type(const Tile& tile) { return memory_type(k_.context, program_.body[tile.instr].dtype); }
+  llvm::Align alignment(const Tile& tile) const { return llvm::Align(size_of(program_.body[tile.instr].dtype)); }
+
+  llvm::Value* address(const Tile& tile, const Band& band, llvm::Value* row, llvm::Value* column) {
+    llvm::Value* at = b_.CreateMul(b_.CreateSub(row, band.top), k_.i64(columns()));
+    return b_.CreateInBoundsGEP(element_type(tile), tile.memory, b_.CreateAdd(at, b_.CreateSub(column, band.left)));
+  }
+
+  llvm::Value* load_lanes(const Tile& tile, const Band& band, llvm::Value* row, llvm::Value* column) {
+    llvm::Type* type = llvm::FixedVectorType::get(element_type(tile), lanes_);
+    return b_.CreateAlignedLoad(type, address(tile, band, row, column), alignment(tile));
+  }
+
+  void load(Tile& tile, const Cursor& corner) {
+    const int slot = program_.body[tile.instr].slot, next_row = program_.accesses[slot].next_row;
+    llvm::SmallVector<int, 16> wanted;
+    for (int r = 0; r < lanes_; ++r) wanted.push_back(r * next_row);
+    const Place& place = corner.accesses[slot];
+    const Values elements = load_tile(b_, element_type(tile), place.lane0, place.step, lanes_, wanted);
+    tile.rows.clear();
+    for (int element : wanted) tile.rows.push_back(elements[element]);
+  }
+
+  void store(Tile& tile, const Cursor& corner) {
+    const Place& place = corner.accesses[program_.body[tile.instr].slot];
+    store_tile(b_, tile.rows, place.lane0, place.step);
+    tile.rows.clear();
+  }
+
+  /// Lanes of one row: of number `r` in the square, or, through memory, of the band.
+  void emit_row(const Origin& slab, llvm::Value* row, llvm::Value* column, int r, const Band* band,
+                std::vector<llvm::Value*> values) {
+    const Origin origin = k_.move(slab, program_.rank() - 2, row);
+    Cursor scalars;
+    for (llvm::Value* pointer : origin.accesses) scalars.accesses.push_back({pointer, Stride::zero, nullptr});
+    const Cursor at = k_.cursor(origin, column, lanes_, {});
+    for (Tile& tile : loads_) {
+      llvm::Value* lanes = band ? load_lanes(tile, *band, row, column) : tile.rows[r];
+      values[tile.instr] = program_.body[tile.instr].dtype == DType::boolean ? b_.CreateIsNotNull(lanes) : lanes;
+    }
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      if (program_.body[i].kind == InstrKind::store) continue;
+      k_.emit(static_cast<int>(i), levels_[i] == Level::element ? at : scalars, values);
+    }
+    k_.store_all(plain_stores_, at, values);
+    for (Tile& tile : stores_) {
+      llvm::Value* lanes = k_.stored_lanes(tile.instr, lanes_, values);
+      if (band) {
+        b_.CreateAlignedStore(lanes, address(tile, *band, row, column), alignment(tile));
+      } else {
+        tile.rows.push_back(lanes);
+      }
+    }
+  }
+
+  KernelEmitter& k_;
+  Builder& b_;
+  const KernelProgram& program_;
+  const std::vector<Level>& levels_;
+  const int lanes_;
+  const bool through_memory_;
+  std::vector<Tile> loads_, stores_;  // across the rows
+  std::vector<int> plain_stores_;
+};
 
 }  // namespace
 
@@ -78,14 +281,16 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   std::vector<int> all(count);
   std::iota(all.begin(), all.end(), 0);
   const int work = work_of(program, given.target, [&](int i) { return levels[i] == Level::element; });
-  const bool by_lane = goes_by_lane(program, given.target);
+  const bool by_lane = std::any_of(program.body.begin(), program.body.end(), [&](const Instr& instr) {
+    return goes_by_lane(program, instr, given.target) && program.accesses[instr.slot].next_row == 0;
+  });
   CodegenOptions options = given;
   Target& target = options.target;
   if (work <= kStreamingWork || by_lane) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, options, module, name);
   const int width = choose_lanes(program, target, by_lane);
   // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements.
-  const bool single_rest = by_lane || (work < kCheapWork && !masks_all_accesses(program, target));
+  const bool single_rest = by_lane || has_tiles(program) || (work < kCheapWork && !masks_all_accesses(program, target));
 
   auto emit_level = [&](Level level, const std::vector<llvm::Value*>& pointers, std::vector<llvm::Value*>& values) {
     Cursor scalars;
@@ -117,11 +322,14 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
     }
     k.narrowing_loops(from, to, width, true, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
   };
-  if (transposes(program)) {
-    walk_tiles(k, segment);
-  } else {
+  if (!transposes(program)) {
     k.walk_segments(program.rank() - 1, segment);
+    return k.finish();
   }
+  const int computes = work_of(program, target, [&](int i) { return program.body[i].kind == InstrKind::compute; });
+  Squares squares(k, levels, width, computes >= kCheapWork && goes_across(program));
+  walk_tiles(k, goes_across(program) && width > 1 ? width : 0,
+             [&](const Origin& slab, const Band& band) { squares.emit(slab, band, of_kernel); }, segment);
   return k.finish();
 }
 

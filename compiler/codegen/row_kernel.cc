@@ -7,9 +7,6 @@
 namespace etch::codegen {
 namespace {
 
-/// Vectors that a turn takes apart, at most: rows are short more often than not, and their rests are masked.
-constexpr int kMaxShuffled = 2;
-
 /// The states of some reducers. An ordered one has an accumulator for each group of lanes, in turn.
 using States = std::vector<Values>;
 
@@ -126,7 +123,7 @@ class RowKernel {
   int choose_width() {
     int width = lanes_of(program_, k_.target);
     if (goes_by_lane(program_, k_.target)) width = std::min(width, kUnrolledLanes);
-    while (width > 16 && shuffled_vectors(program_, k_.target, width) > kMaxShuffled) width /= 2;
+    width = lanes_to_shuffle(program_, k_.target, width);
     work_ = work_of(program_, k_.target, [&](int i) { return std::binary_search(elements_.begin(), elements_.end(), i); });
     int64_t most = 0;
     for (const Reducer& r : reducers_) {
@@ -136,7 +133,7 @@ class RowKernel {
     if (most == 0 && !reducers_.empty()) most = std::min(4 * width, 64);
     bool stores = std::any_of(elements_.begin(), elements_.end(),
                               [&](int i) { return program_.body[i].kind == InstrKind::store; });
-    const bool spreads = shuffled_vectors(program_, k_.target, width) > 0;
+    const bool spreads = shuffles(program_);
     return work_ < kCheapWork && !stores && !spreads && most > width ? static_cast<int>(most) : width;
   }
 

@@ -93,8 +93,10 @@ class Fusion {
     Sites::List sites = sites_.of(value);
     for (const Site& site : sites) {
       if (site.in_order) return place_alone(value, sites, reason::kLibrary);
-      if (!continue_map(graph_, cluster(site), node, 0, site.map)) {
-        return place_alone(value, sites, reason::kOtherOrder);
+      const std::optional<Affine> next = continue_map(graph_, cluster(site), node, 0, site.map);
+      if (!next) return place_alone(value, sites, reason::kOtherOrder);
+      if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
+        return place_alone(value, sites, reason::kTurned);
       }
     }
     home(value) = kInline;

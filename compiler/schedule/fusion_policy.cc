@@ -98,6 +98,16 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
 
 // ---- What is fetched one by one
 
+bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
+  const Cluster& c = sites_.cluster(site);
+  if (!schedule::turns_rows(c, map) || goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)])) return false;
+  const int folded = c.domain.folded_axis();
+  const bool stores_elements = std::any_of(c.roots.begin(), c.roots.end(), [&](const Root& root) {
+    return c.maps[root.address].coef[folded] != 0;
+  });
+  return c.ordered || stores_elements;
+}
+
 /// True if the lanes of the site's kernel find the elements of the value far apart.
 bool FusionPolicy::is_scattered(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
@@ -105,21 +115,22 @@ bool FusionPolicy::is_scattered(const Site& site) const {
   return goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)]);
 }
 
-/// True if several values of the same size are loaded to compute this one.
-bool FusionPolicy::follows_from_several(Value value) const {
+/// True if more bytes are loaded to compute a value of this size than it has itself.
+bool FusionPolicy::fetches_more(Value value) const {
   constexpr size_t kMaxSearched = 16;
-  const int64_t size = graph_.type(value).size();
+  const Type& type = graph_.type(value);
   absl::InlinedVector<Value, kMaxSearched> searched{value};
-  int loaded = 0;
+  int64_t loaded = 0;  // per element
   for (size_t i = 0; i < searched.size(); ++i) {
     const Node& node = graph_.node(searched[i]);
     if (!is_elementwise(node.op)) {
-      if (++loaded > 1) return true;
+      loaded += size_of(graph_.type(searched[i]).dtype);
+      if (loaded > size_of(type.dtype)) return true;
       continue;
     }
     for (Value operand : node.operands) {
       const Place place = etch::place(graph_.node(operand).op);
-      const bool counts = place != Place::splat && place != Place::index && graph_.type(operand).size() == size;
+      const bool counts = place != Place::splat && place != Place::index && graph_.type(operand).size() == type.size();
       const bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
       if (counts && !known && searched.size() < kMaxSearched) searched.push_back(operand);
     }
@@ -146,7 +157,7 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
     if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return reason::kOtherOrder;
   }
   const bool needs_much = 4 * computations(site) >= graph_.type(value).size();
-  if (needs_much && is_scattered(site) && follows_from_several(value)) return reason::kScattered;
+  if (needs_much && is_scattered(site) && fetches_more(value)) return reason::kScattered;
   return nullptr;
 }
 

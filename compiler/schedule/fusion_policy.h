@@ -28,6 +28,8 @@ inline constexpr char kLibrary[] = "a library function reads it in memory, in or
 inline constexpr char kLibraryResult[] = "a library function writes it to memory";
 inline constexpr char kScattered[] =
     "the kernel would fetch what it is computed from one by one, and there is more to fetch than the value itself";
+inline constexpr char kTurned[] =
+    "the kernel's rows run across those of its memory: a kernel of its own turns them round faster";
 inline constexpr char kRegions[] = "kernels write the parts of it in place";
 }  // namespace reason
 
@@ -70,6 +72,11 @@ class FusionPolicy {
   /// True if one kernel needs parts of a value that make up the value at most: slices of it, one for each place.
   bool computed_once(Value value, const Sites::List& sites) const;
 
+  /// True if a movement op is better a kernel of its own: with it the site's cluster would read at `map`, its rows across
+  /// those of memory. Where all that it folds may be folded in any order, and no element is stored, its lanes may lie
+  /// along another axis.
+  bool turns_rows(const Site& site, const Affine& map) const;
+
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;
 
@@ -77,7 +84,7 @@ class FusionPolicy {
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
   bool is_scattered(const Site& site) const;
-  bool follows_from_several(Value value) const;
+  bool fetches_more(Value value) const;
   bool becomes_row_value(Value value, const Site& site) const;
 
   const Graph& graph_;

@@ -56,10 +56,14 @@ struct Access {
   DType dtype = DType::f32;
   Stride stride = Stride::one;
   bool uniform = false;  // every stride is 0: one element for the whole kernel
-  // Stores of a small stride that fill all elements of one buffer together, such as the channels of a picture: the access
-  // of the first element, and which element this one is. -1 for all others.
+  // Loads, or stores, of one buffer at the same strides that lie beside each other, such as the channels of a picture or
+  // the elements of a short row: the access of the first one, and how many elements this one lies behind it. Stores fill
+  // every element from the first to the last. -1 for all others.
   int16_t group = -1;
   int8_t element = 0;
+  // Where lanes are far apart in a loop, but each has its element of the next row near its own: so many elements behind.
+  // Else 0.
+  int8_t next_row = 0;
   bool operator==(const Access&) const = default;
 };
 

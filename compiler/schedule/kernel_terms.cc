@@ -15,6 +15,9 @@ namespace {
 /// output: what a store and a load of so many bytes cost, in the cache.
 int64_t spill_cost(DType dtype) { return 1 + 2 * size_of(dtype); }
 
+/// From this cost on it is kept in memory of its own, which is written and read for nothing else.
+constexpr int64_t kOwnMemoryCost = 27;
+
 /// What a vector at this stride costs beyond a dense one, on the same scale: shuffles, or lane by lane.
 int64_t stride_cost(int64_t stride) {
   if (stride >= -1 && stride <= 1) return 0;
@@ -219,7 +222,8 @@ class Resolver {
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.
 class Stages {
  public:
-  explicit Stages(KernelTerms& terms) : all_(terms), terms_(terms.terms), roots_(terms.roots) {}
+  Stages(const Graph& graph, const Partition& partition, int self, KernelTerms& terms)
+      : graph_(graph), partition_(partition), self_(self), all_(terms), terms_(terms.terms), roots_(terms.roots) {}
 
   void run() {
     for (int stage = 0; stage <= all_.last_stage; ++stage) {
@@ -240,7 +244,7 @@ class Stages {
     bool again = term.first_stage >= 0;
     if (!again) term.first_stage = stage;
     term.last_stage = stage;
-    if (again && keep(index, stage)) return;
+    if (again && (keep(index, stage) || is_dear(term))) return;
     for (size_t i = 0; i < term.args.size(); ++i) use(term.args[i], stage);
   }
 
@@ -268,6 +272,20 @@ class Stages {
     return true;
   }
 
+  /// Notes a term that memory of its own should keep; it can where the kernel visits the elements of its value in order.
+  bool is_dear(const Term& term) {
+    const Domain& domain = partition_.clusters[self_].domain;
+    const bool fits = term.kind == InstrKind::compute && term.cost >= kOwnMemoryCost &&
+                      partition_.home[term.value.id] == self_ && graph_.type(term.value).size() == domain.size() &&
+                      term.map == linear_index(domain);
+    const bool noted = std::find(all_.dear.begin(), all_.dear.end(), term.value) != all_.dear.end();
+    if (fits && !noted) all_.dear.push_back(term.value);
+    return fits;
+  }
+
+  const Graph& graph_;
+  const Partition& partition_;
+  const int self_;
   KernelTerms& all_;
   std::vector<Term>& terms_;
   std::vector<RootTerm>& roots_;
@@ -285,7 +303,7 @@ KernelTerms plan_terms(const Graph& graph, const Partition& partition, int clust
   Resolver(graph, partition, cluster, result).run();
   for (const RootTerm& root : result.roots) result.last_stage = std::max(result.last_stage, root.stage);
   const Domain& domain = partition.clusters[cluster].domain;
-  if (domain.folded_axis() >= 0 && !domain.has(Role::row)) Stages(result).run();
+  if (domain.folded_axis() >= 0 && !domain.has(Role::row)) Stages(graph, partition, cluster, result).run();
   return result;
 }
 

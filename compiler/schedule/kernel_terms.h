@@ -42,6 +42,7 @@ struct KernelTerms {
   std::vector<int> reduces;     // terms, in the order of their first use
   std::vector<RootTerm> roots;  // as the cluster's
   int last_stage = 0;
+  std::vector<Value> dear;      // computed again in a later stage, though memory of their own would cost less
 
   /// True if a stage finds the term, which memory keeps, where it was stored.
   bool is_kept(int term, int stage) const;

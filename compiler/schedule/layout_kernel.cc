@@ -2,6 +2,8 @@
 #include "compiler/schedule/layout_kernel.h"
 
 #include <algorithm>
+#include <map>
+#include <numeric>
 
 #include "compiler/schedule/unroll_axis.h"
 
@@ -14,6 +16,14 @@ constexpr int64_t kShortReduction = 16;
 constexpr int64_t kLongEnough = 8;
 // Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
 constexpr int64_t kMaxUnrolled = 100;
+
+/// How far behind an element that of the next row lies, if the lanes are far apart and tiles of rows can serve them.
+int64_t next_row(const AccessMap& map, int lanes_axis, int axis) {
+  constexpr int64_t kNear = 4;
+  const int64_t step = map.address.coef[axis];
+  const bool far = stride_class(map.address.coef[lanes_axis]) == Stride::other;
+  return far && step >= 1 && step <= (map.stores ? 1 : kNear) ? step : 0;
+}
 
 class Layout {
  public:
@@ -31,6 +41,7 @@ class Layout {
       if (domain_.folded_axis() < 0) bring_long_axis_behind();
       collapse();
     }
+    if (domain_.folded_axis() < 0) bring_rows_together();
     choose_vector_axis();
     if (domain_.has(Role::row)) normalise_product();
     return total;
@@ -88,7 +99,15 @@ class Layout {
     const bool few_columns = whole_rows && folded == last - 1 && has_free_order();
     if (few_columns && fits(last, kShortAxis, folded)) return last;
     const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
-    return two_batch_axes && fits(last, kShortAxis, last - 1) ? last : -1;
+    const int64_t most = folded < 0 && is_cheap() ? kLongEnough - 1 : kShortAxis;
+    return two_batch_axes && fits(last, most, last - 1) ? last : -1;
+  }
+
+  /// True if no op of the body is long to compile many times.
+  bool is_cheap() const {
+    constexpr int kDear = 12;
+    return std::none_of(draft_.program.body.begin(), draft_.program.body.end(),
+                        [](const Instr& instr) { return cost_of(instr) >= kDear; });
   }
 
   /// True if the reductions give the same bits in any order, so that lanes may lie along the folded axis or beside it.
@@ -113,6 +132,28 @@ class Layout {
     const int from = longest_before(last);
     const auto rotate = [&](auto& list) {
       std::rotate(list.begin() + from, list.begin() + from + 1, list.begin() + last + 1);
+    };
+    rotate(domain_.extents);
+    for (Affine* map : maps_) rotate(map->coef);
+  }
+
+  /// Where lanes are far apart, the row in which their next elements lie nearest comes before them.
+  void bring_rows_together() {
+    const int last = domain_.rank - 1;
+    int from = -1;
+    int64_t nearest = 0;
+    for (int axis = last - 1; axis >= 0; --axis) {
+      if (domain_.extents[axis] < kLongEnough) continue;
+      for (const AccessMap& access : draft_.accesses) {
+        const int64_t step = next_row(access, last, axis);
+        if (step == 0 || (from >= 0 && step >= nearest)) continue;
+        from = axis;
+        nearest = step;
+      }
+    }
+    if (from < 0) return;
+    const auto rotate = [&](auto& list) {
+      std::rotate(list.begin() + from, list.begin() + from + 1, list.begin() + last);
     };
     rotate(domain_.extents);
     for (Affine* map : maps_) rotate(map->coef);
@@ -151,9 +192,32 @@ class Layout {
     if (domain_.has(Role::vector)) return;
     const int last = domain_.rank - 1;
     if (domain_.rank == 0 || domain_.roles[last] == Role::results) return add_vector_axis();
+    if (!is_batch(last)) bring_dense_axis_behind();
     if (!is_batch(last)) return;
     domain_.roles[last] = Role::vector;
     while (domain_.folded_axis() >= 0 && is_batch(domain_.rank - 2)) bring_before_folded(domain_.rank - 2);
+  }
+
+  /// Where lanes along the folded axis would be far apart, and nowhere are along another one, they lie along that.
+  void bring_dense_axis_behind() {
+    const int last = domain_.rank - 1;
+    if (domain_.roles[last] != Role::reduce || domain_.has(Role::block) || !has_free_order()) return;
+    const auto goes_far = [&](int axis) {
+      return std::any_of(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& access) {
+        return stride_class(access.address.coef[axis]) == Stride::other;
+      });
+    };
+    if (!goes_far(last)) return;
+    for (int axis = last - 1; axis >= 0; --axis) {
+      if (!is_batch(axis) || domain_.extents[axis] < kLongEnough || goes_far(axis)) continue;
+      const auto rotate = [&](auto& list) {
+        std::rotate(list.begin() + axis, list.begin() + axis + 1, list.begin() + last + 1);
+      };
+      rotate(domain_.extents);
+      rotate(domain_.roles);
+      for (Affine* map : maps_) rotate(map->coef);
+      return;
+    }
   }
 
   void bring_before_folded(int from) {
@@ -184,24 +248,38 @@ class Layout {
   std::vector<Affine*> maps_;
 };
 
-/// Finds the stores that fill the elements of one buffer together: same strides, and every offset from the first one on.
-void find_groups(const std::vector<AccessMap>& maps, std::vector<Access>& accesses) {
-  for (size_t first = 0; first < maps.size(); ++first) {
+// Loads of a group lie so close to each other, and so far from the first at the most.
+constexpr int64_t kMaxGap = 4;
+constexpr int64_t kMaxSpan = 32;
+
+/// Finds accesses whose elements lie beside each other: where the stride is small, all that lie between those of a lane and
+/// of the next one. Of others, stores fill all that is between the first and the last.
+void find_groups(const std::vector<AccessMap>& maps, bool is_loop, std::vector<Access>& accesses) {
+  std::vector<size_t> by_offset(maps.size());
+  std::iota(by_offset.begin(), by_offset.end(), 0);
+  std::stable_sort(by_offset.begin(), by_offset.end(),
+                   [&](size_t a, size_t b) { return maps[a].address.offset < maps[b].address.offset; });
+  for (size_t first : by_offset) {
     const int step = small_step(accesses[first].stride);
-    if (step == 0 || !maps[first].stores || accesses[first].group >= 0) continue;
-    std::array<int, 4> members;
-    members.fill(-1);
+    const bool stores = maps[first].stores, far = is_loop && accesses[first].stride == Stride::other;
+    if (accesses[first].group >= 0 || !(far || step > 0)) continue;
+    std::map<int64_t, size_t> members;  // by element
     for (size_t a = 0; a < maps.size(); ++a) {
       const int64_t element = maps[a].address.offset - maps[first].address.offset;
-      const bool fits = maps[a].stores && maps[a].storage == maps[first].storage && element >= 0 && element < step &&
-                        maps[a].address.coef == maps[first].address.coef;
-      const bool taken = fits && (members[element] >= 0 || accesses[a].group >= 0);  // by another stage
-      if (fits && !taken) members[element] = static_cast<int>(a);
+      const bool fits = maps[a].stores == stores && maps[a].storage == maps[first].storage && element >= 0 &&
+                        element < (far ? kMaxSpan : step) && maps[a].address.coef == maps[first].address.coef;
+      if (fits && accesses[a].group < 0) members.emplace(element, a);  // another stage may have taken the element
     }
-    if (std::count(members.begin(), members.begin() + step, -1) > 0) continue;
-    for (int element = 0; element < step; ++element) {
-      accesses[members[element]].group = static_cast<int16_t>(first);
-      accesses[members[element]].element = static_cast<int8_t>(element);
+    int64_t end = 1;
+    for (const auto& [element, a] : members) {
+      if (element - end >= (stores ? 1 : kMaxGap)) break;
+      end = element + 1;
+    }
+    if (end == 1 || (!far && end < step)) continue;
+    for (const auto& [element, a] : members) {
+      if (element >= end) break;
+      accesses[a].group = static_cast<int16_t>(first);
+      accesses[a].element = static_cast<int8_t>(element);
     }
   }
 }
@@ -245,6 +323,7 @@ ScheduledKernel lay_out(KernelDraft draft) {
     sizes.push_back(map.offset);
     sizes.insert(sizes.end(), map.coef.begin(), map.coef.begin() + rank);
   };
+  const bool is_loop = domain.folded_axis() < 0;
   for (const AccessMap& access : draft.accesses) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
@@ -253,7 +332,12 @@ ScheduledKernel lay_out(KernelDraft draft) {
     kernel.buffers.push_back(access.storage);
     append(access.address);
   }
-  find_groups(draft.accesses, program.accesses);
+  find_groups(draft.accesses, is_loop, program.accesses);
+  const bool has_next_rows = is_loop && rank > 1 && domain.extents[rank - 2] >= kLongEnough;
+  for (size_t a = 0; has_next_rows && a < draft.accesses.size(); ++a) {
+    Access& access = program.accesses[a];
+    if (access.group < 0) access.next_row = static_cast<int8_t>(next_row(draft.accesses[a], rank - 1, rank - 2));
+  }
   for (const Affine& index : draft.indices) append(index);
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   measure(domain, program.body, kernel);

@@ -14,8 +14,8 @@ struct Lowered {
   std::vector<int> cluster;  // per kernel: the cluster it comes from
 };
 
-/// Appends the kernel of a cluster.
-void lower_cluster(const Graph& graph, const Partition& partition, int cluster, Lowered& lowered);
+/// Appends the kernel of a cluster. Values that its stages would compute again at a high cost become roots of the cluster.
+void lower_cluster(const Graph& graph, Partition& partition, int cluster, Lowered& lowered);
 
 /// Per access of a kernel: whether it is stored to.
 std::vector<bool> stored_accesses(const ScheduledKernel& kernel);

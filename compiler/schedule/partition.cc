@@ -89,6 +89,17 @@ int vector_axis(const Cluster& cluster) {
   return last;
 }
 
+bool turns_rows(const Cluster& cluster, const Affine& map) {
+  const Domain& domain = cluster.domain;
+  if (domain.folded_axis() < 0 || domain.has(Role::row) || domain.has(Role::results)) return false;
+  const int lanes = vector_axis(cluster);
+  if (!goes_lane_by_lane(map.coef[lanes])) return false;
+  for (int axis = 0; axis < domain.rank; ++axis) {
+    if (axis != lanes && map.coef[axis] == 1 && domain.extents[axis] > kShortAxis) return true;
+  }
+  return false;
+}
+
 Geometry geometry_of(const Graph& graph, const Node& reduce) {
   const Shape& shape = graph.type(reduce.operands[0]).shape;
   int axis = static_cast<int>(reduction_of(reduce.op).axes[0]);
@@ -145,6 +156,9 @@ Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster
 }
 
 void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting) {
+  const ReduceKind kind = reduction_of(node.op).kind;
+  const bool adds_up = kind == ReduceKind::sum || kind == ReduceKind::prod;
+  cluster.ordered = cluster.ordered || (adds_up && is_floating(graph.type(node.result()).dtype));
   if (hosting.reduces_already) return;
   if (hosting.split) refine(cluster, *hosting.split);
   if (hosting.insert) insert_axis(cluster, hosting.axis, geometry_of(graph, node).n, hosting.role);

@@ -31,6 +31,7 @@ struct Cluster {
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer
   bool alone = false;          // computes its root only
+  bool ordered = false;        // folds in an order that lanes must keep
   bool calls = false;          // a library function, whose first result is the root; the domain is empty
   bool single = false;         // takes in no other cluster
   bool took_in = false;        // another cluster
@@ -42,6 +43,10 @@ struct Cluster {
 
 /// The axis that vectors will run along: one whose elements fill them. What is shorter is unrolled (unroll_axis.h).
 int vector_axis(const Cluster& cluster);
+
+/// True if a cluster folds rows, and lanes would find the elements at this map far apart, while another axis has them
+/// beside each other: a kernel that turns the axes round loads them faster.
+bool turns_rows(const Cluster& cluster, const Affine& map);
 
 /// True if the lanes of a vector find their elements too far apart for whole loads and shuffles.
 inline bool goes_lane_by_lane(int64_t stride) { return stride < -1 || stride > 4; }

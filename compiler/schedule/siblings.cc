@@ -106,6 +106,7 @@ void Siblings::merge(int into, int from) {
   a.accesses += b.accesses;
   a.level = std::max(a.level, b.level);
   a.ceiling = std::min(a.ceiling, b.ceiling);
+  a.ordered = a.ordered || b.ordered;
   a.took_in = true;
   b.merged_into = into;
   b.maps.clear();

@@ -50,6 +50,7 @@ class KernelCheck {
     check_axes();
     check_counts();
     if (error_.empty()) check_body();
+    if (error_.empty()) check_neighbours();
     if (error_.empty()) check_bounds();
     return error_;
   }
@@ -140,6 +141,23 @@ class KernelCheck {
     if (arg.kind == InstrKind::reduce && arg.stage >= instr.stage) fail(cat("%", position, " reads a sum too early"));
     if (!row_value && instr.per_row) fail(cat("%", position, " reads an element once per row"));
     if (!row_value && arg.stage != instr.stage) fail(cat("%", position, " reads an element of another stage"));
+  }
+
+  /// What the structure says of neighbouring elements has to hold for the sizes.
+  void check_neighbours() {
+    for (int slot = 0; slot < static_cast<int>(program_.accesses.size()); ++slot) {
+      const Access& access = program_.accesses[slot];
+      const Address address(kernel_, slot);
+      const bool has_rows = program_.rank() > 1 && !program_.has_rows();
+      const bool near = has_rows && address.stride(program_.rank() - 2) == access.next_row;
+      if (access.next_row > 0 && !near) fail(cat("access #", slot, " has no near next row"));
+      if (access.group < 0) continue;
+      const Address first(kernel_, access.group);
+      bool together = kernel_.buffers[slot] == kernel_.buffers[access.group] &&
+                      address.offset() - first.offset() == access.element;
+      for (int axis = 0; axis < program_.rank(); ++axis) together &= address.stride(axis) == first.stride(axis);
+      if (!together) fail(cat("access #", slot, " is not element ", static_cast<int>(access.element), " of its group"));
+    }
   }
 
   void check_bounds() {

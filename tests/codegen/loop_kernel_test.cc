@@ -136,6 +136,113 @@ void interleaves(const Target& target, int64_t step, int64_t n, int64_t split) {
   }
 }
 
+/// Loads [columns, rows] across the lanes, `step` elements from row to row, and stores [rows, columns], or the other way
+/// round. With `work` the body is emitted once, over scratch memory.
+template <class T>
+void goes_across(const Target& target, int64_t rows, int64_t columns, int64_t step, bool stores, bool work, int64_t split) {
+  const int64_t far = rows * step + 3;
+  TestBuffer across(dtype_of<T>, columns * far), dense(dtype_of<T>, rows * columns);
+  TestBuffer &in = stores ? dense : across, &out = stores ? across : dense;
+  fill_random<T>(in, 4);
+  std::memset(out.data<char>(), 0, out.bytes().size());
+  TestBuffer expected = out;
+  const std::vector<int64_t> across_strides{step, far}, dense_strides{columns, 1};
+  const auto &from_strides = stores ? dense_strides : across_strides, &to_strides = stores ? across_strides : dense_strides;
+  TestKernel k(KernelKind::loop, {rows, columns});
+  k.program.blocks.tile = 48;
+  const int from = k.access(in, from_strides), to = k.access(out, to_strides);
+  k.program.accesses[stores ? to : from].next_row = static_cast<int8_t>(step);
+  int value = k.load(from);
+  // Twelve times not, or the negative, is the value again.
+  for (int i = 0; work && i < 12; ++i) value = k.compute(std::is_same_v<T, bool> ? Op::logical_not : Op::neg, dtype_of<T>, {value});
+  k.store(to, value);
+  k.target = target;
+  k.run(split);
+  for_each_index({rows, columns}, [&](const auto& at) {
+    expected.data<T>()[dot(at, to_strides)] = in.data<T>()[dot(at, from_strides)];
+  });
+  ASSERT_EQ(expected.bytes(), out.bytes()) << name(dtype_of<T>) << " [" << rows << "," << columns << "] step=" << step
+                                           << " stores=" << stores << " work=" << work << " split=" << split << " on "
+                                           << target.cpu;
+}
+
+template <class T>
+void goes_across(const Target& target) {
+  for (auto [rows, columns] : {std::pair{16, 16}, {7, 40}, {33, 50}, {19, 131}}) {
+    for (bool work : {false, true}) {
+      for (int64_t split : {0, 170}) {
+        goes_across<T>(target, rows, columns, 1, true, work, split);
+        for (int64_t step : {1, 2, 3}) goes_across<T>(target, rows, columns, step, false, work, split);
+      }
+    }
+  }
+}
+
+TEST(LoopKernel, LanesThatGoAcrossRows) {
+  for (const Target& target : targets()) {
+    goes_across<float>(target);
+    goes_across<double>(target);
+    goes_across<int16_t>(target);
+    goes_across<uint8_t>(target);
+    goes_across<bool>(target);
+  }
+}
+
+/// Each of n lanes loads the elements `wanted` of a row of its own and stores them, in another order, to `count` elements
+/// beside each other.
+template <class T>
+void short_rows(const Target& target, const std::vector<int64_t>& wanted, int64_t n, int64_t split) {
+  const int64_t far = wanted.back() + 6, count = static_cast<int64_t>(wanted.size()), wide = count + 5;
+  TestBuffer in(dtype_of<T>, n * far), out(dtype_of<T>, n * wide);
+  fill_random<T>(in, 5);
+  std::memset(out.data<char>(), 0, out.bytes().size());
+  TestBuffer expected = out;
+  TestKernel k(KernelKind::loop, {n});
+  std::vector<int> loads, stores;
+  for (int64_t element : wanted) loads.push_back(k.access(in, {far}, 2 + element));
+  for (int64_t i = 0; i < count; ++i) stores.push_back(k.access(out, {wide}, 3 + i));
+  std::vector<int> values;
+  for (int64_t i = 0; i < count; ++i) {
+    Access &load = k.program.accesses[loads[i]], &store = k.program.accesses[stores[i]];
+    load.group = static_cast<int16_t>(loads[0]);
+    load.element = static_cast<int8_t>(wanted[i]);
+    store.group = static_cast<int16_t>(stores[0]);
+    store.element = static_cast<int8_t>(i);
+    values.push_back(k.load(loads[i]));
+  }
+  for (int64_t i = 0; i < count; ++i) k.store(stores[i], values[count - 1 - i]);
+  k.target = target;
+  k.run(split);
+  for (int64_t lane = 0; lane < n; ++lane) {
+    for (int64_t i = 0; i < count; ++i) {
+      expected.data<T>()[lane * wide + 3 + i] = in.data<T>()[lane * far + 2 + wanted[count - 1 - i]];
+    }
+  }
+  ASSERT_EQ(expected.bytes(), out.bytes()) << name(dtype_of<T>) << " count=" << count << " n=" << n << " split=" << split
+                                           << " on " << target.cpu;
+}
+
+template <class T>
+void short_rows(const Target& target) {
+  const std::vector<std::vector<int64_t>> all_wanted = {
+      {0, 1}, {0, 1, 2, 3, 4}, {0, 3, 6, 9, 12}, {0, 1, 2, 4, 7, 8, 9, 10, 11, 12, 13, 14, 15}, {0, 4, 5, 6, 10, 14, 17, 20}};
+  for (const std::vector<int64_t>& wanted : all_wanted) {
+    for (int64_t n : {1, 7, 8, 16, 29, 100}) {
+      for (int64_t split : {0, 13}) short_rows<T>(target, wanted, n, split);
+    }
+  }
+}
+
+TEST(LoopKernel, LanesWithShortRowsOfTheirOwn) {
+  for (const Target& target : targets()) {
+    short_rows<float>(target);
+    short_rows<double>(target);
+    short_rows<int16_t>(target);
+    short_rows<uint8_t>(target);
+    short_rows<bool>(target);
+  }
+}
+
 TEST(LoopKernel, StoresOfAllElementsInterleave) {
   for (const Target& target : targets()) {
     for (int64_t step : {2, 3, 4}) {

@@ -208,13 +208,37 @@ TEST(Schedule, ReductionsAlongOtherAxesAreKernelsOfTheirOwn) {
   EXPECT_NE(schedule.kernels[0].program.kind(), schedule.kernels[1].program.kind());
 }
 
-TEST(Schedule, TheModeOfAReductionFollowsItsOwnShapeNotTheLayout) {
+TEST(Schedule, RowsAcrossThoseOfMemoryAreTurnedRoundFirst) {
   Schedule schedule = schedule_of(graph_of(
       "graph(%0: f32[30,20]) {\n%1 = transpose(%0) perm=[1,0] : f32[20,30]\n%2 = reduce(%1) kind=sum axes=[1] : f32[20]\n"
       "return %2\n}"));
+  ASSERT_EQ(schedule.kernels.size(), 2u);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::loop);
+  EXPECT_EQ(schedule.kernels[0].program.accesses[0].next_row, 1);
+  EXPECT_EQ(schedule.kernels[1].program.kind(), KernelKind::row);
+  EXPECT_EQ(schedule.kernels[1].program.accesses[0].stride, Stride::one);
+}
+
+TEST(Schedule, LanesOfAReductionInAnyOrderLieAlongTheRowsOfMemory) {
+  Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[30,20]) {\n%1 = transpose(%0) perm=[1,0] : f32[20,30]\n%2 = reduce(%1) kind=max axes=[1] : f32[20]\n"
+      "return %2\n}"));
   ASSERT_EQ(schedule.kernels.size(), 1u);
-  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::row);
-  EXPECT_EQ(schedule.kernels[0].program.accesses[0].stride, Stride::other);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::column);
+  EXPECT_EQ(schedule.kernels[0].program.accesses[0].stride, Stride::one);
+}
+
+TEST(Schedule, WhatALaterStageNeedsAndIsDearIsKeptInMemory) {
+  const Graph graph = graph_of(
+      "graph(%0: f32[200,64]) {\n%1 = exp(%0) : f32[200,64]\n%2 = log1p(%1) : f32[200,64]\n"
+      "%3 = reduce(%2) kind=max axes=[0] : f32[64]\n%4 = reshape(%3) : f32[1,64]\n%5 = sub(%2, %4) : f32[200,64]\n"
+      "%6 = cast(%5) : u8[200,64]\nreturn %6\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  const KernelProgram& program = schedule.kernels[0].program;
+  const auto is_exp = [](const Instr& instr) { return instr.kind == InstrKind::compute && instr.op == Op::exp; };
+  EXPECT_EQ(std::count_if(program.body.begin(), program.body.end(), is_exp), 1);
+  EXPECT_EQ(schedule.arena_bytes, 200 * 64 * 4);
 }
 
 TEST(Schedule, ArgmaxOfALongRowIsNotSplit) {
