@@ -146,8 +146,9 @@ void store_spread(KernelEmitter& k, llvm::Value* value, llvm::Value* to, int ste
 
 /// Vector e of the result holds the elements e, e + step, e + 2 * step, ...: all that lie there, as whole vectors.
 Values load_interleaved(KernelEmitter& k, llvm::Type* type, llvm::Value* from, int step, int width) {
+  constexpr int kBytesAtOnce = 32;  // LLVM has sequences for so many bytes at strides of three and four
   Builder& b = k.b;
-  if (width > shuffle_lanes(type, k.target)) {
+  if (width > std::max(shuffle_lanes(type, k.target), kBytesAtOnce * 8 / static_cast<int>(type->getScalarSizeInBits()))) {
     Values elements = load_interleaved(k, type, from, step, width / 2);
     llvm::Value* next = b.CreateConstInBoundsGEP1_64(type, from, static_cast<uint64_t>(width) / 2 * step);
     const Values upper = load_interleaved(k, type, next, step, width / 2);
@@ -197,6 +198,22 @@ void copy_elements(KernelEmitter& k, llvm::Type* type, llvm::Value* from, llvm::
     b.CreateAlignedStore(b.CreateAlignedLoad(type, at[0], align), at[1], align);
     return Values{b.CreateInBoundsGEP(type, at[0], from_step), b.CreateInBoundsGEP(type, at[1], to_step)};
   });
+}
+
+/// Copies the first `count` of at most `width` - 1 elements that lie beside each other: halves of what is left.
+void copy_dense(KernelEmitter& k, llvm::Type* type, llvm::Value* from, llvm::Value* to, llvm::Value* count, int width) {
+  Builder& b = k.b;
+  const llvm::Align align(type->getScalarSizeInBits() / 8);
+  llvm::Value* done = k.i64(0);
+  for (int part = width / 2; part > 0; part /= 2) {
+    llvm::Value* bit = b.CreateAnd(count, k.i64(part));
+    k.if_then(b.CreateIsNotNull(bit), [&] {
+      llvm::Type* piece = part == 1 ? type : llvm::FixedVectorType::get(type, part);
+      llvm::Value* elements = b.CreateAlignedLoad(piece, b.CreateInBoundsGEP(type, from, done), align);
+      b.CreateAlignedStore(elements, b.CreateInBoundsGEP(type, to, done), align);
+    });
+    done = b.CreateAdd(done, bit);
+  }
 }
 
 /// How many lanes are on.
@@ -277,8 +294,12 @@ llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm
     if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
       llvm::Value* lanes = frame(type, llvm::Align(64));
       b.CreateStore(llvm::Constant::getNullValue(type), lanes);
-      copy_elements(*this, element, place.lane0, place.stride == Stride::one ? i64(1) : place.step, lanes, i64(1),
-                    active_lanes(*this, mask, width));
+      llvm::Value* count = active_lanes(*this, mask, width);
+      if (place.stride == Stride::one && mask) {
+        copy_dense(*this, element, place.lane0, lanes, count, width);
+      } else {
+        copy_elements(*this, element, place.lane0, place.stride == Stride::one ? i64(1) : place.step, lanes, i64(1), count);
+      }
       value = b.CreateLoad(type, lanes);
     } else if (dense) {
       value = load_dense(b, type, place, mask);
@@ -311,8 +332,12 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
   if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
     llvm::Value* lanes = frame(value->getType(), llvm::Align(64));
     b.CreateStore(value, lanes);
-    copy_elements(*this, element, lanes, i64(1), place.lane0, place.stride == Stride::one ? i64(1) : place.step,
-                  active_lanes(*this, mask, width));
+    llvm::Value* count = active_lanes(*this, mask, width);
+    if (place.stride == Stride::one && mask) {
+      copy_dense(*this, element, lanes, place.lane0, count, width);
+    } else {
+      copy_elements(*this, element, lanes, i64(1), place.lane0, place.stride == Stride::one ? i64(1) : place.step, count);
+    }
   } else if (dense) {
     store_dense(b, value, place, mask);
   } else if (step > 0) {

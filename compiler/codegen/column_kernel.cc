@@ -16,6 +16,7 @@ constexpr int64_t kMinPanel = 64;
 constexpr int64_t kPanelElements = 1 << 16;  // rows times columns: several stages read them again, from the cache
 constexpr int64_t kNarrowPanel = 256;        // pieces of a row that are shorter take longer to read than all of it again
 constexpr int kLanesToShuffle = 32;          // more take long to compile, as several rows do
+constexpr int kDear = 16;                    // work per element: single elements of a rest would cost more than its way through the frame
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
 
 /// Lanes that wait in scratch memory, one for each column of a panel.
@@ -27,6 +28,12 @@ struct Row {
 /// The list is ascending.
 bool contains(const std::vector<int>& list, int i) { return std::binary_search(list.begin(), list.end(), i); }
 
+/// True if many accesses are of small strides: several rows at once, or wide vectors, would take long to compile.
+bool shuffles_much(const KernelProgram& program) {
+  return std::count_if(program.accesses.begin(), program.accesses.end(),
+                       [](const Access& access) { return small_step(access.stride) > 0; }) > 2;
+}
+
 class ColumnKernel {
  public:
   ColumnKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
@@ -35,10 +42,11 @@ class ColumnKernel {
         b_(k_.b),
         program_(program),
         levels_(levels_of(program)),
-        widest_(std::min(lanes_of(program, options.target), shuffles(program) ? kLanesToShuffle : 64)),
+        widest_(std::min(lanes_of(program, options.target), shuffles_much(program) ? kLanesToShuffle : 64)),
         width_(widest_),
         axis_(program.rank() - 2),
         stages_(program.body.back().stage + 1),
+        masked_(masks_all_accesses(program, options.target) || work_of(program, options.target, [](int) { return true; }) >= kDear),
         kept_(program.body.size()) {
     for (size_t i = 0; i < program_.body.size(); ++i) {
       if (program_.body[i].kind == InstrKind::reduce) reducers_.emplace_back(k_, i, 64);
@@ -189,7 +197,7 @@ class ColumnKernel {
       body(column, mask);
       return Values{};
     };
-    if (masks_all_accesses(program_, k_.target)) {
+    if (masked_) {
       k_.vector_loop(first_, last_, width_, {}, false, k_.target.masked_ops, run);
     } else if (only_scratch) {
       k_.loop(first_, last_, k_.i64(width_), {}, false,
@@ -218,7 +226,7 @@ class ColumnKernel {
       });
     };
     const int work = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); });
-    const bool several = work < kCheapWork && !shuffles(program_);
+    const bool several = work < kCheapWork && !shuffles_much(program_);
     auto run = [&](llvm::Value* from, llvm::Value* to) {
       if (!several) return run_by(from, to, 1);
       llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));
@@ -359,6 +367,7 @@ class ColumnKernel {
   int width_;         // of the code that is emitted
   const int axis_;    // the reduced one
   const int stages_;
+  const bool masked_;  // a rest of columns is a vector; else it is single elements
   std::vector<Reducer> reducers_;
 
   int64_t columns_ = program_.blocks.panel;

@@ -98,9 +98,24 @@ class Layout {
     if (whole_rows && beside >= 0 && fits(folded, kShortReduction, beside)) return folded;
     const bool few_columns = whole_rows && folded == last - 1 && has_free_order();
     if (few_columns && fits(last, kShortAxis, folded)) return last;
+    if (folded < 0) {
+      for (int axis = 0; axis < last; ++axis) {
+        if (is_batch(axis) && interleaves(axis) && fits(axis, kShortAxis, last)) return axis;
+      }
+    }
     const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
     const int64_t most = folded < 0 && is_cheap() ? kLongEnough - 1 : kShortAxis;
     return two_batch_axes && fits(last, most, last - 1) ? last : -1;
+  }
+
+  /// True if the indices of an axis name elements between those of neighbouring lanes: with all of them written out these are
+  /// read, or written, as whole vectors.
+  bool interleaves(int axis) const {
+    const int last = domain_.rank - 1;
+    return std::any_of(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& access) {
+      const bool small = small_step(stride_class(access.address.coef[last])) == domain_.extents[axis];
+      return small && access.address.coef[axis] == 1;
+    });
   }
 
   /// True if no op of the body is long to compile many times.

@@ -7,10 +7,16 @@ namespace etch::schedule {
 namespace {
 
 /// True if the clusters fold the same axis in the same way, or if one of them folds none and can run beside the elements of
-/// the other.
+/// the other. A short row it cannot run beside: lanes lie across such rows, and would have to be put together again.
 bool same_rows(const Domain& a, const Domain& b) {
   const int row = a.folded_axis(), other = b.folded_axis();
-  if (row < 0 || other < 0) return !a.has(Role::results) && !b.has(Role::results);
+  if (row < 0 && other < 0) return true;
+  if (row < 0 || other < 0) {
+    const Domain& folds = row < 0 ? b : a;
+    const int axis = std::max(row, other);
+    const bool short_row = axis == folds.rank - 1 && folds.extents[axis] <= kShortAxis;
+    return !folds.has(Role::results) && !short_row;
+  }
   return row == other && a.roles[row] == b.roles[row];
 }
 
