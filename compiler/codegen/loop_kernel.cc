@@ -323,7 +323,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
     k.narrowing_loops(from, to, width, true, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
   };
   if (!transposes(program)) {
-    k.walk_segments(program.rank() - 1, segment);
+    k.walk_segments(program.rank() - 1, program.rank() - 1, segment);
     return k.finish();
   }
   const int computes = work_of(program, target, [&](int i) { return program.body[i].kind == InstrKind::compute; });
