@@ -60,7 +60,8 @@ class ColumnKernel {
     for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
     emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
     llvm::Value* panel = choose_panel();
-    k_.walk_segments(program_.rank() - 2, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
+    const int outer = program_.rank() - 2, lanes = program_.rank() - 1;
+    k_.walk_segments(outer, lanes, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
       llvm::Value* rows = k_.extent(axis_);
       if (program_.has(Role::block)) {
         llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.column));

@@ -166,13 +166,14 @@ class KernelEmitter {
   /// Walks the tuples of the axes 0 .. outer - 1, flattened, from `first` < `last`. Tuples of no axes are one.
   void walk(llvm::Value* first, llvm::Value* last, int outer, llvm::function_ref<void(const Origin&)> body);
 
-  /// Walks iterations begin .. end, where an iteration is a tuple of the axes 0 .. outer - 1 and an index of the last
-  /// axis: the body does those with index from .. to of one tuple.
-  void walk_segments(int outer,
+  /// Walks iterations begin .. end, where an iteration is a tuple of the axes 0 .. outer - 1 and an index of `axis`: the
+  /// body does those with index from < to of one tuple.
+  void walk_segments(int outer, int axis,
                      llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body);
 
-  /// The origin moved to `index` along `axis`.
-  Origin move(const Origin& origin, int axis, llvm::Value* index);
+  /// The origin moved to `index` along `axis`: its indices and the chosen accesses.
+  Origin move(const Origin& origin, int axis, llvm::Value* index,
+              llvm::function_ref<bool(int access)> chosen = [](int) { return true; });
 
   /// Lanes from index `i` of the last axis on.
   Cursor cursor(const Origin& origin, llvm::Value* i, int width, const Mask& mask);

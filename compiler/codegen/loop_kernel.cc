@@ -1,7 +1,7 @@
 // Loop kernels: every element of the domain on its own, vectorised along the last axis.
 #include <algorithm>
-#include <numeric>
 
+#include "compiler/codegen/segments.h"
 #include "compiler/codegen/tile.h"
 
 namespace etch::codegen {
@@ -42,6 +42,9 @@ bool goes_across(const KernelProgram& program) {
   return std::any_of(program.accesses.begin(), program.accesses.end(),
                      [](const Access& access) { return access.next_row > 0; });
 }
+
+/// Vectors of a block of a body in segments: few enough for the first-level cache, more than are under way at a time.
+constexpr int kBlockVectors = 16;
 
 int choose_lanes(const KernelProgram& program, const Target& target, bool by_lane) {
   // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
@@ -278,8 +281,6 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
                                  const std::string& name) {
   const std::vector<Level> levels = levels_of(program);
   const int count = static_cast<int>(program.body.size());
-  std::vector<int> all(count);
-  std::iota(all.begin(), all.end(), 0);
   const int work = work_of(program, given.target, [&](int i) { return levels[i] == Level::element; });
   const bool by_lane = std::any_of(program.body.begin(), program.body.end(), [&](const Instr& instr) {
     return goes_by_lane(program, instr, given.target) && program.accesses[instr.slot].next_row == 0;
@@ -303,27 +304,39 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   for (size_t a = 0; a < program.accesses.size(); ++a) origins.push_back(k.origin(a));
   emit_level(Level::kernel, origins, of_kernel);
 
+  Builder& b = k.b;
+  llvm::Value* block = k.i64(kBlockVectors * width);
+  Segments segments(k, levels, kBlockVectors * width);
+
   auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
     std::vector<llvm::Value*> scalars = of_kernel;
     emit_level(Level::row, origin.accesses, scalars);
     std::vector<llvm::Value*> of_row = scalars;
     splat_for_elements(k, levels, width, of_row);
-    auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
-      std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
-      k.emit_all(all, k.cursor(origin, i, lanes, mask), values, [](int) {});
-      return Values{};
-    };
-    if (!single_rest) {
-      k.vector_loop(from, to, width, {}, false, work >= kCheapWork && target.masked_ops,
+    auto emit_elements = [&](int part, llvm::Value* first, llvm::Value* last) {
+      auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
+        std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
+        segments.emit(part, b.CreateSub(i, first), k.cursor(origin, i, lanes, mask), values);
+        return Values{};
+      };
+      if (single_rest) {
+        k.narrowing_loops(first, last, width, true, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
+        return;
+      }
+      k.vector_loop(first, last, width, {}, false, work >= kCheapWork && target.masked_ops,
                     [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
                       return emit_lanes(i, width, mask);
                     });
-      return;
-    }
-    k.narrowing_loops(from, to, width, true, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
+    };
+    if (segments.count() == 1) return emit_elements(0, from, to);
+    k.loop(from, to, block, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateAdd(first, block), to);
+      for (int part = 0; part < segments.count(); ++part) emit_elements(part, first, last);
+      return Values{};
+    });
   };
   if (!transposes(program)) {
-    k.walk_segments(program.rank() - 1, segment);
+    k.walk_segments(program.rank() - 1, program.rank() - 1, segment);
     return k.finish();
   }
   const int computes = work_of(program, target, [&](int i) { return program.body[i].kind == InstrKind::compute; });

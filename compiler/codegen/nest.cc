@@ -11,10 +11,11 @@ constexpr int kNarrowLanes = 8;
 
 }  // namespace
 
-Origin KernelEmitter::move(const Origin& origin, int axis, llvm::Value* index) {
+Origin KernelEmitter::move(const Origin& origin, int axis, llvm::Value* index,
+                           llvm::function_ref<bool(int)> chosen) {
   Origin moved = origin;
   for (size_t a = 0; a < moved.accesses.size(); ++a) {
-    if (program.accesses[a].uniform) continue;
+    if (program.accesses[a].uniform || !chosen(a)) continue;
     moved.accesses[a] = advance(a, moved.accesses[a], b.CreateMul(index, access_stride(a, axis)));
   }
   for (size_t i = 0; i < moved.indices.size(); ++i) {
@@ -64,13 +65,13 @@ void KernelEmitter::walk(llvm::Value* first, llvm::Value* last, int outer,
   });
 }
 
-void KernelEmitter::walk_segments(int outer,
+void KernelEmitter::walk_segments(int outer, int axis,
                                   llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body) {
   if (outer == 0) {
     walk(begin(), end(), 0, [&](const Origin& origin) { body(origin, begin(), end()); });
     return;
   }
-  llvm::Value* n = extent(program.rank() - 1);
+  llvm::Value* n = extent(axis);
   llvm::Value* last = b.CreateUDiv(b.CreateAdd(end(), b.CreateSub(n, i64(1))), n);
   walk(b.CreateUDiv(begin(), n), last, outer, [&](const Origin& origin) {
     llvm::Value* start = b.CreateMul(origin.row, n);

@@ -7,6 +7,14 @@
 namespace etch::codegen {
 namespace {
 
+/// Rows of several stages run in groups: of kMostRows up to kShortRow elements, of two up to one of the next limits. More
+/// gain no more. Longer rows gain only where they compute much: others wait for memory, which goes on loading best if the
+/// stages of a row follow each other.
+constexpr int kMostRows = 4;
+constexpr int64_t kShortRow = 256;
+constexpr int64_t kCheapRow = 400;
+constexpr int64_t kDearRow = 8192;
+
 /// The states of some reducers. An ordered one has an accumulator for each group of lanes, in turn.
 using States = std::vector<Values>;
 
@@ -35,21 +43,108 @@ class RowKernel {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
     Origin whole;
     for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
+    for (int i = 0; i < program_.num_indices; ++i) whole.indices.push_back(k_.index_origin(i));
     emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
-    k_.walk(k_.begin(), k_.end(), program_.rank() - 1, [&](const Origin& origin) {
-      std::vector<llvm::Value*> values = of_kernel;
-      llvm::Value* n = k_.extent(program_.rank() - 1);
-      if (program_.has(Role::block)) {
-        llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.row));
-        n = smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
-      }
-      for (int stage = 0; stage <= program_.body.back().stage; ++stage) emit_stage(stage, origin, n, values);
+    const int outer = program_.rank() - 1;
+    if (outer == 0) {
+      for (int stage = 0; stage <= last_stage(); ++stage) emit_stage(stage, whole, k_.extent(0), of_kernel);
+      return k_.finish();
+    }
+    llvm::Value* rows = goes_in_groups() ? rows_of_group() : nullptr;
+    k_.walk_segments(outer - 1, outer - 1, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
+      if (rows) return emit_groups(origin, from, to, rows, of_kernel);
+      k_.loop(from, to, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+        const Origin at = k_.move(origin, outer - 1, row);
+        std::vector<llvm::Value*> values = of_kernel;
+        for (int stage = 0; stage <= last_stage(); ++stage) emit_stage(stage, at, length_of_row(at), values);
+        return Values{};
+      });
     });
     return k_.finish();
   }
 
  private:
   llvm::Value* smin(llvm::Value* a, llvm::Value* b) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, a, b); }
+
+  int last_stage() const { return program_.body.back().stage; }
+
+  llvm::Value* length_of_row(const Origin& origin) {
+    llvm::Value* n = k_.extent(program_.rank() - 1);
+    if (!program_.has(Role::block)) return n;
+    llvm::Value* start = b_.CreateMul(origin.last, k_.i64(program_.blocks.row));
+    return smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
+  }
+
+  /// True if elements wait for a reduction of their row.
+  bool goes_in_groups() const {
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      const Instr& instr = program_.body[i];
+      if (instr.stage > 0 && (instr.kind == InstrKind::reduce || levels_[i] == Level::element)) return true;
+    }
+    return false;
+  }
+
+  /// How many rows a group has.
+  llvm::Value* rows_of_group() {
+    llvm::Value* n = k_.extent(program_.rank() - 1);
+    const int work = work_of(program_, k_.target, [&](int i) { return levels_[i] == Level::element; });
+    llvm::Value* two = b_.CreateICmpSLE(n, k_.i64(work < kCheapWork ? kCheapRow : kDearRow));
+    llvm::Value* rows = b_.CreateSelect(two, k_.i64(2), k_.i64(1));
+    return b_.CreateSelect(b_.CreateICmpSLE(n, k_.i64(kShortRow)), k_.i64(kMostRows), rows);
+  }
+
+  /// Runs the rows from .. to in groups of `rows`: each stage for all rows of a group before the next stage. A short row
+  /// would otherwise take the latency of its reductions and of its dearest ops, one behind the other; here those of
+  /// several rows overlap. Values per row that later stages read stand in the frame.
+  void emit_groups(const Origin& origin, llvm::Value* from, llvm::Value* to, llvm::Value* rows,
+                   const std::vector<llvm::Value*>& of_kernel) {
+    const std::vector<int> last_uses = last_uses_of_rows();
+    std::vector<llvm::AllocaInst*> kept(program_.body.size());
+    k_.loop(from, to, rows, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = smin(b_.CreateAdd(first, rows), to);
+      for (int stage = 0; stage <= last_stage(); ++stage) {
+        k_.loop(first, last, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
+          llvm::Value* place = b_.CreateSub(row, first);
+          std::vector<llvm::Value*> values = of_kernel;
+          for (size_t i = 0; i < kept.size(); ++i) {
+            if (!kept[i] || last_uses[i] < stage) continue;
+            llvm::Type* type = kept[i]->getAllocatedType()->getArrayElementType();
+            values[i] = b_.CreateLoad(type, b_.CreateInBoundsGEP(type, kept[i], place));
+          }
+          emit_stage(stage, move_to_row(origin, row, stage), k_.extent(program_.rank() - 1), values);
+          for (size_t i = 0; i < kept.size(); ++i) {
+            if (program_.body[i].stage != stage || last_uses[i] <= stage) continue;
+            llvm::Type* type = values[i]->getType();
+            kept[i] = k_.frame(llvm::ArrayType::get(type, kMostRows), llvm::Align(8));
+            b_.CreateStore(values[i], b_.CreateInBoundsGEP(type, kept[i], place));
+          }
+          return Values{};
+        });
+      }
+      return Values{};
+    });
+  }
+
+  /// The origin of a row, for what a stage reads and writes; the other accesses stay.
+  Origin move_to_row(const Origin& origin, llvm::Value* row, int stage) {
+    std::vector<bool> used(program_.accesses.size());
+    for (const Instr& instr : program_.body) {
+      const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+      if (touches && instr.stage == stage) used[instr.slot] = true;
+    }
+    return k_.move(origin, program_.rank() - 2, row, [&](int access) { return used[access]; });
+  }
+
+  /// For each value per row the last stage that reads it; -1 for all others.
+  std::vector<int> last_uses_of_rows() const {
+    std::vector<int> last(program_.body.size(), -1);
+    for (const Instr& instr : program_.body) {
+      for (int arg : instr.args) {
+        if (levels_[arg] == Level::row) last[arg] = std::max<int>(last[arg], instr.stage);
+      }
+    }
+    return last;
+  }
 
   /// Emits the chosen instructions for the one element at the origin.
   void emit_scalars(const Origin& origin, std::vector<llvm::Value*>& values, llvm::function_ref<bool(int)> chosen) {

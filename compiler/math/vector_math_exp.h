@@ -18,10 +18,10 @@ struct ExpFormat<float> {
   static constexpr float kLog2e = 0x1.715476p+0f;
   static constexpr float kLn2Hi = 0x1.62e430p-1f;  // hi + lo = ln 2 to twice the precision
   static constexpr float kLn2Lo = -0x1.05c610p-29f;
-  static constexpr float kUnderflow = -104.0f;   // exp is below half the least subnormal
+  static constexpr float kUnderflow = -176.0f;   // scale_exp's first factor is 0
   static constexpr float kOverflow = 89.0f;      // exp is above the largest finite value
   static constexpr float kSinhOverflow = 89.5f;  // sinh and cosh likewise; 2^(k - 2) is still finite there
-  static constexpr float kExp2Underflow = -151.0f;
+  static constexpr float kExp2Underflow = -254.0f;
   static constexpr float kExp2Overflow = 129.0f;
   static constexpr float kTanhOne = 10.0f;  // tanh rounds to 1 from here on
   static constexpr float kTiny = 0x1p-26f;  // x + x^2 rounds to x below
@@ -45,10 +45,10 @@ struct ExpFormat<double> {
   static constexpr double kLog2e = 0x1.71547652b82fep+0;
   static constexpr double kLn2Hi = 0x1.62e42fefa39efp-1;
   static constexpr double kLn2Lo = 0x1.abc9e3b39803fp-56;
-  static constexpr double kUnderflow = -746.0;
+  static constexpr double kUnderflow = -1418.0;
   static constexpr double kOverflow = 710.0;
   static constexpr double kSinhOverflow = 710.5;
-  static constexpr double kExp2Underflow = -1076.0;
+  static constexpr double kExp2Underflow = -2046.0;
   static constexpr double kExp2Overflow = 1025.0;
   static constexpr double kTanhOne = 20.0;
   static constexpr double kTiny = 0x1p-55;
@@ -88,7 +88,8 @@ ExpReduced<L> reduce_exp(const L& x) {
 }
 
 /// y * 2^k, k taken from ExpReduced::shifted: two factors of about 2^(k/2), as 2^k alone may not be representable.
-/// The result is rounded once, also when it is subnormal, since the first product is exact.
+/// The result is rounded once, also when it is subnormal, since the first product is exact. At k <= 1 - 2 kBias, far below
+/// where results round to 0, the first factor is 0 and no product underflows: one that does costs 20 cycles and more.
 template <class L>
 L scale_exp(const L& y, const L& shifted) {
   using T = ElementOf<L>;
@@ -108,7 +109,7 @@ L power_of_two(const L& shifted, int bias_shift) {
   return bitcast<T>((bitcast<I>(shifted) - I(F::kBias - bias_shift)) << I{F::kMantissaBits});
 }
 
-/// (e^x - 1) / 2 for x >= kUnderflow; infinite results are right, and tiny x lose low bits (the caller sees to them).
+/// (e^x - 1) / 2 for x >= -60; infinite results are right, and tiny x lose low bits (the caller sees to them).
 /// e^r - 1 = r + t; both parts join 2^k - 1 by fma, so that nothing is rounded at the size of e^r - 1 when k != 0.
 template <class L>
 L half_expm1(const L& x) {
@@ -170,7 +171,8 @@ L sigmoid(const L& x) {
   L y = select(x < T(0), e, T(1)) / d;
   // 1 + e was rounded by `lost`; its part of the quotient, with a rough 1 / d, is taken back.
   L lost = e - (d - T(1));
-  return fma(y * lost, fma(e, T(0.5), T(-1)), y);
+  // The small factors come first: y * lost would underflow early.
+  return fma(y, lost * fma(e, T(0.5), T(-1)), y);
 }
 
 /// The hyperbolic tangent: h / (h + 1) with h = (e^2a - 1) / 2, a = |x|.

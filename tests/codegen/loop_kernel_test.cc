@@ -378,6 +378,45 @@ TEST(LoopKernel, SeveralDtypesAndOutputsInOneKernel) {
   }
 }
 
+/// A dear op of n elements of x, in a kernel of its own.
+void apply(const Target& target, Op op, TestBuffer& x, TestBuffer& y, int64_t n) {
+  TestKernel k(KernelKind::loop, {n});
+  k.store(k.access(y, {1}), k.compute(op, DType::f32, {k.load(k.access(x, {1}))}));
+  k.target = target;
+  k.run();
+}
+
+/// where(x < 0, tanh(exp(x)), log(tanh(exp(x)))) + exp(x): dear ops that follow from each other, values and a flag that
+/// outlive them, and a result that takes the place of x.
+TEST(LoopKernel, ChainsOfDearOpsGiveTheBitsOfSingleOps) {
+  for (const Target& target : targets()) {
+    for (int64_t n : {1, 7, 64, 255, 256, 257, 1000}) {
+      for (int64_t step : {1, 2, 6}) {
+        TestBuffer x(DType::f32, n), all(DType::f32, n * step), e(DType::f32, n), t(DType::f32, n), l(DType::f32, n);
+        fill_random<float>(x, 9);
+        for (int64_t i = 0; i < n; ++i) all.data<float>()[i * step] = x.data<float>()[i];
+        apply(target, Op::exp, x, e, n);
+        apply(target, Op::tanh, e, t, n);
+        apply(target, Op::log, t, l, n);
+        TestKernel k(KernelKind::loop, {n});
+        const int in = k.load(k.access(all, {step}));
+        const int below = k.compute(Op::less, DType::boolean, {in, k.param(0.0f)});
+        const int exp = k.compute(Op::exp, DType::f32, {in});
+        const int tanh = k.compute(Op::tanh, DType::f32, {exp});
+        const int log = k.compute(Op::log, DType::f32, {tanh});
+        const int chosen = k.compute(Op::where, DType::f32, {below, tanh, log});
+        k.store(k.access(all, {step}), k.compute(Op::add, DType::f32, {chosen, exp}));
+        k.target = target;
+        k.run(300);
+        for (int64_t i = 0; i < n; ++i) {
+          const float expected = (x.data<float>()[i] < 0 ? t : l).data<float>()[i] + e.data<float>()[i];
+          ASSERT_TRUE(same(all.data<float>()[i * step], expected)) << n << " step " << step << " at " << i;
+        }
+      }
+    }
+  }
+}
+
 /// Values at which casts go wrong: the ends of all ranges, halves between neighbours of the short floats, what only one
 /// rounding gets right, and random bits.
 template <class T>

@@ -213,8 +213,8 @@ TEST(RowKernel, ReductionsOfDifferentDtypesShareAStage) {
 
 /// y = (x - max(x)) / sum(x - max(x)), a softmax without exp: three stages, values per row between them.
 TEST(RowKernel, StagesPassValuesPerRow) {
-  for (int64_t n : {1, 10, 64, 100, 17000}) {
-    const int64_t a = 2, b = 3;
+  for (int64_t n : {1, 10, 64, 100, 300, 17000}) {
+    const int64_t a = 2, b = 7;
     TestBuffer in(DType::f32, a * b * n), out(DType::f32, a * b * n);
     fill_random<float>(in, 11);
     TestKernel k(KernelKind::row, {a, b, n});
