@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <span>
 
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
@@ -141,7 +142,7 @@ std::string signature_text(const Leaves& leaves) {
 
 namespace {
 
-std::map<std::string_view, const ArgReader::Leaf*> by_path(const Leaves& leaves) {
+std::map<std::string_view, const ArgReader::Leaf*> by_path(std::span<const ArgReader::Leaf> leaves) {
   std::map<std::string_view, const ArgReader::Leaf*> map;
   for (const ArgReader::Leaf& leaf : leaves) map[leaf.path] = &leaf;
   return map;
@@ -160,11 +161,17 @@ std::string_view remedy(const ArgReader::Leaf& now, const ArgReader::Leaf& befor
 }  // namespace
 
 int distance(const Leaves& a, const Leaves& b) {
-  const auto of_b = by_path(b);
+  const size_t shorter = std::min(a.size(), b.size());
   int same = 0;
-  for (const ArgReader::Leaf& leaf : a) {
-    auto it = of_b.find(leaf.path);
-    same += it != of_b.end() && it->second->text == leaf.text ? 1 : 0;
+  // Arguments have an order, so most leaves stand at one place in both; a path stands once in each.
+  size_t i = 0;
+  for (; i < shorter && a[i].path == b[i].path; ++i) same += a[i].text == b[i].text;
+  if (i < shorter) {
+    const auto rest_of_b = by_path(std::span(b).subspan(i));
+    for (const ArgReader::Leaf& leaf : std::span(a).subspan(i)) {
+      const auto it = rest_of_b.find(leaf.path);
+      same += it != rest_of_b.end() && it->second->text == leaf.text;
+    }
   }
   return static_cast<int>(std::max(a.size(), b.size())) - same;
 }

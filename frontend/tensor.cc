@@ -391,6 +391,8 @@ Tensor::operator bool() const {
   return dispatch(impl_->dtype, [&]<class T> { return *static_cast<const T*>(impl_->data) != T{}; });
 }
 
+std::span<const Slice> Slices::list() const { return has_one_ ? std::span(&one_, 1) : std::span(list_, count_); }
+
 Tensor Tensor::operator[](const Slices& slices) const { return slice(slices); }
 
 Tensor Tensor::operator()(Slice a, Slice b, Slice c, Slice d, Slice e, Slice f, Slice g, Slice h,

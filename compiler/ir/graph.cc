@@ -103,7 +103,7 @@ absl::StatusOr<Results> GraphBuilder::emit_all(const AnyOp& op, std::span<const 
 
 void GraphBuilder::start_as(const Graph& graph) {
   types_ = graph.types_;
-  for (const std::string& text : graph.names()) name(text);
+  names_ = graph.names_;
 }
 
 absl::StatusOr<Results> GraphBuilder::keep(const Graph& from, const Node& node, std::span<const Value> operands,
@@ -190,6 +190,8 @@ bool GraphBuilder::is_same(const Node& node, const Node& other, std::span<const 
 }
 
 int32_t NodeMaker::name(std::string_view text) {
+  // Those that another graph brought along are entered when the first one is asked for.
+  for (size_t i = name_index_.size(); i < names_.size(); ++i) name_index_.emplace(names_[i], static_cast<int32_t>(i));
   const auto [entry, is_new] = name_index_.try_emplace(std::string(text), static_cast<int32_t>(names_.size()));
   if (is_new) names_.emplace_back(text);
   return entry->second;

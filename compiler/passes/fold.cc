@@ -165,9 +165,9 @@ Ex fold_rule(Rewriter& graph, const Expr& expr) {
   return constant(graph, *bits, expr.type);
 }
 
-absl::StatusOr<Graph> fold(const Graph& graph) {
+absl::StatusOr<Graph> fold(Graph graph) {
   static constexpr Rewriter::Rule kRules[] = {fold_rule};
-  return apply_rules(graph, kRules);
+  return apply_rules(std::move(graph), kRules);
 }
 
 }  // namespace etch

@@ -11,7 +11,7 @@ namespace etch {
 ///
 /// Elementwise ops are computed by the `emit` column of ops.def on native lanes, which gives the bits of compiled code.
 /// The sign and payload of a NaN are the processor's business, so what gives NaN is left to it.
-absl::StatusOr<Graph> fold(const Graph& graph);
+absl::StatusOr<Graph> fold(Graph graph);
 
 /// The same as a rule: the constant that an expression equals.
 Ex fold_rule(Rewriter& graph, const Expr& expr);

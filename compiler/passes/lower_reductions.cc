@@ -41,9 +41,9 @@ Replacement lower(GraphBuilder& builder, const Node& node, std::span<const Value
 
 }  // namespace
 
-absl::StatusOr<Graph> lower_reductions(const Graph& graph) {
+absl::StatusOr<Graph> lower_reductions(Graph graph) {
   if (std::none_of(graph.nodes().begin(), graph.nodes().end(), has_many_axes)) return graph;
-  return rewrite(graph, lower);
+  return rewrite(std::move(graph), lower);
 }
 
 }  // namespace etch

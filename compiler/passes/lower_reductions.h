@@ -9,6 +9,6 @@ namespace etch {
 /// axis first, and the innermost run goes first. Which kernels run, and so the tree of every sum, depends on the
 /// shape and the axes alone; eager one-node graphs take this pass too and get the same bits. Afterwards every reduce
 /// has one axis.
-absl::StatusOr<Graph> lower_reductions(const Graph& graph);
+absl::StatusOr<Graph> lower_reductions(Graph graph);
 
 }  // namespace etch

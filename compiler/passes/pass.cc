@@ -21,14 +21,14 @@ class InsideOut {
  public:
   explicit InsideOut(PassFn pass) : pass_(pass) {}
 
-  absl::StatusOr<Graph> run(const Graph& graph) {
-    if (!has_regions(graph)) return pass_(graph);
+  absl::StatusOr<Graph> run(Graph graph) {
+    if (!has_regions(graph)) return pass_(std::move(graph));
     absl::StatusOr<Graph> inside =
-        rewrite(graph, [this](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+        rewrite(std::move(graph), [this](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
           return run_regions(builder, node, operands);
         });
     if (!inside.ok()) return inside;
-    return pass_(*inside);
+    return pass_(*std::move(inside));
   }
 
  private:
@@ -59,8 +59,8 @@ class InsideOut {
 };
 
 template <PassFn kPass>
-absl::StatusOr<Graph> inside_out(const Graph& graph) {
-  return InsideOut(kPass).run(graph);
+absl::StatusOr<Graph> inside_out(Graph graph) {
+  return InsideOut(kPass).run(std::move(graph));
 }
 
 constexpr Pass kPasses[] = {
@@ -79,7 +79,9 @@ class Rebuild {
   /// Appends to `origins`, per node of the result, the origin of the node it was made for.
   absl::StatusOr<Graph> run(const RewriteFn& fn, const std::vector<Origin>& fallbacks, std::vector<Origin>& origins) {
     const std::vector<bool> needed = needed_nodes(graph_);
-    builder_.reserve(std::count(needed.begin(), needed.end(), true) + graph_.inputs().size());
+    const size_t expected = std::count(needed.begin(), needed.end(), true) + graph_.inputs().size();
+    builder_.reserve(expected);
+    origins.reserve(expected);
     std::vector<Value> replacement(graph_.num_values());
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
       const Node& node = graph_.nodes()[i];
@@ -171,12 +173,17 @@ std::vector<bool> needed_nodes(const Graph& graph, std::span<const Value> values
   return needed;
 }
 
-absl::StatusOr<Graph> rewrite(const Graph& graph, const RewriteFn& fn) {
+absl::StatusOr<Graph> rewrite(Graph&& graph, const RewriteFn& fn) {
   std::vector<Origin> origins;
   absl::StatusOr<Graph> result = Rebuild(graph).run(fn, {}, origins);
-  if (!result.ok() || !is_untidy(*result, origins)) return result;
-  std::vector<Origin> unused;
-  return Rebuild(*result).run({}, origins, unused);
+  if (!result.ok()) return result;
+  if (is_untidy(*result, origins)) {
+    std::vector<Origin> unused;
+    result = Rebuild(*result).run({}, origins, unused);
+    if (!result.ok()) return result;
+  }
+  if (*result == graph) return std::move(graph);
+  return result;
 }
 
 }  // namespace etch

@@ -11,8 +11,9 @@
 
 namespace etch {
 
-/// A function from graph to graph that computes the same bits. It need not look into regions.
-using PassFn = absl::StatusOr<Graph> (*)(const Graph&);
+/// A function from graph to graph that computes the same bits. One that finds nothing to change hands its argument back,
+/// which copies nothing where the argument was moved. It need not look into regions.
+using PassFn = absl::StatusOr<Graph> (*)(Graph);
 
 /// Where a pass runs.
 enum class PassUse : uint8_t {
@@ -62,9 +63,10 @@ class Replacement {
 
 /// Rebuilds the nodes that outputs need, in order, dropping the rest. `fn(builder, node, operands)` returns the
 /// replacement of a node of `graph` whose operands were already replaced. New nodes get the origin of the node they
-/// replace unless they name one. Inputs all stay.
+/// replace unless they name one. Inputs all stay. Where the result equals the graph, that is handed back; `fn` may look at
+/// it until then.
 using RewriteFn =
     std::function<absl::StatusOr<Replacement>(GraphBuilder& builder, const Node& node, std::span<const Value> operands)>;
-absl::StatusOr<Graph> rewrite(const Graph& graph, const RewriteFn& fn);
+absl::StatusOr<Graph> rewrite(Graph&& graph, const RewriteFn& fn);
 
 }  // namespace etch

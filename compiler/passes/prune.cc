@@ -90,10 +90,10 @@ absl::StatusOr<Graph> select(const Graph& graph, const Flags& inputs, std::span<
 
 class Prune {
  public:
-  absl::StatusOr<Graph> run(const Graph& graph) {
+  absl::StatusOr<Graph> run(Graph graph) {
     absl::flat_hash_map<int32_t, Flags> kept;  // by the first result: the channels of an op that loses some
     if (!find_unneeded(graph, kept)) return graph;
-    return rewrite(graph, [&](GraphBuilder& builder, const Node& node,
+    return rewrite(std::move(graph), [&](GraphBuilder& builder, const Node& node,
                               std::span<const Value> operands) -> absl::StatusOr<Replacement> {
       const auto found = kept.find(node.first_result);
       if (found == kept.end()) return Replacement();
@@ -109,30 +109,30 @@ class Prune {
     for (Value output : graph.outputs()) needed[output.id] = true;
     for (size_t i = graph.nodes().size(); i-- > 0;) {
       const Node& node = graph.nodes()[i];
-      const auto first = needed.begin() + node.first_result;
-      const Flags wanted(first, first + node.num_results);
-      if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) {
-        found |= place(node.op) != Place::input;
-        continue;
+      const auto first = needed.begin() + node.first_result, end = first + node.num_results;
+      const Place kind = place(node.op);
+      if (std::find(first, end, true) == end) {
+        found |= kind != Place::input;
+      } else if (kind == Place::region) {
+        found |= find_unneeded_channels(node, Flags(first, end), needed, kept);
+      } else {
+        for (Value operand : node.operands) needed[operand.id] = true;
       }
-      std::vector<Channel> channels;
-      Flags of_channels;
-      if (place(node.op) == Place::region) {
-        channels = channels_of(node.op, static_cast<int>(node.operands.size()));
-        of_channels = needs_.channels(node.op, channels, wanted);
-      }
-      Flags of_operands(node.operands.size(), channels.empty());
-      for (size_t c = 0; c < channels.size(); ++c) {
-        if (of_channels[c] && channels[c].operand >= 0) of_operands[channels[c].operand] = true;
-      }
-      for (size_t o = 0; o < node.operands.size(); ++o) {
-        if (of_operands[o]) needed[node.operands[o].id] = true;
-      }
-      if (all(of_channels)) continue;
-      kept.emplace(node.first_result, std::move(of_channels));
-      found = true;
     }
     return found;
+  }
+
+  /// True if some channels of an op are not needed; marks the operands that are.
+  bool find_unneeded_channels(const Node& node, const Flags& wanted, Flags& needed,
+                              absl::flat_hash_map<int32_t, Flags>& kept) {
+    const std::vector<Channel> channels = channels_of(node.op, static_cast<int>(node.operands.size()));
+    Flags of_channels = needs_.channels(node.op, channels, wanted);
+    for (size_t c = 0; c < channels.size(); ++c) {
+      if (of_channels[c] && channels[c].operand >= 0) needed[node.operands[channels[c].operand].id] = true;
+    }
+    if (all(of_channels)) return false;
+    kept.emplace(node.first_result, std::move(of_channels));
+    return true;
   }
 
   /// The op with its kept channels. What stands for a result that nobody reads is dropped afterwards.
@@ -186,7 +186,7 @@ class Prune {
       if (outputs[i]) left.push_back(graph.outputs()[i]);
     }
     absl::StatusOr<Graph> selected = select(graph, Flags(inputs.size(), true), left);
-    if (selected.ok()) selected = run(*selected);  // regions inside let go of the inputs
+    if (selected.ok()) selected = run(*std::move(selected));  // regions inside let go of the inputs
     if (selected.ok()) selected = select(*selected, inputs, {selected->outputs().begin(), selected->outputs().end()});
     if (!selected.ok()) return selected.status();
     return Region(*std::move(selected));
@@ -216,6 +216,6 @@ absl::StatusOr<Graph> select(const Graph& graph, const Flags& inputs, std::span<
 
 }  // namespace
 
-absl::StatusOr<Graph> prune(const Graph& graph) { return Prune().run(graph); }
+absl::StatusOr<Graph> prune(Graph graph) { return Prune().run(std::move(graph)); }
 
 }  // namespace etch

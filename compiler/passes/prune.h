@@ -9,6 +9,6 @@ namespace etch {
 /// on stays: its other results, what a loop carries for nobody, operands that no region reads, and what in the regions
 /// served only those. A loop whose results nobody needs goes, whether it would end or not. Inputs of the graph all stay:
 /// they are the function's signature.
-absl::StatusOr<Graph> prune(const Graph& graph);
+absl::StatusOr<Graph> prune(Graph graph);
 
 }  // namespace etch

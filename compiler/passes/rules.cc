@@ -68,8 +68,8 @@ class Application {
 
 }  // namespace
 
-absl::StatusOr<Graph> apply_rules(const Graph& graph, std::span<const Rewriter::Rule> rules) {
-  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+absl::StatusOr<Graph> apply_rules(Graph graph, std::span<const Rewriter::Rule> rules) {
+  return rewrite(std::move(graph), [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
     return Application(builder, rules)(graph, node, operands);
   });
 }

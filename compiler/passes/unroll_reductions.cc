@@ -137,11 +137,11 @@ std::vector<int> readers_of(const Graph& graph) {
 
 }  // namespace
 
-absl::StatusOr<Graph> unroll_reductions(const Graph& graph) {
+absl::StatusOr<Graph> unroll_reductions(Graph graph) {
   const auto may = [&](const Node& node) { return is_short(graph, node); };
   if (std::none_of(graph.nodes().begin(), graph.nodes().end(), may)) return graph;
   const std::vector<int> readers = readers_of(graph);
-  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
+  return rewrite(std::move(graph), [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
     if (!may(node) || readers[node.operands[0].id] != 1) return Replacement();
     const op::Reduce& reduce = *node.op.as<op::Reduce>();
     const int axis = static_cast<int>(reduce.axes[0]);

@@ -10,6 +10,6 @@ namespace etch {
 /// computed from is small enough to be computed once per element. Along the last axis, where a slice is a strided load,
 /// only 4 elements, or an operand that is computed from smaller values (the differences of all pairs): a kernel would
 /// use a few of its lanes and, there, have the operand stored first. argmax and argmin stay.
-absl::StatusOr<Graph> unroll_reductions(const Graph& graph);
+absl::StatusOr<Graph> unroll_reductions(Graph graph);
 
 }  // namespace etch

@@ -61,11 +61,11 @@ Ex widened(const Node& node, std::span<const Ex> operands, DType dtype) {
 
 }  // namespace
 
-absl::StatusOr<Graph> widen(const Graph& graph) {
+absl::StatusOr<Graph> widen(Graph graph) {
   bool any_short = false;
   for (int32_t id = 0; id < graph.num_values(); ++id) any_short |= is_short(graph.type(Value{id}));
   if (!any_short) return graph;
-  return rewrite(graph, [&](GraphBuilder& builder, const Node& node, std::span<const Value> values) {
+  return rewrite(std::move(graph), [&](GraphBuilder& builder, const Node& node, std::span<const Value> values) {
     Emitter emitter(builder, node.origin);
     std::vector<Ex> operands;
     for (Value value : values) operands.emplace_back(emitter, value);

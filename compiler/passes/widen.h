@@ -9,6 +9,6 @@ namespace etch {
 /// the result is cast back, which rounds it. So every op rounds as it would alone, fused or not, while sums, products
 /// and dot accumulate in the compute dtype and round once. Ops that move elements keep the short ones. Afterwards no op
 /// but casts, movement, pad, concat, constants and iota has a storage-only dtype.
-absl::StatusOr<Graph> widen(const Graph& graph);
+absl::StatusOr<Graph> widen(Graph graph);
 
 }  // namespace etch

@@ -72,7 +72,7 @@ std::string kept_text(const Contents& contents) {
 }
 
 /// Results written into the parts of a concat or pad.
-std::string region_text(const Graph& graph, const Cluster& cluster) {
+std::string part_text(const Graph& graph, const Cluster& cluster) {
   for (const Root& root : cluster.roots) {
     if (root.storage >= graph.num_values()) continue;
     const Op op = graph.node(Value{root.storage}).op;
@@ -128,7 +128,7 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
 std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
   if (kernel.call) return "a library function, on operands and results in memory";
   Contents contents = contents_of(graph, kernel, cluster);
-  std::string end = kept_text(contents) + region_text(graph, cluster);
+  std::string end = kept_text(contents) + part_text(graph, cluster);
   const Value root = cluster.roots[0].value;
   if (kernel.program.has_rows()) return reduction_reason(graph, kernel, contents) + end;
   if (contents.product.id >= 0) {

@@ -56,7 +56,7 @@ class Fusion {
       case Place::index: return place_index(value);
       case Place::view:
       case Place::movement: return place_movement(value);
-      case Place::boxes: return place_regions(value);
+      case Place::boxes: return place_parts(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
       case Place::call: return place_call(value);
@@ -345,17 +345,17 @@ class Fusion {
     siblings_.merge_readers(value);
   }
 
-  void place_regions(Value value) {
+  void place_parts(Value value) {
     Sites::List sites = sites_.of(value);
     int level = level_above(sites);
     loaded_by(value, sites, level, reason::kRegions);
     home(value) = kMemory;
-    for (const Region& region : regions_of(graph_, value)) {
-      Cluster c = region_cluster(graph_, value, region);
+    for (const Part& part : parts_of(graph_, value)) {
+      Cluster c = part_cluster(graph_, value, part);
       c.level = level;
       partition_.clusters.push_back(std::move(c));
       const int self = static_cast<int>(partition_.clusters.size()) - 1;
-      sites_.add(region.value, {self, 0, value, false, false, 0});
+      sites_.add(part.value, {self, 0, value, false, false, 0});
     }
     siblings_.merge_readers(value);
   }

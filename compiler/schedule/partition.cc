@@ -215,15 +215,15 @@ Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const 
   return map;
 }
 
-std::vector<Region> regions_of(const Graph& graph, Value target) {
+std::vector<Part> parts_of(const Graph& graph, Value target) {
   const Node& node = graph.node(target);
   std::vector<Type> operands;
   for (Value operand : node.operands) operands.push_back(graph.type(operand));
-  std::vector<Region> regions;
+  std::vector<Part> parts;
   for (const Box& box : boxes_of(node.op, operands, graph.type(target))) {
-    regions.push_back({node.operands[box.operand], box.shape, box.start, box.splat});
+    parts.push_back({node.operands[box.operand], box.shape, box.start, box.splat});
   }
-  return regions;
+  return parts;
 }
 
 Cluster call_cluster(const Node& node) {
@@ -238,18 +238,18 @@ Cluster call_cluster(const Node& node) {
   return cluster;
 }
 
-Cluster region_cluster(const Graph& graph, Value target, const Region& region) {
+Cluster part_cluster(const Graph& graph, Value target, const Part& part) {
   Cluster cluster;
-  cluster.domain = Domain::of(region.shape);
+  cluster.domain = Domain::of(part.shape);
   cluster.accesses = 2;
   Affine address;
   Dims strides = row_major_strides(graph.type(target).shape);
-  for (int i = 0, axis = 0; i < region.shape.rank(); ++i) {
-    address.offset += region.start[i] * strides[i];
-    if (region.shape[i] != 1) address.coef[axis++] = strides[i];
+  for (int i = 0, axis = 0; i < part.shape.rank(); ++i) {
+    address.offset += part.start[i] * strides[i];
+    if (part.shape[i] != 1) address.coef[axis++] = strides[i];
   }
-  int map = intern(cluster, region.splat ? Affine{} : linear_index(cluster.domain));
-  cluster.roots.push_back({region.value, target.id, map, intern(cluster, address)});
+  int map = intern(cluster, part.splat ? Affine{} : linear_index(cluster.domain));
+  cluster.roots.push_back({part.value, target.id, map, intern(cluster, address)});
   return cluster;
 }
 
@@ -326,8 +326,8 @@ Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
     }
     if (place(node.op) == Place::input || graph.type(value).size() == 0) continue;
     if (place(node.op) == Place::boxes) {
-      for (const Region& region : regions_of(graph, value)) {
-        partition.clusters.push_back(region_cluster(graph, value, region));
+      for (const Part& part : parts_of(graph, value)) {
+        partition.clusters.push_back(part_cluster(graph, value, part));
       }
       continue;
     }

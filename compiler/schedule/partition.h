@@ -12,7 +12,7 @@
 namespace etch::schedule {
 
 /// What a kernel stores: `value` at `map`, into memory at `address`. The memory is the value's own, that of the concat or pad
-/// whose region the value fills, or that of what blocks of a reduction come to. Both maps are indices into Cluster::maps.
+/// whose part the value is, or that of what blocks of a reduction come to. Both maps are indices into Cluster::maps.
 struct Root {
   Value value;
   int storage = 0;  // see Partition
@@ -55,7 +55,7 @@ inline bool goes_lane_by_lane(int64_t stride) { return stride < -1 || stride > 4
 enum Home : int32_t {
   kNowhere = -1,  // nothing needs it
   kInline = -2,   // every kernel that needs it computes it
-  kMemory = -3,   // its memory; kernels that fill regions of it know it as a target
+  kMemory = -3,   // its memory; kernels that fill parts of it know it as a target
 };
 
 /// What the blocks of a reduction come to, between the two kernels that compute it.
@@ -126,20 +126,20 @@ void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster);
 /// The element of operand 0 or 1 that a dot's cluster reads.
 Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain);
 
-/// A region of a concat or pad that one kernel fills.
-struct Region {
+/// A part of a concat or pad, which one kernel fills.
+struct Part {
   Value value;   // what it is filled with
   Shape shape;
-  Dims start;    // of the region in the result
+  Dims start;    // of the part in the result
   bool splat = false;  // the rank-0 value everywhere
 };
-std::vector<Region> regions_of(const Graph& graph, Value target);
+std::vector<Part> parts_of(const Graph& graph, Value target);
 
 /// The cluster that calls the library function of a node.
 Cluster call_cluster(const Node& node);
 
-/// The cluster that fills a region; its root reads map 0 of the value.
-Cluster region_cluster(const Graph& graph, Value target, const Region& region);
+/// The cluster that fills a part; its root reads map 0 of the value.
+Cluster part_cluster(const Graph& graph, Value target, const Part& part);
 
 /// The end of every partition: a cluster that folds an axis in blocks becomes two. One folds each block, in an iteration of
 /// its own, the other what the blocks came to, so that several threads share few long rows.

@@ -20,8 +20,9 @@ int Sites::forward(int cluster) const {
 }
 
 Sites::List Sites::of(Value value) {
-  auto& list = lists_[value.id];
+  List& list = lists_[value.id];
   for (Site& site : list) forward(site);
+  if (list.size() < 2) return list;
   std::stable_sort(list.begin(), list.end(), [](const Site& a, const Site& b) {
     return a.cluster != b.cluster ? a.cluster < b.cluster : a.map < b.map;
   });
@@ -37,12 +38,12 @@ Sites::List Sites::of(Value value) {
       unique.push_back(site);
     }
   }
-  list.assign(unique.begin(), unique.end());
+  list = unique;
   return unique;
 }
 
 void Sites::add(Value value, Site site) {
-  auto& list = lists_[value.id];
+  List& list = lists_[value.id];
   for (size_t i = list.size(), seen = 0; i-- > 0 && seen < 4; ++seen) {
     Site& known = list[i];
     if (known.cluster != site.cluster || known.map != site.map || known.memory != site.memory) continue;

@@ -23,7 +23,7 @@ struct Site {
 /// The sites of each value. Clusters may be merged at any time: sites forward to the cluster that theirs went into.
 class Sites {
  public:
-  using List = std::vector<Site>;
+  using List = absl::InlinedVector<Site, 2>;
 
   Sites(const Graph& graph, Partition& partition) : graph_(graph), partition_(partition), lists_(graph.num_values()) {}
 
@@ -50,7 +50,7 @@ class Sites {
  private:
   const Graph& graph_;
   Partition& partition_;
-  std::vector<absl::InlinedVector<Site, 2>> lists_;
+  std::vector<List> lists_;
 };
 
 }  // namespace etch::schedule

@@ -17,7 +17,7 @@ Graph parsed(std::string_view text) {
 }
 
 std::string text_after(const Graph& graph, const RewriteFn& fn) {
-  absl::StatusOr<Graph> result = rewrite(graph, fn);
+  absl::StatusOr<Graph> result = rewrite(Graph(graph), fn);
   return result.ok() ? print(*result) : result.status().ToString();
 }
 
