@@ -1,10 +1,11 @@
-// etch-opt: runs passes on the text of a graph.
+// etch-opt: runs passes on the text of a graph, or of its gradient.
 #include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,6 +14,7 @@
 #include "compiler/ir/text.h"
 #include "compiler/passes/describe.h"
 #include "compiler/passes/pass.h"
+#include "tools/harness.h"
 
 namespace etch {
 namespace {
@@ -21,6 +23,8 @@ constexpr std::string_view kHelp = R"(etch-opt: runs passes on the text of a gra
 
   etch-opt [options] FILE      FILE may be - for the standard input
 
+  --gradient       take the gradient of the outputs in the inputs: a graph that takes a cotangent for each output
+                   behind the inputs; inputs that have none are named above it, with the reason
   --passes=a,b,c   these passes, in this order; none if empty (default: all, in the order of --list-passes)
   --print-before   print the graph before each pass
   --print-after    print the graph after each pass
@@ -37,6 +41,7 @@ struct Options {
   std::vector<const Pass*> passes;
   std::string input;
   std::string output;
+  bool gradient = false;
   bool print_before = false;
   bool print_after = false;
   bool verify = false;
@@ -66,6 +71,8 @@ absl::StatusOr<Options> parse_options(const std::vector<std::string_view>& argum
       absl::StatusOr<std::vector<const Pass*>> chosen = parse_passes(argument.substr(kPasses.size()));
       if (!chosen.ok()) return chosen.status();
       options.passes = *chosen;
+    } else if (argument == "--gradient") {
+      options.gradient = true;
     } else if (argument == "--print-before") {
       options.print_before = true;
     } else if (argument == "--print-after") {
@@ -117,17 +124,31 @@ absl::StatusOr<Graph> run(const Pass& pass, const Graph& graph, const Options& o
   return result;
 }
 
+/// Replaces the graph by its gradient. Gives a line for each input that has none.
+std::string replace_by_gradient(Graph& graph) {
+  GradientGraph gradient = differentiate_all(graph);
+  std::string lines;
+  for (size_t i = 0; i < gradient.outputs.size(); ++i) {
+    const Value input = graph.inputs()[i];
+    if (gradient.outputs[i]) continue;
+    lines += cat("// no gradient in %", input.id, ": ", why_no_gradient(graph, float_outputs(graph), input), "\n");
+  }
+  graph = std::move(gradient.graph);
+  return lines;
+}
+
 absl::Status optimize(const Options& options) {
   absl::StatusOr<std::string> text = read(options.input);
   if (!text.ok()) return text.status();
   absl::StatusOr<Graph> graph = parse(*text);
   if (!graph.ok()) return error(cat(options.input, ":", std::string(graph.status().message())));
+  const std::string without_gradient = options.gradient ? replace_by_gradient(*graph) : "";
   for (const Pass* pass : options.passes) {
     graph = run(*pass, *graph, options);
     if (!graph.ok()) return graph.status();
   }
   if (options.print_before || options.print_after) std::cout << "// result\n";
-  return write(options.output, print(*graph));
+  return write(options.output, without_gradient + print(*graph));
 }
 
 std::string padded(std::string_view text, size_t width) {

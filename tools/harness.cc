@@ -116,6 +116,18 @@ std::vector<Literal> run_executable(const Executable& executable, const Graph& g
   return outputs;
 }
 
+std::vector<Value> float_outputs(const Graph& graph) {
+  std::vector<Value> outputs;
+  for (Value output : graph.outputs()) {
+    if (is_floating(graph.type(output).dtype)) outputs.push_back(output);
+  }
+  return outputs;
+}
+
+GradientGraph differentiate_all(const Graph& graph) {
+  return differentiate(graph, float_outputs(graph), graph.inputs());
+}
+
 absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,
                                                   std::span<const Literal> inputs, const RunOptions& run) {
   try {

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "compiler/compile.h"
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/interpreter.h"
 #include "etch/tensor.h"
 
@@ -31,6 +32,12 @@ std::vector<Literal> random_inputs(const Graph& graph, Draw draw, std::mt19937_6
 
 /// The targets that this processor runs, the host first; those that are the same are named once.
 std::vector<Target> targets_that_run();
+
+/// The gradients of a graph's outputs of floats in all of its inputs.
+GradientGraph differentiate_all(const Graph& graph);
+
+/// The outputs that are of floats.
+std::vector<Value> float_outputs(const Graph& graph);
 
 /// The graph's outputs, compiled and run.
 absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,

@@ -115,7 +115,7 @@ llvm::Value* KernelEmitter::compute(const Instr& instr, llvm::ArrayRef<llvm::Val
     b.setFastMathFlags(flags);
   }
   switch (instr.op) {
-#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit) \
+#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit, ...) \
   case Op::name: return apply<TypeRule::rule, arity>(b, operands, dtype, ETCH_EMIT_##arity((emit)));
 #define ETCH_STRUCTURAL_OP(name, Struct) case Op::name:
 #include "compiler/ir/ops.def"

@@ -1,12 +1,14 @@
 // Expressions that make nodes.
 #include "compiler/ir/ex.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/checked.h"
+#include "compiler/ir/events.h"
 
 namespace etch {
 namespace {
@@ -38,7 +40,14 @@ std::optional<uint64_t> exact_bits(long double number, DType dtype) {
 }  // namespace
 
 Value Emitter::make(const AnyOp& op, std::span<const Value> operands, const Type* type) {
-  return checked(type ? builder_.emit(op, operands, *type, origin_) : builder_.emit(op, operands, origin_));
+  return checked(type ? builder_.emit(op, operands, *type, origin()) : builder_.emit(op, operands, origin()));
+}
+
+Recorder::Recorder(Events& events, Origin origin) : ExMaker(events, origin), events_(events) {}
+
+Value Recorder::make(const AnyOp& op, std::span<const Value> operands, const Type* type) {
+  const std::span<const Type> types = type ? std::span(type, 1) : std::span<const Type>();
+  return checked(events_.record(op, operands, types, origin()))[0];
 }
 
 uint64_t bits_of(double number, DType dtype) {
@@ -82,7 +91,11 @@ Ex Ex::make(Op op, std::span<const ExOperand> operands) {
   return make_node(*maker, op, values);
 }
 
+Ex number(ExMaker& maker, DType dtype, const ExOperand& value) { return value.in(maker, dtype); }
+
 Ex constant(ExMaker& maker, uint64_t bits, const Type& type) { return make_node(maker, splat_op(bits), {}, &type); }
+
+Ex iota(ExMaker& maker, int64_t axis, const Type& type) { return make_node(maker, op::Iota{axis}, {}, &type); }
 
 Ex cast(const Ex& x, DType dtype) {
   const Type type{dtype, x.shape()};
@@ -125,5 +138,39 @@ Ex concat(std::span<const Ex> parts, int64_t axis) {
 Ex reduce(const Ex& x, ReduceKind kind, const Dims& axes) { return make_unary(x, op::Reduce{kind, axes}); }
 
 Ex sum(const Ex& x, const Dims& axes) { return reduce(x, ReduceKind::sum, axes); }
+
+Ex sum_to(const Ex& x, const Shape shape) {
+  const Shape from = x.shape();
+  if (from == shape) return x;
+  const int lead = from.rank() - shape.rank();
+  Dims axes;
+  for (int axis = 0; axis < from.rank(); ++axis) {
+    // A sum of one element would turn -0 into +0.
+    if (from[axis] != 1 && (axis < lead || shape[axis - lead] == 1)) axes.push_back(axis);
+  }
+  return reshape(axes.empty() ? x : sum(x, axes), shape);
+}
+
+Ex dot(const Ex& a, const Ex& b) {
+  const Value operands[] = {a.value(), b.value()};
+  return make_node(a.maker(), op::Dot{}, operands);
+}
+
+Ex spread(const Ex& x, int axis, int64_t start, int64_t step, int64_t extent) {
+  Shape shape = x.shape();
+  const int64_t count = shape[axis];
+  int64_t before = 1, after = 1;
+  for (int i = 0; i < shape.rank(); ++i) (i < axis ? before : after) *= i == axis ? 1 : shape[i];
+  const Ex zero = number(x.maker(), x.dtype(), 0);
+  // With zeros behind each element it takes `step` places; behind the last one there may be room for fewer.
+  Ex y = reshape(x, {before, count, 1, after});
+  if (step > 1) y = pad(y, zero, {0, 0, 0, 0}, {0, 0, step - 1, 0});
+  const int64_t used = std::min(count * step, extent - start);
+  y = reshape(y, {before, count * step, after});
+  if (used < count * step) y = slice(y, {0, 0, 0}, {1, 1, 1}, {before, used, after});
+  if (used < extent) y = pad(y, zero, {0, start, 0}, {0, extent - start - used, 0});
+  shape[axis] = extent;
+  return reshape(y, shape);
+}
 
 }  // namespace etch

@@ -10,6 +10,8 @@
 
 namespace etch {
 
+class Events;
+
 /// Makes the nodes of expressions over one list of nodes.
 class ExMaker {
  public:
@@ -22,23 +24,38 @@ class ExMaker {
   /// The node of a value, and its type; the references hold until something is made.
   const Node& node(Value value) const { return nodes_.node(value); }
   const Type& type(Value value) const { return nodes_.type(value); }
+  const Nodes& nodes() const { return nodes_; }
+
+  /// The origin of what is made from now on.
+  void set_origin(Origin origin) { origin_ = origin; }
 
  protected:
-  explicit ExMaker(const Nodes& nodes) : nodes_(nodes) {}
+  explicit ExMaker(const Nodes& nodes, Origin origin = {}) : nodes_(nodes), origin_(origin) {}
+  Origin origin() const { return origin_; }
 
  private:
   const Nodes& nodes_;
+  Origin origin_;
 };
 
-/// Makes nodes as they are written, all of one origin.
+/// Makes nodes as they are written, equal ones once.
 class Emitter final : public ExMaker {
  public:
-  explicit Emitter(GraphBuilder& builder, Origin origin = {}) : ExMaker(builder), builder_(builder), origin_(origin) {}
+  explicit Emitter(GraphBuilder& builder, Origin origin = {}) : ExMaker(builder, origin), builder_(builder) {}
   Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) override;
 
  private:
   GraphBuilder& builder_;
-  Origin origin_;
+};
+
+/// Records nodes as they are written, equal ones too.
+class Recorder final : public ExMaker {
+ public:
+  explicit Recorder(Events& events, Origin origin = {});
+  Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) override;
+
+ private:
+  Events& events_;
 };
 
 class ExOperand;
@@ -103,8 +120,13 @@ class ExOperand {
 /// is all bits set.
 uint64_t bits_of(double number, DType dtype);
 
+/// The number as a constant of rank 0.
+Ex number(ExMaker& maker, DType dtype, const ExOperand& value);
 /// Every element has these bits.
 Ex constant(ExMaker& maker, uint64_t bits, const Type& type);
+
+/// Each element is its index along an axis.
+Ex iota(ExMaker& maker, int64_t axis, const Type& type);
 
 Ex cast(const Ex& x, DType dtype);
 Ex bitcast(const Ex& x, DType dtype);
@@ -118,5 +140,11 @@ Ex pad(const Ex& x, const Ex& value, const Dims& low, const Dims& high);
 Ex concat(std::span<const Ex> parts, int64_t axis);
 Ex reduce(const Ex& x, ReduceKind kind, const Dims& axes);
 Ex sum(const Ex& x, const Dims& axes);
+/// x, summed over the axes along which a tensor of this shape repeats to become one of x's shape.
+Ex sum_to(const Ex& x, Shape shape);
+Ex dot(const Ex& a, const Ex& b);
+/// Zeros along an axis of this extent, with x's elements at start, start + step, ...; start is not negative, step
+/// positive, and all of them have a place.
+Ex spread(const Ex& x, int axis, int64_t start, int64_t step, int64_t extent);
 
 }  // namespace etch

@@ -33,6 +33,12 @@ auto is_finite(const L& x) {
   return abs(x) < kInf<L>;
 }
 
+/// a * b, and +0 where b is a zero, whatever a is.
+template <class L>
+L multiply_no_nan(const L& a, const L& b) {
+  return select(b == ElementOf<L>{0}, b * b, a * b);
+}
+
 /// -1, 0 or 1. For floats both zeros give +0, as TensorFlow's CPU kernel, and NaN gives NaN, as XLA and NumPy.
 template <class L>
 L sign(const L& x) {

@@ -42,7 +42,7 @@ Bits compute(const OperandBits& x, F f) {
 Bits compute(Op op, DType dtype, const OperandBits& x) {
   if (!computes_itself(dtype)) return std::nullopt;
   switch (op) {
-#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit)                                     \
+#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit, ...)                                \
   case Op::name:                                                                                       \
     return dispatch_computed(dtype, [&]<class T>() {                                                   \
       return compute<TypeRule::rule, T>(                                                               \

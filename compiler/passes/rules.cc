@@ -17,11 +17,11 @@ std::optional<Value> Rewriter::better(const Expr& expr) {
 
 Value Rewriter::improve(const Expr& expr) {
   if (const std::optional<Value> value = better(expr)) return *value;
-  return checked(builder_.emit(expr.op, expr.operands, expr.type, origin_));
+  return checked(builder_.emit(expr.op, expr.operands, expr.type, origin()));
 }
 
 Value Rewriter::make(const AnyOp& op, std::span<const Value> operands, const Type* type) {
-  if (place(op) == Place::splat) return checked(builder_.emit(op, {}, *type, origin_));  // nothing is better
+  if (place(op) == Place::splat) return checked(builder_.emit(op, {}, *type, origin()));  // nothing is better
   if (type) return improve({op, operands, *type});
   absl::InlinedVector<Type, 3> types;
   for (Value operand : operands) types.push_back(this->type(operand));

@@ -24,7 +24,7 @@ class Rewriter final : public ExMaker {
   using Rule = Ex (*)(Rewriter& graph, const Expr& expr);
 
   Rewriter(GraphBuilder& builder, std::span<const Rule> rules, Origin origin)
-      : ExMaker(builder), builder_(builder), rules_(rules), origin_(origin) {}
+      : ExMaker(builder, origin), builder_(builder), rules_(rules) {}
 
   /// What the rules make of the expression, if any of them has something to say.
   std::optional<Value> better(const Expr& expr);
@@ -38,7 +38,6 @@ class Rewriter final : public ExMaker {
  private:
   GraphBuilder& builder_;
   std::span<const Rule> rules_;
-  Origin origin_;
   int steps_left_ = 32;
 };
 

@@ -62,12 +62,12 @@ Tensor layer_norm(const Operand& x, const Tensor& gamma, const Tensor& beta, con
 
 Tensor relu(const Operand& x) {
   Scope scope("relu", x.where());
-  return maximum(x, 0);
+  return maximum(0, x);  // of equal ones the first has the gradient: 0 at 0, as TensorFlow's
 }
 
 Tensor relu6(const Operand& x) {
   Scope scope("relu6", x.where());
-  return minimum(maximum(x, 0), 6);
+  return minimum(6, maximum(0, x));  // no gradient at the bounds, as TensorFlow's
 }
 
 Tensor leaky_relu(const Operand& x, double alpha) {
@@ -76,10 +76,11 @@ Tensor leaky_relu(const Operand& x, double alpha) {
   return where(greater(x, 0), x, mul(alpha, x));
 }
 
+// The branch that is not taken has a finite derivative, or 0 times infinity would reach the gradient.
 Tensor elu(const Operand& x, double alpha) {
   Scope scope("elu", x.where());
   check_floating(x, "elu");
-  return where(greater(x, 0), x, alpha * expm1(x));
+  return where(greater(x, 0), x, alpha * expm1(minimum(x, 0)));
 }
 
 Tensor selu(const Operand& x) {
@@ -87,7 +88,7 @@ Tensor selu(const Operand& x) {
   check_floating(x, "selu");
   constexpr double kScale = 1.0507009873554804934193349852946;
   constexpr double kAlpha = 1.6732632423543772848170429916717;
-  return kScale * where(greater(x, 0), x, kAlpha * expm1(x));
+  return kScale * where(greater_equal(x, 0), x, kAlpha * expm1(minimum(x, 0)));
 }
 
 Tensor gelu(const Operand& x, Gelu form) {

@@ -48,35 +48,33 @@ Tensor reciprocal(const Operand& x) {
   return div(1, x);
 }
 
+// Where these give 0 whatever the formula says, it is taken at 1: its derivative there must be finite.
 Tensor divide_no_nan(const Operand& a, const Operand& b) {
   Scope scope("divide_no_nan", a.where());
   const Pair pair(a, b, "divide_no_nan");
-  return where(pair.b == 0, 0, pair.a / pair.b);
-}
-
-Tensor multiply_no_nan(const Operand& a, const Operand& b) {
-  Scope scope("multiply_no_nan", a.where());
-  const Pair pair(a, b, "multiply_no_nan");
-  check_floating(pair.a, "multiply_no_nan");
-  return where(pair.b == 0, 0, pair.a * pair.b);
+  const Tensor is_zero = pair.b == 0;
+  return where(is_zero, 0, pair.a / where(is_zero, 1, pair.b));
 }
 
 Tensor xlogy(const Operand& a, const Operand& b) {
   Scope scope("xlogy", a.where());
   const Pair pair(a, b, "xlogy");
-  return where(pair.a == 0, 0, pair.a * log(pair.b));
+  const Tensor is_zero = pair.a == 0;
+  return where(is_zero, 0, pair.a * log(where(is_zero, 1, pair.b)));
 }
 
 Tensor xlog1py(const Operand& a, const Operand& b) {
   Scope scope("xlog1py", a.where());
   const Pair pair(a, b, "xlog1py");
-  return where(pair.a == 0, 0, pair.a * log1p(pair.b));
+  const Tensor is_zero = pair.a == 0;
+  return where(is_zero, 0, pair.a * log1p(where(is_zero, 1, pair.b)));
 }
 
 Tensor xdivy(const Operand& a, const Operand& b) {
   Scope scope("xdivy", a.where());
   const Pair pair(a, b, "xdivy");
-  return where(pair.a == 0, 0, pair.a / pair.b);
+  const Tensor is_zero = pair.a == 0;
+  return where(is_zero, 0, pair.a / where(is_zero, 1, pair.b));
 }
 
 }  // namespace etch

@@ -269,6 +269,7 @@ for dtype in FLOATS:
     exact = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
              "floor_div": lambda x, y: np.floor(x / y), "trunc_div": lambda x, y: np.trunc(x / y),
              "floor_mod": np.mod, "trunc_mod": np.fmod, "nextafter": np.nextafter, "copysign": np.copysign,
+             "multiply_no_nan": lambda x, y: np.where(y == 0, t(0), x * y),
              "min": elementwise(exact_min, t), "max": elementwise(exact_max, t), **COMPARE}
     for op, function in exact.items():
         one_op(f"{op} {dtype}", op, [a, b], function(a, b))

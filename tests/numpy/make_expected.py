@@ -288,8 +288,8 @@ GAMMA = {"lgamma": (with_mpmath(lgamma), 4), "digamma": (with_mpmath(digamma), 1
 EXACT_UNARY = {
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil,
     "trunc": np.trunc, "round": np.rint, "is_nan": np.isnan, "is_inf": np.isinf, "is_finite": np.isfinite,
-    "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "relu": lambda x: np.where(x < 0, x.dtype.type(0), x),
-    "relu6": lambda x: np.where(x < 0, x.dtype.type(0), np.where(x > 6, x.dtype.type(6), x)), "softsign": lambda x: x / (np.abs(x) + 1),
+    "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "relu": lambda x: np.where(x <= 0, x.dtype.type(0), x),
+    "relu6": lambda x: np.where(x <= 0, x.dtype.type(0), np.where(x > 6, x.dtype.type(6), x)), "softsign": lambda x: x / (np.abs(x) + 1),
     "hard_sigmoid": lambda x: (np.clip(x + x.dtype.type(3), 0, 6) + 0) / x.dtype.type(6)}
 for dtype in FLOATS:
     t = DTYPES[dtype]

@@ -56,6 +56,35 @@ TEST_F(EtchOpt, PrintsTheGraphAroundEachPass) {
       "// after prune: pruned 1 node: %3 exp (demo.cc:3)\ngraph("));
 }
 
+TEST_F(EtchOpt, TakesTheGradientBeforeThePasses) {
+  EXPECT_EQ(run("--gradient in.ir").out, R"(graph(%0: f32[4], %1: f32[4]) {
+  %2 = constant value=1 : f32[]
+  %3 = tanh(%0) : f32[4]  // demo.cc:4
+  %4 = mul(%3, %3) : f32[4]  // demo.cc:4
+  %5 = sub(%2, %4) : f32[4]  // demo.cc:4
+  %6 = mul(%1, %5) : f32[4]  // demo.cc:4
+  return %6
+}
+)");
+}
+
+TEST_F(EtchOpt, SaysWhyAnInputHasNoGradient) {
+  write("floor.ir", R"(graph(%0: f32[4], %1: i32[4], %2: f32[4]) {
+  %3 = floor(%0) : f32[4]  // demo.cc:2
+  %4 = cast(%1) : f32[4]  // demo.cc:3
+  %5 = add(%3, %4) : f32[4]  // demo.cc:4
+  return %5
+}
+)");
+  EXPECT_EQ(run("--gradient floor.ir").out, R"(// no gradient in %0: floor (demo.cc:2) is constant between jumps
+// no gradient in %1: it is of i32, and only floats have gradients
+// no gradient in %2: no target depends on it
+graph(%0: f32[4], %1: i32[4], %2: f32[4], %3: f32[4]) {
+  return
+}
+)");
+}
+
 TEST_F(EtchOpt, ListsPassesWithReasons) {
   const Outcome outcome = run("--list-passes");
   EXPECT_EQ(outcome.exit_code, 0);

@@ -10,6 +10,7 @@ struct Bitcast {
   static constexpr Traits kTraits{1, ResultType::given, Place::elementwise, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  static constexpr std::string_view kNoGradient = "reads bits";
   bool operator==(const Bitcast&) const = default;
 };
 

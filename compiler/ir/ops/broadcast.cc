@@ -1,6 +1,7 @@
 // broadcast: strides of 0.
 #include "compiler/ir/ops/broadcast.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
@@ -31,5 +32,7 @@ Movement Broadcast::movement(const Shape& operand, const Shape& result) const {
   for (int i = 0; i < operand.rank(); ++i) movement.strides[lead + i] = operand[i] == 1 ? 0 : strides[i];
   return movement;
 }
+
+Ex Broadcast::gradient(const Backward& at, int) const { return sum_to(at.cotangents[0], at.operands[0].shape()); }
 
 }  // namespace etch::op

@@ -10,6 +10,7 @@ struct Broadcast {
   static constexpr Traits kTraits{1, ResultType::given, Place::movement, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   Movement movement(const Shape& operand, const Shape& result) const;
   bool operator==(const Broadcast&) const = default;
 };

@@ -1,6 +1,7 @@
 // cast: rounding, truncation and wrapping, one element at a time.
 #include "compiler/ir/ops/cast.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/oracle.h"
 #include "compiler/ir/walk.h"
@@ -19,5 +20,7 @@ Literal Cast::evaluate(Literals operands, const Type& type) const {
   });
   return result;
 }
+
+Ex Cast::gradient(const Backward& at, int) const { return etch::cast(at.cotangents[0], at.operands[0].dtype()); }
 
 }  // namespace etch::op

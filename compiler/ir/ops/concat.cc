@@ -1,6 +1,7 @@
 // concat: one operand behind the other.
 #include "compiler/ir/ops/concat.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
@@ -46,6 +47,14 @@ std::vector<Box> Concat::boxes(std::span<const Type> operands, const Type& resul
     start[static_cast<int>(axis)] += operands[i].shape[static_cast<int>(axis)];
   }
   return boxes;
+}
+
+Ex Concat::gradient(const Backward& at, int operand) const {
+  const int along = static_cast<int>(axis);
+  const Shape shape = at.operands[operand].shape();
+  Dims start = Dims::filled(shape.rank(), 0);
+  for (int i = 0; i < operand; ++i) start[along] += at.operands[i].shape()[along];
+  return slice(at.cotangents[0], start, Dims::filled(shape.rank(), 1), shape);
 }
 
 }  // namespace etch::op

@@ -12,6 +12,7 @@ struct Concat {
   static constexpr Traits kTraits{kAnyArity, ResultType::inferred, Place::boxes, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   std::vector<Box> boxes(std::span<const Type> operands, const Type& result) const;
   bool operator==(const Concat&) const = default;
 };

@@ -12,6 +12,7 @@ struct Constant {
   static constexpr Traits kTraits{0, ResultType::given, Place::splat, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  static constexpr std::string_view kNoGradient = "has no operands";
   uint64_t bits() const { return value; }
   bool operator==(const Constant&) const = default;
 };

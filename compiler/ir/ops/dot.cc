@@ -1,6 +1,9 @@
 // dot: products summed in long double or 64 bits.
 #include "compiler/ir/ops/dot.h"
 
+#include <utility>
+
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/oracle.h"
 #include "compiler/ir/walk.h"
@@ -60,6 +63,15 @@ Literal Dot::evaluate(Literals operands, const Type& type) const {
     }
   });
   return result;
+}
+
+Ex Dot::gradient(const Backward& at, int operand) const {
+  const Ex& g = at.cotangents[0];
+  Dims swap;
+  for (int i = 0; i < g.shape().rank(); ++i) swap.push_back(i);
+  std::swap(swap[swap.rank() - 2], swap[swap.rank() - 1]);
+  if (operand == 0) return etch::dot(g, transpose(at.operands[1], swap));
+  return etch::dot(transpose(at.operands[0], swap), g);
 }
 
 }  // namespace etch::op

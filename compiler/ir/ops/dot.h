@@ -10,6 +10,7 @@ struct Dot {
   static constexpr Traits kTraits{2, ResultType::inferred, Place::product, 1};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   bool operator==(const Dot&) const = default;
 };
 

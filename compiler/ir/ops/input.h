@@ -12,6 +12,7 @@ struct Input {
   static constexpr Traits kTraits{0, ResultType::given, Place::input, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  static constexpr std::string_view kNoGradient = "has no operands";
   bool operator==(const Input&) const = default;
 };
 

@@ -12,6 +12,7 @@ struct Iota {
   static constexpr Traits kTraits{0, ResultType::given, Place::index, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  static constexpr std::string_view kNoGradient = "has no operands";
   int index_axis() const { return static_cast<int>(axis); }
   bool operator==(const Iota&) const = default;
 };

@@ -1,6 +1,7 @@
 // pad: the border first, then the elements.
 #include "compiler/ir/ops/pad.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
@@ -46,6 +47,20 @@ std::vector<Box> Pad::boxes(std::span<const Type> operands, const Type& result) 
     start[axis] = low[axis];
   }
   return boxes;
+}
+
+Ex Pad::gradient(const Backward& at, int operand) const {
+  const Ex& g = at.cotangents[0];
+  const Dims ones = Dims::filled(low.rank(), 1);
+  const Type inside = at.operands[0].type(), padding = at.operands[1].type();
+  if (operand == 0) return slice(g, low, ones, inside.shape);
+  Ex total;
+  for (const Box& box : boxes(std::vector{inside, padding}, Type(g.type()))) {
+    if (box.operand == 0 || box.shape.product() == 0) continue;
+    const Ex border = sum_to(slice(g, box.start, ones, box.shape), {});
+    total = total.is_none() ? border : total + border;
+  }
+  return total.is_none() ? number(g.maker(), padding.dtype, 0) : total;
 }
 
 }  // namespace etch::op

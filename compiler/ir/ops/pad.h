@@ -13,6 +13,7 @@ struct Pad {
   static constexpr Traits kTraits{2, ResultType::inferred, Place::boxes, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   std::vector<Box> boxes(std::span<const Type> operands, const Type& result) const;
   bool operator==(const Pad&) const = default;
 };

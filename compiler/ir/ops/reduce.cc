@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/oracle.h"
 #include "compiler/ir/walk.h"
@@ -118,6 +119,71 @@ Literal Reduce::evaluate(Literals operands, const Type& type) const {
     }
   });
   return result;
+}
+
+namespace {
+
+/// x without its last or its first `by` elements along axis 1, and as many ones at the other end.
+Ex shift(const Ex& x, int64_t by, bool to_the_end) {
+  const Shape shape = x.shape();
+  const Ex part = slice(x, {0, to_the_end ? 0 : by}, {1, 1}, {shape[0], shape[1] - by});
+  return pad(part, number(x.maker(), x.dtype(), 1), {0, to_the_end ? by : 0}, {0, to_the_end ? 0 : by});
+}
+
+/// For each element of a row the product of those before it, or of those behind it, by doubling.
+Ex product_of_others(const Ex& x, bool before) {
+  const int64_t n = x.shape()[1];
+  Ex product = shift(x, 1, before);
+  for (int64_t taken = 1; taken < n - 1; taken *= 2) product = product * shift(product, taken, before);
+  return product;
+}
+
+/// g times the product of all others: no division, so that zeros are right, in derivatives of it too.
+Ex gradient_of_product(const Ex& x, const Ex& g, const Dims& axes) {
+  const Shape shape = x.shape();
+  Dims perm, inverse = Dims::filled(shape.rank(), 0);
+  int64_t n = 1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (!axes.contains(i)) perm.push_back(i);
+  }
+  for (int64_t axis : axes) {
+    perm.push_back(axis);
+    n *= shape[static_cast<int>(axis)];
+  }
+  if (n < 2) return broadcast(g, shape);
+  for (int i = 0; i < perm.rank(); ++i) inverse[static_cast<int>(perm[i])] = i;
+  const Ex moved = transpose(x, perm);
+  const Shape moved_shape = moved.shape();
+  const int64_t rows = moved_shape.product() / n;
+  const Ex y = reshape(moved, {rows, n});
+  const Ex others = product_of_others(y, true) * product_of_others(y, false);
+  return transpose(reshape(reshape(g, {rows, 1}) * others, moved_shape), inverse);
+}
+
+}  // namespace
+
+Ex Reduce::gradient(const Backward& at, int) const {
+  const Ex& x = at.operands[0];
+  const Shape shape = x.shape();
+  const DType dtype = x.dtype();
+  Shape kept = shape;
+  for (int64_t axis : axes) kept[static_cast<int>(axis)] = 1;
+  const Ex g = reshape(at.cotangents[0], kept);
+  switch (kind) {
+    case ReduceKind::sum: return broadcast(g, shape);
+    case ReduceKind::prod: return gradient_of_product(x, g, axes);
+    case ReduceKind::max:
+    case ReduceKind::min: {
+      // Equal elements share it.
+      const Ex chosen = etch::cast(x == reshape(at.results[0], kept), dtype);
+      return chosen * (g / reshape(sum(chosen, axes), kept));
+    }
+    case ReduceKind::any:
+    case ReduceKind::all:
+    case ReduceKind::argmax:
+    case ReduceKind::argmin: break;
+  }
+  ETCH_UNREACHABLE("no operand or no result is of floats");
 }
 
 }  // namespace etch::op

@@ -13,6 +13,7 @@ struct Reduce {
   static constexpr Traits kTraits{1, ResultType::inferred, Place::reduction, 1};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   Reduction reduction() const { return {kind, axes}; }
   bool operator==(const Reduce&) const = default;
 };

@@ -1,6 +1,7 @@
 // reshape: the bytes stay.
 #include "compiler/ir/ops/reshape.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 
 namespace etch::op {
@@ -14,5 +15,7 @@ absl::StatusOr<Type> Reshape::infer(const Inference& in) const {
 }
 
 Literal Reshape::evaluate(Literals operands, const Type& type) const { return {type, operands[0]->bytes}; }
+
+Ex Reshape::gradient(const Backward& at, int) const { return etch::reshape(at.cotangents[0], at.operands[0].shape()); }
 
 }  // namespace etch::op

@@ -10,6 +10,7 @@ struct Reshape {
   static constexpr Traits kTraits{1, ResultType::given, Place::view, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   bool operator==(const Reshape&) const = default;
 };
 

@@ -94,7 +94,7 @@ Literal evaluate_short_nextafter(Literals operands, const Type& type) {
 Literal Row::evaluate(Literals operands, const Type& type) const {
   if (op == Op::nextafter && !computes_itself(type.dtype)) return evaluate_short_nextafter(operands, type);
   switch (op) {
-#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit)                                        \
+#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit, ...)                                   \
   case Op::name:                                                                                          \
     return table_row<TypeRule::rule, Accuracy::accuracy>(                                                 \
         type, operands, []([[maybe_unused]] auto a, [[maybe_unused]] auto b, [[maybe_unused]] auto c) {   \

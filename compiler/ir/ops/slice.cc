@@ -1,6 +1,9 @@
 // slice: a start and a stride along each axis.
 #include "compiler/ir/ops/slice.h"
 
+#include <cstdlib>
+
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
@@ -61,6 +64,31 @@ void Slice::make_canonical(const Type& type) {
     if (type.shape[i] <= 1) step[i] = 1;
     if (type.shape[i] == 0) start[i] = 0;
   }
+}
+
+Ex Slice::gradient(const Backward& at, int) const {
+  const Shape from = at.operands[0].shape();
+  Ex g = at.cotangents[0];
+  const Shape shape = g.shape();
+  const int rank = shape.rank();
+  Dims low = Dims::filled(rank, 0), high = low, last = low, reverse = Dims::filled(rank, 1);
+  for (int i = 0; i < rank; ++i) {
+    if (shape[i] < 2 || step[i] > 0) continue;
+    last[i] = shape[i] - 1;
+    reverse[i] = -1;
+  }
+  if (reverse.contains(-1)) g = etch::slice(g, last, reverse, shape);
+  for (int i = 0; i < rank; ++i) {
+    const int64_t apart = shape[i] < 2 ? 1 : std::abs(step[i]);
+    const int64_t first = shape[i] == 0 ? 0 : start[i] + (reverse[i] < 0 ? step[i] * (shape[i] - 1) : 0);
+    if (apart > 1) {
+      g = spread(g, i, first, apart, from[i]);
+    } else {
+      low[i] = first;
+      high[i] = from[i] - first - shape[i];
+    }
+  }
+  return pad(g, number(g.maker(), g.dtype(), 0), low, high);
 }
 
 }  // namespace etch::op

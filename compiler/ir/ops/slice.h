@@ -13,6 +13,7 @@ struct Slice {
   static constexpr Traits kTraits{1, ResultType::given, Place::movement, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   Movement movement(const Shape& operand, const Shape& result) const;
   /// Where an axis yields at most one element the step says nothing; where it yields none the start neither.
   void make_canonical(const Type& type);

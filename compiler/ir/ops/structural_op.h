@@ -1,9 +1,10 @@
-// What the struct of a structural op must have: fields, traits, inference, evaluation, equality. By its place it has one
-// member more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`, call `call`.
+// What the struct of a structural op must have: fields, traits, inference, oracle, gradient, equality. By its place it
+// has one more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`, call `call`.
 // Ops with regions: see region_op.h.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "compiler/ir/literal.h"
@@ -13,6 +14,8 @@
 
 namespace etch {
 
+struct Backward;
+class Ex;
 class Inference;
 
 /// Any number of operands, at least one.
@@ -39,6 +42,8 @@ struct Traits {
 //   absl::StatusOr<Type> infer(const Inference& in) const;      // Types with several results
 //   Literal evaluate(Literals operands, const Type& type) const;  // the oracle: plain loops, on legal operands. With
 //     several results: std::vector<Literal> evaluate(Literals operands, std::span<const Type> types) const
+//   Ex gradient(const Backward& at, int operand) const;          // see gradient.h. Where an op has none, in its place
+//     static constexpr std::string_view kNoGradient = "why", which follows the op's name: "reads bits"
 //   bool operator==(const Struct&) const = default;
 //   void make_canonical(const Type& type);                      // optional: equal ops get equal fields
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <numeric>
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
@@ -59,6 +60,16 @@ LibraryCall TopK::call(std::span<const Type> operands) const {
   const int64_t rows = n == 0 ? 0 : operands[0].size() / n;
   const auto levels = static_cast<int64_t>(std::bit_width(static_cast<uint64_t>(k)));
   return {Library::top_k, operands[0].dtype, {n, k}, rows, 2 * n + 8 * k * levels};
+}
+
+/// Each element of a row gets the cotangent of the place that it took among the k, or 0.
+Ex TopK::gradient(const Backward& at, int) const {
+  const Shape shape = at.operands[0].shape();
+  const int64_t n = shape.back();
+  const int64_t rows = n == 0 ? 0 : shape.product() / n;
+  const Ex indices = reshape(at.results[1], {rows, 1, k});
+  const Ex chosen = iota(indices.maker(), 0, {DType::i64, {n, 1}}) == indices;
+  return reshape(sum(where(chosen, reshape(at.cotangents[0], {rows, 1, k}), 0), {2}), shape);
 }
 
 }  // namespace etch::op

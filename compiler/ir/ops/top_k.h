@@ -16,6 +16,7 @@ struct TopK {
   static constexpr Traits kTraits{1, ResultType::inferred, Place::call, 0};
   absl::StatusOr<Types> infer(const Inference& in) const;
   std::vector<Literal> evaluate(Literals operands, std::span<const Type> types) const;
+  Ex gradient(const Backward& at, int operand) const;
   LibraryCall call(std::span<const Type> operands) const;
   bool operator==(const TopK&) const = default;
 };

@@ -1,6 +1,7 @@
 // transpose: strides in another order.
 #include "compiler/ir/ops/transpose.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
@@ -29,6 +30,12 @@ Movement Transpose::movement(const Shape& operand, const Shape&) const {
   Movement movement;
   for (int64_t axis : perm) movement.strides.push_back(strides[static_cast<int>(axis)]);
   return movement;
+}
+
+Ex Transpose::gradient(const Backward& at, int) const {
+  Dims inverse = perm;
+  for (int i = 0; i < perm.rank(); ++i) inverse[static_cast<int>(perm[i])] = i;
+  return etch::transpose(at.cotangents[0], inverse);
 }
 
 }  // namespace etch::op

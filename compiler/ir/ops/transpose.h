@@ -12,6 +12,7 @@ struct Transpose {
   static constexpr Traits kTraits{1, ResultType::inferred, Place::movement, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   Movement movement(const Shape& operand, const Shape& result) const;
   bool operator==(const Transpose&) const = default;
 };

@@ -15,6 +15,7 @@ struct WhileLoop {
   static constexpr Traits kTraits{kAnyArityOrNone, ResultType::inferred, Place::region, 0};
   absl::StatusOr<Types> infer(const Inference& in) const;
   absl::StatusOr<std::vector<Literal>> run(Literals operands, const RunRegion& run_region) const;
+  static constexpr std::string_view kNoGradient = "is control flow, which gradients do not pass yet";
   std::vector<Channel> channels(int num_operands) const;
   int num_leading() const;
   std::optional<Taken> taken(std::span<const std::optional<uint64_t>> constants) const;

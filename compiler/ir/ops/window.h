@@ -15,6 +15,7 @@ struct Window {
   static constexpr Traits kTraits{1, ResultType::inferred, Place::movement, 0};
   absl::StatusOr<Type> infer(const Inference& in) const;
   Literal evaluate(Literals operands, const Type& type) const;
+  Ex gradient(const Backward& at, int operand) const;
   Movement movement(const Shape& operand, const Shape& result) const;
   /// In a window of one element the dilation says nothing.
   void make_canonical(const Type& type);

@@ -465,9 +465,9 @@ struct WindowOptions {
 
 // --- Activations, elementwise --------------------------------------------------------------------------------------
 
-/// maximum(x, 0). Numeric; NaN and -0 stay.
+/// maximum(0, x). Numeric; NaN stays. The gradient at 0 is 0.
 [[nodiscard]] Tensor relu(const Operand& x);
-/// minimum(maximum(x, 0), 6). Numeric.
+/// minimum(6, maximum(0, x)). Numeric. The gradient at 0 and at 6 is 0.
 [[nodiscard]] Tensor relu6(const Operand& x);
 /// x where it is positive, else alpha * x. Float. TensorFlow's default alpha.
 [[nodiscard]] Tensor leaky_relu(const Operand& x, double alpha = 0.2);

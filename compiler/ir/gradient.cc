@@ -1,0 +1,354 @@
+// Reverse mode over a list of nodes, and what follows from it.
+#include "compiler/ir/gradient.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "compiler/ir/cat.h"
+#include "compiler/ir/checked.h"
+
+namespace etch {
+namespace {
+
+// ---- What passes through a node -------------------------------------------------------------------------------------
+
+/// Why the op has no gradient in an operand of floats, or empty.
+std::string_view why_none(const AnyOp& op, int operand) {
+  return op.visit([&]<class T>(const T& fields) -> std::string_view {
+    constexpr bool kSaysWhy = requires { T::kNoGradient; };
+    constexpr bool kHasGradient = requires(const Backward& at) { fields.gradient(at, 0); };
+    static_assert(kSaysWhy != kHasGradient, "an op has `gradient` or `kNoGradient` (structural_op.h)");
+    if constexpr (std::is_same_v<T, Row>) {
+      return fields.why_no_gradient(operand);
+    } else if constexpr (kSaysWhy) {
+      return T::kNoGradient;
+    } else {
+      return {};
+    }
+  });
+}
+
+Ex gradient(const AnyOp& op, const Backward& at, int operand) {
+  return op.visit([&]<class T>(const T& fields) -> Ex {
+    if constexpr (requires { fields.gradient(at, operand); }) {
+      return fields.gradient(at, operand);
+    } else {
+      ETCH_UNREACHABLE("nothing passes through an op without gradient");
+    }
+  });
+}
+
+bool is_floating(const Nodes& nodes, Value value) { return etch::is_floating(nodes.type(value).dtype); }
+
+/// True if f holds for a result of the node.
+template <class F>
+bool any_result(const Node& node, F f) {
+  for (Value result : results(node)) {
+    if (f(result)) return true;
+  }
+  return false;
+}
+
+bool gives_floats(const Nodes& nodes, const Node& node) {
+  return any_result(node, [&](Value value) { return is_floating(nodes, value); });
+}
+
+/// True if a derivative passes from an operand of the node to its results.
+bool passes(const Nodes& nodes, const Node& node, int operand) {
+  return is_floating(nodes, node.operands[operand]) && gives_floats(nodes, node) && why_none(node.op, operand).empty();
+}
+
+/// Why not, after the op's name.
+std::string reason(const Nodes& nodes, const Node& node, int operand) {
+  if (const std::string_view why = why_none(node.op, operand); !why.empty()) return std::string(why);
+  const auto dtype = [&](Value value) { return name(nodes.type(value).dtype); };
+  if (!is_floating(nodes, node.operands[operand])) return cat("takes ", dtype(node.operands[operand]));
+  return cat("gives ", dtype(node.result()));
+}
+
+/// Per value, whether a derivative in one of the sources passes to it; the nodes before `end` count.
+std::vector<bool> find_active(const Nodes& nodes, std::span<const Value> sources, int end) {
+  std::vector<bool> active(nodes.num_values(), false);
+  for (Value source : sources) active[source.id] = is_floating(nodes, source);
+  for (const Node& node : nodes.nodes().first(end)) {
+    bool reached = false;
+    for (int i = 0; i < static_cast<int>(node.operands.size()) && !reached; ++i) {
+      reached = active[node.operands[i].id] && passes(nodes, node, i);
+    }
+    if (!reached) continue;
+    for (Value result : results(node)) active[result.id] = active[result.id] || is_floating(nodes, result);
+  }
+  return active;
+}
+
+int end_of(const Nodes& nodes, std::span<const Value> targets) {
+  int end = 0;
+  for (Value target : targets) end = std::max(end, nodes.index_of(target) + 1);
+  return end;
+}
+
+// ---- Reverse mode ---------------------------------------------------------------------------------------------------
+
+/// One walk over the nodes from the last target back.
+class ReverseWalk {
+ public:
+  ReverseWalk(ExMaker& maker, const Derivation& derivation)
+      : maker_(maker),
+        end_(end_of(maker.nodes(), derivation.targets)),
+        active_(find_active(maker.nodes(), derivation.sources, end_)),
+        cotangents_(active_.size()) {
+    groups_.assign(derivation.groups.begin(), derivation.groups.end());
+    // As they are entered on the way back: later ones first, outer ones before inner ones.
+    std::stable_sort(groups_.begin(), groups_.end(), [](NodeRange a, NodeRange b) {
+      return a.end != b.end ? a.end > b.end : a.begin < b.begin;
+    });
+    for (size_t i = 0; i < derivation.targets.size(); ++i) {
+      const Value target = derivation.targets[i];
+      if (active_[target.id]) add(target, {maker, derivation.cotangents[i]});
+    }
+  }
+
+  void run() {
+    size_t next_group = 0;
+    for (int i = end_ - 1; i >= 0; --i) {
+      while (!open_.empty() && open_.back().begin > i) close_group();
+      for (; next_group < groups_.size() && groups_[next_group].end > i; ++next_group) {
+        if (groups_[next_group].begin <= i) open_.push_back({groups_[next_group].begin, {}});
+      }
+      differentiate_node(maker_.nodes().nodes()[i]);
+    }
+    while (!open_.empty()) close_group();
+  }
+
+  std::optional<Value> cotangent(Value value) const {
+    const Ex& cotangent = cotangents_[value.id];
+    return cotangent.is_none() ? std::nullopt : std::optional(cotangent.value());
+  }
+
+ private:
+  /// A group of which not all nodes are done, and what it adds to values that were made before it.
+  struct OpenGroup {
+    int begin;
+    std::map<int32_t, Ex> sums;  // by value
+  };
+
+  void add(Value value, const Ex& contribution) {
+    const bool leaves = !open_.empty() && maker_.nodes().index_of(value) < open_.back().begin;
+    Ex& sum = leaves ? open_.back().sums[value.id] : cotangents_[value.id];
+    ETCH_CHECK(contribution.type() == maker_.type(value),
+               cat("a gradient has type ", to_string(contribution.type()), " and not ", to_string(maker_.type(value))));
+    sum = sum.is_none() ? contribution : sum + contribution;
+  }
+
+  void close_group() {
+    const std::map<int32_t, Ex> sums = std::move(open_.back().sums);
+    open_.pop_back();
+    for (const auto& [value, sum] : sums) add({value}, sum);
+  }
+
+  /// Takes a copy: nodes move when others are made.
+  void differentiate_node(const Node node) {
+    Backward at;
+    bool reached = false;
+    for (Value result : results(node)) {
+      at.results.push_back({maker_, result});
+      at.cotangents.push_back(cotangents_[result.id]);
+      reached = reached || !at.cotangents.back().is_none();
+    }
+    if (!reached) return;
+    for (Value operand : node.operands) at.operands.push_back({maker_, operand});
+    maker_.set_origin(node.origin);
+    for (int i = 0; i < static_cast<int>(node.operands.size()); ++i) {
+      if (!active_[node.operands[i].id] || !passes(maker_.nodes(), node, i)) continue;
+      add(node.operands[i], gradient(node.op, at, i));
+    }
+  }
+
+  ExMaker& maker_;
+  const int end_;
+  const std::vector<bool> active_;
+  std::vector<Ex> cotangents_;  // by value
+  std::vector<NodeRange> groups_;
+  std::vector<OpenGroup> open_;
+};
+
+// ---- Graphs ---------------------------------------------------------------------------------------------------------
+
+/// Makes the nodes that some values need in a builder that was started as their graph. `renamed` says what is there.
+void copy_needed(GraphBuilder& builder, const Graph& graph, std::span<const Value> wanted,
+                 std::vector<Value>& renamed) {
+  std::vector<bool> needed(graph.num_values(), false);
+  for (Value value : wanted) needed[value.id] = true;
+  const auto is_missing = [&](Value value) { return needed[value.id] && renamed[value.id].id < 0; };
+  // Operands come before their users.
+  for (size_t i = graph.nodes().size(); i-- > 0;) {
+    const Node& node = graph.nodes()[i];
+    if (!any_result(node, is_missing)) continue;
+    ETCH_CHECK(place(node.op) != Place::input, cat("a graph of derivatives needs input %", node.result().id));
+    for (Value operand : node.operands) needed[operand.id] = true;
+  }
+  for (const Node& node : graph.nodes()) {
+    if (!any_result(node, is_missing)) continue;
+    absl::InlinedVector<Value, 3> operands;
+    for (Value operand : node.operands) operands.push_back(renamed[operand.id]);
+    const Results made = checked(builder.keep(graph, node, operands, node.origin));
+    for (int i = 0; i < made.size(); ++i) {
+      Value& name = renamed[node.first_result + i];
+      if (name.id < 0) name = made[i];
+    }
+  }
+}
+
+/// The outputs of a graph as a function of any of its values.
+Graph as_function_of(const Graph& graph, std::span<const Value> inputs) {
+  GraphBuilder builder;
+  builder.start_as(graph);
+  std::vector<Value> renamed(graph.num_values());
+  for (Value input : inputs) {
+    const Value made = checked(builder.input(graph.type(input), graph.node(input).origin));
+    if (renamed[input.id].id < 0) renamed[input.id] = made;
+  }
+  copy_needed(builder, graph, graph.outputs(), renamed);
+  std::vector<Value> outputs;
+  for (Value output : graph.outputs()) outputs.push_back(renamed[output.id]);
+  return std::move(builder).finish(outputs);
+}
+
+/// A graph with more inputs, to which derivatives are added.
+class Extension {
+ public:
+  explicit Extension(const Graph& graph) : graph_(graph), renamed_(graph.num_values()) {
+    builder_.start_as(graph);
+    for (Value input : graph.inputs()) {
+      renamed_[input.id] = checked(builder_.input(graph.type(input), graph.node(input).origin));
+    }
+  }
+
+  /// More inputs, of the types of these values of the graph; all of them come before the nodes.
+  std::vector<Value> add_inputs_like(std::span<const Value> values) {
+    std::vector<Value> inputs;
+    for (Value value : values) inputs.push_back(checked(builder_.input(graph_.type(value))));
+    return inputs;
+  }
+
+  void copy_nodes(std::span<const Value> wanted) { copy_needed(builder_, graph_, wanted, renamed_); }
+
+  std::vector<Value> renamed(std::span<const Value> values) const {
+    std::vector<Value> result;
+    for (Value value : values) result.push_back(renamed_[value.id]);
+    return result;
+  }
+
+  GraphBuilder& builder() { return builder_; }
+
+ private:
+  const Graph& graph_;
+  GraphBuilder builder_;
+  std::vector<Value> renamed_;
+};
+
+/// The values that are there, and where each of them stands among them.
+struct Present {
+  explicit Present(std::span<const std::optional<Value>> all) {
+    for (const std::optional<Value>& value : all) {
+      places.push_back(value ? std::optional(static_cast<int>(values.size())) : std::nullopt);
+      if (value) values.push_back(*value);
+    }
+  }
+
+  std::vector<Value> values;
+  std::vector<std::optional<int>> places;
+};
+
+std::vector<Value> joined(std::initializer_list<std::span<const Value>> lists) {
+  std::vector<Value> all;
+  for (std::span<const Value> list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::optional<Value>> make_gradients(ExMaker& maker, const Derivation& derivation) {
+  ETCH_CHECK(derivation.targets.size() == derivation.cotangents.size(),
+             cat(derivation.targets.size(), " targets have ", derivation.cotangents.size(), " cotangents"));
+  ReverseWalk walk(maker, derivation);
+  walk.run();
+  std::vector<std::optional<Value>> gradients;
+  for (Value source : derivation.sources) gradients.push_back(walk.cotangent(source));
+  return gradients;
+}
+
+GradientGraph differentiate(const Graph& graph, std::span<const Value> targets, std::span<const Value> sources,
+                            const GradientOptions& options) {
+  Extension extension(graph);
+  const std::vector<Value> cotangents = extension.add_inputs_like(targets);
+  extension.copy_nodes(joined({targets, sources, options.given}));
+  Emitter emitter(extension.builder());
+  std::vector<std::optional<Value>> gradients =
+      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)});
+  for (size_t i = 0; i < sources.size() && options.zeros; ++i) {
+    if (!gradients[i]) gradients[i] = constant(emitter, 0, graph.type(sources[i])).value();
+  }
+  const Present present(gradients);
+  const std::vector<Value> inputs =
+      joined({extension.renamed(graph.inputs()), extension.renamed(options.given), cotangents});
+  const Graph whole = std::move(extension.builder()).finish(present.values);
+  return {as_function_of(whole, inputs), present.places};
+}
+
+GradientGraph differentiate_forward(const Graph& graph, std::span<const Value> targets,
+                                    std::span<const Value> sources) {
+  Extension extension(graph);
+  const std::vector<Value> tangents = extension.add_inputs_like(sources);
+  const std::vector<Value> cotangents = extension.add_inputs_like(targets);
+  extension.copy_nodes(joined({targets, sources}));
+  Emitter emitter(extension.builder());
+  const std::vector<std::optional<Value>> gradients =
+      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)});
+  const Present reverse(gradients);
+  std::vector<Value> weights;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (gradients[i]) weights.push_back(tangents[i]);
+  }
+  const Present forward(make_gradients(emitter, {reverse.values, weights, cotangents}));
+  const std::vector<Value> inputs = joined({extension.renamed(graph.inputs()), tangents});
+  const Graph whole = std::move(extension.builder()).finish(forward.values);
+  return {as_function_of(whole, inputs), forward.places};
+}
+
+std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> targets, Value source) {
+  const int end = end_of(nodes, targets);
+  const std::vector<bool> active = find_active(nodes, {&source, 1}, end);
+  std::vector<bool> leads(nodes.num_values(), false);  // to a target
+  for (Value target : targets) leads[target.id] = true;
+  std::vector<BrokenEdge> edges;
+  for (int i = end - 1; i >= 0; --i) {
+    const Node& node = nodes.nodes()[i];
+    if (!any_result(node, [&](Value value) { return leads[value.id]; })) continue;
+    for (int operand = static_cast<int>(node.operands.size()) - 1; operand >= 0; --operand) {
+      const Value value = node.operands[operand];
+      leads[value.id] = true;
+      if (!active[value.id] || passes(nodes, node, operand)) continue;
+      edges.push_back({i, operand, reason(nodes, node, operand)});
+    }
+  }
+  std::reverse(edges.begin(), edges.end());
+  return edges;
+}
+
+std::string why_no_gradient(const Graph& graph, std::span<const Value> targets, Value source) {
+  if (!is_floating(graph, source)) {
+    return cat("it is of ", name(graph.type(source).dtype), ", and only floats have gradients");
+  }
+  std::string text;
+  for (const BrokenEdge& edge : broken_edges(graph, targets, source)) {
+    const Node& node = graph.nodes()[edge.node];
+    text += cat(text.empty() ? "" : "; ", name(node.op));
+    if (node.origin.file >= 0) text += cat(" (", graph.name_of(node.origin.file), ":", node.origin.line, ")");
+    text += cat(" ", edge.reason);
+  }
+  return text.empty() ? "no target depends on it" : text;
+}
+
+}  // namespace etch

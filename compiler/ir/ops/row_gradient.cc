@@ -1,0 +1,91 @@
+// The elementwise ops of the table: their `gradient` column.
+#include <array>
+#include <numbers>
+#include <type_traits>
+
+#include "compiler/ir/gradient.h"
+#include "compiler/ir/ops/row.h"
+
+namespace etch {
+namespace {
+
+/// The names that the column uses.
+struct Point {
+  Ex a, b, c, r, g;
+};
+
+/// What stands there where there is no gradient.
+struct None {
+  std::string_view why;
+};
+
+None none(std::string_view why) { return {why}; }
+
+constexpr double kLn2 = std::numbers::ln2;
+constexpr double kLn10 = std::numbers::ln10;
+constexpr double kTwoBySqrtPi = 2 * std::numbers::inv_sqrtpi;
+
+struct OperandGradient {
+  Ex (*make)(const Point& at) = nullptr;  // or null, and the reason
+  std::string_view why_none;
+};
+
+using RowGradient = std::array<OperandGradient, 3>;
+
+template <class F>
+inline constexpr bool kIsNone = std::is_same_v<std::invoke_result_t<F, const Point&>, None>;
+template <class F>
+inline constexpr bool kIsGradient = kIsNone<F> || std::is_same_v<std::invoke_result_t<F, const Point&>, Ex>;
+
+template <class F>
+OperandGradient operand_gradient(F expression) {
+  static_assert(kIsGradient<F>, "a row of ops.def lacks its gradient: an expression of g, or none(\"why\")");
+  if constexpr (kIsNone<F>) {
+    return {nullptr, expression(Point()).why};
+  } else {
+    return {expression, {}};
+  }
+}
+
+template <int kArity, class... F>
+RowGradient row_gradient(F... expressions) {
+  constexpr bool kNoneAtAll = sizeof...(F) == 1 && (kIsNone<F> && ...);
+  static_assert(kNoneAtAll || sizeof...(F) == kArity,
+                "a row of ops.def lacks gradients: one for each operand, or one none");
+  RowGradient row{operand_gradient(expressions)...};
+  if (kNoneAtAll) row.fill(row[0]);
+  return row;
+}
+
+#define ETCH_GRADIENT(...)                                   \
+  [](const Point& at) {                                      \
+    [[maybe_unused]] const auto& [a, b, c, r, g] = at;       \
+    return __VA_ARGS__;                                      \
+  }
+#define ETCH_GRADIENTS_1(x) ETCH_GRADIENT(x)
+#define ETCH_GRADIENTS_2(x, y) ETCH_GRADIENT(x), ETCH_GRADIENT(y)
+#define ETCH_GRADIENTS_3(x, y, z) ETCH_GRADIENT(x), ETCH_GRADIENT(y), ETCH_GRADIENT(z)
+#define ETCH_FOURTH(a, b, c, d, ...) d
+#define ETCH_GRADIENTS(...) \
+  ETCH_FOURTH(__VA_ARGS__, ETCH_GRADIENTS_3, ETCH_GRADIENTS_2, ETCH_GRADIENTS_1)(__VA_ARGS__)
+
+const OperandGradient& gradient_of(Op op, int operand) {
+  static const std::array<RowGradient, kNumTableOps> kRows = {
+#define ETCH_OP(name, arity, rule, accuracy, cost, evaluate, emit, ...) \
+  row_gradient<arity>(ETCH_GRADIENTS(__VA_ARGS__)),
+#include "compiler/ir/ops.def"
+  };
+  return kRows[static_cast<int>(op)][operand];
+}
+
+}  // namespace
+
+std::string_view Row::why_no_gradient(int operand) const { return gradient_of(op, operand).why_none; }
+
+Ex Row::gradient(const Backward& at, int operand) const {
+  const auto x = [&](size_t i) { return i < at.operands.size() ? at.operands[i] : Ex(); };
+  const Ex g = gradient_of(op, operand).make({x(0), x(1), x(2), at.results[0], at.cotangents[0]});
+  return sum_to(g, x(operand).shape());
+}
+
+}  // namespace etch
