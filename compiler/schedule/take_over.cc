@@ -39,8 +39,17 @@ bool is_stored_over(const ScheduledKernel& kernel, const std::vector<bool>& stor
   return false;
 }
 
+/// True if the products of a dot read a storage. What its epilogue alone reads is read once, like the operands of a loop.
+bool is_multiplied(const ScheduledKernel& kernel, int storage) {
+  if (!kernel.program.has(Role::row)) return false;
+  return std::ranges::any_of(kernel.program.body, [&](const Instr& instr) {
+    return instr.kind == InstrKind::load && instr.stage == 0 && kernel.buffers[instr.slot] == storage;
+  });
+}
+
 /// True if the kernel only reads `operand`, and only where it stores `result`, and before that.
 bool can_overwrite(const ScheduledKernel& kernel, const std::vector<bool>& stored, int operand, int result) {
+  if (is_multiplied(kernel, operand)) return false;
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     if (kernel.buffers[a] != operand) continue;
     if (stored[a] || !is_stored_over(kernel, stored, static_cast<int>(a), result)) return false;
@@ -78,8 +87,8 @@ class Search {
   }
 
  private:
-  /// The products of a dot read their operands many times, a library function reads as it likes.
-  bool takes_over(int k) const { return !kernels_[k].call && !kernels_[k].program.has(Role::row); }
+  /// A library function reads and writes as it likes.
+  bool takes_over(int k) const { return !kernels_[k].call; }
 
   void find_operands(int k) {
     const ScheduledKernel& kernel = kernels_[k];

@@ -38,8 +38,8 @@ struct TakeOvers {
 /// A result takes over an operand if that belongs to the plan, and the result to one owner; if its kernel reads the operand
 /// last of all, reads it only where it stores the result, and reads a row of it before it stores to that row; if nothing
 /// but this kernel stores the result; and if both have the same size. What an output takes over lies in its memory from
-/// the start. The products of a dot read their operands many times, and its results may pass through memory; a library
-/// function reads and writes as it likes: they take over nothing.
+/// the start. What the products of a dot read is read many times and not taken over; its sums stand in scratch memory, so
+/// what only its epilogue reads is. A library function reads and writes as it likes: it takes over nothing.
 ///
 /// An output may overwrite an input if nothing reads that any more when the output's memory is first written, or if the
 /// kernel that does so could take the input over. What the output takes over itself is cut off where it would lie in that

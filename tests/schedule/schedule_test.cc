@@ -633,6 +633,13 @@ TEST(Overwrite, AnInputThatIsReadLaterStays) {
   EXPECT_EQ(overwriting(text, {-1, -1, 0}, false).overwrites, (std::vector<int>{-1, -1, 0})) << "%0 is not read there";
 }
 
+TEST(Overwrite, WhatOnlyTheEpilogueOfAProductReadsMayBeOverwritten) {
+  const char* const text =
+      "graph(%0: f32[8,8], %1: f32[8,8]) {\n%2 = dot(%1, %1) : f32[8,8]\n%3 = sub(%0, %2) : f32[8,8]\nreturn %3\n}";
+  EXPECT_EQ(overwriting(text, {0}, true).overwrites, (std::vector<int>{0}));
+  EXPECT_EQ(overwriting(text, {1}, true).overwrites, (std::vector<int>{-1}));
+}
+
 TEST(Overwrite, AnInputThatIsAnOutputStays) {
   const char* const text = "graph(%0: f32[8], %1: f32[8]) {\n%2 = add(%0, %1) : f32[8]\nreturn %2, %0\n}";
   EXPECT_EQ(overwriting(text, {0, -1}, true).overwrites, (std::vector<int>{-1, -1}));
