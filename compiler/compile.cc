@@ -47,7 +47,8 @@ absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, c
 
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
   absl::StatusOr<Schedule> made = make_schedule(
-      graph, {.fuse = options.fuse, .blocks = options.blocks, .shared_outputs = options.shared_outputs});
+      graph, {.fuse = options.fuse, .blocks = options.blocks, .shared_outputs = options.shared_outputs,
+              .overwrites = options.overwrites});
   if (!made.ok() || !verifies(options)) return made;
   checked(verify(*made, graph));
   return made;

@@ -22,6 +22,7 @@ struct CompileOptions {
   Target target = host_target();   // the processor that the code is for
   BlockSizes blocks = {};          // tests make them small
   std::vector<bool> shared_outputs = {};  // see ScheduleOptions
+  std::vector<int> overwrites = {};       // see ScheduleOptions
   bool verify = false;             // verify after each pass, the schedule, and each LLVM module
 
   CodegenOptions codegen() const { return {.target = target, .fast_math = fast_math}; }

@@ -71,6 +71,7 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
   }
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     executable.outputs.push_back(output_of(schedule.buffers[schedule.outputs[i]], static_cast<int>(i)));
+    executable.outputs.back().overwrites = schedule.overwrites[i];
   }
   executable.needs_scratch = std::ranges::any_of(executable.launches, [](const Launch& l) { return l.scratch_bytes > 0; });
   executable.code = std::make_shared<std::vector<KernelHandle>>(std::move(kernels));

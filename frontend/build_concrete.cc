@@ -30,13 +30,40 @@ CompileOptions compile_options(const FunctionOptions& options, const Flags& flag
   return result;
 }
 
-/// Per result: its memory is that of another result too.
+/// Per output: its memory is that of another output too.
 std::vector<bool> shared_outputs(const std::vector<Sharing>& sharing) {
   std::vector<bool> shared(sharing.size());
   for (size_t i = 0; i < sharing.size(); ++i) {
     if (sharing[i].with == Sharing::With::result) shared[i] = shared[sharing[i].index] = true;
   }
   return shared;
+}
+
+/// Per output: the input whose new value it is, or -1. The value of a variable that is a result as well is a tensor for both.
+std::vector<int> overwrites(const TraceResult& trace) {
+  std::vector<int> overwrites(trace.sharing.size(), -1);
+  for (const UsedVariable& use : trace.variables) {
+    const bool is_own = use.is_assigned() && trace.sharing[use.output].with == Sharing::With::nothing;
+    if (is_own) overwrites[use.output] = use.input;
+  }
+  return overwrites;
+}
+
+/// Finds the variables whose new values may be written over the old ones: nothing reads those any more, and no step can
+/// fail after that. An output that shares the new value must not be computed a second time.
+void find_in_place(const Executable& executable, TraceResult& trace) {
+  std::vector<bool> computed_again(trace.sharing.size());
+  for (size_t i = 0; i < trace.sharing.size(); ++i) {
+    if (trace.sharing[i].with != Sharing::With::result) continue;
+    const Output& output = executable.outputs[i];
+    const bool is_same = output.same_as == Output::SameAs::output && output.index == trace.sharing[i].index;
+    if (!is_same) computed_again[trace.sharing[i].index] = true;
+  }
+  for (UsedVariable& use : trace.variables) {
+    if (!use.is_assigned() || trace.sharing[use.output].with != Sharing::With::nothing) continue;
+    const bool is_read_after = use.input >= 0 && executable.outputs[use.output].overwrites != use.input;
+    use.in_place = !is_read_after && !computed_again[use.output] && !executable.can_fail_after_writing(use.output);
+  }
 }
 
 Compiled compile_trace(const Concrete& concrete, const Flags& flags, Location where) {
@@ -60,7 +87,7 @@ Compiled compile_trace(const Concrete& concrete, const Flags& flags, Location wh
 void protect_inputs(const Executable& executable, std::vector<Sharing>& sharing) {
   for (size_t i = 0; i < sharing.size(); ++i) {
     const bool is_written = executable.outputs[i].same_as != Output::SameAs::input;
-    if (sharing[i].with == Sharing::With::input && is_written) sharing[i] = {};
+    if (sharing[i].is_with_input() && is_written) sharing[i] = {};
   }
 }
 
@@ -84,7 +111,7 @@ int64_t bytes_of(const Concrete& concrete) {
 
 TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call) {
   std::unique_lock<TraceMutex> lock(one_trace, std::defer_lock);
-  if (!Trace::current()) lock.lock();  // inside of a trace another function's lock may be held
+  if (trace_nesting() == 0) lock.lock();  // inside of a trace another function's lock may be held
   return trace_callable(callable, call);
 }
 
@@ -93,7 +120,6 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
   const Flags& flags = current_flags();
   Ref<Concrete> concrete(new Concrete);
   concrete->function = callable.name;
-  concrete->key.assign(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
   concrete->threads = options.threads;
   concrete->options = compile_options(options, flags);
 
@@ -102,14 +128,17 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
   if (options.trace_twice || flags.trace_twice) {
     check_repeatable(callable, concrete->trace, trace_alone(callable, one_trace, call), call.where);
   }
+  concrete->key.assign(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
   concrete->trace_ms = milliseconds_since(trace_start);
   concrete->options.shared_outputs = shared_outputs(concrete->trace.sharing);
+  concrete->options.overwrites = overwrites(concrete->trace);
   const Graph& graph = concrete->trace.graph;
   for (Value output : graph.outputs()) concrete->output_types.push_back(graph.type(output));
 
   const Clock::time_point compile_start = Clock::now();
   concrete->compiled = compile_trace(*concrete, flags, call.where);
   protect_inputs(*concrete->compiled.executable, concrete->trace.sharing);
+  find_in_place(*concrete->compiled.executable, concrete->trace);
   concrete->compile_ms = milliseconds_since(compile_start);
   concrete->bytes = bytes_of(*concrete);
   return concrete;

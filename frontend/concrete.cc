@@ -6,6 +6,7 @@
 #include "frontend/flags.h"
 #include "frontend/concrete.h"
 #include "frontend/trace.h"
+#include "runtime/check.h"
 #include "runtime/parallel.h"
 
 namespace etch::detail {
@@ -32,19 +33,71 @@ Tensor view(const TensorImpl& impl, const Type& type) {
 
 }  // namespace
 
-const TensorImpl& Concrete::input(const Call& call, size_t i) const {
-  const size_t num_given = call.reader.tensors().size();
-  return i < num_given ? *call.reader.tensors()[i] : *trace.captures[i - num_given].get();
-}
+/// The variables of one run. Made, it has taken all their tensors at one moment. Those that the run assigns stay locked as
+/// long as it stands, so that nobody sees some of them before the others.
+class Concrete::Variables {
+ public:
+  explicit Variables(std::span<const UsedVariable> used) : used_(used), read_(used.size()), next_(used.size()) {
+    for (const UsedVariable& use : used_) use.cell->lock();
+    for (size_t i = 0; i < used_.size(); ++i) {
+      if (used_[i].is_assigned()) continue;
+      read_[i] = used_[i].cell->tensor();
+      used_[i].cell->unlock();
+    }
+  }
+  ~Variables() {
+    for (const UsedVariable& use : used_) {
+      if (use.is_assigned()) use.cell->unlock();
+    }
+  }
+  Variables(const Variables&) = delete;
+  Variables& operator=(const Variables&) = delete;
 
-void Concrete::gather_inputs(const Call& call, const void** inputs) const {
+  /// What stood in a variable when the run began.
+  const TensorImpl& value(size_t i) const {
+    return *TensorAccess::get(used_[i].is_assigned() ? used_[i].cell->tensor() : read_[i]);
+  }
+  /// The tensor that a variable gets; undefined for one that is written in place.
+  Tensor& next(size_t i) { return next_[i]; }
+  /// The tensor with a variable's new value.
+  const TensorImpl& new_value(size_t i) const { return next_[i].defined() ? *TensorAccess::get(next_[i]) : value(i); }
+  /// Puts in what next() holds. The tensors that stood there are freed with this.
+  void put() {
+    for (size_t i = 0; i < used_.size(); ++i) {
+      if (next_[i].defined()) std::swap(used_[i].cell->tensor(), next_[i]);
+    }
+  }
+
+ private:
+  const std::span<const UsedVariable> used_;
+  absl::FixedArray<Tensor, kFew> read_, next_;
+};
+
+void Concrete::gather_inputs(const Call& call, const Variables* variables, const void** inputs) const {
+  size_t next = 0;
   for (const TensorImpl* tensor : call.reader.tensors()) {
     if (tensor->kind != TensorImpl::Kind::eager) {
       fail_no_elements(*tensor, cat("calling function ", function), call.where);
     }
-    *inputs++ = tensor->data;
+    inputs[next++] = tensor->data;
   }
-  for (const Capture& capture : trace.captures) *inputs++ = capture->data;
+  for (const Capture& capture : trace.captures) inputs[capture.input()] = capture->data;
+  if (variables == nullptr) return;
+  for (size_t i = 0; i < trace.variables.size(); ++i) {
+    if (trace.variables[i].input >= 0) inputs[trace.variables[i].input] = variables->value(i).data;
+  }
+}
+
+const TensorImpl& Concrete::shared_input(const Call& call, const Variables* variables, const Sharing& sharing) const {
+  const auto index = static_cast<size_t>(sharing.index);
+  switch (sharing.with) {
+    case Sharing::With::argument: return *call.reader.tensors()[index];
+    case Sharing::With::capture: return *trace.captures[index].get();
+    case Sharing::With::variable: return variables->value(index);
+    case Sharing::With::nothing:
+    case Sharing::With::result: break;
+  }
+  ETCH_UNREACHABLE("an output shares no input");
 }
 
 void Concrete::launch(const Call& call, const void* const* inputs, void* const* outputs) const {
@@ -64,34 +117,74 @@ void Concrete::launch(const Call& call, const void* const* inputs, void* const* 
   }
 }
 
-void Concrete::run(const Call& call, Tensor* results) const {
-  absl::FixedArray<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
-  gather_inputs(call, inputs.data());
-  const size_t n = output_types.size();
-  absl::FixedArray<void*, kFew> outputs(n);
-  for (size_t i = 0; i < n; ++i) {
-    const Sharing& sharing = trace.sharing[i];
-    const Type& type = output_types[i];
-    const auto index = static_cast<size_t>(sharing.index);
-    switch (sharing.with) {
-      case Sharing::With::nothing:
-        results[i] = allocate_legal(type, call.where, function);
-        outputs[i] = TensorAccess::get(results[i])->data;
-        break;
-      case Sharing::With::input:
-        results[i] = view(input(call, index), type);
-        outputs[i] = nullptr;
-        break;
-      case Sharing::With::result:
-        results[i] = view(*TensorAccess::get(results[index]), type);
-        outputs[i] = outputs[index];
-        break;
-    }
+void Concrete::place_variables(const Call& call, Variables& variables, const Tensor* results, void** outputs) const {
+  // First those that take a tensor which is there: nobody may write over that any more.
+  for (size_t i = 0; i < trace.variables.size(); ++i) {
+    const int32_t output = trace.variables[i].output;
+    if (output < 0 || !trace.sharing[output].is_with_input()) continue;
+    variables.next(i) = view(shared_input(call, &variables, trace.sharing[output]), output_types[output]);
+    outputs[output] = nullptr;
   }
-  launch(call, inputs.data(), outputs.data());
+  absl::FixedArray<size_t, kFew> variable_of(output_types.size() - num_results());  // per output behind the results
+  for (size_t i = 0; i < trace.variables.size(); ++i) {
+    const UsedVariable& use = trace.variables[i];
+    if (!use.is_assigned()) continue;
+    variable_of[use.output - num_results()] = i;
+    const Sharing& sharing = trace.sharing[use.output];
+    if (sharing.is_with_input()) continue;
+    const Type& type = output_types[use.output];
+    const auto owner = static_cast<size_t>(sharing.index);
+    if (sharing.with == Sharing::With::result && (results || owner >= num_results())) {
+      const TensorImpl& shared = owner < num_results() ? *TensorAccess::get(results[owner])
+                                                       : variables.new_value(variable_of[owner - num_results()]);
+      variables.next(i) = view(shared, type);
+      outputs[use.output] = outputs[owner];
+      continue;
+    }
+    if (use.in_place && is_exclusive(variables.value(i))) {
+      outputs[use.output] = variables.value(i).data;
+      continue;
+    }
+    variables.next(i) = allocate_legal(type, call.where, function);
+    outputs[use.output] = TensorAccess::get(variables.next(i))->data;
+  }
 }
 
-void Concrete::check_output(const Call& call, std::span<Tensor* const> outputs, size_t i) const {
+void Concrete::run(const Call& call, Tensor* results) const {
+  try {
+    if (trace.variables.empty()) [[likely]] return run_with(call, nullptr, results);
+    Variables variables(trace.variables);
+    run_with(call, &variables, results);
+  } catch (const std::bad_alloc&) {
+    fail(call.where, cat("calling function ", function, ": out of memory"));
+  }
+}
+
+void Concrete::run_with(const Call& call, Variables* variables, Tensor* results) const {
+  absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
+  gather_inputs(call, variables, inputs.data());
+  absl::FixedArray<void*, kFew> outputs(output_types.size());
+  for (size_t i = 0; i < num_results(); ++i) {
+    const Sharing& sharing = trace.sharing[i];
+    const Type& type = output_types[i];
+    if (sharing.with == Sharing::With::nothing) {
+      results[i] = allocate_legal(type, call.where, function);
+      outputs[i] = TensorAccess::get(results[i])->data;
+    } else if (sharing.with == Sharing::With::result) {
+      results[i] = view(*TensorAccess::get(results[sharing.index]), type);
+      outputs[i] = outputs[sharing.index];
+    } else {
+      results[i] = view(shared_input(call, variables, sharing), type);
+      outputs[i] = nullptr;
+    }
+  }
+  if (variables) place_variables(call, *variables, results, outputs.data());
+  launch(call, inputs.data(), outputs.data());
+  if (variables) variables->put();
+}
+
+void Concrete::check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs,
+                            size_t i) const {
   const auto refuse = [&](const std::string& message) {
     fail(call.where, cat("call_into of function ", function, ": output ", i, " ", message));
   };
@@ -119,6 +212,11 @@ void Concrete::check_output(const Call& call, std::span<Tensor* const> outputs, 
       refuse("overlaps a captured tensor in memory; write to another tensor");
     }
   }
+  for (size_t j = 0; variables && j < trace.variables.size(); ++j) {
+    if (bytes.overlaps(bytes_of(variables->value(j)))) {
+      refuse(cat("overlaps the value of ", description(*trace.variables[j].cell), " in memory; write to another tensor"));
+    }
+  }
   if (is_held_elsewhere(*out)) {
     refuse(cat("shares its memory with another tensor, which would change with it; write to a tensor that nothing else"
                " holds, such as zeros(shape, dtype) for ", to_string(type)));
@@ -126,19 +224,30 @@ void Concrete::check_output(const Call& call, std::span<Tensor* const> outputs, 
 }
 
 void Concrete::run_into(const Call& call, const Destinations& outputs) const {
-  const size_t n = output_types.size();
-  if (outputs.count() != n) {
-    fail(call.where,
-         cat("call_into of function ", function, ": ", outputs.count(), " output tensors are given, but it has ", n));
+  try {
+    if (trace.variables.empty()) [[likely]] return run_into_with(call, nullptr, outputs);
+    Variables variables(trace.variables);
+    run_into_with(call, &variables, outputs);
+  } catch (const std::bad_alloc&) {
+    fail(call.where, cat("calling function ", function, ": out of memory"));
   }
-  absl::FixedArray<const void*, kFew> inputs(call.reader.tensors().size() + trace.captures.size());
-  gather_inputs(call, inputs.data());
-  absl::FixedArray<void*, kFew> pointers(n);
-  for (size_t i = 0; i < n; ++i) {
-    check_output(call, outputs.tensors(), i);
+}
+
+void Concrete::run_into_with(const Call& call, Variables* variables, const Destinations& outputs) const {
+  if (outputs.count() != num_results()) {
+    fail(call.where, cat("call_into of function ", function, ": ", outputs.count(),
+                         " output tensors are given, but it has ", num_results()));
+  }
+  absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
+  gather_inputs(call, variables, inputs.data());
+  absl::FixedArray<void*, kFew> pointers(output_types.size());
+  for (size_t i = 0; i < num_results(); ++i) {
+    check_output(call, variables, outputs.tensors(), i);
     pointers[i] = TensorAccess::get(*outputs.tensors()[i])->data;
   }
+  if (variables) place_variables(call, *variables, nullptr, pointers.data());
   launch(call, inputs.data(), pointers.data());
+  if (variables) variables->put();
 }
 
 }  // namespace etch::detail

@@ -11,22 +11,10 @@
 #include <vector>
 
 #include "compiler/compile.h"
+#include "frontend/counted.h"
 #include "frontend/trace_function.h"
 
 namespace etch::detail {
-
-/// Counts the references of what Ref shares.
-template <class T>
-class Counted {
- public:
-  void add_reference() const { references_.fetch_add(1, std::memory_order_relaxed); }
-  void drop_reference() const {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete static_cast<const T*>(this);
-  }
-
- private:
-  mutable std::atomic<int64_t> references_{1};
-};
 
 /// One trace of a function, compiled. Immutable, shared.
 class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
@@ -40,24 +28,32 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   int threads = 0;
   TraceResult trace;
   Compiled compiled;
-  std::vector<Type> output_types;
+  std::vector<Type> output_types;  // of the results, then of what variables are assigned
   double trace_ms = 0;
   double compile_ms = 0;
   int64_t bytes = 0;
 
-  /// Runs on the call's tensors; the results are new.
+  size_t num_results() const { return trace.num_results; }
+  /// Runs on the call's tensors; the results are new. If it throws, all variables are as they were.
   void run(const Call& call, Tensor* results) const;
   /// Runs into existing tensors; Error if they do not fit or share memory with others.
   void run_into(const Call& call, const Destinations& outputs) const;
 
  private:
-  /// The tensor of an input of the graph.
-  const TensorImpl& input(const Call& call, size_t i) const;
-  void gather_inputs(const Call& call, const void** inputs) const;
+  class Variables;
+
+  // `variables` is nullptr where the function uses none.
+  void gather_inputs(const Call& call, const Variables* variables, const void** inputs) const;
+  /// The tensor that an output shares with an input.
+  const TensorImpl& shared_input(const Call& call, const Variables* variables, const Sharing& sharing) const;
+  /// Decides where the new values of the variables go. `results` are those of run(), or nullptr: memory of its own then.
+  void place_variables(const Call& call, Variables& variables, const Tensor* results, void** outputs) const;
   /// Throws the Error of a destination of run_into that does not do.
-  void check_output(const Call& call, std::span<Tensor* const> outputs, size_t i) const;
+  void check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs, size_t i) const;
   /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
   void launch(const Call& call, const void* const* inputs, void* const* outputs) const;
+  void run_with(const Call& call, Variables* variables, Tensor* results) const;
+  void run_into_with(const Call& call, Variables* variables, const Destinations& outputs) const;
 };
 
 /// Held while a callable is traced: a mutex that knows whether this thread holds it.

@@ -51,7 +51,7 @@ void check_signature(const Concrete& concrete, const Call& call) {
 }
 
 Results run(Ref<const Concrete> concrete, const Call& call) {
-  std::vector<Tensor> tensors(concrete->output_types.size());
+  std::vector<Tensor> tensors(concrete->num_results());
   concrete->run(call, tensors.data());
   return Results(std::move(concrete), std::move(tensors));
 }
@@ -124,6 +124,10 @@ const std::string& name_of(FunctionCore* core, Location where) { return core_of(
 
 Results call_concrete(const Ref<const Concrete>& concrete, const Call& call) {
   check_signature(*concrete, call);
+  if (Trace::current() && !concrete->trace.variables.empty()) {
+    fail(call.where, cat("concrete function ", concrete->folder, " uses ", description(*concrete->trace.variables[0].cell),
+                         ", so a trace cannot run it: that would happen once; call the function, which is traced too"));
+  }
   return run(concrete, call);
 }
 

@@ -91,7 +91,7 @@ Ref<const Concrete> FunctionCore::find_known(std::unique_lock<std::mutex>& lock,
       last_ = &entry;
       return entry.concrete;
     }
-    if (Trace::current()) return {};  // waiting inside of a trace could wait for itself
+    if (trace_nesting() > 0) return {};  // waiting inside of a trace could wait for itself
     built_.wait(lock);
   }
 }
@@ -149,8 +149,10 @@ bool FunctionCore::retraces_too_often() {
 }
 
 Ref<const Concrete> FunctionCore::build(const Call& call, Leaves leaves, std::string reason) {
+  const std::string key_before(key_of(call));
   Ref<Concrete> concrete = build_concrete(callable_, options_, trace_mutex_, call);
-  concrete->leaves = std::move(leaves);
+  const bool read_again = concrete->key != key_before;  // the trace made variables
+  concrete->leaves = read_again ? describe(call, false) : std::move(leaves);
   concrete->reason = std::move(reason);
   const std::lock_guard lock(mutex_);
   concrete->folder = cat(name(), "_", num_concrete_++);
@@ -176,6 +178,7 @@ Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterato
   }
   Entries evicted;
   const std::lock_guard lock(mutex_);
+  if (!rename(entry, concrete->key)) return concrete;
   entry->concrete = concrete;
   stats_.bytes += concrete->bytes;
   ++stats_.entries;
@@ -183,6 +186,19 @@ Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterato
   evict(evicted);
   built_.notify_all();
   return concrete;
+}
+
+bool FunctionCore::rename(Entries::iterator entry, const std::string& key) {
+  if (entry->key == key) return true;
+  by_key_.erase(entry->key);
+  built_.notify_all();
+  if (by_key_.contains(key)) {  // another thread was faster
+    entries_.erase(entry);
+    return false;
+  }
+  entry->key = key;
+  by_key_.emplace(entry->key, entry);
+  return true;
 }
 
 void FunctionCore::evict(Entries& evicted) {

@@ -51,6 +51,9 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
   bool retraces_too_often();
   Ref<const Concrete> build(const Call& call, Leaves leaves, std::string reason);
   Ref<const Concrete> build_entry(const Call& call, Entries::iterator entry, Leaves leaves, std::string reason);
+  /// Gives an entry the key of what was built for it, which is another one where the trace made variables that belong to it;
+  /// false, and the entry is gone, if there is one of that key. Called with the lock held.
+  bool rename(Entries::iterator entry, const std::string& key);
   /// Takes what is too much out of the cache; it is destroyed without the lock.
   void evict(Entries& evicted);
   void start_as_child();

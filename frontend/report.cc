@@ -109,13 +109,45 @@ std::string measured_cost(const Concrete& concrete) {
   }
 }
 
+/// Where the new value of a variable goes.
+std::string assignment_text(const Concrete& concrete, const UsedVariable& use) {
+  const Sharing& sharing = concrete.trace.sharing[use.output];
+  switch (sharing.with) {
+    case Sharing::With::argument:
+    case Sharing::With::capture:
+    case Sharing::With::variable: return "it takes over the tensor that it is given";
+    case Sharing::With::result: {
+      const auto owner = static_cast<size_t>(sharing.index);
+      return owner < concrete.num_results() ? cat("one tensor with result[", owner, "]") : "one tensor with another variable";
+    }
+    case Sharing::With::nothing: break;
+  }
+  if (use.in_place) return "in place";
+  const Executable& executable = *concrete.compiled.executable;
+  const Output& output = executable.outputs[use.output];
+  if (output.same_as != Output::SameAs::nothing) return "in a second buffer: it is a copy of another value";
+  if (executable.can_fail_after_writing(use.output)) return "in a second buffer: a step after it can fail";
+  if (use.input >= 0 && output.overwrites != use.input) {
+    return "in a second buffer: its old value is read after the new one is begun";
+  }
+  return "in a second buffer: its value is computed for a second result, too";
+}
+
+/// `variable w f32[3] is read and assigned, in place`.
+std::string use_text(const Concrete& concrete, const UsedVariable& use) {
+  const std::string what = description(*use.cell);
+  if (!use.is_assigned()) return cat(what, " is read");
+  return cat(what, use.input >= 0 ? " is read and assigned, " : " is assigned, ", assignment_text(concrete, use));
+}
+
 std::string signature_stage(const Concrete& concrete) {
   std::string text = cat("function ", concrete.function, "\n");
   for (const ArgReader::Leaf& leaf : concrete.leaves) text += cat("  ", leaf.path, " ", leaf.text, "\n");
   for (size_t i = 0; i < concrete.trace.captures.size(); ++i) {
     text += cat("  capture[", i, "] ", to_string(concrete.trace.captures[i]->type()), "\n");
   }
-  for (size_t i = 0; i < concrete.output_types.size(); ++i) {
+  for (const UsedVariable& use : concrete.trace.variables) text += cat("  ", use_text(concrete, use), "\n");
+  for (size_t i = 0; i < concrete.num_results(); ++i) {
     text += cat("  result[", i, "] ", to_string(concrete.output_types[i]), "\n");
   }
   return text + cat("traced because ", concrete.reason, "\n");

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "frontend/concrete.h"
+#include "frontend/variable_cell.h"
 
 namespace etch::detail {
 
@@ -48,6 +49,21 @@ void ArgReader::tensor(const Tensor& tensor) {
   append(head, sizeof head);
   append(impl->shape.begin(), static_cast<size_t>(impl->shape.rank()) * sizeof(int64_t));
   if (leaves_) add_leaf(to_string(impl->type()), &tensor);
+}
+
+void ArgReader::variable(const Variable& variable) {
+  const VariableCell* cell = VariableAccess::get(variable);
+  const int64_t number = cell ? cell->number() : 0;
+  append(&number, sizeof number);
+  if (leaves_ == nullptr) return;
+  add_leaf(cell ? cat(description(*cell), " #", number) : "no variable");
+  leaves_->back().is_variable = true;
+}
+
+void ArgReader::clear() {
+  key_size_ = num_tensors_ = 0;
+  reads_object_ = false;
+  pins_.clear();
 }
 
 void ArgReader::begin_object() {
@@ -129,7 +145,7 @@ void ArgReader::leave_path() {
 }
 
 void ArgReader::add_leaf(std::string text, const Tensor* handle) {
-  leaves_->push_back({path_, std::move(text), handle != nullptr, handle});
+  leaves_->push_back({path_, std::move(text), handle != nullptr, false, handle});
 }
 
 std::string signature_text(const Leaves& leaves) {
@@ -153,6 +169,7 @@ std::string_view dtype_part(std::string_view type) { return type.substr(0, type.
 /// What keeps a change of this leaf from retracing.
 std::string_view remedy(const ArgReader::Leaf& now, const ArgReader::Leaf& before) {
   if (now.is_tensor != before.is_tensor) return "pass the same kinds of arguments";
+  if (now.is_variable) return "pass its value() if any variable will do: each variable is a signature of its own";
   if (!now.is_tensor) return "pass it as a Tensor if it is data: its value is then no part of the signature";
   if (dtype_part(now.text) != dtype_part(before.text)) return "cast it to one dtype before the call";
   return "pad or batch it to one shape, or accept one cheap trace per shape: kernels are shared between sizes";

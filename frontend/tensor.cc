@@ -193,6 +193,13 @@ Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape) {
   return TensorAccess::adopt(impl);
 }
 
+bool is_exclusive(const TensorImpl& impl) {
+  const auto has_one = [](const TensorImpl& holder) { return holder.references.load(std::memory_order_acquire) == 1; };
+  if (!has_one(impl)) return false;
+  if (impl.buffer) return impl.buffer.is_allocated() && impl.buffer.unique();
+  return impl.owner == nullptr || has_one(*impl.owner);
+}
+
 bool is_held_elsewhere(const TensorImpl& impl) {
   const auto has_others = [](const TensorImpl& holder) {
     return holder.references.load(std::memory_order_acquire) - holder.captures.load(std::memory_order_relaxed) > 1;

@@ -60,10 +60,12 @@ struct TensorAccess {
 /// The hold of a traced function on an eager tensor that its callable uses.
 class Capture {
  public:
-  explicit Capture(const TensorImpl& impl) : tensor_(TensorAccess::share(&impl)) { count(1); }
+  /// @param input its number among the inputs of the function's graph.
+  Capture(const TensorImpl& impl, int32_t input) : tensor_(TensorAccess::share(&impl)), input_(input) { count(1); }
   Capture(Capture&&) noexcept = default;
   Capture& operator=(Capture&& other) noexcept {
     std::swap(tensor_, other.tensor_);
+    std::swap(input_, other.input_);
     return *this;
   }
   ~Capture() {
@@ -71,11 +73,17 @@ class Capture {
   }
   const TensorImpl* get() const { return TensorAccess::get(tensor_); }
   const TensorImpl* operator->() const { return get(); }
+  int32_t input() const { return input_; }
 
  private:
   void count(int32_t n) { TensorAccess::get(tensor_)->captures.fetch_add(n, std::memory_order_relaxed); }
   Tensor tensor_;
+  int32_t input_;
 };
+
+/// True if the elements are Etch's own memory and nobody holds them but the one handle to the tensor, no function either.
+/// Whoever has that handle may write them.
+bool is_exclusive(const TensorImpl& impl);
 
 /// True if the elements belong to another tensor, or to a Buffer of the user's, as well. Captures of functions do not
 /// count: a function follows the elements of what it captured.

@@ -2,6 +2,7 @@
 #include "frontend/trace.h"
 
 #include <atomic>
+#include <new>
 
 #include "compiler/ir/cat.h"
 #include "frontend/user_words.h"
@@ -18,16 +19,16 @@ std::string_view file_of(Location where) {
   return file.substr(file.rfind('/') + 1);
 }
 
-/// `the value of 'less' made at demo.cc:12`, as far as it is known.
+}  // namespace
+
 std::string made_by(const TensorImpl& impl) {
   std::string text = cat("a traced ", to_string(impl.type()));
-  if (!impl.op) return text + ", an argument";
-  text += cat(", the result of ", user_name(name(*impl.op)));
-  if (impl.where.line() != 0) text += cat(" at ", file_of(impl.where), ":", impl.where.line());
+  const bool has_place = impl.where.line() != 0;
+  if (!impl.op && !has_place) return text + ", an argument";
+  text += impl.op ? cat(", the result of ", user_name(name(*impl.op))) : ", the value of a variable";
+  if (has_place) text += cat(" at ", file_of(impl.where), ":", impl.where.line());
   return text;
 }
-
-}  // namespace
 
 Scope::Scope(std::string_view name, Location where)
     : name_(name), parent_(innermost_scope), has_place_(true), depth_(parent_ ? parent_->depth_ + 1 : 1) {
@@ -59,7 +60,7 @@ void fail_in_op(Location where, const std::string& message) {
   fail(Scope::place_of(where), message.starts_with(path) ? message : cat("in ", path, ": ", message));
 }
 
-TraceScope::TraceScope(Trace& trace) : trace_(trace), outer_(innermost_trace), outer_scope_(innermost_scope) {
+TraceScope::TraceScope(Trace* trace) : trace_(trace), outer_(innermost_trace), outer_scope_(innermost_scope) {
   innermost_trace = this;
   innermost_scope = nullptr;
 }
@@ -71,19 +72,32 @@ TraceScope::~TraceScope() {
 
 int trace_nesting() {
   int nesting = 0;
-  for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) ++nesting;
+  for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) nesting += scope->trace_ != nullptr;
   return nesting;
 }
 
 const Trace* find_trace(uint64_t id);
 const Trace* find_trace(uint64_t id) {
   for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
-    if (scope->trace_.id() == id) return &scope->trace_;
+    if (scope->trace_ && scope->trace_->id() == id) return scope->trace_;
   }
   return nullptr;
 }
 
-Trace* Trace::current() { return innermost_trace ? &innermost_trace->trace_ : nullptr; }
+void note_made_variable(Location where) {
+  for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
+    if (scope->trace_) return scope->trace_->made_variables_.push_back(where);
+  }
+}
+
+InitScope::InitScope() {
+  static_assert(sizeof(TraceScope) <= sizeof scope_ && alignof(TraceScope) <= 8);
+  new (scope_) TraceScope(nullptr);
+}
+
+InitScope::~InitScope() { reinterpret_cast<TraceScope*>(scope_)->~TraceScope(); }
+
+Trace* Trace::current() { return innermost_trace ? innermost_trace->trace_ : nullptr; }
 
 Trace::Trace(std::string name) : name_(std::move(name)) {
   static std::atomic<uint64_t> next{1};
@@ -131,10 +145,8 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
     case TensorImpl::Kind::eager: {
       auto [it, is_new] = captured_.try_emplace(&impl);
       if (is_new) {
-        absl::StatusOr<Value> value = events_.input(impl.type(), origin(where));
-        if (!value.ok()) fail(where, std::string(value.status().message()));
-        captures_.emplace_back(impl);
-        it->second = *value;
+        captures_.emplace_back(impl, static_cast<int32_t>(events_.inputs().size()));
+        it->second = input(impl.type(), where);
       }
       return it->second;
     }
@@ -145,6 +157,35 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
                     "; pass it as an argument, or call the inner function instead of asking for concrete()"));
   }
   fail_no_elements(impl, "computing with it", where);
+}
+
+Value Trace::input(const Type& type, Location where) {
+  absl::StatusOr<Value> value = events_.input(type, origin(where));
+  if (!value.ok()) fail(where, std::string(value.status().message()));
+  return *value;
+}
+
+TracedVariable& Trace::variable(VariableCell& cell, Location where) {
+  const auto [it, is_new] = variable_index_.try_emplace(&cell, variables_.size());
+  if (is_new) {
+    cell.add_reference();
+    variables_.push_back({Ref<VariableCell>(&cell), where, {}, {}});
+  }
+  return variables_[it->second];
+}
+
+Tensor Trace::read(VariableCell& cell, Location where) {
+  where = Scope::place_of(where);
+  TracedVariable& variable = this->variable(cell, where);
+  if (!variable.assigned && !variable.initial) variable.initial = input(cell.type(), where);
+  const Value value = events_.read(variable.assigned ? *variable.assigned : *variable.initial, origin(where));
+  return make_traced(id_, value, cell.type(), std::nullopt, where);
+}
+
+void Trace::assign(VariableCell& cell, const Tensor& value, Location where) {
+  where = Scope::place_of(where);
+  const Value assigned = value_of(impl_of(value, where), where);
+  variable(cell, where).assigned = assigned;
 }
 
 Value Trace::constant(uint64_t bits, const Type& type, Location where) {
@@ -173,7 +214,13 @@ void fail_no_elements(const TensorImpl& impl, std::string_view want, Location wh
     fail(where, cat(want, ": the tensor is a TensorSpec ", to_string(impl.type()),
                     ", which has no elements; only concrete() and explain() take it"));
   }
-  if (const Trace* trace = find_trace(impl.trace)) {
+  const Trace* trace = find_trace(impl.trace);
+  if (trace && Trace::current() == nullptr) {
+    fail(where, cat(want, ": the tensor is ", made_by(impl), ", and function ", trace->name(),
+                    " is being traced, so it has no elements yet; an init_scope can only use what is there before the"
+                    " function is called"));
+  }
+  if (trace) {
     fail(where, cat(want, ": the tensor is ", made_by(impl), ", and function ", trace->name(),
                     " is being traced, so it has no elements yet; compute with ops such as where(), return the tensor"
                     " and read the result, or debug with run_functions_eagerly(true)"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/events.h"
 #include "frontend/tensor_impl.h"
+#include "frontend/variable_cell.h"
 
 namespace etch::detail {
 
@@ -47,8 +49,22 @@ class Scope {
 /// An Error of an op, at Scope::place_of(where); within a composite op that the message does not start with, it says so.
 [[noreturn]] void fail_in_op(Location where, const std::string& message);
 
-/// How many traces are open on this thread, one inside the other.
+/// How many traces are open on this thread, one inside the other; those that an init_scope pauses count.
 int trace_nesting();
+
+/// `a traced f32[2], the result of less at demo.cc:12`, as far as it is known.
+std::string made_by(const TensorImpl& impl);
+
+/// Tells the innermost trace of this thread, also where an init_scope pauses it, that a variable was made.
+void note_made_variable(Location where);
+
+/// What a trace reads or assigns of a variable.
+struct TracedVariable {
+  Ref<VariableCell> cell;
+  Location where;                  // of the first use
+  std::optional<Value> initial;    // the input that is its value when the function begins, if that is read
+  std::optional<Value> assigned;   // its value now, if that is another one
+};
 
 /// The events of one run of a callable, on the thread that traces.
 class Trace {
@@ -69,33 +85,49 @@ class Trace {
   Value value_of(const TensorImpl& impl, Location where);
   /// Records an op; Error if it is illegal.
   Tensors emit(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
+  /// The value of a variable at this point of the trace.
+  Tensor read(VariableCell& cell, Location where);
+  /// Puts a value into a variable, as far as the rest of the trace sees it.
+  void assign(VariableCell& cell, const Tensor& value, Location where);
   /// A value with the same bits in every element.
   Value constant(uint64_t bits, const Type& type, Location where);
 
   std::vector<Capture>& captures() { return captures_; }
+  /// In the order of their first use.
+  std::vector<TracedVariable>& variables() { return variables_; }
+  /// The places where the callable made variables.
+  const std::vector<Location>& made_variables() const { return made_variables_; }
 
-  /// The trace that this thread records into, or nullptr.
+  /// The trace that this thread records into, or nullptr, also inside of an init_scope.
   static Trace* current();
 
  private:
   /// The results of an op; Error if it is illegal.
   etch::Results record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   Origin origin(Location where);
+  Value input(const Type& type, Location where);
+  TracedVariable& variable(VariableCell& cell, Location where);
+
+  friend void note_made_variable(Location where);
 
   uint64_t id_;
   std::string name_;
   Events events_;
   std::vector<Capture> captures_;
   absl::flat_hash_map<const TensorImpl*, Value> captured_;
+  std::vector<TracedVariable> variables_;
+  absl::flat_hash_map<const VariableCell*, size_t> variable_index_;
+  std::vector<Location> made_variables_;
   absl::flat_hash_map<const char*, int32_t> files_;
   const char* last_file_ = nullptr;  // ops beside each other stand in one file
   int32_t last_file_index_ = -1;
 };
 
-/// Makes a trace the current one of this thread for as long as it stands. Scopes around do not name its ops.
+/// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name
+/// its ops.
 class TraceScope {
  public:
-  explicit TraceScope(Trace& trace);
+  explicit TraceScope(Trace* trace);
   ~TraceScope();
   TraceScope(const TraceScope&) = delete;
   TraceScope& operator=(const TraceScope&) = delete;
@@ -104,7 +136,8 @@ class TraceScope {
   friend class Trace;
   friend const Trace* find_trace(uint64_t id);
   friend int trace_nesting();
-  Trace& trace_;
+  friend void note_made_variable(Location where);
+  Trace* trace_;
   TraceScope* outer_;
   const Scope* outer_scope_;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
@@ -13,17 +14,30 @@
 namespace etch::detail {
 namespace {
 
-/// Results that are an input or an earlier result under the same or another shape, and nothing else. Two ops that compute
+/// What an input of the graph stands for.
+Sharing input_at(int32_t input, const TraceResult& trace) {
+  for (size_t i = 0; i < trace.captures.size(); ++i) {
+    if (trace.captures[i].input() == input) return {Sharing::With::capture, static_cast<int32_t>(i)};
+  }
+  for (size_t i = 0; i < trace.variables.size(); ++i) {
+    if (trace.variables[i].input == input) return {Sharing::With::variable, static_cast<int32_t>(i)};
+  }
+  return {Sharing::With::argument, input};
+}
+
+/// Outputs that are an input or an earlier output under the same or another shape, and nothing else. Two ops that compute
 /// the same are two events, so their results are two tensors.
-std::vector<Sharing> sharing_of(const Events& events, std::span<const Value> results) {
+std::vector<Sharing> sharing_of(const TraceResult& trace) {
+  const Events& events = trace.events;
   std::vector<Sharing> sharing;
-  absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
-  for (Value value : results) {
-    while (place(events.node(value).op) == Place::view) value = events.node(value).operands[0];
+  absl::flat_hash_map<Value, int32_t> owners;  // the first output of each value
+  for (Value output : trace.outputs) {
+    Value value = events.source(output);
+    while (place(events.node(value).op) == Place::view) value = events.source(events.node(value).operands[0]);
     const auto next = static_cast<int32_t>(sharing.size());
     if (place(events.node(value).op) == Place::input) {
-      const auto index = std::ranges::find(events.inputs(), value) - events.inputs().begin();
-      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
+      const auto input = std::ranges::find(events.inputs(), value) - events.inputs().begin();
+      sharing.push_back(input_at(static_cast<int32_t>(input), trace));
     } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
       sharing.push_back({Sharing::With::result, owner->second});
     } else {
@@ -31,6 +45,27 @@ std::vector<Sharing> sharing_of(const Events& events, std::span<const Value> res
     }
   }
   return sharing;
+}
+
+/// The variables of a trace by ascending numbers. What it assigns to them goes to `outputs`, unless it is the value that they
+/// had.
+std::vector<UsedVariable> used_variables(const Events& events, std::vector<TracedVariable>& traced,
+                                         std::vector<Value>& outputs) {
+  std::ranges::sort(traced, {}, [](const TracedVariable& variable) { return variable.cell->number(); });
+  std::vector<UsedVariable> used;
+  for (TracedVariable& variable : traced) {
+    UsedVariable use{std::move(variable.cell), variable.where};
+    if (variable.initial) {
+      const auto input = std::ranges::find(events.inputs(), *variable.initial) - events.inputs().begin();
+      use.input = static_cast<int32_t>(input);
+    }
+    if (variable.assigned && (!variable.initial || events.source(*variable.assigned) != *variable.initial)) {
+      use.output = static_cast<int32_t>(outputs.size());
+      outputs.push_back(*variable.assigned);
+    }
+    used.push_back(std::move(use));
+  }
+  return used;
 }
 
 /// The trace's side of one run of the callable.
@@ -51,10 +86,12 @@ class Recording final : public TraceSession {
   TraceResult finish(Trace& trace) {
     TraceResult result;
     result.events = std::move(trace.events());
-    result.results = std::move(results_.values);
-    result.graph = result.events.close(result.results);
-    result.sharing = sharing_of(result.events, result.results);
+    result.outputs = std::move(results_.values);
+    result.num_results = result.outputs.size();
     result.captures = std::move(trace.captures());
+    result.variables = used_variables(result.events, trace.variables(), result.outputs);
+    result.graph = result.events.close(result.outputs);
+    result.sharing = sharing_of(result);
     result.result_key = std::move(result_key_);
     result.structure = std::move(structure_);
     return result;
@@ -168,6 +205,58 @@ std::string graph_difference(const Graph& a, const Graph& b, std::string_view fi
   return cat(first, " it recorded ", node_text(a, i), ", ", second, " ", node_text(b, i));
 }
 
+/// The first variables that differ, or the number that both have.
+size_t first_other_variable(const std::vector<UsedVariable>& a, const std::vector<UsedVariable>& b) {
+  size_t i = 0;
+  while (i < std::min(a.size(), b.size()) && a[i].cell.get() == b[i].cell.get()) ++i;
+  return i;
+}
+
+/// `the variable w f32[2] that it used at demo.cc:12`.
+std::string use_text(const UsedVariable& use) {
+  std::string place = at(use.where);
+  if (!place.empty()) place = cat(" at ", place.substr(0, place.size() - 2));
+  return cat("the ", description(*use.cell), " that it used", place);
+}
+
+/// Reads the arguments and the object of a call as they are now.
+void read_again(const Callable& callable, const Call& call) {
+  call.reader.clear();
+  callable.type.read(call.args, call.reader);
+  if (callable.object.read) callable.object.read(callable.object.object, call.reader);
+  call.reader.pin();
+}
+
+/// One run of the callable. Nothing if it made variables.
+std::optional<TraceResult> trace_once(const Callable& callable, const Call& call, bool may_make_variables) {
+  const Members members(callable.object);
+  Trace trace(callable.name);
+  Recording recording(trace, call.reader);
+  bool again = false;
+  try {
+    TraceScope scope(&trace);
+    callable.type.trace(callable.self, call.args, recording);
+    again = !trace.made_variables().empty();
+    if (!again) check_object(callable, members, call.where);
+  } catch (...) {
+    put_back(callable.object, members);
+    throw;
+  }
+  if (again) {
+    put_back(callable.object, members);
+    if (may_make_variables) return std::nullopt;
+    throw Error(cat(at(trace.made_variables().front()), "function ", callable.name,
+                    " makes a variable each time it is traced, so that no two traces have the same ones; make it before"
+                    " the function is called, or only where there is none yet: if (!v.defined()) v = Variable(...), with"
+                    " v kept outside of the function"));
+  }
+  try {
+    return recording.finish(trace);
+  } catch (const std::bad_alloc&) {
+    throw Error(cat(at(call.where), "function ", callable.name, ": out of memory for the graph of its trace"));
+  }
+}
+
 }  // namespace
 
 TraceResult trace_callable(const Callable& callable, const Call& call) {
@@ -176,22 +265,9 @@ TraceResult trace_callable(const Callable& callable, const Call& call) {
     throw Error(cat(at(call.where), "function ", callable.name, " is traced inside of ", kMaxNesting,
                     " other traces; a callable that asks for its own concrete function never ends"));
   }
-  const Members members(callable.object);
-  Trace trace(callable.name);
-  Recording recording(trace, call.reader);
-  try {
-    TraceScope scope(trace);
-    callable.type.trace(callable.self, call.args, recording);
-    check_object(callable, members, call.where);
-  } catch (...) {
-    put_back(callable.object, members);
-    throw;
-  }
-  try {
-    return recording.finish(trace);
-  } catch (const std::bad_alloc&) {
-    throw Error(cat(at(call.where), "function ", callable.name, ": out of memory for the graph of its trace"));
-  }
+  if (std::optional<TraceResult> result = trace_once(callable, call, true)) return *std::move(result);
+  read_again(callable, call);
+  return *trace_once(callable, call, false);
 }
 
 void check_repeatable(const Callable& callable, const TraceResult& first, const TraceResult& second, Location where) {
@@ -201,6 +277,8 @@ void check_repeatable(const Callable& callable, const TraceResult& first, const 
     if (what.empty()) what = "it returned other values of the same ops";
   } else if (first_difference(first.captures, second.captures) < first.captures.size()) {
     what = "it used eager tensors with other elements";
+  } else if (first_other_variable(first.variables, second.variables) < first.variables.size()) {
+    what = "it used other variables";
   } else if (first.result_key != second.result_key) {
     what = "it returned other values beside its tensors";
   } else {
@@ -213,9 +291,12 @@ void check_repeatable(const Callable& callable, const TraceResult& first, const 
 void check_captures(const Callable& callable, const TraceResult& compiled, const TraceResult& now, Location where) {
   std::string what;
   const size_t i = first_difference(compiled.captures, now.captures);
-  if (i < std::min(compiled.captures.size(), now.captures.size())) {
-    const size_t num_arguments = compiled.graph.inputs().size() - compiled.captures.size();
-    const Value input = compiled.graph.inputs()[num_arguments + i];
+  const size_t v = first_other_variable(compiled.variables, now.variables);
+  if (v < std::min(compiled.variables.size(), now.variables.size())) {
+    what = cat(use_text(compiled.variables[v]), " was replaced by another one since it was traced. A function follows what"
+               " is assigned to a variable, not the handle that held it");
+  } else if (i < std::min(compiled.captures.size(), now.captures.size())) {
+    const Value input = compiled.graph.inputs()[compiled.captures[i].input()];
     const Origin& origin = compiled.graph.node(input).origin;
     what = cat("the tensor ", to_string(compiled.captures[i]->type()), " that it captured at ",
                compiled.graph.name_of(origin.file), ":", origin.line,

@@ -8,6 +8,7 @@
 #include "compiler/ir/events.h"
 #include "etch/function.h"
 #include "frontend/tensor_impl.h"
+#include "frontend/variable_cell.h"
 
 namespace etch::detail {
 
@@ -24,30 +25,48 @@ struct Callable {
 /// Whose memory a result takes. The trace decides it, never a rule that finds values equal: a result that the callable
 /// returned as it got it, or under another shape, is that tensor; every other result is a tensor of its own.
 struct Sharing {
-  enum class With : uint8_t { nothing, input, result };
+  enum class With : uint8_t { nothing, argument, capture, variable, result };
   With with = With::nothing;
-  int32_t index = 0;  // of the input; of the earlier result
+  int32_t index = 0;  // of the call's tensor; of the capture; of the variable, whose value at the beginning it is; of the
+                      // earlier output
+
+  bool is_with_input() const { return with == With::argument || with == With::capture || with == With::variable; }
+};
+
+/// A variable that a function reads or assigns. Its new value is an output, behind the results.
+struct UsedVariable {
+  Ref<VariableCell> cell;
+  Location where;       // of the first use in the trace
+  int32_t input = -1;   // of the graph: its value when the call begins, unless that is not read
+  int32_t output = -1;  // of the graph: its value when the call ends, unless that is the same
+  bool in_place = false;  // the new value may be written over the old one
+
+  bool is_assigned() const { return output >= 0; }
 };
 
 /// What one trace of a callable gave.
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
-  std::vector<Value> results;     // of `events`, in order
-  Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then the captures
+  std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs
+  size_t num_results = 0;
+  Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then captures and
+                                  // variables as they were found
   std::vector<Capture> captures;
-  std::vector<Sharing> sharing;           // per result
+  std::vector<UsedVariable> variables;    // in the order of their locks
+  std::vector<Sharing> sharing;           // per output
   std::string result_key;                 // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
 };
 
 /// Runs the callable and records what it does. Error if it changes what was read of its object; tensors that it assigned
-/// there are put back, also when it throws. Exceptions of the callable pass.
+/// there are put back, also when it throws. Exceptions of the callable pass. Where the run makes variables, the call is read
+/// anew and the callable runs once more; Error if it makes some again.
 TraceResult trace_callable(const Callable& callable, const Call& call);
 
 /// Error if two traces of one signature differ.
 void check_repeatable(const Callable& callable, const TraceResult& first, const TraceResult& second, Location where);
 
-/// Error if a trace of now uses other captured tensors or values than the one that was compiled; names their places.
+/// Error if a trace of now uses other captured tensors, variables or values than the one that was compiled; names their places.
 void check_captures(const Callable& callable, const TraceResult& compiled, const TraceResult& now, Location where);
 
 }  // namespace etch::detail

@@ -114,6 +114,21 @@ void Executable::run_launch(const Launch& launch, const Run& run) const {
   parallel_for(launch.iterations, grain, run.options.threads, run_range, &call);
 }
 
+bool Executable::can_fail_after_writing(int output) const {
+  const auto touches = [&](const Launch& launch) {
+    return std::any_of(slot_pool.begin() + launch.first_slot, slot_pool.begin() + launch.first_slot + launch.num_slots,
+                       [&](int32_t slot) {
+                         return slots[slot].kind == Slot::Kind::output && slots[slot].index == output;
+                       });
+  };
+  bool touched = false;
+  for (const Step& step : steps) {
+    if (step.kind == Step::Kind::check && touched) return true;
+    if (step.kind != Step::Kind::check) touched |= touches(launches[step.index]);
+  }
+  return false;
+}
+
 void Executable::run_check(const Check& check, const Run& run) const {
   if (const int64_t failed = run.error(check.error_slot); failed != kNoError) fail(check, failed);
 }
@@ -170,7 +185,8 @@ std::string to_string(const Executable& executable) {
     constexpr const char* kSame[] = {"", ", the same as input ", ", the same as output "};
     const Output& output = executable.outputs[i];
     text += "output " + number(i) + ": " + number(output.bytes) + " bytes" + kSame[static_cast<int>(output.same_as)];
-    text += (output.same_as == Output::SameAs::nothing ? "" : number(output.index)) + "\n";
+    text += output.same_as == Output::SameAs::nothing ? "" : number(output.index);
+    text += (output.overwrites < 0 ? "" : ", may overwrite input " + number(output.overwrites)) + "\n";
   }
   return text;
 }

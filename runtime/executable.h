@@ -54,6 +54,7 @@ struct Output {
   int64_t bytes = 0;
   SameAs same_as = SameAs::nothing;  // nothing: steps write it; else nobody does, since it is the same elements
   int32_t index = -1;                // of the input or of the earlier output
+  int32_t overwrites = -1;           // the input in whose memory it may lie: no step reads that once it is written
 };
 
 /// How to run.
@@ -85,6 +86,9 @@ class Executable {
   /// Runs all steps `runs` times: the median microseconds of each launch.
   std::vector<double> profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
                               int runs) const;
+
+  /// True if a step may throw after one that may have written to an output.
+  bool can_fail_after_writing(int output) const;
 
   /// Bytes that a run takes: for temporaries, and as scratch of its launches.
   int64_t memory_bytes(const RunOptions& options) const;

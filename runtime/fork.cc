@@ -11,6 +11,7 @@ namespace etch {
 struct ForkHandlers {
   std::mutex mutex;
   ForkHandler *first = nullptr, *last = nullptr;
+  int64_t made = 0;
   bool installed = false;
 
   void add(ForkHandler* handler);
@@ -31,6 +32,7 @@ void ForkHandlers::add(ForkHandler* handler) {
   std::lock_guard lock(mutex);
   if (!installed) pthread_atfork(prepare, after<&ForkHandler::parent_>, after<&ForkHandler::child_>);
   installed = true;
+  handler->number_ = ++made;
   ForkHandler* before = last;
   while (before && before->order_ > handler->order_) before = before->previous_;
   handler->previous_ = before;

@@ -1,14 +1,16 @@
 // What a fork must leave whole: locks that it waits for, and what a child puts in order.
 #pragma once
 
+#include <cstdint>
+
 namespace etch {
 
 /// The order in which a fork takes locks: who may hold one of them while he waits for another stands before it.
-enum class ForkOrder { function, eager_cache, kernel_cache, compiling, session, code_memory, memory, parallel };
+enum class ForkOrder { function, variable, eager_cache, kernel_cache, compiling, session, code_memory, memory, parallel };
 
 /// While it stands, every fork() of this process calls `prepare` before, and after it `parent` in the parent and `child`
-/// in the child. Each gets `context`; prepare may be null. Handlers run in the order of ForkOrder before the fork, and
-/// in the opposite order after it. A thread that holds what prepare locks does not fork.
+/// in the child. Each gets `context`; prepare may be null. Handlers run in the order of ForkOrder before the fork, those of
+/// one order by their number, and in the opposite order after it. A thread that holds what prepare locks does not fork.
 ///
 /// Of all threads only the one that forked lives on in the child. So the child gets locks that are free, and drops what
 /// others of the parent's threads were about to do, such as kernels that they compile.
@@ -21,11 +23,15 @@ class ForkHandler {
   ForkHandler(const ForkHandler&) = delete;
   ForkHandler& operator=(const ForkHandler&) = delete;
 
+  /// Which of all handlers it is, counted from 1 as they are made. No number stands twice.
+  int64_t number() const { return number_; }
+
  private:
   friend struct ForkHandlers;
   const ForkOrder order_;
   void* const context_;
   const Function prepare_, parent_, child_;
+  int64_t number_ = 0;
   ForkHandler *previous_ = nullptr, *next_ = nullptr;
 };
 

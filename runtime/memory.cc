@@ -23,6 +23,7 @@ constexpr int64_t kHugePage = int64_t{2} << 20;
 std::atomic<int64_t> live_bytes{0};
 std::atomic<int64_t> peak_bytes{0};
 std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> copied_bytes{0};
 
 int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -169,6 +170,8 @@ void count_use(int64_t bytes) noexcept {
 
 void count_end_of_use(int64_t bytes) noexcept { live_bytes.fetch_sub(bytes, std::memory_order_relaxed); }
 
+void count_copy(int64_t bytes) noexcept { copied_bytes.fetch_add(bytes, std::memory_order_relaxed); }
+
 void count_allocation() noexcept { allocations.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace memory
@@ -180,6 +183,7 @@ MemoryStats memory_stats() {
   stats.scratch_bytes = ScratchArena::bytes_in_use();
   stats.cached_bytes = memory::block_cache.cached_bytes() + ScratchArena::bytes_kept();
   stats.allocations = memory::allocations.load();
+  stats.copied_bytes = memory::copied_bytes.load();
   return stats;
 }
 

@@ -18,6 +18,8 @@ void free(void* data, int64_t bytes) noexcept;
 /// Counts bytes that come into use.
 void count_use(int64_t bytes) noexcept;
 void count_end_of_use(int64_t bytes) noexcept;
+/// Counts bytes that were copied from one tensor to another.
+void count_copy(int64_t bytes) noexcept;
 /// Counts an allocation.
 void count_allocation() noexcept;
 

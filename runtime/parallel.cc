@@ -14,6 +14,7 @@
 #include "oneapi/tbb/parallel_for.h"
 #include "oneapi/tbb/task_arena.h"
 #include "runtime/fork.h"
+#include "runtime/memory.h"
 
 namespace etch {
 namespace {
@@ -79,9 +80,10 @@ void parallel_for(int64_t n, int64_t grain, int threads,
     (void)finished.load(std::memory_order_acquire);
   };
   try {
-    // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own.
+    // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own. Isolated, this
+    // thread does not begin another task of the user's while it waits: that one could want what this call has locked.
     if (tbb::this_task_arena::max_concurrency() <= threads) {
-      loop();
+      tbb::this_task_arena::isolate(loop);
     } else {
       tbb::task_arena(threads).execute(loop);
     }
@@ -93,6 +95,7 @@ void parallel_for(int64_t n, int64_t grain, int threads,
 }
 
 void copy_bytes(void* to, const void* from, int64_t bytes, int threads) {
+  memory::count_copy(bytes);
   constexpr int64_t kGrain = int64_t{1} << 20;
   struct Copy {
     std::byte* to;

@@ -30,7 +30,20 @@ Target other_target(const Target& target, uint64_t seed) {
   return others.empty() ? target : others[seed % others.size()];
 }
 
-std::vector<Way> ways_of(uint64_t seed, const Target& target) {
+/// Each output would overwrite the first input of its type that is left.
+std::vector<int> overwrites_of(const Graph& graph) {
+  std::vector<int> overwrites;
+  std::vector<bool> taken(graph.inputs().size());
+  for (Value output : graph.outputs()) {
+    size_t input = 0;
+    while (input < taken.size() && (taken[input] || graph.type(graph.inputs()[input]) != graph.type(output))) ++input;
+    overwrites.push_back(input < taken.size() ? static_cast<int>(input) : -1);
+    if (input < taken.size()) taken[input] = true;
+  }
+  return overwrites;
+}
+
+std::vector<Way> ways_of(const Graph& graph, uint64_t seed, const Target& target) {
   std::mt19937_64 random(seed);
   const CompileOptions base{.target = target, .blocks = fuzz_blocks(seed)};
   // Half the time every iteration is a piece of its own.
@@ -52,6 +65,7 @@ std::vector<Way> ways_of(uint64_t seed, const Target& target) {
       {"fused for another target, split", with(true, true, false), split()},
   };
   ways.back().options.target = other_target(target, seed);
+  for (size_t i = 1; i < ways.size(); ++i) ways[i].options.overwrites = overwrites_of(graph);
   return ways;
 }
 
@@ -84,7 +98,7 @@ FuzzCase fuzz_graph(uint64_t seed) {
 }
 
 std::string check_graph(const Graph& graph, uint64_t seed, bool exact, const Target& target) {
-  const std::vector<Way> ways = ways_of(seed, target);
+  const std::vector<Way> ways = ways_of(graph, seed, target);
   std::mt19937_64 random(seed);
   std::vector<Literal> inputs = random_inputs(graph, exact && seed % 2 ? Draw::whole : Draw::special, random);
   std::vector<Literal> expected;

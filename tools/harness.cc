@@ -107,6 +107,13 @@ std::vector<Literal> run_executable(const Executable& executable, const Graph& g
   }
   std::vector<void*> output_pointers;
   for (Literal& output : outputs) output_pointers.push_back(output.bytes.data());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const int32_t input = executable.outputs[i].overwrites;
+    if (input < 0) continue;
+    outputs[i].bytes = inputs[input].bytes;
+    output_pointers[i] = outputs[i].bytes.data();
+    input_pointers[input] = outputs[i].bytes.data();
+  }
   executable.run(input_pointers.data(), output_pointers.data(), run);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Output& output = executable.outputs[i];

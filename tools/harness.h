@@ -43,7 +43,7 @@ std::vector<Value> float_outputs(const Graph& graph);
 absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const CompileOptions& options,
                                                   std::span<const Literal> inputs, const RunOptions& run);
 
-/// The same for a graph that is compiled already.
+/// The same for a graph that is compiled already. Outputs that may overwrite an input do so, in a copy of it.
 std::vector<Literal> run_executable(const Executable& executable, const Graph& graph, std::span<const Literal> inputs,
                                     const RunOptions& run);
 

@@ -30,6 +30,19 @@ absl::StatusOr<NodeMaker::TypeIndices> Events::types_of(const AnyOp& op, std::sp
   return TypeIndices{last_type_};
 }
 
+Value Events::read(Value of, Origin origin) {
+  constexpr int64_t kNoArgument = -1;
+  const int32_t type = type_index_of(of);
+  const Value read = append({input_op(kNoArgument), {}, origin}, {&type, 1})[0];
+  reads_.emplace(read, source(of));
+  return read;
+}
+
+Value Events::source(Value value) const {
+  const auto read = reads_.find(value);
+  return read == reads_.end() ? value : read->second;
+}
+
 Graph Events::close(std::span<const Value> outputs) const {
   GraphBuilder builder;
   builder.types_ = types_;  // so that indices hold
@@ -43,7 +56,10 @@ Graph Events::close(std::span<const Value> outputs) const {
     builder.inputs_.push_back(renamed[input.id]);
   }
   for (const Node& event : nodes()) {
-    if (place(event.op) == Place::input) continue;
+    if (place(event.op) == Place::input) {
+      renamed[event.first_result] = renamed[source(event.result()).id];  // an input stands there already
+      continue;
+    }
     Node node{event.op, event.operands, event.origin};
     for (Value& operand : node.operands) operand = renamed[operand.id];
     TypeIndices types;

@@ -18,9 +18,14 @@ class Events : public NodeMaker {
   absl::StatusOr<Results> record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types,
                                  Origin origin = {});
 
+  /// One read of a variable whose value is `of`: an event of its own, so that derivatives can tell it from the others.
+  Value read(Value of, Origin origin = {});
+  /// The value that was read; any other value is itself.
+  Value source(Value value) const;
+
   std::span<const Value> inputs() const { return inputs_; }
 
-  /// The graph of these outputs: inputs first, in order, and equal nodes once.
+  /// The graph of these outputs: inputs first, in order, equal nodes once, and in the place of each read what was read.
   Graph close(std::span<const Value> outputs) const;
 
  private:
@@ -38,6 +43,7 @@ class Events : public NodeMaker {
 
   absl::StatusOr<TypeIndices> types_of(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types);
 
+  absl::flat_hash_map<Value, Value> reads_;  // and what they read, which is no read
   // So that an op like one before costs a look-up, and one like the last a comparison.
   absl::flat_hash_map<Signature, int32_t> inferred_;
   Signature last_;

@@ -73,7 +73,7 @@ constexpr int kNone = -1;
 
 class Planner {
  public:
-  Planner(const Graph& graph, const Partition& partition, Lowered lowered, const std::vector<bool>& shared_outputs,
+  Planner(const Graph& graph, const Partition& partition, Lowered lowered, const ScheduleOptions& options,
           Schedule& schedule)
       : partition_(partition), lowered_(std::move(lowered)), schedule_(schedule),
         owners_(partition.num_storages(), Owner::plan), buffer_of_(partition.num_storages(), kNone),
@@ -81,11 +81,15 @@ class Planner {
     for (int storage = 0; storage < partition.num_storages(); ++storage) {
       bytes_.push_back(partition.bytes_of(graph, storage));
     }
-    add_inputs_and_outputs(graph, shared_outputs);
+    add_inputs_and_outputs(graph, options.shared_outputs);
+    add_overwrites(graph, options.overwrites);
   }
 
   void run() {
-    take_overs_ = find_take_overs(lowered_, owners_, bytes_);
+    take_overs_ = find_take_overs(lowered_, owners_, bytes_, overwrites_);
+    for (size_t i = 0; i < overwrites_.size(); ++i) {
+      if (!take_overs_.overwrites[i]) schedule_.overwrites[overwriting_[i]] = kNone;
+    }
     for (size_t k = 0; k < lowered_.kernels.size(); ++k) {
       for (const int storage : lowered_.kernels[k].buffers) last_use_[storage] = static_cast<int>(k);
     }
@@ -115,6 +119,21 @@ class Planner {
       schedule_.outputs.push_back(buffer_of_[storage]);
       const bool is_shared = i < shared_outputs.size() && shared_outputs[i];
       owners_[storage] = std::max(owners_[storage], is_shared ? Owner::several : Owner::caller);
+    }
+  }
+
+  /// An input that is itself an output is wanted to the end, and an output with the memory of another is not its own.
+  void add_overwrites(const Graph& graph, const std::vector<int>& wanted) {
+    schedule_.overwrites.assign(graph.outputs().size(), kNone);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      if (wanted[i] == kNone) continue;
+      const int result = storage_of(graph, graph.outputs()[i]).id, operand = graph.inputs()[wanted[i]].id;
+      const ScheduledBuffer& own = buffer(result);
+      const bool is_own = own.kind == Kind::output && own.index == static_cast<int>(i);
+      if (!is_own || std::ranges::count(schedule_.outputs, buffer_of_[operand]) > 0) continue;
+      schedule_.overwrites[i] = wanted[i];
+      overwrites_.push_back({result, operand});
+      overwriting_.push_back(static_cast<int>(i));
     }
   }
 
@@ -156,6 +175,8 @@ class Planner {
   std::vector<Owner> owners_;   // per storage
   std::vector<int> buffer_of_;  // per storage
   std::vector<int> last_use_;   // per storage: a kernel
+  std::vector<Overwrite> overwrites_;
+  std::vector<int> overwriting_;  // per overwrite: which output it is
   TakeOvers take_overs_;
   Arena arena_;
 };
@@ -163,8 +184,8 @@ class Planner {
 }  // namespace
 
 void plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered,
-                  const std::vector<bool>& shared_outputs, Schedule& schedule) {
-  Planner(graph, partition, std::move(lowered), shared_outputs, schedule).run();
+                  const ScheduleOptions& options, Schedule& schedule) {
+  Planner(graph, partition, std::move(lowered), options, schedule).run();
 }
 
 }  // namespace etch::schedule

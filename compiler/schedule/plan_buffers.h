@@ -6,9 +6,8 @@
 namespace etch::schedule {
 
 /// Replaces the storages of the kernels, which are in execution order, by buffers, and fills in the schedule's kernels,
-/// buffers, outputs and arena size. Values share memory only as take_over.h says. For `shared_outputs` see
-/// ScheduleOptions.
+/// buffers, outputs, which of them may overwrite inputs, and arena size. Values share memory only as take_over.h says.
 void plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered,
-                  const std::vector<bool>& shared_outputs, Schedule& schedule);
+                  const ScheduleOptions& options, Schedule& schedule);
 
 }  // namespace etch::schedule

@@ -94,7 +94,9 @@ std::string to_string(const Schedule& schedule, const Graph& graph) {
   }
   for (const ScheduledKernel& kernel : schedule.kernels) text += kernel_text(schedule, kernel, graph);
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
-    text += cat("output ", i, " = b", schedule.outputs[i], "\n");
+    text += cat("output ", i, " = b", schedule.outputs[i]);
+    if (schedule.overwrites[i] >= 0) text += cat(", may overwrite input ", schedule.overwrites[i]);
+    text += "\n";
   }
   return text + unfused_text(schedule, graph);
 }

@@ -32,7 +32,7 @@ Plan plan_of(const Graph& graph, Partition partition, const ScheduleOptions& opt
     plan.cluster.push_back(lowered.cluster[k]);
   }
   lowered.kernels = std::move(ordered);
-  schedule::plan_buffers(graph, partition, std::move(lowered), options.shared_outputs, plan.schedule);
+  schedule::plan_buffers(graph, partition, std::move(lowered), options, plan.schedule);
   plan.partition = std::move(partition);
   return plan;
 }

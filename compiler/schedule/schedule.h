@@ -58,6 +58,8 @@ struct Schedule {
   std::vector<UnfusedEdge> unfused;
   std::vector<int> outputs;               // per output of the graph: the buffer that holds it; an input's buffer, or
                                           // that of an earlier output, where the output is the same elements
+  std::vector<int> overwrites;            // per output: the input in whose memory it may lie, since nothing reads that
+                                          // once it is written, or -1: those of ScheduleOptions that the order allows
   int64_t arena_bytes = 0;
   int64_t arena_bound = -1;               // what the arena may take; -1 where it is small enough in any case
   int undone = 0;                         // kernels that fusion would have made, but for the bound
@@ -72,6 +74,8 @@ struct ScheduleOptions {
   BlockSizes blocks = {};
   // Per output: its memory is that of another output too, as the trace returned them. Empty: all are apart.
   std::vector<bool> shared_outputs = {};
+  // Per output: the input whose new value it is, so that it would best overwrite that one, or -1. Empty: none would.
+  std::vector<int> overwrites = {};
 };
 
 /// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce

@@ -39,14 +39,100 @@ bool is_stored_over(const ScheduledKernel& kernel, const std::vector<bool>& stor
   return false;
 }
 
+/// True if the products of a dot read a storage. What its epilogue alone reads is read once, like the operands of a loop.
+bool is_multiplied(const ScheduledKernel& kernel, int storage) {
+  if (!kernel.program.has(Role::row)) return false;
+  return std::ranges::any_of(kernel.program.body, [&](const Instr& instr) {
+    return instr.kind == InstrKind::load && instr.stage == 0 && kernel.buffers[instr.slot] == storage;
+  });
+}
+
 /// True if the kernel only reads `operand`, and only where it stores `result`, and before that.
 bool can_overwrite(const ScheduledKernel& kernel, const std::vector<bool>& stored, int operand, int result) {
+  if (is_multiplied(kernel, operand)) return false;
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     if (kernel.buffers[a] != operand) continue;
     if (stored[a] || !is_stored_over(kernel, stored, static_cast<int>(a), result)) return false;
   }
   return read_before_written(kernel, operand, result);
 }
+
+/// What a search for take-overs knows about each storage: who writes and who reads it.
+class Search {
+ public:
+  Search(const std::vector<ScheduledKernel>& kernels, const std::vector<Owner>& owners,
+         const std::vector<int64_t>& bytes)
+      : kernels_(kernels), owners_(owners), bytes_(bytes), last_use_(owners.size(), kNone),
+        num_writers_(owners.size(), 0), first_writer_(owners.size(), kNone), last_writer_(owners.size(), kNone),
+        found_{std::vector<int>(owners.size(), kNone), std::vector<int>(owners.size(), kNone), {}} {
+    for (int k = 0; k < static_cast<int>(kernels.size()); ++k) {
+      stored_.push_back(stored_accesses(kernels[k]));
+      for (size_t a = 0; a < kernels[k].buffers.size(); ++a) {
+        const int storage = kernels[k].buffers[a];
+        last_use_[storage] = k;
+        if (!stored_[k][a] || last_writer_[storage] == k) continue;
+        ++num_writers_[storage];
+        last_writer_[storage] = k;
+        if (first_writer_[storage] == kNone) first_writer_[storage] = k;
+      }
+    }
+  }
+
+  TakeOvers run(const std::vector<Overwrite>& overwrites) {
+    for (int k = 0; k < static_cast<int>(kernels_.size()); ++k) {
+      if (takes_over(k)) find_operands(k);
+    }
+    for (const Overwrite& overwrite : overwrites) found_.overwrites.push_back(overwrites_now(overwrite));
+    return std::move(found_);
+  }
+
+ private:
+  /// A library function reads and writes as it likes.
+  bool takes_over(int k) const { return !kernels_[k].call; }
+
+  void find_operands(int k) {
+    const ScheduledKernel& kernel = kernels_[k];
+    for (size_t access = 0; access < kernel.buffers.size(); ++access) {
+      const int result = kernel.buffers[access];
+      if (!stored_[k][access] || num_writers_[result] != 1 || found_.operand[result] != kNone) continue;
+      if (owners_[result] == Owner::several) continue;
+      for (const int operand : kernel.buffers) {
+        const bool dies = owners_[operand] == Owner::plan && last_use_[operand] == k && found_.result[operand] == kNone;
+        if (!dies || operand == result || bytes_[operand] != bytes_[result]) continue;
+        if (!can_overwrite(kernel, stored_[k], operand, result)) continue;
+        found_.operand[result] = operand;
+        found_.result[operand] = result;
+        break;
+      }
+    }
+  }
+
+  /// True if the storage may be written where the operand lies.
+  bool can_lie_over(int operand, int storage) const {
+    const int k = first_writer_[storage];
+    if (k == kNone) return false;
+    if (last_use_[operand] != k) return last_use_[operand] < k;
+    return takes_over(k) && can_overwrite(kernels_[k], stored_[k], operand, storage);
+  }
+
+  bool overwrites_now(const Overwrite& overwrite) {
+    if (!can_lie_over(overwrite.operand, overwrite.result)) return false;
+    int first = overwrite.result;
+    for (int before; (before = found_.operand[first]) != kNone; first = before) {
+      if (can_lie_over(overwrite.operand, before)) continue;
+      found_.operand[first] = found_.result[before] = kNone;
+      break;
+    }
+    return true;
+  }
+
+  const std::vector<ScheduledKernel>& kernels_;
+  const std::vector<Owner>& owners_;
+  const std::vector<int64_t>& bytes_;
+  std::vector<std::vector<bool>> stored_;                                  // per kernel and access
+  std::vector<int> last_use_, num_writers_, first_writer_, last_writer_;  // per storage
+  TakeOvers found_;
+};
 
 }  // namespace
 
@@ -55,38 +141,9 @@ int TakeOvers::last(int storage) const {
   return storage;
 }
 
-TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes) {
-  const std::vector<ScheduledKernel>& kernels = lowered.kernels;
-  const size_t n = owners.size();
-  std::vector<std::vector<bool>> stored;
-  std::vector<int> last_use(n, kNone), writers(n, 0), writer(n, kNone);
-  for (int k = 0; k < static_cast<int>(kernels.size()); ++k) {
-    stored.push_back(stored_accesses(kernels[k]));
-    for (size_t a = 0; a < kernels[k].buffers.size(); ++a) {
-      const int storage = kernels[k].buffers[a];
-      last_use[storage] = k;
-      if (stored[k][a] && writer[storage] != k) ++writers[storage], writer[storage] = k;
-    }
-  }
-  TakeOvers found{std::vector<int>(n, kNone), std::vector<int>(n, kNone)};
-  for (int k = 0; k < static_cast<int>(kernels.size()); ++k) {
-    const ScheduledKernel& kernel = kernels[k];
-    if (kernel.call || kernel.program.has(Role::row)) continue;
-    for (size_t access = 0; access < kernel.buffers.size(); ++access) {
-      const int result = kernel.buffers[access];
-      if (!stored[k][access] || writers[result] != 1 || found.operand[result] != kNone) continue;
-      if (owners[result] == Owner::several) continue;
-      for (const int operand : kernel.buffers) {
-        const bool dies = owners[operand] == Owner::plan && last_use[operand] == k && found.result[operand] == kNone;
-        if (!dies || operand == result || bytes[operand] != bytes[result]) continue;
-        if (!can_overwrite(kernel, stored[k], operand, result)) continue;
-        found.operand[result] = operand;
-        found.result[operand] = result;
-        break;
-      }
-    }
-  }
-  return found;
+TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes,
+                          const std::vector<Overwrite>& overwrites) {
+  return Search(lowered.kernels, owners, bytes).run(overwrites);
 }
 
 }  // namespace etch::schedule

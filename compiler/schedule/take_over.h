@@ -15,23 +15,36 @@ enum class Owner : uint8_t {
   several, // an output whose memory is that of another output too, since the trace returned both as one
 };
 
+/// An output that would best lie where an input lies, as the new value of a variable does. Whether it will is the caller's
+/// choice at each run; the kernels know two buffers.
+struct Overwrite {
+  int result = -1;
+  int operand = -1;  // the input; no output
+};
+
 /// Whose memory each storage takes over, so that both lie in the same; chains of any length. Besides this, two values share
 /// memory only where one is a view of the other and so the same storage, or where the trace returned them so.
 struct TakeOvers {
   std::vector<int> operand;  // per storage: the one that it takes over, or -1
   std::vector<int> result;   // per storage: the one that takes it over, or -1
+  std::vector<bool> overwrites;  // per Overwrite: whether it may be
 
   /// The last of the chain: whatever memory that has is the memory of all.
   int last(int storage) const;
 };
 
-/// Finds them for kernels in execution order. `owners` and `bytes` are per storage.
+/// Finds them for kernels in execution order. `owners` and `bytes` are per storage; `overwrites` as they are wanted.
 ///
 /// A result takes over an operand if that belongs to the plan, and the result to one owner; if its kernel reads the operand
 /// last of all, reads it only where it stores the result, and reads a row of it before it stores to that row; if nothing
 /// but this kernel stores the result; and if both have the same size. What an output takes over lies in its memory from
-/// the start. The products of a dot read their operands many times, and its results may pass through memory; a library
-/// function reads and writes as it likes: they take over nothing.
-TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes);
+/// the start. What the products of a dot read is read many times and not taken over; its sums stand in scratch memory, so
+/// what only its epilogue reads is. A library function reads and writes as it likes: it takes over nothing.
+///
+/// An output may overwrite an input if nothing reads that any more when the output's memory is first written, or if the
+/// kernel that does so could take the input over. What the output takes over itself is cut off where it would lie in that
+/// memory too early.
+TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes,
+                          const std::vector<Overwrite>& overwrites);
 
 }  // namespace etch::schedule

@@ -186,5 +186,29 @@ TEST(Fork, ChildrenOfChildren) {
   EXPECT_EQ(child.result(), expected);
 }
 
+TEST(Fork, AChildFindsVariablesWholeAndFreeWhileAnotherThreadUpdatesThem) {
+  const Variable a(zeros(1 << 16)), b(zeros(1 << 16));
+  auto step = function([&] {
+    a += 1;
+    b += 1;
+  }, {.threads = 1});
+  step();
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) step();
+  });
+  for (int round = 0; round < 10; ++round) {
+    Child child([&] {
+      const std::vector<float> before = a.value().to_vector<float>();
+      if (before != b.value().to_vector<float>() || before != std::vector<float>(1 << 16, before[0])) return "torn";
+      step();
+      return a.value().to_vector<float>()[0] == before[0] + 1 ? "whole" : "wrong";
+    });
+    EXPECT_EQ(child.result(), "whole");
+  }
+  stop = true;
+  other.join();
+}
+
 }  // namespace
 }  // namespace etch

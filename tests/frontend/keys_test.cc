@@ -65,10 +65,12 @@ const std::map<std::string_view, Decides> kCompileOptions = {
     {"prune_and_simplify", Decides::code}, {"fuse", Decides::code},          {"fast_math", Decides::code},
     {"target", Decides::code},             {"verify", Decides::nothing_of_it},
     {"blocks", Decides::code},             {"shared_outputs", Decides::nothing_of_it},
+    {"overwrites", Decides::nothing_of_it},
 };
 
 void flip(BlockSizes& value) { value.tile = 32; }
 void flip(std::vector<bool>& shared_outputs) { shared_outputs = {true}; }
+void flip(std::vector<int>& overwrites) { overwrites = {0}; }
 void flip(Target& value) { value = *find_target(value == *find_target("sse4") ? "avx2" : "sse4"); }
 
 /// The entry points of a graph's kernels. All compiled graphs stay, so that none takes the place of another in memory.

@@ -61,6 +61,21 @@ TEST(Events, TypesAreInferredAlsoWhereASignatureComesAgain) {
   }
 }
 
+TEST(Events, ReadsAreEventsOfTheirOwnAndTheirSourceInTheGraph) {
+  Events events;
+  const Value x = *events.input(kTwo);
+  const Value first = events.read(x), second = events.read(x);
+  const Value sum = record(events, Op::add, {first, second});
+  const Value third = events.read(sum), again = events.read(third);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(events.source(second), x);
+  EXPECT_EQ(events.source(again), sum);
+  EXPECT_EQ(events.source(sum), sum);
+  const Value outputs[] = {record(events, Op::neg, {again}), third};
+  EXPECT_EQ(print(events.close(outputs)),
+            "graph(%0: f32[2]) {\n  %1 = add(%0, %0) : f32[2]\n  %2 = neg(%1) : f32[2]\n  return %2, %1\n}\n");
+}
+
 TEST(Events, IllegalOpsAreRefusedEachTime) {
   Events events;
   const Value pair[] = {*events.input(kTwo), *events.input({DType::f32, {3}})};

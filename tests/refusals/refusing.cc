@@ -21,6 +21,17 @@ int refused(Refuse::Function function) {
   return reason;
 }
 
+constexpr int64_t kNever = -1;
+thread_local int64_t allocations_left = kNever;
+thread_local bool allocation_refused = false;
+
+/// True for the one that fails.
+[[maybe_unused]] bool refuses_allocation() {
+  if (allocations_left == kNever) return false;
+  if (allocations_left-- > 0) return false;
+  return allocation_refused = true;
+}
+
 template <class F>
 F next(const char* name, F) {
   return reinterpret_cast<F>(dlsym(RTLD_NEXT, name));
@@ -34,6 +45,15 @@ Refuse::Refuse(Function function, int reason) : function_(function) {
 }
 
 Refuse::~Refuse() { reasons[function_] = 0; }
+
+RefuseAllocation::RefuseAllocation(int64_t after) {
+  allocation_refused = false;
+  allocations_left = after;
+}
+
+RefuseAllocation::~RefuseAllocation() { allocations_left = kNever; }
+
+bool RefuseAllocation::happened() const { return allocation_refused; }
 
 int Refuse::count(Function function) { return counts[function]; }
 
@@ -59,5 +79,16 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
   if (int reason = etch::refused(etch::Refuse::threads)) return reason;
   return etch::next("pthread_create", &pthread_create)(thread, attributes, start, argument);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+void* __libc_malloc(size_t bytes);
+void* __libc_memalign(size_t alignment, size_t bytes);
+
+void* malloc(size_t bytes) noexcept { return etch::refuses_allocation() ? nullptr : __libc_malloc(bytes); }
+
+void* aligned_alloc(size_t alignment, size_t bytes) noexcept {
+  return etch::refuses_allocation() ? nullptr : __libc_memalign(alignment, bytes);
+}
+#endif
 
 }  // extern "C"

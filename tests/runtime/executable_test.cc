@@ -220,6 +220,14 @@ TEST(Executable, ProfileTimesEachLaunch) {
   EXPECT_GE(times[0], 0);
 }
 
+TEST(Executable, KnowsWhetherAStepCanFailAfterAnOutputIsWritten) {
+  Executable executable = checked_gather();
+  EXPECT_TRUE(executable.can_fail_after_writing(0));
+  std::swap(executable.steps[0], executable.steps[1]);
+  EXPECT_FALSE(executable.can_fail_after_writing(0)) << "the check comes first";
+  EXPECT_FALSE(add_then_sort(6, 10).can_fail_after_writing(0));
+}
+
 TEST(Executable, HasText) {
   EXPECT_EQ(to_string(add_then_sort(6, 10)),
             "s0: input 0\n"

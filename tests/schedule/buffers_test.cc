@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "compiler/ir/cat.h"
 #include "compiler/schedule/verify_schedule.h"
@@ -233,6 +234,69 @@ TEST(Buffers, AnUnrolledKernelWritesWhereItReads) {
   EXPECT_EQ(schedule.arena_bytes, 64 * 4) << to_string(schedule, graph);
   EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
   expect_same_bits(graph, false);
+}
+
+// ---- Outputs that may overwrite inputs
+
+/// The schedule where output i would overwrite the input that stands at i, checked.
+Schedule overwriting(const std::string& text, std::vector<int> overwrites, bool fuse) {
+  const Graph graph = graph_of(text);
+  const Schedule schedule = *make_schedule(graph, {.fuse = fuse, .overwrites = std::move(overwrites)});
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus()) << to_string(schedule, graph);
+  EXPECT_EQ(verify(schedule, graph, 0), absl::OkStatus()) << to_string(schedule, graph);
+  return schedule;
+}
+
+constexpr const char* kMomentum =
+    "graph(%0: f32[64], %1: f32[64], %2: f32[64]) {\n%3 = mul(%1, %1) : f32[64]\n%4 = add(%3, %2) : f32[64]\n"
+    "%5 = exp(%4) : f32[64]\n%6 = sub(%0, %5) : f32[64]\nreturn %6, %4\n}";
+
+TEST(Overwrite, AnOutputWhoseKernelReadsTheInputLastMayOverwriteIt) {
+  for (bool fuse : {true, false}) {
+    EXPECT_EQ(overwriting(kMomentum, {0, 1}, fuse).overwrites, (std::vector<int>{0, 1})) << fuse;
+  }
+}
+
+TEST(Overwrite, WhatWouldLieThereTooEarlyIsCutOff) {
+  // %5 could lie where %6 does, but %0 is read after it is there.
+  EXPECT_TRUE(lie_together(overwriting(kMomentum, {-1, 1}, false), 5, 6));
+  EXPECT_FALSE(lie_together(overwriting(kMomentum, {0, 1}, false), 5, 6));
+  // %3 may: nothing reads %1 behind it.
+  EXPECT_TRUE(lie_together(overwriting(kMomentum, {0, 1}, false), 3, 4));
+}
+
+TEST(Overwrite, AnInputThatIsReadLaterStays) {
+  const char* const text =
+      "graph(%0: f32[8,8], %1: f32[8,8]) {\n%2 = exp(%0) : f32[8,8]\n%3 = dot(%2, %0) : f32[8,8]\n"
+      "%4 = dot(%1, %1) : f32[8,8]\nreturn %2, %3, %4\n}";
+  EXPECT_EQ(overwriting(text, {0, -1, -1}, false).overwrites, (std::vector<int>{-1, -1, -1}));
+  EXPECT_EQ(overwriting(text, {-1, 0, -1}, false).overwrites, (std::vector<int>{-1, -1, -1})) << "a product reads on";
+  EXPECT_EQ(overwriting(text, {-1, -1, 0}, false).overwrites, (std::vector<int>{-1, -1, 0})) << "%0 is not read there";
+}
+
+TEST(Overwrite, WhatOnlyTheEpilogueOfAProductReadsMayBeOverwritten) {
+  const char* const text =
+      "graph(%0: f32[8,8], %1: f32[8,8]) {\n%2 = dot(%1, %1) : f32[8,8]\n%3 = sub(%0, %2) : f32[8,8]\nreturn %3\n}";
+  EXPECT_EQ(overwriting(text, {0}, true).overwrites, (std::vector<int>{0}));
+  EXPECT_EQ(overwriting(text, {1}, true).overwrites, (std::vector<int>{-1}));
+}
+
+TEST(Overwrite, AnInputThatIsAnOutputStays) {
+  const char* const text = "graph(%0: f32[8], %1: f32[8]) {\n%2 = add(%0, %1) : f32[8]\nreturn %2, %0\n}";
+  EXPECT_EQ(overwriting(text, {0, -1}, true).overwrites, (std::vector<int>{-1, -1}));
+  EXPECT_EQ(overwriting(text, {1, -1}, true).overwrites, (std::vector<int>{1, -1}));
+}
+
+TEST(Overwrite, AnInputThatIsReadInAnotherOrderStays) {
+  const char* const text =
+      "graph(%0: f32[8,8]) {\n%1 = transpose(%0) perm=[1,0] : f32[8,8]\n%2 = exp(%1) : f32[8,8]\nreturn %2\n}";
+  EXPECT_EQ(overwriting(text, {0}, true).overwrites, (std::vector<int>{-1}));
+}
+
+TEST(Overwrite, TheTextSaysWhich) {
+  const Graph graph = graph_of("graph(%0: f32[8]) {\n%1 = exp(%0) : f32[8]\nreturn %1\n}");
+  const std::string text = to_string(*make_schedule(graph, {.overwrites = {0}}), graph);
+  EXPECT_NE(text.find("output 0 = b1, may overwrite input 0\n"), std::string::npos) << text;
 }
 
 }  // namespace

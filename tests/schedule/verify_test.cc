@@ -182,5 +182,17 @@ TEST_F(VerifyCall, OfAFunctionThatThereIsNot) {
   expect_error("there is no such function for bool");
 }
 
+TEST(VerifyOverwrite, OfAnInputThatIsReadLater) {
+  const Graph graph = parse("graph(%0: f32[8,8]) {\n%1 = exp(%0) : f32[8,8]\n%2 = dot(%1, %0) : f32[8,8]\nreturn %1, %2\n}").value();
+  Schedule schedule = make_schedule(graph, {}).value();
+  for (int64_t walked_bytes : {int64_t{0}, int64_t{1} << 20}) {
+    schedule.overwrites = {-1, -1};
+    EXPECT_EQ(verify(schedule, graph, walked_bytes), absl::OkStatus());
+    schedule.overwrites = {0, -1};
+    const std::string error(verify(schedule, graph, walked_bytes).message());
+    EXPECT_NE(error.find("it reads a value where it does not lie: b0, output 0 (%0: f32[8,8])"), std::string::npos) << error;
+  }
+}
+
 }  // namespace
 }  // namespace etch

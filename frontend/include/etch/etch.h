@@ -3,7 +3,9 @@
 
 #include "etch/buffer.h"
 #include "etch/function.h"
+#include "etch/init_scope.h"
 #include "etch/npy.h"
 #include "etch/ops.h"
 #include "etch/options.h"
 #include "etch/tensor.h"
+#include "etch/variable.h"

@@ -92,7 +92,7 @@ struct Call {
   const void* args = nullptr;  // the tuple that FunctionType takes
   const Flags* flags = nullptr;
   Location where;
-  ArgReader reader;
+  mutable ArgReader reader;  // it reads again where the trace makes variables
 };
 
 /// The results of one run: the tensors in order, and the rest of the result's structure.
@@ -325,7 +325,7 @@ class ConcreteFunctionBase {
   int num_kernels() const;
   /// Kernels that went through LLVM for this function; the others were in the kernel cache.
   int num_kernels_compiled() const;
-  /// Captured eager tensors: hidden inputs.
+  /// Captured eager tensors: hidden inputs, as the values of variables are.
   int num_captures() const;
   /// Roughly what it keeps in memory.
   int64_t bytes() const;
@@ -373,8 +373,9 @@ class ConcreteFunction<R(A...)> : public ConcreteFunctionBase {
 /// Captures: eager tensors that the callable uses beyond its arguments become hidden inputs. A call follows their
 /// elements: it reads them at the time of the call (call_into is what changes them). It does not follow the handle: when a
 /// variable that a lambda captured is assigned another tensor later, the function keeps the one it was traced with. Nor
-/// does it follow captured C++ values: they are constants of the trace. Pass as an argument what changes, or make it a
-/// member of the object of a member function; `check_captures`, an option and a flag, finds what was replaced.
+/// does it follow captured C++ values: they are constants of the trace. Pass as an argument what changes, make it a member
+/// of the object of a member function, or let an etch::Variable hold it, which is read at each call; `check_captures`, an
+/// option and a flag, finds what was replaced.
 template <class R, class... A>
 class Function<R(A...)> {
   static_assert((detail::is_input<A>() && ...),
@@ -476,7 +477,8 @@ Function<Sig> function(F f, FunctionOptions options = {}, Location where = Locat
 /// The Function of a member function on an object, which must outlive it: `etch::function(&Model::forward, &model)`.
 ///
 /// The object's members are read at each call as if they were arguments: tensors that are assigned later are followed,
-/// and plain values (numbers, strings, enums) belong to the signature, as does which of the tensors are the same one.
+/// and plain values (numbers, strings, enums) and the identity of each Variable belong to the signature, as does which of
+/// the tensors are the same one.
 /// Members are reached through plain aggregates, arrays, vectors, maps, optionals, pairs and tuples; what cannot be read so
 /// (classes with private members or bases, pointers, std::function, C arrays and the aggregates that hold them) stays a
 /// capture. A tensor that is used both through a member and through another handle counts as the member.

@@ -23,6 +23,7 @@ namespace [[gnu::visibility("default")]] etch {
 class Buffer;
 class Operand;
 class Tensor;
+class Variable;
 
 namespace detail {
 struct TensorAccess;
@@ -155,6 +156,40 @@ namespace detail {
 [[nodiscard]] Tensor not_of(const Operand& x);
 [[nodiscard]] Tensor unary_plus(const Operand& x);
 [[nodiscard]] Tensor truth_not(const Tensor& x);
+
+/// The operators of Tensor and of Variable, found by either. `Result` is Tensor, which is not complete yet where it stands as
+/// a base.
+template <class Result>
+class Operators {
+  // Elementwise, with NumPy broadcasting; see the ops of the same meaning in etch/ops.h. Comparisons give bool tensors.
+#define ETCH_BINARY(op, function) \
+  [[nodiscard]] friend Result operator op(const Operand& a, const Operand& b) { return function(a, b); }
+  ETCH_BINARY(+, add)
+  ETCH_BINARY(-, sub)
+  ETCH_BINARY(*, mul)
+  ETCH_BINARY(/, div)
+  ETCH_BINARY(%, floor_mod)
+  ETCH_BINARY(==, equal)
+  ETCH_BINARY(!=, not_equal)
+  ETCH_BINARY(<, less)
+  ETCH_BINARY(<=, less_equal)
+  ETCH_BINARY(>, greater)
+  ETCH_BINARY(>=, greater_equal)
+  ETCH_BINARY(&, and_of)  // bitwise_and; logical_and of bool
+  ETCH_BINARY(|, or_of)   // bitwise_or; logical_or of bool
+  ETCH_BINARY(^, xor_of)  // bitwise_xor; logical_xor of bool
+  ETCH_BINARY(<<, shift_left)
+  ETCH_BINARY(>>, shift_right)
+#undef ETCH_BINARY
+#define ETCH_UNARY(op, Argument, function) \
+  [[nodiscard]] friend Result operator op(const Argument& x) { return function(x); }
+  ETCH_UNARY(-, Operand, neg)
+  ETCH_UNARY(~, Operand, not_of)      // bitwise_not; logical_not of bool
+  ETCH_UNARY(+, Operand, unary_plus)  // x itself; numeric
+  // It takes the tensor as it is: through Operand it would be ambiguous with C++'s own operator on bool.
+  ETCH_UNARY(!, Result, truth_not)  // logical_not
+#undef ETCH_UNARY
+};
 }  // namespace detail
 
 #define ETCH_NO_PLACE                                                                                          \
@@ -166,7 +201,7 @@ namespace detail {
 ///
 /// Outside of a trace tensors are eager: ops run at once. While an etch::function is traced, ops on tensors (also on
 /// eager ones made before) are recorded instead, and reading elements is an Error.
-class Tensor {
+class Tensor : detail::Operators<Tensor> {
  public:
   Tensor() = default;
   Tensor(const Tensor&) = default;
@@ -181,6 +216,9 @@ class Tensor {
   /// the graph.
   template <Arithmetic T>
   Tensor(T value, Location where = Location::current()) : Tensor(Number(value), where) {}  // NOLINT: numbers convert
+
+  /// The value that stands in a variable, as Variable::value gives it.
+  Tensor(const Variable& variable, Location where = Location::current());  // NOLINT: variables convert
 
   /// The elements of a nested list: `Tensor({{1.f, 2.f}, {3.f, 4.f}})` is f32[2,2]. Integers of several types become
   /// the shortest type that holds all of theirs, and f32 or f64 beside one of those; an integer that cannot be exact is
@@ -316,35 +354,6 @@ class Tensor {
   ETCH_ASSIGNMENT(>>=);
 #undef ETCH_ASSIGNMENT
 
-  // Elementwise, with NumPy broadcasting; see the ops of the same meaning in etch/ops.h. Comparisons give bool tensors.
-#define ETCH_BINARY(op, function) \
-  [[nodiscard]] friend Tensor operator op(const Operand& a, const Operand& b) { return function(a, b); }
-  ETCH_BINARY(+, add)
-  ETCH_BINARY(-, sub)
-  ETCH_BINARY(*, mul)
-  ETCH_BINARY(/, div)
-  ETCH_BINARY(%, floor_mod)
-  ETCH_BINARY(==, equal)
-  ETCH_BINARY(!=, not_equal)
-  ETCH_BINARY(<, less)
-  ETCH_BINARY(<=, less_equal)
-  ETCH_BINARY(>, greater)
-  ETCH_BINARY(>=, greater_equal)
-  ETCH_BINARY(&, detail::and_of)  // bitwise_and; logical_and of bool
-  ETCH_BINARY(|, detail::or_of)   // bitwise_or; logical_or of bool
-  ETCH_BINARY(^, detail::xor_of)  // bitwise_xor; logical_xor of bool
-  ETCH_BINARY(<<, shift_left)
-  ETCH_BINARY(>>, shift_right)
-#undef ETCH_BINARY
-#define ETCH_UNARY(op, Argument, function) \
-  [[nodiscard]] friend Tensor operator op(const Argument& x) { return function(x); }
-  ETCH_UNARY(-, Operand, neg)
-  ETCH_UNARY(~, Operand, detail::not_of)      // bitwise_not; logical_not of bool
-  ETCH_UNARY(+, Operand, detail::unary_plus)  // x itself; numeric
-  // It takes the tensor as it is: through Operand it would be ambiguous with C++'s own operator on bool.
-  ETCH_UNARY(!, Tensor, detail::truth_not)  // logical_not
-#undef ETCH_UNARY
-
   /// Prints as NumPy's print does: eight digits, aligned, the middle of more than 1,000 elements left out. A value of a
   /// trace prints its type and where it was made.
   friend std::ostream& operator<<(std::ostream& stream, const Tensor& tensor);
@@ -393,8 +402,8 @@ class Tensor::Rows {
   Location where_;
 };
 
-/// An operand of an op: a tensor, or a number that takes the dtype of the op's tensor operand; and the call site. Made
-/// implicitly; it lives no longer than the full expression.
+/// An operand of an op: a tensor, the value of a variable, or a number that takes the dtype of the op's tensor operand; and
+/// the call site. Made implicitly; it lives no longer than the full expression.
 class Operand {
  public:
   Operand(const Tensor& tensor, Location where = Location::current())  // NOLINT: converts
@@ -402,13 +411,17 @@ class Operand {
   template <Arithmetic T>
   Operand(T value, Location where = Location::current()) : number_(value), where_(where) {}  // NOLINT: converts
 
+  Operand(const Variable& variable, Location where = Location::current())  // NOLINT: converts
+      : value_(variable, where), number_(0), where_(where) {}
+
   /// The tensor, or nullptr for a number.
-  const Tensor* tensor() const { return tensor_; }
+  const Tensor* tensor() const { return value_.defined() ? &value_ : tensor_; }
   const Number& number() const { return number_; }
   Location where() const { return where_; }
 
  private:
   const Tensor* tensor_ = nullptr;
+  Tensor value_;  // of a variable
   Number number_;
   Location where_;
 };

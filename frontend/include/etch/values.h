@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "etch/tensor.h"
+#include "etch/variable.h"
 
 namespace [[gnu::visibility("default")]] etch {
 namespace detail {
@@ -29,6 +30,7 @@ class ArgReader {
     std::string path;
     std::string text;
     bool is_tensor = false;
+    bool is_variable = false;
     const Tensor* handle = nullptr;  // of a tensor; valid as long as the value that was read stands unchanged
   };
 
@@ -39,7 +41,11 @@ class ArgReader {
   ArgReader(const ArgReader&) = delete;
   ArgReader& operator=(const ArgReader&) = delete;
 
+  /// Forgets what it read.
+  void clear();
   void tensor(const Tensor& tensor);
+  /// A variable counts by its identity.
+  void variable(const Variable& variable);
   /// What follows are the members of the object that a member function is called on; to be called once.
   void begin_object();
   /// Ends the object: which of its tensors are the same one becomes a part of the signature.
@@ -236,7 +242,7 @@ consteval void check_members() {
 #define ETCH_UNREADABLE(T)                                                                                         \
   static_assert(kUnreadable<T>,                                                                                    \
                 "etch: a function cannot take or give this type; it may be Tensor, a number, an enum, std::string, " \
-                "std::vector, array, tuple, pair, optional, map or a plain aggregate of these")
+                "std::vector, array, tuple, pair, optional, map, Variable or a plain aggregate of these")
 
 // The name of member I of an aggregate, cut out of the name of a pointer to it. The specimen is nowhere defined: only
 // its address is taken, at compile time.
@@ -286,6 +292,8 @@ template <class T>
 void read(const T& value, ArgReader& reader) {
   if constexpr (std::is_same_v<T, Tensor>) {
     reader.tensor(value);
+  } else if constexpr (std::is_same_v<T, Variable>) {
+    reader.variable(value);
   } else if constexpr (std::is_enum_v<T>) {
     reader.number(static_cast<std::underlying_type_t<T>>(value));
   } else if constexpr (Arithmetic<T>) {
@@ -324,7 +332,8 @@ void read_reachable(const T& value, ArgReader& reader) {
     read_reachable(part, reader);
     reader.leave();
   };
-  if constexpr (std::is_same_v<T, Tensor> || std::is_enum_v<T> || Arithmetic<T> || TextLike<T>) {
+  if constexpr (std::is_same_v<T, Tensor> || std::is_same_v<T, Variable> || std::is_enum_v<T> || Arithmetic<T> ||
+                TextLike<T>) {
     read(value, reader);
   } else if constexpr (OptionalLike<T>) {
     reader.count(value.has_value() ? 1 : 0);
@@ -359,7 +368,8 @@ void visit_tensors(T& value, TensorVisitor& visitor) {
   if constexpr (std::is_same_v<std::remove_const_t<T>, Tensor>) {
     static_assert(!std::is_const_v<T>, "etch: a const Tensor cannot be replaced while tracing; make it non-const");
     visitor.tensor(value);
-  } else if constexpr (std::is_enum_v<std::remove_const_t<T>> || Arithmetic<std::remove_const_t<T>> || TextLike<T>) {
+  } else if constexpr (std::is_same_v<std::remove_const_t<T>, Variable> || std::is_enum_v<std::remove_const_t<T>> ||
+                       Arithmetic<std::remove_const_t<T>> || TextLike<T>) {
     return;  // holds no tensor
   } else if constexpr (OptionalLike<T>) {
     if (value.has_value()) visit_tensors(*value, visitor);

@@ -24,6 +24,8 @@ class Buffer {
   void* data() const { return block_ ? block_->data : nullptr; }
   int64_t bytes() const { return block_ ? block_->bytes : 0; }
   explicit operator bool() const { return static_cast<bool>(block_); }
+  /// True if allocate() gave the memory.
+  bool is_allocated() const { return block_ && block_->free == nullptr; }
   /// True if no other Buffer shares the memory.
   bool unique() const { return block_ && __atomic_load_n(&block_->references, __ATOMIC_ACQUIRE) == 1; }
 
@@ -53,6 +55,7 @@ struct MemoryStats {
   int64_t scratch_bytes = 0;  // of live_bytes: the temporaries
   int64_t cached_bytes = 0;   // freed blocks and scratch memory, kept for reuse; at most about 530 MiB
   int64_t allocations = 0;
+  int64_t copied_bytes = 0;   // so far: where a result equals an input or another result and must be a tensor of its own
 };
 MemoryStats memory_stats();
 void reset_peak_memory();

@@ -1,0 +1,154 @@
+// Variables: their cells, and reads and assignments, eager and traced.
+#include "etch/variable.h"
+
+#include "compiler/ir/cat.h"
+#include "etch/ops.h"
+#include "frontend/dispatch.h"
+#include "frontend/trace.h"
+#include "frontend/variable_cell.h"
+
+namespace etch {
+namespace detail {
+namespace {
+
+std::string default_name(Location where) {
+  const std::string name = at(where);
+  return name.size() < 2 ? "variable" : name.substr(0, name.size() - 2);
+}
+
+VariableOptions named(VariableOptions options, Location where) {
+  if (options.name.empty()) options.name = default_name(where);
+  return options;
+}
+
+VariableCell& cell_of(const Variable& variable, Location where) {
+  VariableCell* cell = VariableAccess::get(variable);
+  if (cell == nullptr) fail(where, "the variable holds nothing: it was made by default or moved from; assign one first");
+  return *cell;
+}
+
+/// The tensor to start with. Error for one without elements.
+const TensorImpl& check_initial(const Tensor& initial, const VariableOptions& options, Location where) {
+  const TensorImpl& impl = impl_of(initial, where);
+  if (impl.kind == TensorImpl::Kind::eager) return impl;
+  if (impl.kind == TensorImpl::Kind::spec) fail_no_elements(impl, cat("making variable ", options.name), where);
+  fail(where, cat("variable ", options.name, ": its initial value is ", made_by(impl),
+                  ", which has no elements yet; give a callable that makes it, which runs at once: Variable([&] {"
+                  " return zeros(3); })"));
+}
+
+/// Error unless a value may be put into a variable. `op` is what the user called.
+void check_type(const VariableCell& cell, const TensorImpl& impl, std::string_view op, Location where) {
+  if (impl.type() == cell.type()) return;
+  const bool is_sum = op != "assign";
+  fail(where, cat(op, ": ", description(cell), " cannot take ", is_sum ? "the result, " : "", to_string(impl.type()),
+                  "; the dtype and shape of a variable are fixed: cast, reshape or reduce the value"));
+}
+
+/// The tensor that an operand becomes in a variable.
+Tensor tensor_of(const Operand& value, const VariableCell& cell, std::string_view op) {
+  if (value.tensor() == nullptr) {
+    return constant(cell.type(), number_bits(value.number(), cell.type().dtype, value.where(), op), op, value.where());
+  }
+  const TensorImpl* impl = TensorAccess::get(*value.tensor());
+  if (impl == nullptr) fail(value.where(), cat(op, ": the value for ", description(cell), " ", kHoldsNothing));
+  check_type(cell, *impl, op, value.where());
+  return *value.tensor();
+}
+
+/// Puts in what `change` makes of the value that stands there.
+template <class Change>
+void update(const Variable& variable, std::string_view op, Location where, const Change& change) {
+  VariableCell& cell = cell_of(variable, where);
+  const auto changed = [&](const Tensor& before) {
+    Tensor after = change(before);
+    check_type(cell, *TensorAccess::get(after), op, where);
+    return after;
+  };
+  if (Trace* trace = Trace::current()) return trace->assign(cell, changed(trace->read(cell, where)), where);
+  while (true) {  // nothing is computed with the lock held; who comes too late begins again
+    const Tensor before = cell.read();
+    Tensor after = changed(before);
+    if (cell.replace(TensorAccess::get(before), after)) return;
+  }
+}
+
+}  // namespace
+
+void retain(VariableCell* cell) noexcept { cell->add_reference(); }
+void release(VariableCell* cell) noexcept { cell->drop_reference(); }
+
+VariableCell::VariableCell(Tensor initial, VariableOptions options, Location where)
+    : type_(check_initial(initial, options, where).type()),
+      options_(named(std::move(options), where)),
+      tensor_(std::move(initial)) {}
+
+Tensor VariableCell::read() {
+  lock();
+  Tensor tensor = tensor_;
+  unlock();
+  return tensor;
+}
+
+bool VariableCell::replace(const TensorImpl* before, Tensor& after) {
+  lock();
+  const bool is_there = TensorAccess::get(tensor_) == before;
+  if (is_there) std::swap(tensor_, after);
+  unlock();
+  return is_there;
+}
+
+void VariableCell::assign(Tensor value) {
+  lock();
+  std::swap(tensor_, value);
+  unlock();
+}
+
+std::string description(const VariableCell& cell) { return cat("variable ", cell.name(), " ", to_string(cell.type())); }
+
+}  // namespace detail
+
+using detail::cell_of;
+
+Variable::Variable(const Tensor& initial, VariableOptions options, Location where)
+    : cell_(new detail::VariableCell(initial, detail::named(std::move(options), where), where)) {
+  detail::note_made_variable(where);
+}
+
+DType Variable::dtype(Location where) const { return cell_of(*this, where).type().dtype; }
+
+const Shape& Variable::shape(Location where) const { return cell_of(*this, where).type().shape; }
+
+const std::string& Variable::name(Location where) const { return cell_of(*this, where).name(); }
+
+bool Variable::trainable(Location where) const { return cell_of(*this, where).trainable(); }
+
+Tensor Variable::value(Location where) const {
+  detail::VariableCell& cell = cell_of(*this, where);
+  if (detail::Trace* trace = detail::Trace::current()) return trace->read(cell, where);
+  return cell.read();
+}
+
+void Variable::assign(const Operand& value) const {
+  detail::VariableCell& cell = cell_of(*this, value.where());
+  Tensor tensor = detail::tensor_of(value, cell, "assign");
+  if (detail::Trace* trace = detail::Trace::current()) return trace->assign(cell, tensor, value.where());
+  const detail::TensorImpl& impl = *detail::TensorAccess::get(tensor);
+  const bool is_eager = impl.kind == detail::TensorImpl::Kind::eager;
+  if (!is_eager) fail_no_elements(impl, cat("assigning to ", description(cell)), value.where());
+  cell.assign(std::move(tensor));
+}
+
+void Variable::assign_add(const Operand& delta) const {
+  detail::update(*this, "assign_add", delta.where(),
+                 [&](const Tensor& value) { return add(Operand(value, delta.where()), delta); });
+}
+
+void Variable::assign_sub(const Operand& delta) const {
+  detail::update(*this, "assign_sub", delta.where(),
+                 [&](const Tensor& value) { return sub(Operand(value, delta.where()), delta); });
+}
+
+Tensor::Tensor(const Variable& variable, Location where) { *this = variable.value(where); }
+
+}  // namespace etch
