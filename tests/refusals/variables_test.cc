@@ -59,7 +59,9 @@ int refuse_each_allocation(bool fuse, bool holds) {
     }
     if (!refuse.happened()) return num_threw;
     // A large block is asked for again when all that is kept was freed: then the call goes well.
-    if (threw) EXPECT_TRUE(training.values() == before) << after;
+    if (threw) {
+      EXPECT_TRUE(training.values() == before) << after;
+    }
     num_threw += threw;
   }
 }
