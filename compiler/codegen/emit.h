@@ -158,8 +158,8 @@ class KernelEmitter {
                      bool shared_body, LanesBody body);
 
   /// Runs `body` for vectors of `width` lanes from `from` to `to`, then for narrower ones and single elements: for what no
-  /// masked instruction serves. With `again` the last narrow vector may begin before the end of the one before it, where
-  /// that reads nothing it has written.
+  /// masked instruction serves. With `again` the last vector may begin before the end of the one before it, where that
+  /// reads nothing it has written.
   void narrowing_loops(llvm::Value* from, llvm::Value* to, int width, bool again,
                        llvm::function_ref<void(llvm::Value* i, int width)> body);
 

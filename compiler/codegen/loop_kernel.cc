@@ -316,7 +316,8 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
     auto emit_elements = [&](int part, llvm::Value* first, llvm::Value* last) {
       auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
         std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
-        segments.emit(part, b.CreateSub(i, first), k.cursor(origin, i, lanes, mask), values);
+        llvm::Value* in_block = segments.count() == 1 ? nullptr : b.CreateSub(i, first);
+        segments.emit(part, in_block, k.cursor(origin, i, lanes, mask), values);
         return Values{};
       };
       if (single_rest) {

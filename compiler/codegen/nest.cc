@@ -149,19 +149,20 @@ void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int widt
   auto same = [](llvm::Value* i) { return i; };
   llvm::Value* done = from;
   if (width > 1) {
-    done = b.CreateAdd(from, b.CreateAnd(b.CreateSub(to, from), i64(-width)));
-    run(from, done, width, same);
+    llvm::Value* n = b.CreateSub(to, from);
+    done = b.CreateAdd(from, b.CreateAnd(n, i64(-width)));
+    if (again) {
+      llvm::Value* overlaps = b.CreateAnd(b.CreateICmpSGE(n, i64(width)), stores_apart());
+      llvm::Value* last = b.CreateSub(to, i64(width));
+      done = b.CreateSelect(overlaps, to, done);
+      run(from, done, width, [&](llvm::Value* i) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, i, last); });
+    } else {
+      run(from, done, width, same);
+    }
   }
-  const int narrow = std::min(width, kNarrowLanes);
-  if (again && narrow > 1) {
-    llvm::Value* enough = b.CreateICmpSGE(b.CreateSub(to, from), i64(narrow));
-    llvm::Value* stop = b.CreateSelect(b.CreateAnd(enough, stores_apart()), to, done);
-    llvm::Value* last = b.CreateSub(to, i64(narrow));
-    run(done, stop, narrow, [&](llvm::Value* i) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, i, last); });
-    done = stop;
-  } else if (width > 2 * kNarrowLanes) {
-    llvm::Value* stop = b.CreateAdd(done, b.CreateAnd(b.CreateSub(to, done), i64(-narrow)));
-    run(done, stop, narrow, same);
+  if (width > 2 * kNarrowLanes) {
+    llvm::Value* stop = b.CreateAdd(done, b.CreateAnd(b.CreateSub(to, done), i64(-kNarrowLanes)));
+    run(done, stop, kNarrowLanes, same);
     done = stop;
   }
   run(done, to, 1, same);

@@ -348,7 +348,7 @@ class Fusion {
   void place_parts(Value value) {
     Sites::List sites = sites_.of(value);
     int level = level_above(sites);
-    loaded_by(value, sites, level, reason::kRegions);
+    loaded_by(value, sites, level, reason::kParts);
     home(value) = kMemory;
     for (const Part& part : parts_of(graph_, value)) {
       Cluster c = part_cluster(graph_, value, part);

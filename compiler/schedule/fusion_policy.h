@@ -30,7 +30,7 @@ inline constexpr char kScattered[] =
     "the kernel would fetch what it is computed from one by one, and there is more to fetch than the value itself";
 inline constexpr char kTurned[] =
     "the kernel's rows run across those of its memory: a kernel of its own turns them round faster";
-inline constexpr char kRegions[] = "kernels write the parts of it in place";
+inline constexpr char kParts[] = "kernels write the parts of it in place";
 }  // namespace reason
 
 // How many values siblings store; more where what they read is fetched one by one, and where one full kernel reads all of

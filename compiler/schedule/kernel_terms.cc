@@ -222,16 +222,17 @@ class Resolver {
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.
 class Stages {
  public:
-  Stages(const Graph& graph, const Partition& partition, int self, KernelTerms& terms)
-      : graph_(graph), partition_(partition), self_(self), all_(terms), terms_(terms.terms), roots_(terms.roots) {}
+  Stages(const Graph& graph, Partition& partition, int self, KernelTerms& terms)
+      : graph_(graph), partition_(partition), self_(self), cluster_(partition.clusters[self]), all_(terms),
+        terms_(terms.terms), roots_(terms.roots) {}
 
   void run() {
     for (int stage = 0; stage <= all_.last_stage; ++stage) {
       for (int reduce : all_.reduces) {
         if (terms_[reduce].stage == stage + 1) use(terms_[reduce].args[0], stage);
       }
-      for (const RootTerm& root : roots_) {
-        if (root.stage == stage) use(root.term, stage);
+      for (size_t r = 0; r < roots_.size(); ++r) {  // their number grows
+        if (roots_[r].stage == stage) use(roots_[r].term, stage);
       }
     }
   }
@@ -244,7 +245,7 @@ class Stages {
     bool again = term.first_stage >= 0;
     if (!again) term.first_stage = stage;
     term.last_stage = stage;
-    if (again && (keep(index, stage) || is_dear(term))) return;
+    if (again && keep(index, stage)) return;
     for (size_t i = 0; i < term.args.size(); ++i) use(term.args[i], stage);
   }
 
@@ -266,26 +267,31 @@ class Stages {
                   pays(root);
       if (fits && (best < 0 || root.stage > roots_[best].stage)) best = static_cast<int>(r);
     }
-    if (best < 0) return false;
+    if (best < 0) return keep_in_own_memory(index);
     roots_[best].keeps = true;
     term.kept_in = best;
     return true;
   }
 
-  /// Notes a term that memory of its own should keep; it can where the kernel visits the elements of its value in order.
-  bool is_dear(const Term& term) {
-    const Domain& domain = partition_.clusters[self_].domain;
+  /// Makes a dear value a root of the cluster, if the kernel visits its elements in order.
+  bool keep_in_own_memory(int index) {
+    Term& term = terms_[index];
+    const Affine in_order = linear_index(cluster_.domain);
     const bool fits = term.kind == InstrKind::compute && term.cost >= kOwnMemoryCost &&
-                      partition_.home[term.value.id] == self_ && graph_.type(term.value).size() == domain.size() &&
-                      term.map == linear_index(domain);
-    const bool noted = std::find(all_.dear.begin(), all_.dear.end(), term.value) != all_.dear.end();
-    if (fits && !noted) all_.dear.push_back(term.value);
-    return fits;
+                      partition_.home[term.value.id] == self_ && term.map == in_order &&
+                      graph_.type(term.value).size() == cluster_.domain.size();
+    if (!fits) return false;
+    const int map = intern(cluster_, in_order);
+    cluster_.roots.push_back({term.value, term.value.id, map, map});
+    term.kept_in = static_cast<int>(roots_.size());
+    roots_.push_back({index, term.first_stage});
+    return true;
   }
 
   const Graph& graph_;
   const Partition& partition_;
   const int self_;
+  Cluster& cluster_;
   KernelTerms& all_;
   std::vector<Term>& terms_;
   std::vector<RootTerm>& roots_;
@@ -298,7 +304,7 @@ bool KernelTerms::is_kept(int term, int stage) const {
   return keeper.term == term || keeper.stage >= stage;
 }
 
-KernelTerms plan_terms(const Graph& graph, const Partition& partition, int cluster) {
+KernelTerms plan_terms(const Graph& graph, Partition& partition, int cluster) {
   KernelTerms result;
   Resolver(graph, partition, cluster, result).run();
   for (const RootTerm& root : result.roots) result.last_stage = std::max(result.last_stage, root.stage);

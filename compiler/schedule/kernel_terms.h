@@ -42,13 +42,13 @@ struct KernelTerms {
   std::vector<int> reduces;     // terms, in the order of their first use
   std::vector<RootTerm> roots;  // as the cluster's
   int last_stage = 0;
-  std::vector<Value> dear;      // computed again in a later stage, though memory of their own would cost less
 
   /// True if a stage finds the term, which memory keeps, where it was stored.
   bool is_kept(int term, int stage) const;
 };
 
-/// The terms that the roots of a cluster need, each with its stages.
-KernelTerms plan_terms(const Graph& graph, const Partition& partition, int cluster);
+/// The terms that the roots of a cluster need, each with its stages. Values that later stages would compute again at a high
+/// cost become roots.
+KernelTerms plan_terms(const Graph& graph, Partition& partition, int cluster);
 
 }  // namespace etch::schedule

@@ -19,8 +19,8 @@ struct Written {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, const Partition& partition, int self, KernelTerms plan)
-      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), plan_(std::move(plan)),
+  Lowering(const Graph& graph, Partition& partition, int self)
+      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), plan_(plan_terms(graph, partition, self)),
         terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces), written_(terms_.size()) {}
 
   ScheduledKernel run() {
@@ -206,15 +206,8 @@ void lower_call(const Graph& graph, const Cluster& cluster, int self, Lowered& l
 }  // namespace
 
 void lower_cluster(const Graph& graph, Partition& partition, int cluster, Lowered& lowered) {
-  Cluster& self = partition.clusters[cluster];
-  if (self.calls) return lower_call(graph, self, cluster, lowered);
-  KernelTerms plan = plan_terms(graph, partition, cluster);
-  if (!plan.dear.empty()) {
-    const int map = intern(self, linear_index(self.domain));
-    for (Value value : plan.dear) self.roots.push_back({value, value.id, map, map});
-    plan = plan_terms(graph, partition, cluster);
-  }
-  lowered.kernels.push_back(Lowering(graph, partition, cluster, std::move(plan)).run());
+  if (partition.clusters[cluster].calls) return lower_call(graph, partition.clusters[cluster], cluster, lowered);
+  lowered.kernels.push_back(Lowering(graph, partition, cluster).run());
   lowered.cluster.push_back(cluster);
 }
 

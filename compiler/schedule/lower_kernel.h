@@ -14,7 +14,7 @@ struct Lowered {
   std::vector<int> cluster;  // per kernel: the cluster it comes from
 };
 
-/// Appends the kernel of a cluster. Values that its stages would compute again at a high cost become roots of the cluster.
+/// Appends the kernel of a cluster; plan_terms() may add roots to it.
 void lower_cluster(const Graph& graph, Partition& partition, int cluster, Lowered& lowered);
 
 /// Per access of a kernel: whether it is stored to.
