@@ -80,6 +80,18 @@ int64_t bytes_of(const Concrete& concrete) {
   return bytes;
 }
 
+/// Compiles what was traced.
+void finish(Concrete& concrete, const Flags& flags, Location where) {
+  concrete.options.shared_outputs = shared_outputs(concrete.trace.sharing);
+  const Graph& graph = concrete.trace.graph;
+  for (Value output : graph.outputs()) concrete.output_types.push_back(graph.type(output));
+  const Clock::time_point start = Clock::now();
+  concrete.compiled = compile_trace(concrete, flags, where);
+  protect_inputs(*concrete.compiled.executable, concrete.trace.sharing);
+  concrete.compile_ms = milliseconds_since(start);
+  concrete.bytes = bytes_of(concrete);
+}
+
 }  // namespace
 
 TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call) {
@@ -103,16 +115,29 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
     check_repeatable(callable, concrete->trace, trace_alone(callable, one_trace, call), call.where);
   }
   concrete->trace_ms = milliseconds_since(trace_start);
-  concrete->options.shared_outputs = shared_outputs(concrete->trace.sharing);
-  const Graph& graph = concrete->trace.graph;
-  for (Value output : graph.outputs()) concrete->output_types.push_back(graph.type(output));
-
-  const Clock::time_point compile_start = Clock::now();
-  concrete->compiled = compile_trace(*concrete, flags, call.where);
-  protect_inputs(*concrete->compiled.executable, concrete->trace.sharing);
-  concrete->compile_ms = milliseconds_since(compile_start);
-  concrete->bytes = bytes_of(*concrete);
+  finish(*concrete, flags, call.where);
   return concrete;
+}
+
+Ref<const Concrete> build_with_more(const Concrete& concrete, std::span<const Value> more, Location where) {
+  Ref<Concrete> result(new Concrete);
+  result->function = concrete.function;
+  result->folder = concrete.folder + "_recorded";
+  result->key = concrete.key;
+  result->leaves = concrete.leaves;
+  result->reason = "a tape records it";
+  result->threads = concrete.threads;
+  result->options = concrete.options;
+  TraceResult& trace = result->trace;
+  trace.events = concrete.trace.events;
+  trace.groups = concrete.trace.groups;
+  trace.results = concrete.trace.results;
+  trace.results.insert(trace.results.end(), more.begin(), more.end());
+  trace.graph = trace.events.close(trace.results);
+  trace.sharing = sharing_of(trace.events, trace.results);
+  for (const Capture& capture : concrete.trace.captures) trace.captures.emplace_back(*capture.get());
+  finish(*result, current_flags(), where);
+  return result;
 }
 
 void report_build(const Concrete& concrete) {

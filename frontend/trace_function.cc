@@ -13,26 +13,6 @@
 namespace etch::detail {
 namespace {
 
-/// Results that are an input or an earlier result under the same or another shape, and nothing else. Two ops that compute
-/// the same are two events, so their results are two tensors.
-std::vector<Sharing> sharing_of(const Events& events, std::span<const Value> results) {
-  std::vector<Sharing> sharing;
-  absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
-  for (Value value : results) {
-    while (place(events.node(value).op) == Place::view) value = events.node(value).operands[0];
-    const auto next = static_cast<int32_t>(sharing.size());
-    if (place(events.node(value).op) == Place::input) {
-      const auto index = std::ranges::find(events.inputs(), value) - events.inputs().begin();
-      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
-    } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
-      sharing.push_back({Sharing::With::result, owner->second});
-    } else {
-      sharing.push_back({});
-    }
-  }
-  return sharing;
-}
-
 /// The trace's side of one run of the callable.
 class Recording final : public TraceSession {
  public:
@@ -51,6 +31,7 @@ class Recording final : public TraceSession {
   TraceResult finish(Trace& trace) {
     TraceResult result;
     result.events = std::move(trace.events());
+    result.groups = std::move(trace.groups());
     result.results = std::move(results_.values);
     result.graph = result.events.close(result.results);
     result.sharing = sharing_of(result.events, result.results);
@@ -169,6 +150,26 @@ std::string graph_difference(const Graph& a, const Graph& b, std::string_view fi
 }
 
 }  // namespace
+
+// Results that are an input or an earlier result under the same or another shape, and nothing else. Two ops that compute
+// the same are two events, so their results are two tensors.
+std::vector<Sharing> sharing_of(const Events& events, std::span<const Value> results) {
+  std::vector<Sharing> sharing;
+  absl::flat_hash_map<Value, int32_t> owners;  // the first result of each value
+  for (Value value : results) {
+    while (place(events.node(value).op) == Place::view) value = events.node(value).operands[0];
+    const auto next = static_cast<int32_t>(sharing.size());
+    if (place(events.node(value).op) == Place::input) {
+      const auto index = std::ranges::find(events.inputs(), value) - events.inputs().begin();
+      sharing.push_back({Sharing::With::input, static_cast<int32_t>(index)});
+    } else if (auto [owner, is_new] = owners.try_emplace(value, next); !is_new) {
+      sharing.push_back({Sharing::With::result, owner->second});
+    } else {
+      sharing.push_back({});
+    }
+  }
+  return sharing;
+}
 
 TraceResult trace_callable(const Callable& callable, const Call& call) {
   constexpr int kMaxNesting = 32;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/ir/events.h"
+#include "compiler/ir/gradient.h"
 #include "etch/function.h"
 #include "frontend/tensor_impl.h"
 
@@ -29,9 +30,13 @@ struct Sharing {
   int32_t index = 0;  // of the input; of the earlier result
 };
 
+/// Whose memory each of these results of events takes.
+std::vector<Sharing> sharing_of(const Events& events, std::span<const Value> results);
+
 /// What one trace of a callable gave.
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
+  std::vector<NodeRange> groups;  // of events that count as one op
   std::vector<Value> results;     // of `events`, in order
   Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then the captures
   std::vector<Capture> captures;
