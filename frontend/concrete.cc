@@ -160,6 +160,21 @@ void Concrete::run(const Call& call, Tensor* results) const {
   }
 }
 
+bool Concrete::run_if(std::span<const Tensor> before, const Call& call, Tensor* results,
+                      std::span<Tensor> after) const {
+  try {
+    Variables variables(trace.variables);
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (&variables.value(i) != TensorAccess::get(before[i])) return false;
+    }
+    run_with(call, &variables, results);
+    for (size_t i = 0; i < after.size(); ++i) after[i] = TensorAccess::share(&variables.value(i));
+    return true;
+  } catch (const std::bad_alloc&) {
+    fail(call.where, cat("calling function ", function, ": out of memory"));
+  }
+}
+
 void Concrete::run_with(const Call& call, Variables* variables, Tensor* results) const {
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());

@@ -32,8 +32,8 @@ std::vector<Sharing> sharing_of(const TraceResult& trace) {
   std::vector<Sharing> sharing;
   absl::flat_hash_map<Value, int32_t> owners;  // the first output of each value
   for (Value output : trace.outputs) {
-    Value value = events.source(output);
-    while (place(events.node(value).op) == Place::view) value = events.source(events.node(value).operands[0]);
+    Value value = output;
+    while (place(events.node(value).op) == Place::view) value = events.node(value).operands[0];
     const auto next = static_cast<int32_t>(sharing.size());
     if (place(events.node(value).op) == Place::input) {
       const auto input = std::ranges::find(events.inputs(), value) - events.inputs().begin();
@@ -86,12 +86,12 @@ class Recording final : public TraceSession {
   TraceResult finish(Trace& trace) {
     TraceResult result;
     result.events = std::move(trace.events());
+    result.groups = std::move(trace.groups());
     result.outputs = std::move(results_.values);
     result.num_results = result.outputs.size();
     result.captures = std::move(trace.captures());
     result.variables = used_variables(result.events, trace.variables(), result.outputs);
-    result.graph = result.events.close(result.outputs);
-    result.sharing = sharing_of(result);
+    close(result);
     result.result_key = std::move(result_key_);
     result.structure = std::move(structure_);
     return result;
@@ -258,6 +258,11 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
 }
 
 }  // namespace
+
+void close(TraceResult& trace) {
+  trace.graph = trace.events.close(trace.outputs);
+  trace.sharing = sharing_of(trace);
+}
 
 TraceResult trace_callable(const Callable& callable, const Call& call) {
   constexpr int kMaxNesting = 32;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/ir/events.h"
+#include "compiler/ir/gradient.h"
 #include "etch/function.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
@@ -47,6 +48,7 @@ struct UsedVariable {
 /// What one trace of a callable gave.
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
+  std::vector<NodeRange> groups;  // of events that count as one op
   std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs
   size_t num_results = 0;
   Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then captures and
@@ -57,6 +59,9 @@ struct TraceResult {
   std::string result_key;                 // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
 };
+
+/// Makes the graph of the outputs, and finds whose memory each of them takes.
+void close(TraceResult& trace);
 
 /// Runs the callable and records what it does. Error if it changes what was read of its object; tensors that it assigned
 /// there are put back, also when it throws. Exceptions of the callable pass. Where the run makes variables, the call is read
