@@ -37,7 +37,7 @@ absl::StatusOr<NodeMaker::TypeIndices> Events::types_of(const AnyOp& op, std::sp
 
 Value Events::read(Value of, Origin origin) {
   const int32_t type = type_index_of(of);
-  const Value read = append({op::Reshape{}, {of}, origin}, {&type, 1})[0];
+  const Value read = append({reshape_op(), {of}, origin}, {&type, 1})[0];
   reads_.emplace(read, source(of));
   return read;
 }

@@ -69,6 +69,7 @@ struct Taken {
 
 /// The argument of a graph with this index, and a value with the same bits everywhere: the ops that the builder makes.
 AnyOp input_op(int64_t index);
+AnyOp reshape_op();
 AnyOp splat_op(uint64_t bits);
 
 /// The bits of every element of an op with Place::splat; nothing for any other.

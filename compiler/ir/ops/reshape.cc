@@ -19,3 +19,9 @@ Literal Reshape::evaluate(Literals operands, const Type& type) const { return {t
 Ex Reshape::gradient(const Backward& at, int) const { return etch::reshape(at.cotangents[0], at.operands[0].shape()); }
 
 }  // namespace etch::op
+
+namespace etch {
+
+AnyOp reshape_op() { return op::Reshape{}; }
+
+}  // namespace etch
