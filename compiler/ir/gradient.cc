@@ -54,6 +54,8 @@ bool gives_floats(const Nodes& nodes, const Node& node) {
   return any_result(node, [&](Value value) { return is_floating(nodes, value); });
 }
 
+bool is_recorded(const std::vector<bool>& recorded, int node) { return recorded.empty() || recorded[node]; }
+
 /// True if a derivative passes from an operand of the node to its results.
 bool passes(const Nodes& nodes, const Node& node, int operand) {
   return is_floating(nodes, node.operands[operand]) && gives_floats(nodes, node) && why_none(node.op, operand).empty();
@@ -67,11 +69,14 @@ std::string reason(const Nodes& nodes, const Node& node, int operand) {
   return cat("gives ", dtype(node.result()));
 }
 
-/// Per value, whether a derivative in one of the sources passes to it; the nodes before `end` count.
-std::vector<bool> find_active(const Nodes& nodes, std::span<const Value> sources, int end) {
+/// Per value, whether a derivative in one of the sources passes to it; the recorded nodes before `end` count.
+std::vector<bool> find_active(const Nodes& nodes, std::span<const Value> sources, int end,
+                              const std::vector<bool>& recorded) {
   std::vector<bool> active(nodes.num_values(), false);
   for (Value source : sources) active[source.id] = is_floating(nodes, source);
-  for (const Node& node : nodes.nodes().first(end)) {
+  for (int n = 0; n < end; ++n) {
+    if (!is_recorded(recorded, n)) continue;
+    const Node& node = nodes.nodes()[n];
     bool reached = false;
     for (int i = 0; i < static_cast<int>(node.operands.size()) && !reached; ++i) {
       reached = active[node.operands[i].id] && passes(nodes, node, i);
@@ -96,7 +101,8 @@ class ReverseWalk {
   ReverseWalk(ExMaker& maker, const Derivation& derivation)
       : maker_(maker),
         end_(end_of(maker.nodes(), derivation.targets)),
-        active_(find_active(maker.nodes(), derivation.sources, end_)),
+        active_(find_active(maker.nodes(), derivation.sources, end_, derivation.recorded)),
+        recorded_(derivation.recorded),
         cotangents_(active_.size()) {
     groups_.assign(derivation.groups.begin(), derivation.groups.end());
     // As they are entered on the way back: later ones first, outer ones before inner ones.
@@ -114,9 +120,9 @@ class ReverseWalk {
     for (int i = end_ - 1; i >= 0; --i) {
       while (!open_.empty() && open_.back().begin > i) close_group();
       for (; next_group < groups_.size() && groups_[next_group].end > i; ++next_group) {
-        if (groups_[next_group].begin <= i) open_.push_back({groups_[next_group].begin, {}});
+        if (groups_[next_group].begin <= i) open_.push_back({groups_[next_group].begin, num_nodes(), {}});
       }
-      differentiate_node(maker_.nodes().nodes()[i]);
+      if (is_recorded(recorded_, i)) differentiate_node(maker_.nodes().nodes()[i]);
     }
     while (!open_.empty()) close_group();
   }
@@ -126,15 +132,29 @@ class ReverseWalk {
     return cotangent.is_none() ? std::nullopt : std::optional(cotangent.value());
   }
 
+  std::vector<NodeRange> made_groups() && { return std::move(made_groups_); }
+
  private:
   /// A group of which not all nodes are done, and what it adds to values that were made before it.
   struct OpenGroup {
     int begin;
+    int made_begin;  // of the new nodes
     std::map<int32_t, Ex> sums;  // by value
   };
 
+  int num_nodes() const { return static_cast<int>(maker_.nodes().nodes().size()); }
+
+  /// One new node is a group without saying so.
+  void make_group(int begin) {
+    if (num_nodes() - begin > 1) made_groups_.push_back({begin, num_nodes()});
+  }
+
+  bool was_there(Value value, int begin) const {
+    return maker_.nodes().index_of(value) < begin || place(maker_.node(value).op) == Place::input;
+  }
+
   void add(Value value, const Ex& contribution) {
-    const bool leaves = !open_.empty() && maker_.nodes().index_of(value) < open_.back().begin;
+    const bool leaves = !open_.empty() && was_there(value, open_.back().begin);
     Ex& sum = leaves ? open_.back().sums[value.id] : cotangents_[value.id];
     ETCH_CHECK(contribution.type() == maker_.type(value),
                cat("a gradient has type ", to_string(contribution.type()), " and not ", to_string(maker_.type(value))));
@@ -143,6 +163,7 @@ class ReverseWalk {
 
   void close_group() {
     const std::map<int32_t, Ex> sums = std::move(open_.back().sums);
+    make_group(open_.back().made_begin);
     open_.pop_back();
     for (const auto& [value, sum] : sums) add({value}, sum);
   }
@@ -159,18 +180,26 @@ class ReverseWalk {
     if (!reached) return;
     for (Value operand : node.operands) at.operands.push_back({maker_, operand});
     maker_.set_origin(node.origin);
+    const int begin = num_nodes();
+    absl::InlinedVector<Ex, 3> contributions(node.operands.size());
     for (int i = 0; i < static_cast<int>(node.operands.size()); ++i) {
       if (!active_[node.operands[i].id] || !passes(maker_.nodes(), node, i)) continue;
-      add(node.operands[i], gradient(node.op, at, i));
+      contributions[i] = gradient(node.op, at, i);
+    }
+    make_group(begin);
+    for (size_t i = 0; i < contributions.size(); ++i) {
+      if (!contributions[i].is_none()) add(node.operands[i], contributions[i]);
     }
   }
 
   ExMaker& maker_;
   const int end_;
   const std::vector<bool> active_;
+  const std::vector<bool>& recorded_;
   std::vector<Ex> cotangents_;  // by value
   std::vector<NodeRange> groups_;
   std::vector<OpenGroup> open_;
+  std::vector<NodeRange> made_groups_;
 };
 
 // ---- Graphs ---------------------------------------------------------------------------------------------------------
@@ -269,24 +298,25 @@ std::vector<Value> joined(std::initializer_list<std::span<const Value>> lists) {
 
 }  // namespace
 
-std::vector<std::optional<Value>> make_gradients(ExMaker& maker, const Derivation& derivation) {
+Gradients make_gradients(ExMaker& maker, const Derivation& derivation) {
   ETCH_CHECK(derivation.targets.size() == derivation.cotangents.size(),
              cat(derivation.targets.size(), " targets have ", derivation.cotangents.size(), " cotangents"));
   ReverseWalk walk(maker, derivation);
   walk.run();
-  std::vector<std::optional<Value>> gradients;
-  for (Value source : derivation.sources) gradients.push_back(walk.cotangent(source));
+  Gradients gradients;
+  for (Value source : derivation.sources) gradients.values.push_back(walk.cotangent(source));
+  gradients.groups = std::move(walk).made_groups();
   return gradients;
 }
 
 GradientGraph differentiate(const Graph& graph, std::span<const Value> targets, std::span<const Value> sources,
-                            const GradientOptions& options) {
+                            const DifferentiateOptions& options) {
   Extension extension(graph);
   const std::vector<Value> cotangents = extension.add_inputs_like(targets);
   extension.copy_nodes(joined({targets, sources, options.given}));
   Emitter emitter(extension.builder());
   std::vector<std::optional<Value>> gradients =
-      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)});
+      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)}).values;
   for (size_t i = 0; i < sources.size() && options.zeros; ++i) {
     if (!gradients[i]) gradients[i] = constant(emitter, 0, graph.type(sources[i])).value();
   }
@@ -305,21 +335,27 @@ GradientGraph differentiate_forward(const Graph& graph, std::span<const Value> t
   extension.copy_nodes(joined({targets, sources}));
   Emitter emitter(extension.builder());
   const std::vector<std::optional<Value>> gradients =
-      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)});
+      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)}).values;
   const Present reverse(gradients);
   std::vector<Value> weights;
   for (size_t i = 0; i < sources.size(); ++i) {
     if (gradients[i]) weights.push_back(tangents[i]);
   }
-  const Present forward(make_gradients(emitter, {reverse.values, weights, cotangents}));
+  const Present forward(make_gradients(emitter, {reverse.values, weights, cotangents}).values);
   const std::vector<Value> inputs = joined({extension.renamed(graph.inputs()), tangents});
   const Graph whole = std::move(extension.builder()).finish(forward.values);
   return {as_function_of(whole, inputs), forward.places};
 }
 
-std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> targets, Value source) {
+bool has_gradient(const Nodes& nodes, std::span<const Value> targets, Value source, const std::vector<bool>& recorded) {
+  const std::vector<bool> active = find_active(nodes, {&source, 1}, end_of(nodes, targets), recorded);
+  return std::ranges::any_of(targets, [&](Value target) { return active[target.id]; });
+}
+
+std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> targets, Value source,
+                                     const std::vector<bool>& recorded) {
   const int end = end_of(nodes, targets);
-  const std::vector<bool> active = find_active(nodes, {&source, 1}, end);
+  const std::vector<bool> active = find_active(nodes, {&source, 1}, end, recorded);
   std::vector<bool> leads(nodes.num_values(), false);  // to a target
   for (Value target : targets) leads[target.id] = true;
   std::vector<BrokenEdge> edges;
@@ -329,23 +365,31 @@ std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> 
     for (int operand = static_cast<int>(node.operands.size()) - 1; operand >= 0; --operand) {
       const Value value = node.operands[operand];
       leads[value.id] = true;
-      if (!active[value.id] || passes(nodes, node, operand)) continue;
-      edges.push_back({i, operand, reason(nodes, node, operand)});
+      if (!active[value.id]) continue;
+      if (!is_recorded(recorded, i)) {
+        edges.push_back({i, operand, "was not recorded"});
+      } else if (!passes(nodes, node, operand)) {
+        edges.push_back({i, operand, reason(nodes, node, operand)});
+      }
     }
   }
   std::reverse(edges.begin(), edges.end());
   return edges;
 }
 
-std::string why_no_gradient(const Graph& graph, std::span<const Value> targets, Value source) {
-  if (!is_floating(graph, source)) {
-    return cat("it is of ", name(graph.type(source).dtype), ", and only floats have gradients");
+std::string why_no_gradient(const Nodes& nodes, std::span<const Value> targets, Value source,
+                            const std::vector<bool>& recorded) {
+  if (!is_floating(nodes, source)) {
+    return cat("it is of ", name(nodes.type(source).dtype), ", and only floats have gradients");
   }
   std::string text;
-  for (const BrokenEdge& edge : broken_edges(graph, targets, source)) {
-    const Node& node = graph.nodes()[edge.node];
+  BrokenEdge last{.node = -1};
+  for (BrokenEdge& edge : broken_edges(nodes, targets, source, recorded)) {
+    if (edge.node == last.node && edge.reason == last.reason) continue;  // both operands for one reason
+    last = edge;
+    const Node& node = nodes.nodes()[edge.node];
     text += cat(text.empty() ? "" : "; ", name(node.op));
-    if (node.origin.file >= 0) text += cat(" (", graph.name_of(node.origin.file), ":", node.origin.line, ")");
+    if (node.origin.file >= 0) text += cat(" (", nodes.name_of(node.origin.file), ":", node.origin.line, ")");
     text += cat(" ", edge.reason);
   }
   return text.empty() ? "no target depends on it" : text;

@@ -38,14 +38,23 @@ struct Derivation {
   /// Stretches of nodes that count as one op: what they add to the cotangent of a value made before them is summed
   /// first. They nest or lie apart.
   std::span<const NodeRange> groups = {};
+  /// Per node whether derivatives pass through it; through all that have one where it is empty.
+  std::vector<bool> recorded = {};
 };
 
-/// The cotangent of each source, or none if nothing adds to it; differentiates no node that is not on the way.
-/// Contributions to a cotangent are added in reverse order of the nodes that they come from, those of one node in the
-/// order of its operands; the first one is taken as it is. New nodes have the origin of the node that they come from.
-std::vector<std::optional<Value>> make_gradients(ExMaker& maker, const Derivation& derivation);
+/// What differentiating made.
+struct Gradients {
+  std::vector<std::optional<Value>> values;  // of each source, or none if nothing adds to it
+  std::vector<NodeRange> groups;  // the new nodes of each differentiated node, and of each group, are groups in turn
+};
 
-struct GradientOptions {
+/// The cotangent of each source; differentiates no node that is not on the way. Contributions to a cotangent are added
+/// in reverse order of the nodes that they come from, those of one node in the order of its operands; the first one is
+/// taken as it is. Inputs count as made before all nodes, wherever they stand. New nodes have the origin of the node
+/// that they come from.
+Gradients make_gradients(ExMaker& maker, const Derivation& derivation);
+
+struct DifferentiateOptions {
   bool zeros = false;                // a source without a gradient gets +0 everywhere
   std::span<const Value> given = {}; // values of the graph that the new graph takes and does not compute again
 };
@@ -60,11 +69,14 @@ struct GradientGraph {
 /// inputs of the graph, then the given values, then a cotangent for each target; it computes nothing that the gradients
 /// do not need.
 GradientGraph differentiate(const Graph& graph, std::span<const Value> targets, std::span<const Value> sources,
-                            const GradientOptions& options = {});
+                            const DifferentiateOptions& options = {});
 
 /// Forward mode: what the targets change by where the sources change by tangents. The new graph takes the inputs of the
 /// graph, then a tangent for each source. It is the derivative of reverse mode in its cotangents.
 GradientGraph differentiate_forward(const Graph& graph, std::span<const Value> targets, std::span<const Value> sources);
+
+/// True if a derivative passes from the source to one of the targets. `recorded` is that of Derivation.
+bool has_gradient(const Nodes& nodes, std::span<const Value> targets, Value source, const std::vector<bool>& recorded);
 
 /// An operand through which no derivative passes, though it leads from a source to a target.
 struct BrokenEdge {
@@ -73,10 +85,13 @@ struct BrokenEdge {
   std::string reason;  // which follows the op's name
 };
 
-/// All places where the ways from a source to the targets end, in the order of the nodes.
-std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> targets, Value source);
+/// All places where the ways from a source to the targets end, in the order of the nodes. `recorded` is that of
+/// Derivation.
+std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> targets, Value source,
+                                     const std::vector<bool>& recorded = {});
 
 /// Why the source has no gradient, in a line, such as `floor (demo.cc:3) is constant between whole numbers`.
-std::string why_no_gradient(const Graph& graph, std::span<const Value> targets, Value source);
+std::string why_no_gradient(const Nodes& nodes, std::span<const Value> targets, Value source,
+                            const std::vector<bool>& recorded = {});
 
 }  // namespace etch

@@ -91,6 +91,9 @@ class Nodes {
   const Type& type(Value value) const { return types_[values_[value.id].type]; }
   /// The types of a node's results.
   Types result_types(const Node& node) const;
+  /// File and scope names that origins index.
+  std::span<const std::string> names() const { return names_; }
+  std::string_view name_of(int32_t index) const { return index < 0 ? std::string_view() : names_[index]; }
 
  protected:
   struct ValueInfo {
@@ -100,6 +103,7 @@ class Nodes {
   std::vector<Node> nodes_;
   std::vector<ValueInfo> values_;
   std::vector<Type> types_;  // each once
+  std::vector<std::string> names_;
 };
 
 /// A pure function from inputs to outputs. Made by GraphBuilder only; a copy shares nothing that changes.
@@ -108,9 +112,6 @@ class Graph : public Nodes {
   /// The input values in order; every input stands here, used or not. They are the graph's first nodes.
   std::span<const Value> inputs() const { return inputs_; }
   std::span<const Value> outputs() const { return outputs_; }
-  /// File and scope names that origins index.
-  std::span<const std::string> names() const { return names_; }
-  std::string_view name_of(int32_t index) const { return index < 0 ? std::string_view() : names_[index]; }
 
   /// Equal nodes, inputs and outputs; origins do not count.
   friend bool operator==(const Graph& a, const Graph& b);
@@ -120,7 +121,6 @@ class Graph : public Nodes {
   int32_t type_index_of(Value value) const { return values_[value.id].type; }
   std::vector<Value> inputs_;
   std::vector<Value> outputs_;
-  std::vector<std::string> names_;
 };
 
 /// True if the i-th nodes are equal: op, operands and types, whatever the origin.
@@ -178,7 +178,6 @@ class NodeMaker : public Nodes {
   Results append(Node node, std::span<const int32_t> types);
 
   std::vector<Value> inputs_;
-  std::vector<std::string> names_;
   absl::flat_hash_map<Type, int32_t> index_of_type_;  // of more than kFewTypes; fewer are searched in order
   absl::flat_hash_map<std::string, int32_t> name_index_;
 };

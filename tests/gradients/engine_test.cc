@@ -70,7 +70,7 @@ std::string gradient_of_events(std::span<const NodeRange> groups) {
   const Ex third = sin(first + second);   // nodes 4 and 5
   const Ex total = third * input;         // node 6
   const Value target = total.value();
-  const auto gradients = make_gradients(recorder, {{&target, 1}, {&seed, 1}, {&x, 1}, groups});
+  const auto gradients = make_gradients(recorder, {{&target, 1}, {&seed, 1}, {&x, 1}, groups}).values;
   const Value output = *gradients[0];
   return print(events.close({&output, 1}));
 }
@@ -121,6 +121,55 @@ TEST(Order, GroupsNest) {
   const NodeRange groups[] = {{2, 7}, {2, 5}, {3, 4}};
   const NodeRange group{2, 5};
   EXPECT_EQ(gradient_of_events(groups), gradient_of_events({&group, 1}));
+}
+
+/// sin(x) * x + cos(x), where x is an input that stands among the nodes.
+struct LateInput {
+  LateInput() {
+    first = sin(Ex(recorder, *events.input({DType::f64, {}}))).value();
+    x = *events.input({DType::f64, {}});
+    seed = *events.input({DType::f64, {}});
+    const Ex input(recorder, x);
+    target = (Ex(recorder, first) * (sin(input) * input) + cos(input)).value();
+  }
+
+  Gradients gradients(std::vector<NodeRange> groups, std::vector<bool> recorded = {}) {
+    return make_gradients(recorder, {{&target, 1}, {&seed, 1}, {&x, 1}, groups, std::move(recorded)});
+  }
+
+  Events events;
+  Recorder recorder{events};
+  Value first, x, seed, target;
+};
+
+TEST(Order, AnInputInAGroupWasMadeBeforeIt) {
+  LateInput with, without;
+  const NodeRange around{0, 7}, behind{4, 7};  // the input is node 2
+  const Value a = *with.gradients({around}).values[0], b = *without.gradients({behind}).values[0];
+  EXPECT_EQ(print(with.events.close({&a, 1})), print(without.events.close({&b, 1})));
+}
+
+TEST(Order, WhatAGroupsDerivativeMakesIsAGroup) {
+  LateInput late;
+  const int begin = static_cast<int>(late.events.nodes().size());
+  const std::vector<NodeRange> made = late.gradients({{4, 7}}).groups;
+  ASSERT_FALSE(made.empty());
+  const NodeRange outer = made.back();
+  EXPECT_GE(outer.begin, begin);
+  for (const NodeRange& inner : made) {
+    const bool nests = inner.begin >= outer.begin && inner.end <= outer.end;
+    EXPECT_TRUE(nests || inner.end <= outer.begin) << inner.begin << ".." << inner.end;
+  }
+}
+
+TEST(Recorded, NodesAloneAreDifferentiated) {
+  LateInput late;
+  std::vector<bool> recorded(late.events.nodes().size(), true);
+  EXPECT_TRUE(has_gradient(late.events, {&late.target, 1}, late.x, recorded));
+  recorded.back() = false;  // the sum
+  EXPECT_FALSE(has_gradient(late.events, {&late.target, 1}, late.x, recorded));
+  EXPECT_EQ(why_no_gradient(late.events, {&late.target, 1}, late.x, recorded), "add was not recorded");
+  EXPECT_FALSE(late.gradients({}, recorded).values[0].has_value());
 }
 
 // ---- What is none, and why ------------------------------------------------------------------------------------------

@@ -51,6 +51,44 @@ TEST(Events, ClosingPutsInputsThatWereFoundLateFirst) {
 )");
 }
 
+TEST(Events, AnExcerptIsAFunctionOfWhatIsGiven) {
+  Events events;
+  const Value x = *events.input(kTwo), y = *events.input(kTwo);
+  const Value a = record(events, Op::tanh, {x});
+  const Value b = record(events, Op::mul, {a, y});
+  const Value c = record(events, Op::exp, {record(events, Op::add, {b, record(events, Op::mul, {a, y})})});
+  record(events, Op::neg, {c});
+  const Excerpt excerpt = events.excerpt({&c, 1}, [&](Value value) { return value == y || value == a || value == x; });
+  EXPECT_EQ(excerpt.inputs, (std::vector<Value>{y, a}));
+  EXPECT_EQ(print(excerpt.graph), R"(graph(%0: f32[2], %1: f32[2]) {
+  %2 = mul(%1, %0) : f32[2]
+  %3 = add(%2, %2) : f32[2]
+  %4 = exp(%3) : f32[2]
+  return %4
+}
+)");
+}
+
+TEST(Events, AreRepeatedOnOtherValues) {
+  Events inner;
+  const Value a = *inner.input(kTwo);
+  const Value negative = record(inner, Op::neg, {a});
+  const Value late = *inner.input({DType::f32, {}});
+  const Value product = record(inner, Op::mul, {negative, late});
+  Events events;
+  const Value scalar = *events.input({DType::f32, {}}), x = *events.input(kTwo);
+  const Value inputs[] = {record(events, Op::exp, {x}), scalar};
+  const std::vector<Value> stands_for = events.repeat(inner, inputs);
+  EXPECT_EQ(stands_for[a.id], inputs[0]);
+  EXPECT_EQ(print(events.close({&stands_for[product.id], 1})), R"(graph(%0: f32[], %1: f32[2]) {
+  %2 = exp(%1) : f32[2]
+  %3 = neg(%2) : f32[2]
+  %4 = mul(%3, %0) : f32[2]
+  return %4
+}
+)");
+}
+
 TEST(Events, TypesAreInferredAlsoWhereASignatureComesAgain) {
   Events events;
   const Value x = *events.input(kTwo);
