@@ -63,6 +63,7 @@ constexpr Equality kAlgebra[] = {
     {ceil(w), w},
     {trunc(w), w},
     {round(w), w},
+    {stop_gradient(x), x},                              // derivatives are taken before the passes run
 
     // Comparison
     {i == i, true},                                     // floats: NaN

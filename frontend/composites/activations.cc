@@ -19,7 +19,7 @@ Tensor softmax(const Operand& x, const Axes& axes) {
   Scope scope("softmax", x.where());
   check_floating(x, "softmax");
   return rounded_once(*x.tensor(), [&](const Tensor& t) {
-    const Tensor powers = exp(t - max(t, axes, true));
+    const Tensor powers = exp(t - stop_gradient(max(t, axes, true)));  // the result does not depend on the shift
     // As TensorFlow: one division a row instead of one an element.
     return powers * (1.0 / sum(powers, axes, true));
   });
@@ -29,7 +29,7 @@ Tensor log_softmax(const Operand& x, const Axes& axes) {
   Scope scope("log_softmax", x.where());
   check_floating(x, "log_softmax");
   return rounded_once(*x.tensor(), [&](const Tensor& t) {
-    const Tensor shifted = t - max(t, axes, true);
+    const Tensor shifted = t - stop_gradient(max(t, axes, true));
     return shifted - log(sum(exp(shifted), axes, true));
   });
 }

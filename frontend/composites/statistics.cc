@@ -26,10 +26,11 @@ int64_t count_along(const Tensor& x, const Dims& axes) {
   return count;
 }
 
-/// The largest element along axes, kept, for subtracting: 0 where it is not finite, so that nothing becomes inf - inf.
+/// The largest element along axes, kept, for subtracting what the result does not depend on: 0 where it is not finite, so
+/// that nothing becomes inf - inf.
 Tensor finite_max(const Tensor& x, const Axes& axes) {
   const Tensor largest = max(x, axes, true);
-  return where(is_finite(largest), largest, 0);
+  return stop_gradient(where(is_finite(largest), largest, 0));
 }
 
 }  // namespace

@@ -239,8 +239,9 @@ for dtype in FLOATS:
             return rounded(result, dtype)
         one_op(f"{op} {dtype}", op, [x], np.array([value(v) for v in x]), ulp=1)
 
-EXACT_UNARY = {"neg": np.negative, "abs": np.abs, "sign": np.sign, "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil,
-               "trunc": np.trunc, "round": np.rint, "is_nan": np.isnan, "is_inf": np.isinf, "is_finite": np.isfinite}
+EXACT_UNARY = {"neg": np.negative, "abs": np.abs, "sign": np.sign, "stop_gradient": np.copy, "sqrt": np.sqrt,
+               "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.rint,
+               "is_nan": np.isnan, "is_inf": np.isinf, "is_finite": np.isfinite}
 for dtype in FLOATS:
     x = np.concatenate([unary_floats(dtype), np.array([3.5, -3.5, 4.5, 0.49999997, 8388609.0, 4503599627370497.5],
                                                       DTYPES[dtype])])
@@ -326,7 +327,7 @@ for dtype in INTS:
     for op, function in COMPARE.items():
         one_op(f"{op} {dtype}", op, [a, b], function(a, b))
     unary = {"neg": lambda x: -x, "abs": abs, "sign": lambda x: (x > 0) - (x < 0), "bitwise_not": lambda x: ~x,
-             "popcount": lambda x: bin(x & ((1 << bits) - 1)).count("1"),
+             "stop_gradient": lambda x: x, "popcount": lambda x: bin(x & ((1 << bits) - 1)).count("1"),
              "clz": lambda x: bits - (x & ((1 << bits) - 1)).bit_length()}
     for op, function in unary.items():
         result = [wrapped(function(int(x)), dtype) for x in values]

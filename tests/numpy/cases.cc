@@ -49,6 +49,7 @@ constexpr Case kCases[] = {
     CASE(neg(a)),
     CASE(abs(a)),
     CASE(sign(a)),
+    CASE(stop_gradient(a)),
     CASE(sqrt(a)),
     CASE(floor(a)),
     CASE(ceil(a)),

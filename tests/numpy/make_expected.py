@@ -286,8 +286,9 @@ UNARY = {
     "erf_inv": lambda x: np.copysign(with_mpmath(erf_inv)(x), x)}
 GAMMA = {"lgamma": (with_mpmath(lgamma), 4), "digamma": (with_mpmath(digamma), 16)}  # and the units promised below 0
 EXACT_UNARY = {
-    "neg": np.negative, "abs": np.abs, "sign": np.sign, "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil,
-    "trunc": np.trunc, "round": np.rint, "is_nan": np.isnan, "is_inf": np.isinf, "is_finite": np.isfinite,
+    "neg": np.negative, "abs": np.abs, "sign": np.sign, "stop_gradient": np.copy,
+    "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.rint, "is_nan": np.isnan,
+    "is_inf": np.isinf, "is_finite": np.isfinite,
     "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "relu": lambda x: np.where(x <= 0, x.dtype.type(0), x),
     "relu6": lambda x: np.where(x <= 0, x.dtype.type(0), np.where(x > 6, x.dtype.type(6), x)), "softsign": lambda x: x / (np.abs(x) + 1),
     "hard_sigmoid": lambda x: (np.clip(x + x.dtype.type(3), 0, 6) + 0) / x.dtype.type(6)}
@@ -393,6 +394,7 @@ INT_BINARY = {
     "bitwise_and": lambda x, y: x & y, "bitwise_or": lambda x, y: x | y,
     "bitwise_xor": lambda x, y: x ^ y, "squared_difference": lambda x, y: (x - y) ** 2}
 INT_UNARY = {"neg": lambda x: -x, "abs": abs, "sign": lambda x: (x > 0) - (x < 0), "bitwise_not": lambda x: ~x,
+             "stop_gradient": lambda x: x,
              "square": lambda x: x * x, "relu": lambda x: max(x, 0), "relu6": lambda x: min(max(x, 0), 6)}
 for dtype in INTS:
     t = DTYPES[dtype]

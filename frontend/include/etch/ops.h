@@ -201,6 +201,11 @@ struct Bounds {
 /// The nearest integer, halves to even (TensorFlow, NumPy and IEEE; C's round goes away from 0).
 [[nodiscard]] Tensor round(const Operand& x);
 
+// --- Derivatives, elementwise --------------------------------------------------------------------------------------
+
+/// x, through which no gradient passes: derivatives take the result for a constant. Numeric.
+[[nodiscard]] Tensor stop_gradient(const Operand& x);
+
 // --- Comparison and selection, elementwise -------------------------------------------------------------------------
 
 /// a == b as bool; NaN equals nothing. Any dtype.
