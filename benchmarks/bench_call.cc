@@ -47,4 +47,32 @@ void call_two_shapes(benchmark::State& state) {
 }
 BENCHMARK(call_two_shapes)->Name("call_8_floats/two_shapes_2_calls");
 
+// The same with its gradient: op by op, through a function that the tape calls, and as a function of its own.
+template <class F>
+Tensor gradient(const F& f, const Tensor& x) {
+  etch::GradientTape tape;
+  tape.watch(x);
+  return tape.gradient(f(x), x);
+}
+
+void gradient_eager(benchmark::State& state) {
+  Tensor x = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(gradient(chain, x)); });
+}
+BENCHMARK(gradient_eager)->Name("gradient_8_floats/eager_4_ops");
+
+void gradient_through_function(benchmark::State& state) {
+  auto f = etch::function(chain);
+  Tensor x = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(gradient(f, x)); });
+}
+BENCHMARK(gradient_through_function)->Name("gradient_8_floats/through_function");
+
+void gradient_traced(benchmark::State& state) {
+  auto f = etch::function([](Tensor x) { return gradient(chain, x); });
+  Tensor x = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(f(x)); });
+}
+BENCHMARK(gradient_traced)->Name("gradient_8_floats/fused");
+
 }  // namespace

@@ -107,6 +107,20 @@ int64_t bytes_of(const Concrete& concrete) {
   return bytes;
 }
 
+/// Compiles what was traced.
+void finish(Concrete& concrete, const Flags& flags, Location where) {
+  concrete.options.shared_outputs = shared_outputs(concrete.trace.sharing);
+  concrete.options.overwrites = overwrites(concrete.trace);
+  const Graph& graph = concrete.trace.graph;
+  for (Value output : graph.outputs()) concrete.output_types.push_back(graph.type(output));
+  const Clock::time_point start = Clock::now();
+  concrete.compiled = compile_trace(concrete, flags, where);
+  protect_inputs(*concrete.compiled.executable, concrete.trace.sharing);
+  find_in_place(*concrete.compiled.executable, concrete.trace);
+  concrete.compile_ms = milliseconds_since(start);
+  concrete.bytes = bytes_of(concrete);
+}
+
 }  // namespace
 
 TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call) {
@@ -130,18 +144,22 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
   }
   concrete->key.assign(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
   concrete->trace_ms = milliseconds_since(trace_start);
-  concrete->options.shared_outputs = shared_outputs(concrete->trace.sharing);
-  concrete->options.overwrites = overwrites(concrete->trace);
-  const Graph& graph = concrete->trace.graph;
-  for (Value output : graph.outputs()) concrete->output_types.push_back(graph.type(output));
-
-  const Clock::time_point compile_start = Clock::now();
-  concrete->compiled = compile_trace(*concrete, flags, call.where);
-  protect_inputs(*concrete->compiled.executable, concrete->trace.sharing);
-  find_in_place(*concrete->compiled.executable, concrete->trace);
-  concrete->compile_ms = milliseconds_since(compile_start);
-  concrete->bytes = bytes_of(*concrete);
+  finish(*concrete, flags, call.where);
   return concrete;
+}
+
+Ref<const Concrete> build_with_more(const Concrete& concrete, std::span<const Value> more, Location where) {
+  Ref<Concrete> result(new Concrete);
+  result->function = concrete.function;
+  result->folder = concrete.folder + "_recorded";
+  result->key = concrete.key;
+  result->leaves = concrete.leaves;
+  result->reason = "a tape records it";
+  result->threads = concrete.threads;
+  result->options = concrete.options;
+  result->trace = with_more_results(concrete.trace, more);
+  finish(*result, current_flags(), where);
+  return result;
 }
 
 void report_build(const Concrete& concrete) {

@@ -150,19 +150,32 @@ void Concrete::place_variables(const Call& call, Variables& variables, const Ten
   }
 }
 
-void Concrete::run(const Call& call, Tensor* results) const {
+void Concrete::run(const Call& call, Tensor* results, std::vector<Tensor>* inputs) const {
   try {
-    if (trace.variables.empty()) [[likely]] return run_with(call, nullptr, results);
+    if (trace.variables.empty()) [[likely]] return run_with(call, nullptr, results, inputs);
     Variables variables(trace.variables);
-    run_with(call, &variables, results);
+    run_with(call, &variables, results, inputs);
   } catch (const std::bad_alloc&) {
     fail(call.where, cat("calling function ", function, ": out of memory"));
   }
 }
 
-void Concrete::run_with(const Call& call, Variables* variables, Tensor* results) const {
+std::vector<Tensor> Concrete::input_tensors(const Call& call, const Variables* variables) const {
+  std::vector<Tensor> inputs(trace.graph.inputs().size());
+  size_t next = 0;
+  for (const TensorImpl* tensor : call.reader.tensors()) inputs[next++] = TensorAccess::share(tensor);
+  for (const Capture& capture : trace.captures) inputs[capture.input()] = TensorAccess::share(capture.get());
+  for (size_t i = 0; i < trace.variables.size(); ++i) {
+    const int32_t input = trace.variables[i].input;
+    if (input >= 0) inputs[input] = TensorAccess::share(&variables->value(i));
+  }
+  return inputs;
+}
+
+void Concrete::run_with(const Call& call, Variables* variables, Tensor* results, std::vector<Tensor>* used) const {
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());
+  if (used) [[unlikely]] *used = input_tensors(call, variables);  // what holds them, too, so nothing is written over them
   absl::FixedArray<void*, kFew> outputs(output_types.size());
   for (size_t i = 0; i < num_results(); ++i) {
     const Sharing& sharing = trace.sharing[i];

@@ -5,9 +5,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/compile.h"
@@ -16,7 +18,35 @@
 
 namespace etch::detail {
 
-/// One trace of a function, compiled. Immutable, shared.
+/// A concrete function that also gives what its derivative in some of the inputs reads.
+struct Forward {
+  std::vector<bool> inputs;     // in which it is differentiated
+  std::vector<Value> kept;      // of the trace's events: results that come after its own
+  Ref<const Concrete> concrete;
+  const Forward* next = nullptr;
+};
+
+/// What a concrete function has of them. Grows without a lock.
+class Forwards {
+ public:
+  Forwards() = default;
+  ~Forwards() {
+    for (const Forward* one = first(); one;) delete std::exchange(one, one->next);
+  }
+  const Forward* first() const { return first_.load(std::memory_order_acquire); }
+  const Forward& add(std::unique_ptr<Forward> forward) {
+    Forward& added = *forward.release();
+    added.next = first();
+    while (!first_.compare_exchange_weak(added.next, &added, std::memory_order_acq_rel)) {
+    }
+    return added;
+  }
+
+ private:
+  std::atomic<const Forward*> first_{nullptr};
+};
+
+/// One trace of a function, compiled. Immutable, shared; what derivatives need of it is added when they are asked for.
 class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
  public:
   std::string function;  // name
@@ -32,10 +62,13 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   double trace_ms = 0;
   double compile_ms = 0;
   int64_t bytes = 0;
+  mutable Forwards forwards;
 
   size_t num_results() const { return trace.num_results; }
   /// Runs on the call's tensors; the results are new. If it throws, all variables are as they were.
-  void run(const Call& call, Tensor* results) const;
+  void run(const Call& call, Tensor* results) const { run(call, results, nullptr); }
+  /// The same; `inputs` gets the tensors that are the inputs of the graph, with the values that variables had.
+  void run(const Call& call, Tensor* results, std::vector<Tensor>* inputs) const;
   /// Runs into existing tensors; Error if they do not fit or share memory with others.
   void run_into(const Call& call, const Destinations& outputs) const;
 
@@ -52,7 +85,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   void check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs, size_t i) const;
   /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
   void launch(const Call& call, const void* const* inputs, void* const* outputs) const;
-  void run_with(const Call& call, Variables* variables, Tensor* results) const;
+  void run_with(const Call& call, Variables* variables, Tensor* results, std::vector<Tensor>* used) const;
+  std::vector<Tensor> input_tensors(const Call& call, const Variables* variables) const;
   void run_into_with(const Call& call, Variables* variables, const Destinations& outputs) const;
 };
 
@@ -77,6 +111,9 @@ class TraceMutex {
 /// Traces and compiles. At most one trace runs at a time with `one_trace`: the callable may have state.
 Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, TraceMutex& one_trace,
                              const Call& call);
+
+/// The same function with these values of its events as more results.
+Ref<const Concrete> build_with_more(const Concrete& concrete, std::span<const Value> more, Location where);
 
 /// The trace of one more run of the callable, as build_concrete makes it.
 TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call);

@@ -3,22 +3,19 @@
 
 #include <algorithm>
 #include <cstring>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <new>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
-#include "absl/hash/hash.h"
 #include "compiler/compile.h"
 #include "compiler/ir/cat.h"
+#include "frontend/compiled_cache.h"
+#include "frontend/eager_events.h"
 #include "frontend/eager_key.h"
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 #include "frontend/user_words.h"
-#include "runtime/fork.h"
 #include "runtime/parallel.h"
 
 namespace etch::detail {
@@ -27,11 +24,7 @@ namespace {
 constexpr Shape kScalar;
 
 /// An operand with its number, if it is one, turned into bits.
-struct Resolved {
-  const TensorImpl* impl = nullptr;  // nullptr for a number
-  DType dtype = DType::f32;
-  uint64_t bits = 0;
-
+struct Resolved : EventOperand {
   const Shape& shape() const { return impl ? impl->shape : kScalar; }
   const void* data() const { return impl ? impl->data : &bits; }
 };
@@ -61,7 +54,7 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
     const Operand& operand = operands[i];
     if (operand.tensor()) {
       const TensorImpl& impl = impl_of(op, operands, *operand.tensor(), where);
-      resolved[i] = {&impl, impl.dtype, 0};
+      resolved[i] = {{&impl, impl.dtype, 0}};
       continue;
     }
     const Tensor* model = model_of(op, operands, i);
@@ -71,7 +64,7 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
                       ", so there is no tensor whose dtype they take; write Tensor(", number, ")"));
     }
     const DType dtype = impl_of(op, operands, *model, where).dtype;
-    resolved[i] = {nullptr, dtype, number_bits(operand.number(), dtype, where)};
+    resolved[i] = {{nullptr, dtype, number_bits(operand.number(), dtype, where)}};
   }
   return resolved;
 }
@@ -104,58 +97,16 @@ OperandTypes types_of(const ResolvedList& operands) {
   return types;
 }
 
-/// The compiled one-op functions, the ones used longest ago dropped first.
-class EagerCache {
+/// The compiled one-op functions.
+class EagerCache : public CompiledCache<EagerKey, EagerKeyView, EagerKernel> {
  public:
-  static constexpr size_t kLimit = 4096;
-
   static EagerCache& instance() {
     static auto* cache = new EagerCache;  // lives as long as the process: tensors may be used during static destruction
     return *cache;
   }
 
-  std::shared_ptr<const EagerKernel> find(const EagerKeyView& key) {
-    std::lock_guard lock(mutex_);
-    auto it = entries_.find(key);
-    if (it == entries_.end()) {
-      ++misses_;
-      return nullptr;
-    }
-    ++hits_;
-    if (it->second != order_.begin()) order_.splice(order_.begin(), order_, it->second);
-    return it->second->kernel;
-  }
-
-  void insert(const EagerKeyView& key, std::shared_ptr<const EagerKernel> kernel) {
-    std::lock_guard lock(mutex_);
-    if (entries_.contains(key)) return;
-    order_.emplace_front(key, std::move(kernel));
-    entries_.emplace(order_.front().key.view(), order_.begin());
-    if (order_.size() <= kLimit) return;
-    entries_.erase(order_.back().key.view());
-    order_.pop_back();
-  }
-
-  EagerCacheStats stats() {
-    std::lock_guard lock(mutex_);
-    return {static_cast<int64_t>(order_.size()), static_cast<int64_t>(kLimit), hits_, misses_};
-  }
-
  private:
-  struct Entry {
-    Entry(const EagerKeyView& key, std::shared_ptr<const EagerKernel> kernel) : key(key), kernel(std::move(kernel)) {}
-    EagerKey key;
-    std::shared_ptr<const EagerKernel> kernel;
-  };
-  std::mutex mutex_;
-  const ForkHandler fork_handler_{
-      ForkOrder::eager_cache, this, [](void* self) { static_cast<EagerCache*>(self)->mutex_.lock(); },
-      [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); },
-      [](void* self) { static_cast<EagerCache*>(self)->mutex_.unlock(); }};
-  std::list<Entry> order_;
-  absl::flat_hash_map<EagerKeyView, std::list<Entry>::iterator> entries_;  // keys point into order_
-  int64_t hits_ = 0;
-  int64_t misses_ = 0;
+  EagerCache() : CompiledCache(ForkOrder::eager_cache) {}
 };
 
 [[noreturn]] void fail_op(const absl::Status& status, Location where) {
@@ -246,7 +197,11 @@ Tensors apply_all(const AnyOp& op, std::span<const Operand> operands, std::span<
       kernel = compile_one(op, resolved, wanted, flags, where);
       EagerCache::instance().insert(key, kernel);
     }
-    return run(*kernel, op, resolved, flags, where);
+    EagerEvents* events = recording_events();
+    if (events == nullptr) [[likely]] return run(*kernel, op, resolved, flags, where);
+    Tensors results = run(*kernel, op, resolved, flags, where);
+    events->record(op, resolved, wanted, results, where);
+    return results;
   } catch (const std::bad_alloc&) {
     throw Error(cat(at(where), user_name(name(op)), ": out of memory"));
   }

@@ -6,6 +6,7 @@
 #include "compiler/ir/cat.h"
 #include "frontend/flags.h"
 #include "frontend/function_core.h"
+#include "frontend/recorded_call.h"
 #include "frontend/trace.h"
 
 namespace etch {
@@ -38,6 +39,11 @@ void check_options(const FunctionOptions& options, Location where) {
         "Retrace::allow, warn or forbid");
 }
 
+void run_call(const Concrete& concrete, const Call& call, Tensor* results) {
+  if (EagerEvents* log = recording_events()) [[unlikely]] return run_recorded(concrete, call, results, *log);
+  concrete.run(call, results);
+}
+
 void check_signature(const Concrete& concrete, const Call& call) {
   const std::string_view key(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
   if (key == concrete.key) return;
@@ -52,7 +58,7 @@ void check_signature(const Concrete& concrete, const Call& call) {
 
 Results run(Ref<const Concrete> concrete, const Call& call) {
   std::vector<Tensor> tensors(concrete->num_results());
-  concrete->run(call, tensors.data());
+  run_call(*concrete, call, tensors.data());
   return Results(std::move(concrete), std::move(tensors));
 }
 
@@ -91,7 +97,7 @@ const Flags* flags_to_run_compiled() {
 Tensor call_one(FunctionCore* core, const Call& call) {
   const Ref<const Concrete> concrete = core_of(core, call.where).find_to_run(call);
   Tensor result;
-  concrete->run(call, &result);
+  run_call(*concrete, call, &result);
   return result;
 }
 
@@ -109,7 +115,9 @@ void call_into(FunctionCore* core, const Call& call, const Destinations& outputs
     fail(call.where, cat("call_into of function ", name, " takes at most ", Destinations::kMax, " output tensors, not ",
                          outputs.count(), "; call the function"));
   }
-  core->find_to_run(call)->run_into(call, outputs);
+  const Ref<const Concrete> concrete = core->find_to_run(call);
+  if (const EagerEvents* log = recording_events()) check_unrecorded(*concrete, call, *log);
+  concrete->run_into(call, outputs);
 }
 
 Ref<const Concrete> concrete_of(FunctionCore* core, const Call& call) {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "compiler/ir/cat.h"
+#include "frontend/eager_events.h"
 #include "frontend/user_words.h"
 
 namespace etch::detail {
@@ -34,14 +35,28 @@ Scope::Scope(std::string_view name, Location where)
     : name_(name), parent_(innermost_scope), has_place_(true), depth_(parent_ ? parent_->depth_ + 1 : 1) {
   where_ = parent_ && parent_->has_place_ ? parent_->where_ : where;
   innermost_scope = this;
+  begin_group();
 }
 
 Scope::Scope(std::string_view name)
     : name_(name), parent_(innermost_scope), has_place_(false), depth_(parent_ ? parent_->depth_ + 1 : 1) {
   innermost_scope = this;
+  begin_group();
 }
 
-Scope::~Scope() { innermost_scope = parent_; }
+void Scope::begin_group() {
+  const EventLog* log = EventLog::current();
+  if (log == nullptr) return;
+  log_ = log->id();
+  first_event_ = log->num_events();
+}
+
+Scope::~Scope() {
+  innermost_scope = parent_;
+  if (log_ == 0) return;
+  EventLog* log = EventLog::current();
+  if (log && log->id() == log_) log->end_group(first_event_);
+}
 
 const Scope* Scope::innermost() { return innermost_scope; }
 
@@ -63,11 +78,13 @@ void fail_in_op(Location where, const std::string& message) {
 TraceScope::TraceScope(Trace* trace) : trace_(trace), outer_(innermost_trace), outer_scope_(innermost_scope) {
   innermost_trace = this;
   innermost_scope = nullptr;
+  tapes::recording = nullptr;  // those around do not record what happens inside
 }
 
 TraceScope::~TraceScope() {
   innermost_trace = outer_;
   innermost_scope = outer_scope_;
+  if (outer_ == nullptr || outer_->trace_ == nullptr) update_recording();
 }
 
 int trace_nesting() {
@@ -99,12 +116,17 @@ InitScope::~InitScope() { reinterpret_cast<TraceScope*>(scope_)->~TraceScope(); 
 
 Trace* Trace::current() { return innermost_trace ? innermost_trace->trace_ : nullptr; }
 
-Trace::Trace(std::string name) : name_(std::move(name)) {
+EventLog::EventLog() {
   static std::atomic<uint64_t> next{1};
   id_ = next.fetch_add(1, std::memory_order_relaxed);
 }
 
-Origin Trace::origin(Location where) {
+EventLog* EventLog::current() {
+  Trace* const trace = Trace::current();
+  return trace ? static_cast<EventLog*>(trace) : recording_events();
+}
+
+Origin EventLog::origin(Location where) {
   Origin origin;
   if (where.line() != 0) {
     if (where.file_name() != last_file_) {
@@ -186,6 +208,12 @@ void Trace::assign(VariableCell& cell, const Tensor& value, Location where) {
   where = Scope::place_of(where);
   const Value assigned = value_of(impl_of(value, where), where);
   variable(cell, where).assigned = assigned;
+}
+
+Value Trace::find(const TensorImpl& impl) const {
+  if (impl.kind == TensorImpl::Kind::traced) return impl.trace == id_ ? impl.value : Value();
+  const auto known = captured_.find(&impl);
+  return known == captured_.end() ? Value() : known->second;
 }
 
 Value Trace::constant(uint64_t bits, const Type& type, Location where) {

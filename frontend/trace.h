@@ -5,10 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "compiler/ir/events.h"
+#include "frontend/event_log.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
 
@@ -34,16 +35,21 @@ class Scope {
   int depth() const { return depth_; }
 
  private:
-  friend class Trace;
+  friend class EventLog;
   friend class TraceScope;
+  void begin_group();
+
   std::string_view name_;
   const Scope* parent_;
   bool has_place_;
   int depth_;
   Location where_;
-  // The path's index in the trace that last asked: building it costs more than an op.
+  // The path's index in the log that last asked: building it costs more than an op.
   mutable uint64_t named_in_ = 0;
   mutable int32_t index_ = -1;
+  // Its ops are a group of this log, if there was one when it began.
+  int32_t first_event_ = 0;
+  uint64_t log_ = 0;
 };
 
 /// An Error of an op, at Scope::place_of(where); within a composite op that the message does not start with, it says so.
@@ -67,14 +73,12 @@ struct TracedVariable {
 };
 
 /// The events of one run of a callable, on the thread that traces.
-class Trace {
+class Trace : public EventLog {
  public:
   /// @param name of the function, for errors.
-  explicit Trace(std::string name);
+  explicit Trace(std::string name) : name_(std::move(name)) {}
 
-  uint64_t id() const { return id_; }
   const std::string& name() const { return name_; }
-  Events& events() { return events_; }
 
   /// The next argument.
   Tensor argument(const Type& type);
@@ -83,6 +87,8 @@ class Trace {
   /// The value of a tensor: one of this trace, or a capture, which becomes the next input. Error for a tensor of
   /// another trace.
   Value value_of(const TensorImpl& impl, Location where);
+  /// The same, or none for a tensor that the trace does not know.
+  Value find(const TensorImpl& impl) const;
   /// Records an op; Error if it is illegal.
   Tensors emit(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   /// The value of a variable at this point of the trace.
@@ -104,23 +110,17 @@ class Trace {
  private:
   /// The results of an op; Error if it is illegal.
   etch::Results record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
-  Origin origin(Location where);
   Value input(const Type& type, Location where);
   TracedVariable& variable(VariableCell& cell, Location where);
 
   friend void note_made_variable(Location where);
 
-  uint64_t id_;
   std::string name_;
-  Events events_;
   std::vector<Capture> captures_;
   absl::flat_hash_map<const TensorImpl*, Value> captured_;
   std::vector<TracedVariable> variables_;
   absl::flat_hash_map<const VariableCell*, size_t> variable_index_;
   std::vector<Location> made_variables_;
-  absl::flat_hash_map<const char*, int32_t> files_;
-  const char* last_file_ = nullptr;  // ops beside each other stand in one file
-  int32_t last_file_index_ = -1;
 };
 
 /// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name
@@ -133,6 +133,7 @@ class TraceScope {
   TraceScope& operator=(const TraceScope&) = delete;
 
  private:
+  friend class EventLog;
   friend class Trace;
   friend const Trace* find_trace(uint64_t id);
   friend int trace_nesting();

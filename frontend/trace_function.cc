@@ -86,6 +86,7 @@ class Recording final : public TraceSession {
   TraceResult finish(Trace& trace) {
     TraceResult result;
     result.events = std::move(trace.events());
+    result.groups = std::move(trace.groups());
     result.outputs = std::move(results_.values);
     result.num_results = result.outputs.size();
     result.captures = std::move(trace.captures());
@@ -258,6 +259,23 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
 }
 
 }  // namespace
+
+TraceResult with_more_results(const TraceResult& trace, std::span<const Value> more) {
+  TraceResult result;
+  result.events = trace.events;
+  result.groups = trace.groups;
+  result.outputs = trace.outputs;
+  result.num_results = trace.num_results + more.size();
+  result.outputs.insert(result.outputs.begin() + static_cast<int64_t>(trace.num_results), more.begin(), more.end());
+  for (const Capture& capture : trace.captures) result.captures.emplace_back(*capture.get(), capture.input());
+  result.variables = trace.variables;
+  for (UsedVariable& use : result.variables) {
+    if (use.is_assigned()) use.output += static_cast<int32_t>(more.size());
+  }
+  result.graph = result.events.close(result.outputs);
+  result.sharing = sharing_of(result);
+  return result;
+}
 
 TraceResult trace_callable(const Callable& callable, const Call& call) {
   constexpr int kMaxNesting = 32;

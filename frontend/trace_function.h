@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/ir/events.h"
+#include "compiler/ir/gradient.h"
 #include "etch/function.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
@@ -47,6 +48,7 @@ struct UsedVariable {
 /// What one trace of a callable gave.
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
+  std::vector<NodeRange> groups;  // of events that count as one op
   std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs
   size_t num_results = 0;
   Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then captures and
@@ -62,6 +64,9 @@ struct TraceResult {
 /// there are put back, also when it throws. Exceptions of the callable pass. Where the run makes variables, the call is read
 /// anew and the callable runs once more; Error if it makes some again.
 TraceResult trace_callable(const Callable& callable, const Call& call);
+
+/// The same trace with values of its events, which come after the results, as more of them.
+TraceResult with_more_results(const TraceResult& trace, std::span<const Value> more);
 
 /// Error if two traces of one signature differ.
 void check_repeatable(const Callable& callable, const TraceResult& first, const TraceResult& second, Location where);

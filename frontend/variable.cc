@@ -4,6 +4,7 @@
 #include "compiler/ir/cat.h"
 #include "etch/ops.h"
 #include "frontend/dispatch.h"
+#include "frontend/eager_events.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
 
@@ -126,7 +127,11 @@ bool Variable::trainable(Location where) const { return cell_of(*this, where).tr
 Tensor Variable::value(Location where) const {
   detail::VariableCell& cell = cell_of(*this, where);
   if (detail::Trace* trace = detail::Trace::current()) return trace->read(cell, where);
-  return cell.read();
+  Tensor tensor = cell.read();
+  if (detail::recording_events() == nullptr) [[likely]] return tensor;
+  // Each read is one of its own, as in a trace.
+  const detail::TensorImpl& impl = *detail::TensorAccess::get(tensor);
+  return detail::alias(impl, impl.dtype, impl.shape);
 }
 
 void Variable::assign(const Operand& value) const {

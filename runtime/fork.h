@@ -6,7 +6,9 @@
 namespace etch {
 
 /// The order in which a fork takes locks: who may hold one of them while he waits for another stands before it.
-enum class ForkOrder { function, variable, eager_cache, kernel_cache, compiling, session, code_memory, memory, parallel };
+enum class ForkOrder {
+  function, variable, eager_cache, graph_cache, kernel_cache, compiling, session, code_memory, memory, parallel
+};
 
 /// While it stands, every fork() of this process calls `prepare` before, and after it `parent` in the parent and `child`
 /// in the child. Each gets `context`; prepare may be null. Handlers run in the order of ForkOrder before the fork, those of

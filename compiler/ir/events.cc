@@ -81,9 +81,10 @@ Excerpt Events::excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(V
   Excerpt excerpt;
   absl::flat_hash_set<Value> seen;
   std::vector<int32_t> needed;  // nodes
+  const auto there = [&](Value value) { return is_given(value) ? value : source(value); };
   std::vector<Value> open(outputs.begin(), outputs.end());
   while (!open.empty()) {
-    const Value value = open.back();
+    const Value value = there(open.back());
     open.pop_back();
     if (!seen.insert(value).second) continue;
     if (is_given(value)) {
@@ -112,7 +113,7 @@ Excerpt Events::excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(V
   for (int32_t i : needed) {
     const Node& event = nodes()[i];
     Node copy{event.op, event.operands, event.origin};
-    for (Value& operand : copy.operands) operand = renamed.at(operand);
+    for (Value& operand : copy.operands) operand = renamed.at(there(operand));
     TypeIndices types;
     for (Value result : results(event)) types.push_back(type_index_of(result));
     const Results made = builder.intern(std::move(copy), types);
@@ -121,7 +122,7 @@ Excerpt Events::excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(V
     }
   }
   std::vector<Value> named;
-  for (Value output : outputs) named.push_back(renamed.at(output));
+  for (Value output : outputs) named.push_back(renamed.at(there(output)));
   excerpt.graph = std::move(builder).finish(named);
   return excerpt;
 }
@@ -138,11 +139,15 @@ std::vector<Value> Events::repeat(const Events& other, std::span<const Value> in
     index = names[index];
   };
   for (const Node& event : other.nodes()) {
-    if (place(event.op) == Place::input) continue;
     Node copy{event.op, event.operands, event.origin};
     for (Value& operand : copy.operands) operand = renamed[operand.id];
     translate(copy.origin.file);
     translate(copy.origin.scope);
+    if (place(event.op) == Place::input) {
+      const Value result = event.result(), of = other.source(result);
+      if (of != result) renamed[result.id] = read(renamed[of.id], copy.origin);
+      continue;
+    }
     TypeIndices of_results;
     for (Value result : results(event)) {
       int32_t& type = types[other.type_index_of(result)];

@@ -45,7 +45,7 @@ struct Derivation {
 /// What differentiating made.
 struct Gradients {
   std::vector<std::optional<Value>> values;  // of each source, or none if nothing adds to it
-  std::vector<NodeRange> groups;  // the new nodes of each differentiated node, and of each group, are groups in turn
+  std::vector<NodeRange> groups;  // stretches of new nodes: those of each differentiated node, and those of each group
 };
 
 /// The cotangent of each source; differentiates no node that is not on the way. Contributions to a cotangent are added

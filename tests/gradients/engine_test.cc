@@ -149,7 +149,7 @@ TEST(Order, AnInputInAGroupWasMadeBeforeIt) {
   EXPECT_EQ(print(with.events.close({&a, 1})), print(without.events.close({&b, 1})));
 }
 
-TEST(Order, WhatAGroupsDerivativeMakesIsAGroup) {
+TEST(Order, WhatAGroupsDerivativeMakesIsAStretch) {
   LateInput late;
   const int begin = static_cast<int>(late.events.nodes().size());
   const std::vector<NodeRange> made = late.gradients({{4, 7}}).groups;

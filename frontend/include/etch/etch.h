@@ -3,6 +3,7 @@
 
 #include "etch/buffer.h"
 #include "etch/function.h"
+#include "etch/gradient_tape.h"
 #include "etch/init_scope.h"
 #include "etch/npy.h"
 #include "etch/ops.h"
