@@ -383,7 +383,7 @@ std::string why_no_gradient(const Nodes& nodes, std::span<const Value> targets, 
     return cat("it is of ", name(nodes.type(source).dtype), ", and only floats have gradients");
   }
   std::string text;
-  BrokenEdge last{.node = -1};
+  BrokenEdge last{-1, 0, ""};
   for (BrokenEdge& edge : broken_edges(nodes, targets, source, recorded)) {
     if (edge.node == last.node && edge.reason == last.reason) continue;  // both operands for one reason
     last = edge;
