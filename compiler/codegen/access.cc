@@ -363,15 +363,21 @@ void KernelEmitter::load_group(int i, const Cursor& at, std::vector<llvm::Value*
     const Access& access = program.accesses[instr.slot];
     if (access.group == group) loads[access.element].push_back(static_cast<int>(n));
   }
-  const int first = loads.begin()->first;
+  const int first = loads.begin()->first;  // another stage may read what comes before
   llvm::SmallVector<int, 16> wanted;
   for (const auto& [element, instrs] : loads) wanted.push_back(element - first);
   const DType dtype = program.body[i].dtype;
   const Place& place = at.accesses[program.body[loads.begin()->second[0]].slot];
   llvm::Type* type = memory_type(context, dtype);
   const int step = small_step(place.stride);
-  const Values tile = step > 0 ? load_interleaved(*this, type, place.lane0, step, at.width)
-                               : load_tile(b, type, place.lane0, place.step, at.width, wanted);
+  Values tile;
+  if (step > 0) {
+    llvm::Value* begin = b.CreateGEP(type, place.lane0, i64(-first));
+    tile = load_interleaved(*this, type, begin, step, at.width);
+    tile.erase(tile.begin(), tile.begin() + first);
+  } else {
+    tile = load_tile(b, type, place.lane0, place.step, at.width, wanted);
+  }
   for (const auto& [element, instrs] : loads) {
     llvm::Value* lanes = tile[element - first];
     if (dtype == DType::boolean) lanes = b.CreateIsNotNull(lanes);

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,32 +18,44 @@
 
 namespace etch {
 
-/// The bytes of a buffer, with guard bytes around them that nobody may write.
+/// The bytes of a buffer: nobody may write to the guard bytes before it, and who reads or writes behind it faults.
 class TestBuffer {
  public:
-  TestBuffer(DType dtype, int64_t elements)
-      : dtype_(dtype), bytes_(elements * size_of(dtype)), memory_(bytes_ + 2 * kGuard, kGuardByte) {}
+  TestBuffer(DType dtype, int64_t elements) : dtype_(dtype), bytes_(elements * size_of(dtype)) {
+    const int64_t page = sysconf(_SC_PAGESIZE), pages = (bytes_ + kGuard + page - 1) / page;
+    size_ = (pages + 1) * page;
+    void* memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    memory_ = static_cast<char*>(memory);
+    mprotect(memory_ + pages * page, page, PROT_NONE);
+    begin_ = memory_ + pages * page - bytes_;
+    std::memset(memory_, kGuardByte, pages * page);
+  }
+  TestBuffer(const TestBuffer& other) : TestBuffer(other.dtype_, other.elements()) {
+    std::memcpy(begin_, other.begin_, bytes_);
+  }
+  TestBuffer& operator=(const TestBuffer&) = delete;
+  ~TestBuffer() { munmap(memory_, size_); }
 
   template <class T>
   T* data() {
-    return reinterpret_cast<T*>(memory_.data() + kGuard);
+    return reinterpret_cast<T*>(begin_);
   }
   DType dtype() const { return dtype_; }
   int64_t elements() const { return bytes_ / size_of(dtype_); }
   void expect_guards_untouched() const {
-    for (int64_t i = 0; i < kGuard; ++i) {
-      ASSERT_EQ(memory_[i], kGuardByte) << "written before the buffer";
-      ASSERT_EQ(memory_[kGuard + bytes_ + i], kGuardByte) << "written behind the buffer";
-    }
+    for (int64_t i = 1; i <= kGuard; ++i) ASSERT_EQ(begin_[-i], kGuardByte) << "written before the buffer";
   }
-  std::string bytes() const { return std::string(memory_.begin() + kGuard, memory_.begin() + kGuard + bytes_); }
+  std::string bytes() const { return std::string(begin_, begin_ + bytes_); }
 
  private:
   static constexpr int64_t kGuard = 128;
   static constexpr char kGuardByte = 0x5c;
   DType dtype_;
   int64_t bytes_;
-  std::vector<char> memory_;
+  size_t size_ = 0;          // of what is mapped
+  char* memory_ = nullptr;   // mapped
+  char* begin_ = nullptr;    // of the buffer, which ends where no page is
 };
 
 /// A program under construction.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "program.h"
 #include "reference.h"
@@ -237,6 +238,37 @@ TEST(RowKernel, StagesPassValuesPerRow) {
       for (float v : row) shifted.push_back(v - m);
       float s = 1.0f / reference::reduce_row(ReduceKind::sum, shifted);
       for (int64_t i = 0; i < n; ++i) ASSERT_TRUE(same(out.data<float>()[r * n + i], (row[i] - m) * s)) << n;
+    }
+  }
+}
+
+/// One stage adds up all channels of a row, the next one reads only the last two of them.
+TEST(RowKernel, AStageMayReadAPartOfAGroup) {
+  for (int64_t n : {8, 16, 64, 100}) {
+    const int64_t rows = 3;
+    TestBuffer in(DType::u8, rows * n * 3), out(DType::u8, rows * n);
+    fill_random<uint8_t>(in, 13);
+    TestKernel k(KernelKind::row, {rows, n});
+    std::vector<int> channels;
+    for (int64_t c = 0; c < 3; ++c) {
+      channels.push_back(k.access(in, {n * 3, 3}, c));
+      k.program.accesses.back().group = static_cast<int16_t>(channels[0]);
+      k.program.accesses.back().element = static_cast<int8_t>(c);
+    }
+    const auto add = [&](int a, int b) { return k.compute(Op::add, DType::u8, {a, b}); };
+    const int both = add(k.load(channels[0]), k.load(channels[1]));
+    const int sum = k.reduce(ReduceKind::sum, add(both, k.load(channels[2])));
+    k.next_stage();
+    const int last = add(k.load(channels[1]), k.load(channels[2]));
+    k.store(k.access(out, {n, 1}), add(last, sum));
+    k.run();
+    for (int64_t r = 0; r < rows; ++r) {
+      const uint8_t* row = in.data<uint8_t>() + r * n * 3;
+      const auto total = static_cast<uint8_t>(std::accumulate(row, row + n * 3, 0));
+      for (int64_t i = 0; i < n; ++i) {
+        const auto expected = static_cast<uint8_t>(row[3 * i + 1] + row[3 * i + 2] + total);
+        ASSERT_EQ(out.data<uint8_t>()[r * n + i], expected) << n << " at " << r << ", " << i;
+      }
     }
   }
 }
