@@ -12,7 +12,7 @@ namespace {
 /// Unlike that of any other tensor.
 uint64_t number_of(const TensorImpl& impl) {
   static std::atomic<uint64_t> next{1};
-  auto& number = const_cast<TensorImpl&>(impl).number;
+  std::atomic<uint64_t>& number = impl.number;
   uint64_t known = number.load(std::memory_order_relaxed);
   if (known != 0) return known;
   const uint64_t mine = next.fetch_add(1, std::memory_order_relaxed);

@@ -39,7 +39,7 @@ struct TensorImpl {
 
   Location where;  // in the user's code, eager or traced
 
-  std::atomic<uint64_t> number{0};  // unlike that of any other tensor, once tapes met it
+  mutable std::atomic<uint64_t> number{0};  // unlike that of any other tensor, once tapes met it
 
   Type type() const { return {dtype, shape}; }
   int64_t bytes() const { return shape.product() * size_of(dtype); }

@@ -6,26 +6,10 @@
 
 #include "etch/function.h"
 #include "etch/ops.h"
+#include "tests/concurrent/threads.h"
 
 namespace etch {
 namespace {
-
-constexpr int kThreads = 8;
-
-/// Runs `body(thread)` on all threads, which start together.
-template <class Body>
-void run_on_threads(Body body) {
-  std::atomic<int> ready{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      ready.fetch_add(1);
-      while (ready.load() < kThreads) std::this_thread::yield();
-      body(t);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
 
 TEST(ConcurrentFunction, EqualFirstCallsTraceOnce) {
   std::atomic<int> traces{0};
