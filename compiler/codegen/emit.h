@@ -209,6 +209,9 @@ DType operand_dtype(const KernelProgram& program, const Instr& instr);
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);
 bool goes_by_lane(const KernelProgram& program, const Target& target);
 
+/// True if the access lies so many elements behind another one, wherever that stands: nobody computes its address anew.
+inline bool stands_in_group(const Access& access, int number) { return access.group >= 0 && access.group != number; }
+
 /// More lanes than this are not taken one by one in straight code.
 inline constexpr int kUnrolledLanes = 16;
 

@@ -74,7 +74,6 @@ llvm::Value* Reducer::better(llvm::Value* x, llvm::Value* than) const {
   return b_.CreateAnd(wins, b_.CreateFCmpORD(than, than));
 }
 
-/// The values of two lanes, taken together.
 llvm::Value* Reducer::merge(llvm::Value* a, llvm::Value* b) const {
   switch (kind_) {
     case ReduceKind::sum:
@@ -126,6 +125,14 @@ llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
   return lanes->getType()->isVectorTy() ? b_.CreateExtractElement(lanes, uint64_t{0}) : lanes;
 }
 
+/// The largest or smallest of floats: a NaN wins. That there is one is asked once, not at each step of the fold.
+llvm::Value* Reducer::fold_extreme(llvm::Value* lanes) const {
+  llvm::Value* numbers = is_max() ? b_.CreateFPMaxReduce(lanes) : b_.CreateFPMinReduce(lanes);
+  llvm::cast<llvm::Instruction>(numbers)->setHasNoNaNs(true);
+  llvm::Value* has_nan = b_.CreateOrReduce(b_.CreateFCmpUNO(lanes, lanes));
+  return b_.CreateSelect(has_nan, llvm::ConstantFP::getNaN(numbers->getType()), numbers);
+}
+
 /// The winner of all lanes.
 llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
   switch (kind_) {
@@ -135,8 +142,14 @@ llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
     case ReduceKind::all: return b_.CreateAndReduce(lanes);
     default: break;
   }
-  if (is_floating(dtype_)) return fold_halves(lanes);
+  if (is_floating(dtype_)) return fold_extreme(lanes);
   return is_max() ? b_.CreateIntMaxReduce(lanes, is_signed()) : b_.CreateIntMinReduce(lanes, is_signed());
+}
+
+llvm::Value* Reducer::ties(llvm::Value* lanes, llvm::Value* winner) const {
+  if (!is_floating(dtype_)) return b_.CreateICmpEQ(lanes, winner);
+  llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));
+  return b_.CreateOr(b_.CreateFCmpOEQ(lanes, winner), both);
 }
 
 Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
@@ -145,19 +158,11 @@ Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
   llvm::Type* i64s = with_element(lanes->getType(), b_.getInt64Ty());
   llvm::Value* index = b_.CreateMul(b_.CreateZExt(state[1], i64s), llvm::ConstantInt::get(i64s, width));
   if (width == 1) return {lanes, index};
-  // The first index in the lanes that hold the winner; all NaNs are one winner.
+  // The first index in the lanes that hold the winner.
   llvm::Value* best = fold_value(lanes);
-  llvm::Value* winner = splat(b_, best, width);
-  llvm::Value* ties;
-  if (is_floating(dtype_)) {
-    llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));
-    ties = b_.CreateOr(b_.CreateFCmpOEQ(lanes, winner), both);
-  } else {
-    ties = b_.CreateICmpEQ(lanes, winner);
-  }
   index = b_.CreateAdd(index, lane_ramp(b_, b_.getInt64(0), b_.getInt64(1), width));
   llvm::Value* none = llvm::ConstantInt::get(i64s, std::numeric_limits<int64_t>::max());
-  return {best, b_.CreateIntMinReduce(b_.CreateSelect(ties, index, none), true)};
+  return {best, b_.CreateIntMinReduce(b_.CreateSelect(ties(lanes, splat(b_, best, width)), index, none), true)};
 }
 
 llvm::Value* Reducer::finish(llvm::ArrayRef<llvm::Value*> state, llvm::Value* count) const {

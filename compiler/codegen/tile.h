@@ -21,6 +21,11 @@ Values transpose(Builder& b, llvm::ArrayRef<llvm::Value*> rows);
 Values load_tile(Builder& b, llvm::Type* type, llvm::Value* from, llvm::Value* step, int width,
                  llvm::ArrayRef<int> wanted);
 
+/// Folds rows, each a vector of its elements: lane i of the result is what row i comes to. A row folds in halves: `join`
+/// takes its lower half and its upper one. Numbers of rows and of their elements are powers of two.
+llvm::Value* fold_rows(Builder& b, Values rows,
+                       llvm::function_ref<llvm::Value*(llvm::Value* low, llvm::Value* high)> join);
+
 /// Stores lane l of value e to element e of row l.
 void store_tile(Builder& b, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to, llvm::Value* step);
 

@@ -62,7 +62,7 @@ struct Access {
   int16_t group = -1;
   int8_t element = 0;
   // Where lanes are far apart in a loop, but each has its element of the next row near its own: so many elements behind.
-  // Else 0.
+  // With short rows: 1 where values per row lie beside each other. Else 0.
   int8_t next_row = 0;
   bool operator==(const Access&) const = default;
 };
@@ -97,6 +97,9 @@ int cost_of(const Instr& instr);
 inline constexpr int64_t kRowBlock = 16384;
 inline constexpr int64_t kColumnBlock = 512;
 
+/// Rows of more elements are not short.
+inline constexpr int64_t kMostShortRow = 16;
+
 /// How large the blocks are that kernels work in. Those of reductions define their trees, so two ways of running agree to
 /// the bit only where these do; the others change nothing but the order of work.
 struct BlockSizes {
@@ -116,6 +119,8 @@ struct BlockSizes {
 /// elements of a row; a reduce of stage s is complete when stage s + 1 starts. Values per element do not outlive their
 /// stage; what a later stage needs is computed again or stored and loaded. Stores of an access come before its loads.
 ///
+/// Short rows are those of at most kMostShortRow elements that lie beside each other; the code knows how many.
+///
 /// The tree of a reduction depends on the extent only. Along the lanes: blocks of blocks.row elements; element i of a block
 /// goes to lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined
 /// in ascending order. Beside the lanes: blocks of blocks.column elements in ascending order, then the blocks in ascending
@@ -124,6 +129,7 @@ struct BlockSizes {
 struct KernelProgram {
   absl::InlinedVector<Role, 8> axes;  // of the domain, outermost first
   BlockSizes blocks = {};
+  int8_t short_row = 0;               // elements of a row, the last axis, if these are few; else 0
   std::vector<Access> accesses;
   int16_t num_indices = 0;
   int16_t num_params = 0;

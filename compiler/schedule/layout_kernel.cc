@@ -10,8 +10,6 @@
 namespace etch::schedule {
 namespace {
 
-// A reduction along so few elements is written out in the body.
-constexpr int64_t kShortReduction = 16;
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
 // Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
@@ -44,6 +42,10 @@ class Layout {
     if (domain_.folded_axis() < 0) bring_rows_together();
     choose_vector_axis();
     if (domain_.has(Role::row)) normalise_product();
+    if (has_short_rows()) {
+      draft_.program.short_row = static_cast<int8_t>(domain_.extents[domain_.rank - 1]);
+      merge_stores();
+    }
     return total;
   }
 
@@ -95,7 +97,8 @@ class Layout {
     };
     const bool whole_rows = folded >= 0 && domain_.roles[folded] == Role::reduce && !domain_.has(Role::block);
     const int beside = folded == last ? longest_before(last) : last;
-    if (whole_rows && beside >= 0 && fits(folded, kShortReduction, beside)) return folded;
+    const int64_t most_folded = has_short_rows() ? kShortAxis : kMostShortRow;
+    if (whole_rows && beside >= 0 && fits(folded, most_folded, beside)) return folded;
     const bool few_columns = whole_rows && folded == last - 1 && has_free_order();
     if (few_columns && fits(last, kShortAxis, folded)) return last;
     if (folded < 0) {
@@ -106,6 +109,37 @@ class Layout {
     const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
     const int64_t most = folded < 0 && is_cheap() ? kLongEnough - 1 : kShortAxis;
     return two_batch_axes && fits(last, most, last - 1) ? last : -1;
+  }
+
+  /// True if the rows can be short ones of a kernel: their elements lie beside each other, and values per row do.
+  bool has_short_rows() const {
+    const int last = domain_.rank - 1;
+    const bool few = last > 0 && domain_.roles[last] == Role::reduce && domain_.extents[last] >= 2 &&
+                     domain_.extents[last] <= kMostShortRow;
+    if (!few || !is_batch(last - 1) || domain_.extents[last - 1] < kLongEnough || !draft_.indices.empty()) return false;
+    return std::all_of(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& access) {
+      const int64_t step = access.address.coef[last], next = access.address.coef[last - 1];
+      return step == 1 || (step == 0 && (next == 1 || (next == 0 && !access.stores)));
+    });
+  }
+
+  /// Stores that go to the same elements get one access, so that the code sees which values are only kept for a stage.
+  void merge_stores() {
+    const std::vector<AccessMap> all = std::move(draft_.accesses);
+    draft_.accesses.clear();
+    std::vector<int16_t> slots;
+    for (const AccessMap& access : all) {
+      const auto same = std::find_if(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& known) {
+        return known.stores && access.stores && known.storage == access.storage && known.address == access.address;
+      });
+      slots.push_back(static_cast<int16_t>(same - draft_.accesses.begin()));
+      if (same == draft_.accesses.end()) draft_.accesses.push_back(access);
+    }
+    for (Instr& instr : draft_.program.body) {
+      const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+      if (touches) instr.slot = slots[instr.slot];
+    }
+    find_maps();
   }
 
   /// True if the indices of an axis name elements between those of neighbouring lanes: with all of them written out these are
@@ -352,6 +386,10 @@ ScheduledKernel lay_out(KernelDraft draft) {
   for (size_t a = 0; has_next_rows && a < draft.accesses.size(); ++a) {
     Access& access = program.accesses[a];
     if (access.group < 0) access.next_row = static_cast<int8_t>(next_row(draft.accesses[a], rank - 1, rank - 2));
+  }
+  for (size_t a = 0; program.short_row > 0 && a < draft.accesses.size(); ++a) {
+    const auto& coef = draft.accesses[a].address.coef;
+    if (coef[rank - 1] == 0 && coef[rank - 2] == 1) program.accesses[a].next_row = 1;
   }
   for (const Affine& index : draft.indices) append(index);
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
