@@ -3,14 +3,14 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/costs.h"
+
 namespace etch::schedule {
 namespace {
 
 // Limits keep kernels small enough for their compile time and the registers.
 constexpr int kMaxInstrs = 64;
 constexpr int kMaxAccesses = 24;
-// Work that may be done more than once per element, in additions: about the cost of a store and a load.
-constexpr int kMaxRepeatedCost = 4;
 // Places at which kernels may compute a value again, and how often all of it.
 constexpr size_t kMaxPlaces = 24;
 constexpr int64_t kMaxTimes = 4;
@@ -93,14 +93,14 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
   // Slices of the value are a part of it each.
   int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
   if (times > kMaxTimes) return false;
-  return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= kMaxRepeatedCost;
+  return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= cost::kRepeated;
 }
 
 // ---- What is fetched one by one
 
 bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
   const Cluster& c = sites_.cluster(site);
-  if (!schedule::turns_rows(c, map) || goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)])) return false;
+  if (!schedule::turns_rows(c, map) || cost::goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)])) return false;
   const int folded = c.domain.folded_axis();
   const bool stores_elements = std::any_of(c.roots.begin(), c.roots.end(), [&](const Root& root) {
     return c.maps[root.address].coef[folded] != 0;
@@ -112,7 +112,7 @@ bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
 bool FusionPolicy::is_scattered(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   if (c.domain.has(Role::row) || c.domain.rank == 0) return false;
-  return goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)]);
+  return cost::goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)]);
 }
 
 /// True if more bytes are loaded to compute a value of this size than it has itself.
@@ -152,7 +152,7 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   int operands = 0;
   for (Value operand : node.operands) operands += !is_splat(operand);
   if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return reason::kFull;
-  if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > kMaxRepeatedCost) return reason::kRepeated;
+  if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   for (size_t i = 0; i < node.operands.size(); ++i) {
     if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return reason::kOtherOrder;
   }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/costs.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -93,7 +95,7 @@ bool turns_rows(const Cluster& cluster, const Affine& map) {
   const Domain& domain = cluster.domain;
   if (domain.folded_axis() < 0 || domain.has(Role::row) || domain.has(Role::results)) return false;
   const int lanes = vector_axis(cluster);
-  if (!goes_lane_by_lane(map.coef[lanes])) return false;
+  if (!cost::goes_lane_by_lane(map.coef[lanes])) return false;
   for (int axis = 0; axis < domain.rank; ++axis) {
     if (axis != lanes && map.coef[axis] == 1 && domain.extents[axis] > kShortAxis) return true;
   }

@@ -48,9 +48,6 @@ int vector_axis(const Cluster& cluster);
 /// beside each other: a kernel that turns the axes round loads them faster.
 bool turns_rows(const Cluster& cluster, const Affine& map);
 
-/// True if the lanes of a vector find their elements too far apart for whole loads and shuffles.
-inline bool goes_lane_by_lane(int64_t stride) { return stride < -1 || stride > 4; }
-
 /// Where a value comes from, beside the clusters (not negative).
 enum Home : int32_t {
   kNowhere = -1,  // nothing needs it
