@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "compiler/codegen/codegen.h"
+#include "compiler/schedule/costs.h"
 
 namespace etch::codegen {
 
@@ -226,7 +227,7 @@ bool shuffles(const KernelProgram& program);
 int work_of(const KernelProgram& program, const Target& target, llvm::function_ref<bool(int)> chosen);
 
 /// Loops that do less work per element than this are emitted for speed, the others for size: see the uses.
-inline constexpr int kCheapWork = 12;
+inline constexpr int kCheapWork = cost::kDear;
 
 /// Lanes for a program: as many as the widest dtype that it computes with allows.
 int lanes_of(const KernelProgram& program, const Target& target);

@@ -114,7 +114,8 @@ llvm::Value* Reducer::fold_ordered(llvm::Value* lanes) const { return fold_halve
 
 /// Values merged in halves.
 llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
-  for (int width = width_of(lanes); width > 1; width /= 2) {
+  int width = width_of(lanes);
+  for (; width > 2; width /= 2) {
     llvm::SmallVector<int, 64> low, high;
     for (int i = 0; i < width / 2; ++i) {
       low.push_back(i);
@@ -122,7 +123,8 @@ llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
     }
     lanes = merge(b_.CreateShuffleVector(lanes, low), b_.CreateShuffleVector(lanes, high));
   }
-  return lanes->getType()->isVectorTy() ? b_.CreateExtractElement(lanes, uint64_t{0}) : lanes;
+  if (width == 1) return lanes;
+  return merge(b_.CreateExtractElement(lanes, uint64_t{0}), b_.CreateExtractElement(lanes, uint64_t{1}));
 }
 
 /// The largest or smallest of floats: a NaN wins. That there is one is asked once, not at each step of the fold.
@@ -146,6 +148,7 @@ llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
   return is_max() ? b_.CreateIntMaxReduce(lanes, is_signed()) : b_.CreateIntMinReduce(lanes, is_signed());
 }
 
+/// The lanes that hold the winner. All NaNs are one.
 llvm::Value* Reducer::ties(llvm::Value* lanes, llvm::Value* winner) const {
   if (!is_floating(dtype_)) return b_.CreateICmpEQ(lanes, winner);
   llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));

@@ -97,7 +97,7 @@ class ShortRowKernel {
       std::vector<llvm::Value*> of_rows = values_of_rows(elements, row, values);
       std::vector<Cursor> at;
       for (int n = 0; n < at_once_; ++n) {
-        // Past the last row that one stands in: what it stores it stores again.
+        // Past the last row that one stands in, for what is loaded; what it would store is overwritten, see store().
         llvm::Value* number = b_.CreateAdd(row, k_.i64(n));
         if (n > 0) number = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, number, b_.CreateSub(count, k_.i64(1)));
         const Origin here = k_.move(origin, row_axis_, b_.CreateAdd(first, number), [&](int a) { return touched[a]; });
@@ -140,7 +140,8 @@ class ShortRowKernel {
     llvm::Value* x = splat(b_, of_rows[instr.args[0]], at_once_ * elements_);
     if (comes_later(InstrKind::load, i)) keep(instr, x, row);
     if (comes_later(InstrKind::store, i)) return;
-    for (int n = 0; n < at_once_; ++n) {
+    // Backwards: what stands behind the last row writes to that row, before the row itself does.
+    for (int n = at_once_ - 1; n >= 0; --n) {
       llvm::SmallVector<int, 16> lanes(elements_);
       std::iota(lanes.begin(), lanes.end(), n * elements_);
       llvm::Value* part = at_once_ == 1 ? x : b_.CreateShuffleVector(x, lanes);
@@ -236,14 +237,15 @@ class ShortRowKernel {
     const int width = at_once_ * elements_;
     x = splat(b_, x, width);
     if (llvm::Value* mask = length_mask(at_once_)) x = b_.CreateSelect(mask, x, reducer.initial(width)[0]);
-    llvm::Type* element = memory_type(k_.context, reducer.dtype());
+    if (takes_extreme(reducer)) x = ordered_bits(reducer, x);
+    llvm::Type* element = folded_type(reducer);
     llvm::Value* address = b_.CreateInBoundsGEP(element, tile, b_.CreateMul(row, k_.i64(elements_)));
     b_.CreateAlignedStore(in_memory(x, element), address, row_alignment(reducer));
   }
 
   /// What each row of the group comes to. Rows past the last one are folded too: nobody reads their lanes.
   llvm::Value* fold(const Reducer& reducer, llvm::Value* tile) {
-    llvm::Type* element = memory_type(k_.context, reducer.dtype());
+    llvm::Type* element = folded_type(reducer);
     auto* type = llvm::FixedVectorType::get(element, elements_);
     Values rows;
     for (int row = 0; row < kRows; ++row) {
@@ -251,25 +253,55 @@ class ShortRowKernel {
       rows.push_back(b_.CreateAlignedLoad(type, address, row_alignment(reducer)));
     }
     llvm::Value* folded = fold_rows(b_, rows, [&](llvm::Value* low, llvm::Value* high) {
-      return reducer.merge(low, high);
+      if (!takes_extreme(reducer)) return reducer.merge(low, high);
+      return b_.CreateBinaryIntrinsic(reducer.is_max() ? llvm::Intrinsic::smax : llvm::Intrinsic::smin, low, high);
     });
-    if (reducer.has_position()) return find(reducer, tile, folded);
+    if (reducer.has_position()) return find(tile, element, folded);
+    if (takes_extreme(reducer)) {
+      llvm::Type* floats = folded->getType()->getWithNewType(memory_type(k_.context, reducer.dtype()));
+      folded = b_.CreateBitCast(flip_negative(folded), floats);
+    }
     if (reducer.dtype() == DType::boolean) folded = b_.CreateTrunc(folded, folded->getType()->getWithNewBitWidth(1));
     return reducer.finish({folded}, k_.i64(length_));
   }
 
+  // The largest or smallest of floats: a NaN wins, and zeros are equal. As integers in the order of the floats they fold in one
+  // instruction a step.
+
+  bool takes_extreme(const Reducer& reducer) const { return is_floating(reducer.dtype()) && !reducer.ordered(); }
+
+  llvm::Type* folded_type(const Reducer& reducer) {
+    llvm::Type* type = memory_type(k_.context, reducer.dtype());
+    return takes_extreme(reducer) ? b_.getIntNTy(type->getScalarSizeInBits()) : type;
+  }
+
+  llvm::Value* ordered_bits(const Reducer& reducer, llvm::Value* x) {
+    const unsigned bits = x->getType()->getScalarSizeInBits();
+    llvm::Type* type = x->getType()->getWithNewType(b_.getIntNTy(bits));
+    const llvm::APInt winner = reducer.is_max() ? llvm::APInt::getSignedMaxValue(bits) : llvm::APInt::getSignedMinValue(bits);
+    llvm::Value* number = b_.CreateFAdd(x, llvm::ConstantFP::get(x->getType(), 0.0));  // -0 becomes +0
+    llvm::Value* ordered = flip_negative(b_.CreateBitCast(number, type));
+    return b_.CreateSelect(b_.CreateFCmpUNO(x, x), llvm::ConstantInt::get(type, winner), ordered);
+  }
+
+  /// Negative floats descend as integers do not: all bits but the sign change. Does that again, too.
+  llvm::Value* flip_negative(llvm::Value* bits) {
+    const unsigned width = bits->getType()->getScalarSizeInBits();
+    return b_.CreateXor(bits, b_.CreateLShr(b_.CreateAShr(bits, width - 1), 1));
+  }
+
   /// The first place of each row's winner.
-  llvm::Value* find(const Reducer& reducer, llvm::Value* tile, llvm::Value* winners) {
-    llvm::Type* element = memory_type(k_.context, reducer.dtype());
-    llvm::Value* wanted = k_.scratch(kRows * size_of(reducer.dtype()));
+  llvm::Value* find(llvm::Value* tile, llvm::Type* element, llvm::Value* winners) {
+    const int64_t bytes = element->getScalarSizeInBits() / 8;
+    llvm::Value* wanted = k_.scratch(kRows * bytes);
     llvm::Value* places = k_.scratch(kRows * size_of(DType::i64));
     b_.CreateAlignedStore(winners, wanted, llvm::Align(64));
     k_.loop(k_.i64(0), k_.i64(kRows), k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
       llvm::Value* address = b_.CreateInBoundsGEP(element, tile, b_.CreateMul(row, k_.i64(elements_)));
       auto* type = llvm::FixedVectorType::get(element, elements_);
-      llvm::Value* lanes = b_.CreateAlignedLoad(type, address, row_alignment(reducer));
+      llvm::Value* lanes = b_.CreateAlignedLoad(type, address, llvm::Align(elements_ * bytes));
       llvm::Value* winner = b_.CreateLoad(element, b_.CreateInBoundsGEP(element, wanted, row));
-      llvm::Value* ties = b_.CreateBitCast(reducer.ties(lanes, splat(b_, winner, elements_)), b_.getIntNTy(elements_));
+      llvm::Value* ties = b_.CreateBitCast(b_.CreateICmpEQ(lanes, splat(b_, winner, elements_)), b_.getIntNTy(elements_));
       llvm::Value* place = b_.CreateBinaryIntrinsic(llvm::Intrinsic::cttz, b_.CreateZExt(ties, b_.getInt64Ty()), b_.getTrue());
       b_.CreateStore(place, b_.CreateInBoundsGEP(b_.getInt64Ty(), places, row));
       return Values{};

@@ -100,6 +100,9 @@ inline constexpr int64_t kColumnBlock = 512;
 /// Rows of more elements are not short.
 inline constexpr int64_t kMostShortRow = 16;
 
+/// Rows of up to so many elements run in groups, stage after stage, where some wait for what their row comes to.
+inline constexpr int64_t kMostGroupedRow = 256;
+
 /// How large the blocks are that kernels work in. Those of reductions define their trees, so two ways of running agree to
 /// the bit only where these do; the others change nothing but the order of work.
 struct BlockSizes {
@@ -129,7 +132,8 @@ struct BlockSizes {
 struct KernelProgram {
   absl::InlinedVector<Role, 8> axes;  // of the domain, outermost first
   BlockSizes blocks = {};
-  int8_t short_row = 0;               // elements of a row, the last axis, if these are few; else 0
+  int8_t short_row = 0;      // elements of a row, the last axis, if these are few; else 0
+  bool groups_rows = false;  // a row along the last axis has at most kMostGroupedRow elements, and is one block
   std::vector<Access> accesses;
   int16_t num_indices = 0;
   int16_t num_params = 0;

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "compiler/schedule/costs.h"
 #include "compiler/schedule/unroll_axis.h"
 
 namespace etch::schedule {
@@ -12,8 +13,6 @@ namespace {
 
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
-// Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
-constexpr int64_t kMaxUnrolled = 100;
 
 /// How far behind an element that of the next row lies, if the lanes are far apart and tiles of rows can serve them.
 int64_t next_row(const AccessMap& map, int lanes_axis, int axis) {
@@ -46,6 +45,7 @@ class Layout {
       draft_.program.short_row = static_cast<int8_t>(domain_.extents[domain_.rank - 1]);
       merge_stores();
     }
+    draft_.program.groups_rows = has_rows_for_groups();
     return total;
   }
 
@@ -93,7 +93,7 @@ class Layout {
     const auto fits = [&](int axis, int64_t most, int lanes_axis) {
       const int64_t n = domain_.extents[axis];
       return n >= 1 && n <= most && domain_.extents[lanes_axis] >= kLongEnough &&
-             unrolled_instrs(draft_, axis) <= kMaxUnrolled;
+             unrolled_work(draft_, axis) <= cost::kMostUnrolled;
     };
     const bool whole_rows = folded >= 0 && domain_.roles[folded] == Role::reduce && !domain_.has(Role::block);
     const int beside = folded == last ? longest_before(last) : last;
@@ -120,6 +120,18 @@ class Layout {
     return std::all_of(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& access) {
       const int64_t step = access.address.coef[last], next = access.address.coef[last - 1];
       return step == 1 || (step == 0 && (next == 1 || (next == 0 && !access.stores)));
+    });
+  }
+
+  /// True if elements wait for a reduction of their row, and rows are so short that those of others can run meanwhile.
+  bool has_rows_for_groups() const {
+    const int last = domain_.rank - 1;
+    const bool has_rows = last > 0 && domain_.roles[last] == Role::reduce && !domain_.has(Role::row);
+    if (!has_rows || domain_.has(Role::block)) return false;
+    const int64_t most = std::min<int64_t>(kMostGroupedRow, draft_.program.blocks.row);
+    if (domain_.extents[last] > most || draft_.program.short_row > 0) return false;
+    return std::any_of(draft_.program.body.begin(), draft_.program.body.end(), [](const Instr& instr) {
+      return instr.stage > 0 && !instr.per_row && instr.kind != InstrKind::param;
     });
   }
 
@@ -154,9 +166,8 @@ class Layout {
 
   /// True if no op of the body is long to compile many times.
   bool is_cheap() const {
-    constexpr int kDear = 12;
     return std::none_of(draft_.program.body.begin(), draft_.program.body.end(),
-                        [](const Instr& instr) { return cost_of(instr) >= kDear; });
+                        [](const Instr& instr) { return cost_of(instr) >= cost::kDear; });
   }
 
   /// True if the reductions give the same bits in any order, so that lanes may lie along the folded axis or beside it.

@@ -101,6 +101,7 @@ class KernelCheck {
     if (program_.body.empty()) fail("it has no instructions");
     const bool is_short = program_.short_row == 0 || kernel_.sizes[program_.rank() - 1] == program_.short_row;
     if (!is_short) fail("its rows have another length than its code");
+    if (program_.groups_rows && kernel_.sizes[program_.rank() - 1] > kMostGroupedRow) fail("its rows are too long for groups");
     if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
     if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
   }
