@@ -148,7 +148,6 @@ llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
   return is_max() ? b_.CreateIntMaxReduce(lanes, is_signed()) : b_.CreateIntMinReduce(lanes, is_signed());
 }
 
-/// The lanes that hold the winner. All NaNs are one.
 llvm::Value* Reducer::ties(llvm::Value* lanes, llvm::Value* winner) const {
   if (!is_floating(dtype_)) return b_.CreateICmpEQ(lanes, winner);
   llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));

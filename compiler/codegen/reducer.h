@@ -23,14 +23,14 @@ class Reducer {
   /// True if the state holds a value and a position.
   bool has_position() const { return kind_ == ReduceKind::argmax || kind_ == ReduceKind::argmin; }
 
-  bool is_max() const { return kind_ == ReduceKind::max || kind_ == ReduceKind::argmax; }
-
   /// The state of lanes that saw nothing.
   Values initial(int width) const;
   /// The state after x, at `position` (a scalar), in the lanes where the mask (may be null) holds.
   Values step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position, llvm::Value* mask) const;
   /// The values of two lanes, taken together: of a reduction with positions the winner.
   llvm::Value* merge(llvm::Value* a, llvm::Value* b) const;
+  /// The lanes that hold the winner. All NaNs are one.
+  llvm::Value* ties(llvm::Value* lanes, llvm::Value* winner) const;
   /// Two states of an ordered reduction, the earlier elements first.
   llvm::Value* combine(llvm::Value* a, llvm::Value* b) const;
   /// The lanes of an ordered reduction, folded in halves.
@@ -41,9 +41,9 @@ class Reducer {
   llvm::Value* finish(llvm::ArrayRef<llvm::Value*> state, llvm::Value* count) const;
 
  private:
+  bool is_max() const { return kind_ == ReduceKind::max || kind_ == ReduceKind::argmax; }
   bool is_signed() const { return is_signed_integer(dtype_); }
   llvm::Value* better(llvm::Value* x, llvm::Value* than) const;
-  llvm::Value* ties(llvm::Value* lanes, llvm::Value* winner) const;
   llvm::Value* fold_value(llvm::Value* lanes) const;
   llvm::Value* fold_halves(llvm::Value* lanes) const;
   llvm::Value* fold_extreme(llvm::Value* lanes) const;

@@ -16,6 +16,9 @@ namespace {
 /// Rows of a group: fewer would wait for the fold, more take long to compile.
 constexpr int kRows = 16;
 
+/// A row folds alone until so many lanes are left. Fewer shuffles are left for all rows then; with 4 lanes short rows lose.
+constexpr int kParts = 8;
+
 class ShortRowKernel {
  public:
   ShortRowKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
@@ -26,6 +29,7 @@ class ShortRowKernel {
         levels_(levels_of(program)),
         length_(program.short_row),
         elements_(static_cast<int>(std::bit_ceil(static_cast<unsigned>(length_)))),
+        parts_(std::min(elements_, kParts)),
         at_once_(std::max(1, std::min(lanes_of(program, options.target), kRows) / elements_)),
         row_axis_(program.rank() - 2),
         waiting_(program.body.size()),
@@ -90,8 +94,8 @@ class ShortRowKernel {
       if (instr.kind == InstrKind::load || instr.kind == InstrKind::store) touched[instr.slot] = true;
     }
     if (elements.empty()) return;
-    std::vector<llvm::Value*> tiles;
-    for (const Reducer& reducer : reducers) tiles.push_back(k_.scratch(kRows * elements_ * size_of(reducer.dtype())));
+    std::vector<Tile> tiles;
+    for (const Reducer& reducer : reducers) tiles.push_back(new_tile(reducer));
     keep_for_rows(elements, values);
     k_.loop(k_.i64(0), count, k_.i64(at_once_), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
       std::vector<llvm::Value*> of_rows = values_of_rows(elements, row, values);
@@ -232,76 +236,64 @@ class ShortRowKernel {
 
   // ---- Reductions
 
-  /// Stores the elements of a row. Those that it does not have change nothing.
-  void keep_for_fold(const Reducer& reducer, llvm::Value* x, llvm::Value* row, llvm::Value* tile) {
-    const int width = at_once_ * elements_;
-    x = splat(b_, x, width);
-    if (llvm::Value* mask = length_mask(at_once_)) x = b_.CreateSelect(mask, x, reducer.initial(width)[0]);
-    if (takes_extreme(reducer)) x = ordered_bits(reducer, x);
-    llvm::Type* element = folded_type(reducer);
-    llvm::Value* address = b_.CreateInBoundsGEP(element, tile, b_.CreateMul(row, k_.i64(elements_)));
-    b_.CreateAlignedStore(in_memory(x, element), address, row_alignment(reducer));
+  /// Where a reduction's rows stand until the group is folded.
+  struct Tile {
+    llvm::Value* parts = nullptr;  // parts_ lanes of each row
+    llvm::Value* rows = nullptr;   // whole rows, if a position is wanted
+  };
+
+  Tile new_tile(const Reducer& reducer) {
+    const int64_t bytes = size_of(reducer.dtype());
+    Tile tile{k_.scratch(kRows * parts_ * bytes)};
+    if (reducer.has_position()) tile.rows = k_.scratch(kRows * elements_ * bytes);
+    return tile;
+  }
+
+  /// Stores what rows hold, `lanes` of each.
+  void store_rows(llvm::Value* x, llvm::Value* to, llvm::Value* row, int lanes, DType dtype) {
+    llvm::Type* element = memory_type(k_.context, dtype);
+    llvm::Value* address = b_.CreateInBoundsGEP(element, to, b_.CreateMul(row, k_.i64(lanes)));
+    b_.CreateAlignedStore(in_memory(x, element), address, llvm::Align(lanes * size_of(dtype)));
+  }
+
+  /// Stores the elements of rows. Those that a row does not have change nothing.
+  void keep_for_fold(const Reducer& reducer, llvm::Value* x, llvm::Value* row, const Tile& tile) {
+    x = splat(b_, x, at_once_ * elements_);
+    if (llvm::Value* mask = length_mask(at_once_)) x = b_.CreateSelect(mask, x, reducer.initial(at_once_ * elements_)[0]);
+    if (tile.rows) store_rows(x, tile.rows, row, elements_, reducer.dtype());
+    x = fold_within(b_, x, elements_, parts_, [&](llvm::Value* low, llvm::Value* high) { return reducer.merge(low, high); });
+    store_rows(x, tile.parts, row, parts_, reducer.dtype());
   }
 
   /// What each row of the group comes to. Rows past the last one are folded too: nobody reads their lanes.
-  llvm::Value* fold(const Reducer& reducer, llvm::Value* tile) {
-    llvm::Type* element = folded_type(reducer);
-    auto* type = llvm::FixedVectorType::get(element, elements_);
-    Values rows;
-    for (int row = 0; row < kRows; ++row) {
-      llvm::Value* address = b_.CreateConstInBoundsGEP1_64(element, tile, row * elements_);
-      rows.push_back(b_.CreateAlignedLoad(type, address, row_alignment(reducer)));
+  llvm::Value* fold(const Reducer& reducer, const Tile& tile) {
+    llvm::Type* element = memory_type(k_.context, reducer.dtype());
+    auto* type = llvm::FixedVectorType::get(element, kRows);
+    Values vectors;
+    for (int part = 0; part < parts_; ++part) {
+      llvm::Value* address = b_.CreateConstInBoundsGEP1_64(element, tile.parts, part * kRows);
+      vectors.push_back(b_.CreateAlignedLoad(type, address, llvm::Align(kRows * size_of(reducer.dtype()))));
     }
-    llvm::Value* folded = fold_rows(b_, rows, [&](llvm::Value* low, llvm::Value* high) {
-      if (!takes_extreme(reducer)) return reducer.merge(low, high);
-      return b_.CreateBinaryIntrinsic(reducer.is_max() ? llvm::Intrinsic::smax : llvm::Intrinsic::smin, low, high);
+    llvm::Value* folded = fold_rows(b_, vectors, parts_, [&](llvm::Value* low, llvm::Value* high) {
+      return reducer.merge(low, high);
     });
-    if (reducer.has_position()) return find(tile, element, folded);
-    if (takes_extreme(reducer)) {
-      llvm::Type* floats = folded->getType()->getWithNewType(memory_type(k_.context, reducer.dtype()));
-      folded = b_.CreateBitCast(flip_negative(folded), floats);
-    }
+    if (reducer.has_position()) return find(reducer, tile.rows, folded);
     if (reducer.dtype() == DType::boolean) folded = b_.CreateTrunc(folded, folded->getType()->getWithNewBitWidth(1));
     return reducer.finish({folded}, k_.i64(length_));
   }
 
-  // The largest or smallest of floats: a NaN wins, and zeros are equal. As integers in the order of the floats they fold in one
-  // instruction a step.
-
-  bool takes_extreme(const Reducer& reducer) const { return is_floating(reducer.dtype()) && !reducer.ordered(); }
-
-  llvm::Type* folded_type(const Reducer& reducer) {
-    llvm::Type* type = memory_type(k_.context, reducer.dtype());
-    return takes_extreme(reducer) ? b_.getIntNTy(type->getScalarSizeInBits()) : type;
-  }
-
-  llvm::Value* ordered_bits(const Reducer& reducer, llvm::Value* x) {
-    const unsigned bits = x->getType()->getScalarSizeInBits();
-    llvm::Type* type = x->getType()->getWithNewType(b_.getIntNTy(bits));
-    const llvm::APInt winner = reducer.is_max() ? llvm::APInt::getSignedMaxValue(bits) : llvm::APInt::getSignedMinValue(bits);
-    llvm::Value* number = b_.CreateFAdd(x, llvm::ConstantFP::get(x->getType(), 0.0));  // -0 becomes +0
-    llvm::Value* ordered = flip_negative(b_.CreateBitCast(number, type));
-    return b_.CreateSelect(b_.CreateFCmpUNO(x, x), llvm::ConstantInt::get(type, winner), ordered);
-  }
-
-  /// Negative floats descend as integers do not: all bits but the sign change. Does that again, too.
-  llvm::Value* flip_negative(llvm::Value* bits) {
-    const unsigned width = bits->getType()->getScalarSizeInBits();
-    return b_.CreateXor(bits, b_.CreateLShr(b_.CreateAShr(bits, width - 1), 1));
-  }
-
   /// The first place of each row's winner.
-  llvm::Value* find(llvm::Value* tile, llvm::Type* element, llvm::Value* winners) {
-    const int64_t bytes = element->getScalarSizeInBits() / 8;
-    llvm::Value* wanted = k_.scratch(kRows * bytes);
+  llvm::Value* find(const Reducer& reducer, llvm::Value* rows, llvm::Value* winners) {
+    llvm::Type* element = memory_type(k_.context, reducer.dtype());
+    llvm::Value* wanted = k_.scratch(kRows * size_of(reducer.dtype()));
     llvm::Value* places = k_.scratch(kRows * size_of(DType::i64));
     b_.CreateAlignedStore(winners, wanted, llvm::Align(64));
     k_.loop(k_.i64(0), k_.i64(kRows), k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* address = b_.CreateInBoundsGEP(element, tile, b_.CreateMul(row, k_.i64(elements_)));
+      llvm::Value* address = b_.CreateInBoundsGEP(element, rows, b_.CreateMul(row, k_.i64(elements_)));
       auto* type = llvm::FixedVectorType::get(element, elements_);
-      llvm::Value* lanes = b_.CreateAlignedLoad(type, address, llvm::Align(elements_ * bytes));
+      llvm::Value* lanes = b_.CreateAlignedLoad(type, address, llvm::Align(elements_ * size_of(reducer.dtype())));
       llvm::Value* winner = b_.CreateLoad(element, b_.CreateInBoundsGEP(element, wanted, row));
-      llvm::Value* ties = b_.CreateBitCast(b_.CreateICmpEQ(lanes, splat(b_, winner, elements_)), b_.getIntNTy(elements_));
+      llvm::Value* ties = b_.CreateBitCast(reducer.ties(lanes, splat(b_, winner, elements_)), b_.getIntNTy(elements_));
       llvm::Value* place = b_.CreateBinaryIntrinsic(llvm::Intrinsic::cttz, b_.CreateZExt(ties, b_.getInt64Ty()), b_.getTrue());
       b_.CreateStore(place, b_.CreateInBoundsGEP(b_.getInt64Ty(), places, row));
       return Values{};
@@ -309,14 +301,13 @@ class ShortRowKernel {
     return b_.CreateAlignedLoad(llvm::FixedVectorType::get(b_.getInt64Ty(), kRows), places, llvm::Align(64));
   }
 
-  llvm::Align row_alignment(const Reducer& reducer) const { return llvm::Align(elements_ * size_of(reducer.dtype())); }
-
   KernelEmitter k_;
   Builder& b_;
   const KernelProgram& program_;
   std::vector<Level> levels_;
   const int length_;    // elements of a row
   const int elements_;  // lanes for them, a power of two
+  const int parts_;     // lanes that are left of a row when it waits for the fold
   const int at_once_;   // rows whose elements fill a vector
   const int row_axis_;
   std::vector<llvm::Value*> waiting_;  // per instruction: scratch where its values per row stand for the elements, or null

@@ -154,16 +154,22 @@ Values load_tile(Builder& b, llvm::Type* type, llvm::Value* from, llvm::Value* s
   return result;
 }
 
-llvm::Value* fold_rows(Builder& b, Values vectors, llvm::function_ref<llvm::Value*(llvm::Value*, llvm::Value*)> join) {
-  const int count = static_cast<int>(vectors.size());
-  int length = lanes_of(vectors[0]);
-  for (; length > count; length /= 2) {
-    for (llvm::Value*& row : vectors) row = join(half_of(b, row, false), half_of(b, row, true));
+llvm::Value* fold_within(Builder& b, llvm::Value* rows, int length, int left, Join join) {
+  for (; length > left; length /= 2) {
+    llvm::SmallVector<int, 64> low, high;
+    for (int row = 0; row < lanes_of(rows); row += length) {
+      for (int e = 0; e < length / 2; ++e) {
+        low.push_back(row + e);
+        high.push_back(row + length / 2 + e);
+      }
+    }
+    rows = join(b.CreateShuffleVector(rows, low), b.CreateShuffleVector(rows, high));
   }
-  while (lanes_of(vectors[0]) < count) {
-    for (size_t v = 0; v < vectors.size() / 2; ++v) vectors[v] = concat_lanes(b, vectors[2 * v], vectors[2 * v + 1]);
-    vectors.resize(vectors.size() / 2);
-  }
+  return rows;
+}
+
+llvm::Value* fold_rows(Builder& b, Values vectors, int length, Join join) {
+  const int count = lanes_of(vectors[0]);  // of rows
   const int unit = std::min(count, std::max(1, kUnitBytes / bytes_of(vectors[0]->getType()->getScalarType())));
   std::vector<llvm::SmallVector<int, 64>> rows(vectors.size());  // of each vector, as they stand in it
   for (int row = 0; row < count; ++row) rows[row * length / count].push_back(row);
