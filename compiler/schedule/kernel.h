@@ -135,7 +135,7 @@ struct KernelProgram {
   int8_t short_row = 0;      // elements of a row, the last axis, if these are few; else 0
   bool groups_rows = false;  // a row along the last axis has at most kMostGroupedRow elements, and is one block
   std::vector<Access> accesses;
-  int16_t num_indices = 0;
+  std::vector<Stride> indices;  // along the axis of the lanes: zero, one or other
   int16_t num_params = 0;
   std::vector<Instr> body;
 

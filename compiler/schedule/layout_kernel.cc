@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/partition.h"
 #include "compiler/schedule/unroll_axis.h"
 
 namespace etch::schedule {
@@ -372,7 +373,6 @@ ScheduledKernel lay_out(KernelDraft draft) {
   const int rank = domain.rank;
   KernelProgram& program = draft.program;
   program.axes.assign(domain.roles.begin(), domain.roles.begin() + rank);
-  program.num_indices = static_cast<int16_t>(draft.indices.size());
   program.num_params = static_cast<int16_t>(draft.params.size());
 
   ScheduledKernel kernel;
@@ -402,7 +402,10 @@ ScheduledKernel lay_out(KernelDraft draft) {
     const auto& coef = draft.accesses[a].address.coef;
     if (coef[rank - 1] == 0 && coef[rank - 2] == 1) program.accesses[a].next_row = 1;
   }
-  for (const Affine& index : draft.indices) append(index);
+  for (const Affine& index : draft.indices) {
+    program.indices.push_back(stride_class(index.coef[program.lanes_axis()], true));
+    append(index);
+  }
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   measure(domain, program.body, kernel);
   kernel.program = std::move(program);

@@ -1,6 +1,7 @@
 // Partition: which kernel computes which nodes, before any kernel is written down.
 #pragma once
 
+#include <bit>
 #include <climits>
 #include <cstdint>
 #include <vector>
@@ -31,6 +32,8 @@ struct Cluster {
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer
   bool alone = false;          // computes its root only
+  bool dear = false;           // computes a dear op per element
+  int64_t widest = 1;          // bytes of the widest element that it computes or folds
   bool ordered = false;        // folds in an order that lanes must keep
   bool calls = false;          // a library function, whose first result is the root; the domain is empty
   bool single = false;         // takes in no other cluster
@@ -47,6 +50,18 @@ int vector_axis(const Cluster& cluster);
 /// True if a cluster folds rows, and lanes would find the elements at this map far apart, while another axis has them
 /// beside each other: a kernel that turns the axes round loads them faster.
 bool turns_rows(const Cluster& cluster, const Affine& map);
+
+/// With so many elements, what one kernel more costs is small.
+inline constexpr int64_t kManyElements = 1 << 14;
+
+/// True if short rows of so many elements leave lanes empty: those are dear to compute with. The others fill the vectors of
+/// a short row kernel.
+inline bool is_ragged(int64_t n) {
+  return n > kShortAxis && n <= kMostShortRow && 8 * n < 7 * static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
+}
+
+/// True if the cluster folds many such rows of the last axis.
+bool folds_short_rows(const Cluster& cluster);
 
 /// Where a value comes from, beside the clusters (not negative).
 enum Home : int32_t {
