@@ -101,10 +101,29 @@ const Trace* find_trace(uint64_t id) {
   return nullptr;
 }
 
-void note_made_variable(Location where) {
+Trace* Trace::innermost() {
   for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
-    if (scope->trace_) return scope->trace_->made_variables_.push_back(where);
+    if (scope->trace_) return scope->trace_;
   }
+  return nullptr;
+}
+
+void note_made_variable(Location where) {
+  if (Trace* trace = Trace::innermost()) trace->made_variables_.push_back(where);
+}
+
+bool ask_frozen(VariableCell& cell) {
+  Trace* trace = Trace::innermost();
+  return trace ? trace->ask_frozen(cell) : cell.is_frozen();
+}
+
+bool Trace::ask_frozen(VariableCell& cell) {
+  const auto [it, is_new] = frozen_.try_emplace(&cell, cell.is_frozen());
+  if (is_new) {
+    cell.add_reference();
+    guards_.push_back({Ref<VariableCell>(&cell), it->second});
+  }
+  return it->second;
 }
 
 InitScope::InitScope() {

@@ -101,6 +101,9 @@ class Trace : public EventLog {
   std::vector<Capture>& captures() { return captures_; }
   /// In the order of their first use.
   std::vector<TracedVariable>& variables() { return variables_; }
+  /// Whether a variable is frozen; the answer is the same for the whole trace.
+  bool ask_frozen(VariableCell& cell);
+  std::vector<FlagGuard>& guards() { return guards_; }
   /// The places where the callable made variables.
   const std::vector<Location>& made_variables() const { return made_variables_; }
 
@@ -113,7 +116,11 @@ class Trace : public EventLog {
   Value input(const Type& type, Location where);
   TracedVariable& variable(VariableCell& cell, Location where);
 
+  /// The innermost one of this thread, also where an init_scope pauses it.
+  static Trace* innermost();
+
   friend void note_made_variable(Location where);
+  friend bool ask_frozen(VariableCell& cell);
 
   std::string name_;
   std::vector<Capture> captures_;
@@ -121,6 +128,8 @@ class Trace : public EventLog {
   std::vector<TracedVariable> variables_;
   absl::flat_hash_map<const VariableCell*, size_t> variable_index_;
   std::vector<Location> made_variables_;
+  std::vector<FlagGuard> guards_;
+  absl::flat_hash_map<const VariableCell*, bool> frozen_;
 };
 
 /// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name
@@ -137,7 +146,6 @@ class TraceScope {
   friend class Trace;
   friend const Trace* find_trace(uint64_t id);
   friend int trace_nesting();
-  friend void note_made_variable(Location where);
   Trace* trace_;
   TraceScope* outer_;
   const Scope* outer_scope_;

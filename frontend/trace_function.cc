@@ -90,6 +90,7 @@ class Recording final : public TraceSession {
     result.outputs = std::move(results_.values);
     result.num_results = result.outputs.size();
     result.captures = std::move(trace.captures());
+    result.guards = std::move(trace.guards());
     result.variables = used_variables(result.events, trace.variables(), result.outputs);
     result.graph = result.events.close(result.outputs);
     result.sharing = sharing_of(result);
@@ -136,8 +137,14 @@ struct Members {
 
   bool same(const Members& other, size_t i) const {
     return i < leaves.size() && i < other.leaves.size() && leaves[i].path == other.leaves[i].path &&
-           leaves[i].text == other.leaves[i].text &&
+           (leaves[i].text == other.leaves[i].text || is_same_variable(leaves[i], other.leaves[i])) &&
            TensorAccess::get(tensors[i]) == TensorAccess::get(other.tensors[i]);
+  }
+
+  /// By its number: another thread may have built it meanwhile.
+  static bool is_same_variable(const ArgReader::Leaf& a, const ArgReader::Leaf& b) {
+    const size_t number = b.text.rfind('#');
+    return a.is_variable && number != std::string::npos && a.text.ends_with(std::string_view(b.text).substr(number));
   }
 
   Leaves leaves;
@@ -260,6 +267,17 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
 
 }  // namespace
 
+const FlagGuard* broken_guard(const TraceResult& trace) {
+  for (const FlagGuard& guard : trace.guards) {
+    if (guard.cell->is_frozen() != guard.frozen) [[unlikely]] return &guard;
+  }
+  return nullptr;
+}
+
+std::string change_text(const FlagGuard& broken) {
+  return cat(description(*broken.cell), broken.frozen ? " was frozen and is trainable now" : " was trainable and is frozen now");
+}
+
 TraceResult with_more_results(const TraceResult& trace, std::span<const Value> more) {
   TraceResult result;
   result.events = trace.events;
@@ -269,6 +287,7 @@ TraceResult with_more_results(const TraceResult& trace, std::span<const Value> m
   result.outputs.insert(result.outputs.begin() + static_cast<int64_t>(trace.num_results), more.begin(), more.end());
   for (const Capture& capture : trace.captures) result.captures.emplace_back(*capture.get(), capture.input());
   result.variables = trace.variables;
+  result.guards = trace.guards;
   for (UsedVariable& use : result.variables) {
     if (use.is_assigned()) use.output += static_cast<int32_t>(more.size());
   }

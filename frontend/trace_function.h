@@ -56,6 +56,7 @@ struct TraceResult {
   std::vector<Capture> captures;
   std::vector<UsedVariable> variables;    // in the order of their locks
   std::vector<Sharing> sharing;           // per output
+  std::vector<FlagGuard> guards;          // what it asked about variables
   std::string result_key;                 // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
 };
@@ -64,6 +65,11 @@ struct TraceResult {
 /// there are put back, also when it throws. Exceptions of the callable pass. Where the run makes variables, the call is read
 /// anew and the callable runs once more; Error if it makes some again.
 TraceResult trace_callable(const Callable& callable, const Call& call);
+
+/// The first thing that the trace was told about variables and that is otherwise now, or none.
+const FlagGuard* broken_guard(const TraceResult& trace);
+/// `variable w f32[2] was trainable and is frozen now`.
+std::string change_text(const FlagGuard& broken);
 
 /// The same trace with values of its events, which come after the results, as more of them.
 TraceResult with_more_results(const TraceResult& trace, std::span<const Value> more);
