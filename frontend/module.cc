@@ -162,7 +162,7 @@ std::vector<Variable> variables(const AnyModule& module) {
 std::vector<Variable> trainable_variables(const AnyModule& module, bool trainable) {
   std::vector<Variable> chosen = variables(module);
   std::erase_if(chosen, [&](const Variable& variable) {
-    return ask_trainable(*VariableAccess::get(variable)) != trainable;
+    return VariableAccess::get(variable)->trainable() != trainable;
   });
   return chosen;
 }
@@ -277,7 +277,7 @@ std::string summary(const AnyModule& module) {
       if (!is_built) continue;
       const int64_t size = own.cell->type().shape.product();
       parameters += size;
-      if (ask_trainable(*own.cell)) trainable += size;
+      if (own.cell->trainable()) trainable += size;
     }
     total += parameters;
     rows.push_back({i == 0 ? "(itself)" : found.name, short_type(found.type), variables, with_commas(parameters)});

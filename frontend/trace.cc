@@ -112,16 +112,16 @@ void note_made_variable(Location where) {
   if (Trace* trace = Trace::innermost()) trace->made_variables_.push_back(where);
 }
 
-bool ask_frozen(VariableCell& cell) {
+bool ask_frozen(const VariableCell& cell) {
   Trace* trace = Trace::innermost();
   return trace ? trace->ask_frozen(cell) : cell.is_frozen();
 }
 
-bool Trace::ask_frozen(VariableCell& cell) {
+bool Trace::ask_frozen(const VariableCell& cell) {
   const auto [it, is_new] = frozen_.try_emplace(&cell, cell.is_frozen());
   if (is_new) {
     cell.add_reference();
-    guards_.push_back({Ref<VariableCell>(&cell), it->second});
+    guards_.push_back({Ref<const VariableCell>(&cell), it->second});
   }
   return it->second;
 }

@@ -102,7 +102,7 @@ class Trace : public EventLog {
   /// In the order of their first use.
   std::vector<TracedVariable>& variables() { return variables_; }
   /// Whether a variable is frozen; the answer is the same for the whole trace.
-  bool ask_frozen(VariableCell& cell);
+  bool ask_frozen(const VariableCell& cell);
   std::vector<FlagGuard>& guards() { return guards_; }
   /// The places where the callable made variables.
   const std::vector<Location>& made_variables() const { return made_variables_; }
@@ -120,7 +120,7 @@ class Trace : public EventLog {
   static Trace* innermost();
 
   friend void note_made_variable(Location where);
-  friend bool ask_frozen(VariableCell& cell);
+  friend bool ask_frozen(const VariableCell& cell);
 
   std::string name_;
   std::vector<Capture> captures_;

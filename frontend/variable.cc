@@ -89,6 +89,10 @@ void update(const Variable& variable, std::string_view op, Location where, const
 
 void retain(VariableCell* cell) noexcept { cell->add_reference(); }
 void release(VariableCell* cell) noexcept { cell->drop_reference(); }
+void retain(const VariableCell* cell) noexcept { cell->add_reference(); }
+void release(const VariableCell* cell) noexcept { cell->drop_reference(); }
+
+bool VariableCell::trainable() const { return options_.trainable && !ask_frozen(*this); }
 
 VariableCell::VariableCell(Tensor initial, VariableOptions options, Location where)
     : options_(named(std::move(options), where)),
@@ -232,7 +236,7 @@ const Shape& Variable::shape(Location where) const { return built_cell_of(*this,
 
 const std::string& Variable::name(Location where) const { return cell_of(*this, where).name(); }
 
-bool Variable::trainable(Location where) const { return detail::ask_trainable(cell_of(*this, where)); }
+bool Variable::trainable(Location where) const { return cell_of(*this, where).trainable(); }
 
 Tensor Variable::value(Location where) const {
   detail::VariableCell& cell = built_cell_of(*this, where);

@@ -54,6 +54,8 @@ class [[gnu::visibility("hidden")]] VariableCell : public Counted<VariableCell> 
   /// Of one that is built.
   const Type& type() const { return type_; }
   const std::string& name() const { return options_.name; }
+  /// Whether it is to be trained: made so and not frozen. See ask_frozen.
+  bool trainable() const;
   /// Whether it was made to be trained, and whether that is switched off now.
   bool is_made_trainable() const { return options_.trainable; }
   bool is_frozen() const { return frozen_.load(std::memory_order_relaxed); }
@@ -97,17 +99,18 @@ struct VariableAccess {
   static const Ref<VariableCell>& ref(const Variable& variable) { return variable.cell_; }
 };
 
+void retain(const VariableCell* cell) noexcept;
+void release(const VariableCell* cell) noexcept;
+
 /// What a function that was traced with a variable took for granted: whether it was frozen.
 struct FlagGuard {
-  Ref<VariableCell> cell;
+  Ref<const VariableCell> cell;
   bool frozen = false;
 };
 
 /// Whether set_trainable froze a variable, as the innermost trace of this thread found it first, if there is one: what it was
 /// told becomes a guard of the function.
-bool ask_frozen(VariableCell& cell);
-/// Whether it is to be trained: made so and not frozen.
-inline bool ask_trainable(VariableCell& cell) { return cell.is_made_trainable() && !ask_frozen(cell); }
+bool ask_frozen(const VariableCell& cell);
 
 /// The tensors that stand in variables at one moment; null cells and such that are not built give none.
 std::vector<Tensor> read_together(std::span<VariableCell* const> cells);
