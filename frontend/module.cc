@@ -12,7 +12,7 @@
 
 namespace etch::detail {
 
-struct Cloner::State {
+struct [[gnu::visibility("hidden")]] Cloner::State {
   absl::flat_hash_map<const VariableCell*, Variable> variables;
   absl::flat_hash_map<const void*, std::shared_ptr<void>> shared;
 };
