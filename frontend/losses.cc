@@ -5,6 +5,7 @@
 
 #include "compiler/ir/cat.h"
 #include "frontend/composites/parts.h"
+#include "frontend/sample_weights.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 
@@ -33,18 +34,8 @@ struct Both {
 };
 
 /// The losses of samples as a loss.
-Tensor reduced(Tensor losses, Tensor weight, Reduction reduction, std::string_view loss, Location where) {
-  if (weight.defined()) {
-    const Shape& shape = losses.shape();
-    bool fits = weight.rank() <= shape.rank();
-    for (int i = 0; fits && i < weight.rank(); ++i) fits = weight.shape()[i] == shape[i] || weight.shape()[i] == 1;
-    if (!fits) {
-      fail_in_op(where, cat(loss, ": sample_weight is ", type_text(weight), ", but the losses are ", type_text(losses),
-                            "; it must have their shape, or that of their first axes"));
-    }
-    while (weight.rank() < shape.rank()) weight = expand_dims(weight, -1);
-    losses = losses * cast(Operand(weight, where), losses.dtype());
-  }
+Tensor reduced(Tensor losses, const Tensor& weight, Reduction reduction, std::string_view loss, Location where) {
+  if (weight.defined()) losses = losses * detail::weight_beside(losses, weight, loss, where);
   switch (reduction) {
     case Reduction::mean: return mean(losses);
     case Reduction::sum: return sum(losses);
@@ -139,23 +130,9 @@ Tensor sparse_categorical_crossentropy(const Operand& y, const Operand& p, const
   constexpr std::string_view kName = "sparse_categorical_crossentropy";
   const Scope scope(kName, p.where());
   detail::check_floating(p, kName);
-  Tensor labels = detail::tensor_in(y, kName.data());
   const Tensor& scores = *p.tensor();
-  if (!is_integer(labels.dtype())) {
-    fail_in_op(p.where(), cat(kName, ": labels are integers, not ", type_text(labels),
-                              "; cast them, or use categorical_crossentropy for distributions"));
-  }
-  if (labels.rank() == scores.rank() && labels.rank() > 0 && labels.shape()[labels.rank() - 1] == 1) {
-    labels = squeeze(labels, -1);
-  }
-  bool fits = labels.rank() + 1 == scores.rank();
-  for (int i = 0; fits && i < labels.rank(); ++i) fits = labels.shape()[i] == scores.shape()[i];
-  if (!fits) {
-    fail_in_op(p.where(), cat(kName, ": the labels are ", type_text(labels), " and the prediction ", type_text(scores),
-                              "; labels have the prediction's shape without its last axis"));
-  }
+  const Tensor wide = detail::labels_of(y, p, kName);
   const int64_t classes = scores.shape()[scores.rank() - 1];
-  const Tensor wide = cast(labels, DType::i64);
   const Tensor logs = log_softmax(options.from_logits ? scores : log(clip(scores, kEpsilon, 1 - kEpsilon)));
   const Tensor is_label = expand_dims(wide, -1) == range(classes, DType::i64);
   const Tensor losses = -sum(where(is_label, logs, zeros({}, logs.dtype())), -1);

@@ -130,7 +130,7 @@ TEST(Losses, MisuseIsAnErrorWithItsPlace) {
   says([] { (void)losses::binary_crossentropy(ones({3, 2}), ones({3, 2}), {.label_smoothing = 2}); },
        "label_smoothing is 2.0; it may be 0 to 1");
   says([] { (void)losses::mean_squared_error(ones({3, 2}), ones({3, 2}), {.sample_weight = ones(2)}); },
-       "sample_weight is f32[2], but the losses are f32[3]");
+       "sample_weight is f32[2], but what it weighs is f32[3]");
 }
 
 }  // namespace

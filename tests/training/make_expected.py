@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes expected.txt: losses, schedules and 20 steps of optimizers of Keras. Needs tensorflow 2.21 and keras 3.15."""
+"""Writes expected.txt: losses, schedules, 20 steps of optimizers and metrics of Keras. Needs tensorflow 2.21 and keras 3.15."""
 import pathlib
 import sys
 
@@ -125,5 +125,36 @@ for name, optimizer in {
         path_a.append(a.numpy())
         path_b.append(b.numpy())
     file.case("optimizer_" + name, a=np.array(path_a), b=np.array(path_b))
+
+# ---- Metrics: two batches, the second one with weights -------------------------------------------------------------------
+
+
+def metric_case(name, metric, *batches):
+    """The result after each batch; a batch is what update_state takes."""
+    arrays = {}
+    for i, batch in enumerate(batches):
+        weight = np.abs(draw(batch[0].shape[0])) if i == 1 else None
+        metric.update_state(*batch, sample_weight=weight)
+        arrays.update({f"{key}{i}": value for key, value in zip("yp", batch)})
+        if weight is not None:
+            arrays["weight"] = weight
+        arrays[f"result{i}"] = metric.result()
+    file.case("metric_" + name, **arrays)
+
+
+metrics = keras.metrics
+metric_case("sum", metrics.Sum(), (draw(5),), (draw(4),))
+metric_case("mean", metrics.Mean(), (draw(5),), (draw(4),))
+metric_case("accuracy", metrics.Accuracy(), *[(np.round(draw(9)), np.round(draw(9))) for _ in range(2)])
+metric_case("binary", metrics.BinaryAccuracy(threshold=0.3),
+            *[((draw(9, 2) > 0).astype(np.float32), np.abs(draw(9, 2))) for _ in range(2)])
+metric_case("categorical", metrics.CategoricalAccuracy(),
+            *[(np.eye(4, dtype=np.float32)[rng.integers(4, size=9)], draw(9, 4)) for _ in range(2)])
+metric_case("sparse", metrics.SparseCategoricalAccuracy(), *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
+metric_case("sparse_top_k", metrics.SparseTopKCategoricalAccuracy(k=2),
+            *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
+metric_case("mean_squared_error", metrics.MeanSquaredError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
+metric_case("mean_absolute_error", metrics.MeanAbsoluteError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
+metric_case("root_mean_squared_error", metrics.RootMeanSquaredError(), (draw(5, 3), draw(5, 3)))
 
 file.write(pathlib.Path(__file__).with_name("expected.txt"))
