@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <thread>
 
 #include "etch/function.h"
 #include "etch/gradient_tape.h"
@@ -205,20 +204,6 @@ TEST(Building, ByAMemberFunctionKeepsItsSignature) {
   (void)f(ones({2, 4}));
   EXPECT_EQ(f.stats().traces, 1);
   EXPECT_EQ(f.stats().hits, 1);
-}
-
-TEST(Building, ThreadsBuildALayerOnce) {
-  for (int i = 0; i < 20; ++i) {
-    const layers::Dense layer{16};
-    auto f = function([&](Tensor x) { return layer(x); });
-    auto g = function([&](Tensor x) { return layer(x) + 1.f; });
-    Tensor a, b;
-    std::thread one([&] { a = f(ones({2, 4})); });
-    std::thread two([&] { b = g(ones({2, 4})); });
-    one.join();
-    two.join();
-    EXPECT_TRUE(array_equal(a + 1.f, b).item<bool>());
-  }
 }
 
 TEST(Building, ACopyOfALayerSharesItsVariablesBuiltOrNot) {

@@ -9,7 +9,6 @@
 #include <map>
 #include <set>
 #include <sstream>
-#include <thread>
 
 #include "etch/function.h"
 #include "etch/options.h"
@@ -146,22 +145,6 @@ TEST(Generator, ATracedFunctionGoesOnAtEachCall) {
   auto f = function([&] { return traced.uniform({4}); });
   for (int i = 0; i < 3; ++i) EXPECT_EQ(f().to_vector<float>(), eager.uniform({4}).to_vector<float>()) << i;
   EXPECT_EQ(f.stats().traces, 1);
-}
-
-TEST(Generator, ThreadsDrawDifferentNumbers) {
-  const Generator generator(3);
-  constexpr int kDraws = 200;
-  std::vector<std::vector<uint64_t>> drawn(4);
-  std::vector<std::thread> threads;
-  for (auto& own : drawn) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < kDraws; ++i) own.push_back(generator.bits({}, DType::u64).item<uint64_t>());
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  std::set<uint64_t> all;
-  for (const auto& own : drawn) all.insert(own.begin(), own.end());
-  EXPECT_EQ(all.size(), drawn.size() * kDraws);
 }
 
 TEST(Generator, SetSeedSeedsThoseWithoutASeed) {
