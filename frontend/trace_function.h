@@ -8,6 +8,7 @@
 #include "compiler/ir/events.h"
 #include "compiler/ir/gradient.h"
 #include "etch/function.h"
+#include "frontend/event_log.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
 
@@ -40,6 +41,7 @@ struct UsedVariable {
   Location where;       // of the first use in the trace
   int32_t input = -1;   // of the graph: its value when the call begins, unless that is not read
   int32_t output = -1;  // of the graph: its value when the call ends, unless that is the same
+  Value leaf{};           // of the events: what its reads depend on, unless it is not read
   bool in_place = false;  // the new value may be written over the old one
 
   bool is_assigned() const { return output >= 0; }
@@ -49,6 +51,8 @@ struct UsedVariable {
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
   std::vector<NodeRange> groups;  // of events that count as one op
+  CustomEvents custom_events;     // stand-ins with a derivative that a user gave
+  int num_events = 0;             // of the call; behind them stand those of backward functions
   std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs
   size_t num_results = 0;
   Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then captures and

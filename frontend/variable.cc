@@ -77,7 +77,9 @@ void update(const Variable& variable, std::string_view op, Location where, const
     check_type(cell, *TensorAccess::get(after), op, where);
     return after;
   };
-  if (Trace* trace = Trace::current()) return trace->assign(cell, changed(trace->read(cell, where)), where);
+  if (Trace* trace = Trace::current()) {
+    return trace->assign(cell, changed(trace->value_of(cell, where)), where);
+  }
   while (true) {  // nothing is computed with the lock held; who comes too late begins again
     const Tensor before = cell.read();
     Tensor after = changed(before);
@@ -241,11 +243,11 @@ bool Variable::trainable(Location where) const { return cell_of(*this, where).tr
 Tensor Variable::value(Location where) const {
   detail::VariableCell& cell = built_cell_of(*this, where);
   if (detail::Trace* trace = detail::Trace::current()) return trace->read(cell, where);
-  Tensor tensor = cell.read();
-  if (detail::recording_events() == nullptr) [[likely]] return tensor;
-  // Each read is one of its own, as in a trace.
-  const detail::TensorImpl& impl = *detail::TensorAccess::get(tensor);
-  return detail::alias(impl, impl.dtype, impl.shape);
+  // Each read is a tensor of its own, as in a trace: what is watched is the one or the other.
+  const Tensor there = cell.read();
+  Tensor read = detail::alias(*detail::TensorAccess::get(there), cell.type().dtype, cell.type().shape);
+  if (detail::EagerEvents* log = detail::recording_events()) [[unlikely]] log->record_read(cell, read, where);
+  return read;
 }
 
 void Variable::assign(const Operand& value) const {

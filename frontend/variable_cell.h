@@ -96,6 +96,12 @@ class [[gnu::visibility("hidden")]] VariableCell : public Counted<VariableCell> 
 
 struct VariableAccess {
   static VariableCell* get(const Variable& variable) { return variable.cell_.get(); }
+  static Variable share(VariableCell& cell) {
+    cell.add_reference();
+    Variable variable;
+    variable.cell_ = Ref<VariableCell>(&cell);
+    return variable;
+  }
   static const Ref<VariableCell>& ref(const Variable& variable) { return variable.cell_; }
 };
 
