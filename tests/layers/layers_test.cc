@@ -189,7 +189,7 @@ TEST(Building, InATraceHappensOnce) {
   (void)f(ones({2, 4}));
   EXPECT_TRUE(array_equal(model.hidden.kernel, kernel).item<bool>());
   EXPECT_EQ(f.stats().traces, 1);
-  EXPECT_THAT(names(model), ElementsAre("hidden.kernel", "hidden.bias", "drop.generator.state_", "logits.kernel",
+  EXPECT_THAT(names(model), ElementsAre("hidden.kernel", "hidden.bias", "drop.generator.state", "logits.kernel",
                                         "logits.bias"));
 }
 

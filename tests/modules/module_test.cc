@@ -104,8 +104,8 @@ struct HoldsPrivate {
 
 TEST(Module, AClassWithPrivateMembersNamesThemInOneLine) {
   EXPECT_THAT(names(HoldsPrivate{{Private(1), Private(2)}}),
-              ElementsAre("parts[0].inner_.factor", "parts[0].inner_.count", "parts[0].v_", "parts[1].inner_.factor",
-                          "parts[1].inner_.count", "parts[1].v_"));
+              ElementsAre("parts[0].inner.factor", "parts[0].inner.count", "parts[0].v", "parts[1].inner.factor",
+                          "parts[1].inner.count", "parts[1].v"));
 }
 
 TEST(Module, WhatIsSharedIsCountedOnce) {

@@ -15,7 +15,8 @@
 #include "etch/values.h"
 #include "etch/variable.h"
 
-/// One line of a class with private members, which makes it a module: names the members in which variables may stand.
+/// One line of a class with private members, which makes it a module: names the members in which variables may stand. In the
+/// names of variables they have no underscore at their end.
 ///
 ///   class Model {
 ///    public:
@@ -67,11 +68,12 @@ struct MemberAccess {
   }
 };
 
-/// Member number `index` of a list `a_, b_`.
+/// The name of member number `index` of a list `a_, b_`.
 constexpr std::string_view listed_name(std::string_view list, size_t index) {
   for (; index > 0; --index) list.remove_prefix(list.find(',') + 1);
   list = list.substr(0, list.find(','));
   while (list.starts_with(' ')) list.remove_prefix(1);
+  if (list.ends_with('_')) list.remove_suffix(1);
   return list;
 }
 
