@@ -68,20 +68,20 @@ struct [[gnu::visibility("hidden")]] Optimizer::State {
   Variable iterations;
 
   std::mutex mutex;  // guards what follows
-  std::vector<std::pair<int64_t, std::vector<Variable>>> slots;  // by the numbers of variables, in the order of first use
+  std::vector<std::vector<Variable>> slots;  // of each variable, in the order of first use
+  std::map<int64_t, size_t> slots_by_number;  // of the variable
 
   /// The variables beside a variable; made, if they are not there, but not built.
   std::vector<Variable> slots_of(const Variable& variable) {
     const int64_t number = detail::VariableAccess::get(variable)->number();
     const std::lock_guard lock(mutex);
-    for (const auto& [of, own] : slots) {
-      if (of == number) return own;
-    }
+    const auto [known, is_new] = slots_by_number.try_emplace(number, slots.size());
+    if (!is_new) return slots[known->second];
     std::vector<Variable> own;
     for (const Slot& slot : rule->slots()) {
       own.push_back(Variable::deferred({cat(variable.name(), "_", slot.name), false}));
     }
-    slots.emplace_back(number, own);
+    slots.push_back(own);
     return own;
   }
 
@@ -135,7 +135,7 @@ void Optimizer::etch_visit(detail::ModuleVisitor& visitor) const {
   state_->rule->visit(visitor);
   const std::lock_guard lock(state_->mutex);
   visitor.enter(std::string_view("slots"));
-  for (size_t i = 0; i < state_->slots.size(); ++i) detail::visit_part(uint64_t{i}, state_->slots[i].second, visitor);
+  for (size_t i = 0; i < state_->slots.size(); ++i) detail::visit_part(uint64_t{i}, state_->slots[i], visitor);
   visitor.leave();
 }
 

@@ -124,9 +124,11 @@ Tensor permutation_formula(const Tensor& seed, int64_t n) {
   return top_k(half_block(parts_of(seed), numbers({n})), n).indices;
 }
 
+/// The state behind `by` more blocks, as one formula over its words.
 Tensor advanced_formula(const Tensor& state, uint64_t by) {
-  const Tensor low = state[0] + by;
-  return stack({low, state[1] + cast(low < state[0], DType::u64), state[2]});
+  const Tensor carry = cast(state[0] + by < state[0], DType::u64);
+  const Tensor word = range(3);
+  return state + where(word == 0, by, where(word == 1, carry, uint64_t{0}));
 }
 
 /// A formula as one compiled call, eager too. It lives to the end of the process: generators may be used by then.
