@@ -13,9 +13,9 @@ struct Layer {
 
 int main() {
   const Tensor t = expand_dims(etch::linspace(0.25, 2, 128), 1) * 3.14159265;
-  const Tensor spiral = concat({t * cos(t), t * sin(t)}, 1) * 0.2;
-  const Tensor points = cast(concat({spiral, -spiral}, 0), etch::DType::f32);
-  const Tensor labels = concat({etch::zeros(128), etch::ones(128)}, 0);
+  const Tensor spiral = etch::concat({t * cos(t), t * sin(t)}, 1) * 0.2;
+  const Tensor points = cast(etch::concat({spiral, -spiral}, 0), etch::DType::f32);
+  const Tensor labels = etch::concat({etch::zeros(128), etch::ones(128)}, 0);
 
   const Layer hidden{Variable(2 * cos(reshape(etch::linspace(0.f, 500.f, 64), {2, 32})), {.name = "hidden.kernel"}),
                      Variable(etch::zeros(32), {.name = "hidden.bias"})};

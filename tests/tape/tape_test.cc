@@ -299,6 +299,21 @@ TEST(Variables, GiveGradientsInTheStructureOfTheSources) {
   EXPECT_EQ(doubles(tape.gradient(y, {*layer.bias})[0]), (Doubles{1, 2, 3}));
 }
 
+TEST(Variables, MadeWhileATapeStandsAreWatched) {
+  const auto gradient_in_new = [](auto wrap) {
+    Variable w;
+    auto f = wrap([&w](Tensor x) {
+      GradientTape tape;
+      if (!w.defined()) w = Variable([] { return kX; });
+      return tape.gradient(w * x * w, w);
+    });
+    f(kX);
+    return f(kX);
+  };
+  EXPECT_EQ(doubles(gradient_in_new([](auto f) { return f; })), (Doubles{2, 8, 18}));
+  EXPECT_EQ(doubles(gradient_in_new([](auto f) { return function(f); })), (Doubles{2, 8, 18}));
+}
+
 TEST(Variables, ThatNoTapeWatchesAreNotWrittenDown) {
   const Variable w(kX), fixed(kX, {.trainable = false});
   GradientTape tape({.watch_accessed_variables = false});
