@@ -56,9 +56,7 @@ class ColumnKernel {
 
   llvm::Function* emit() {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
-    Origin whole;
-    for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
-    emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
+    emit_scalars(k_.origin(), of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
     llvm::Value* panel = choose_panel();
     const int outer = program_.rank() - 2, lanes = program_.rank() - 1;
     k_.walk_segments(outer, lanes, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
@@ -157,8 +155,7 @@ class ColumnKernel {
   }
 
   void emit_scalars(const Origin& origin, std::vector<llvm::Value*>& values, llvm::function_ref<bool(int)> chosen) {
-    Cursor at;
-    for (llvm::Value* pointer : origin.accesses) at.accesses.push_back({pointer, Stride::zero, nullptr});
+    const Cursor at = k_.element(origin);
     for (size_t i = 0; i < values.size(); ++i) {
       if (chosen(i)) k_.emit(i, at, values);
     }

@@ -98,7 +98,47 @@ llvm::Value* cast_bits(Builder& b, llvm::Value* value, DType from, DType to) {
   return b.CreateBitCast(value, value->getType()->getWithNewType(element));
 }
 
+/// Lane i holds start + i * step in 32 bits, modulo 2^32.
+llvm::Value* narrow_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int width) {
+  llvm::SmallVector<llvm::Constant*, 64> lanes;
+  for (int i = 0; i < width; ++i) lanes.push_back(b.getInt32(i));
+  auto narrow = [&](llvm::Value* x) { return b.CreateVectorSplat(width, b.CreateTrunc(x, b.getInt32Ty())); };
+  return b.CreateAdd(narrow(start), b.CreateMul(llvm::ConstantVector::get(lanes), narrow(step)));
+}
+
 }  // namespace
+
+int latency_of(const KernelProgram& program, const Instr& instr) {
+  constexpr int kSaturatingCast = 5;
+  const bool saturates =
+      instr.op == Op::cast && is_floating(operand_dtype(program, instr)) && !is_floating(instr.dtype);
+  return saturates ? kSaturatingCast : cost_of(instr);
+}
+
+bool KernelEmitter::casts_index(const Instr& instr, const Cursor& at) const {
+  if (instr.op != Op::cast || at.width == 1 || !is_floating(instr.dtype) || !computes_itself(instr.dtype)) return false;
+  const Instr& operand = program.body[instr.args[0]];
+  return operand.kind == InstrKind::index && at.indices[operand.slot].stride != Stride::zero;
+}
+
+llvm::Value* KernelEmitter::cast_index(const Place& place, int width, DType to) {
+  constexpr int64_t kLimit = int64_t{1} << 31;
+  llvm::Value* last = b.CreateAdd(place.lane0, b.CreateMul(place.step, i64(width - 1)));
+  llvm::Value* fits = b.CreateAnd(b.CreateICmpULT(place.lane0, i64(kLimit)), b.CreateICmpULT(last, i64(kLimit)));
+  // With long steps the last lane may have wrapped round.
+  fits = b.CreateAnd(fits, b.CreateICmpULT(b.CreateAdd(place.step, i64(kLimit)), i64(2 * kLimit)));
+  llvm::Value* narrow = narrow_ramp(b, place.lane0, place.step, width);
+  return dispatch_computed(to, [&]<class U>() -> llvm::Value* {
+    if constexpr (!std::floating_point<U>) {
+      ETCH_UNREACHABLE("only floats are cast so");
+    } else {
+      const Vec<U> fast = convert<U>(Vec<int32_t>(&b, narrow));
+      return if_any(Vec<bool>(&b, b.CreateNot(fits)), fast, [&] {
+               return convert<U>(Vec<int64_t>(&b, lane_ramp(b, place.lane0, place.step, width)));
+             }).v;
+    }
+  });
+}
 
 #define ETCH_EMIT_1(emit) [](const auto& a) { return emit; }
 #define ETCH_EMIT_2(emit) [](const auto& a, const auto& b) { return emit; }

@@ -115,9 +115,7 @@ llvm::Function* DotEmitter::emit() {
     store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
   }
 
-  Origin base;
-  for (size_t a = 0; a < k_.program.accesses.size(); ++a) base.accesses.push_back(k_.origin(a));
-  for (int i = 0; i < k_.program.num_indices; ++i) base.indices.push_back(k_.index_origin(i));
+  const Origin base = k_.origin();
   constants_.resize(k_.program.body.size());
   const std::vector<Level> levels = levels_of(k_.program);
   const Cursor nowhere = lanes_along(base, n_axis_, Stride::zero, 1, nullptr);
@@ -360,7 +358,7 @@ Cursor DotEmitter::lanes_along(const Origin& origin, int axis, std::optional<Str
     if (place.stride == Stride::other) place.step = k_.access_stride(a, axis);
     at.accesses.push_back(place);
   }
-  for (int i = 0; i < k_.program.num_indices; ++i) {
+  for (size_t i = 0; i < k_.program.indices.size(); ++i) {
     at.indices.push_back({origin.indices[i], Stride::other, k_.index_stride(i, axis)});
   }
   return at;

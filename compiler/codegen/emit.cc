@@ -49,9 +49,10 @@ llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int wi
 DType operand_dtype(const KernelProgram& program, const Instr& instr) { return program.body[instr.args.back()].dtype; }
 
 int lanes_of(const KernelProgram& program, const Target& target) {
-  // Values of wider types than the narrow ones take several registers each: some that are only loaded may.
+  // Values of wider types than the narrow ones take several registers each: a few that are cheap may.
   constexpr int64_t kMostRegisters = 4;
   constexpr int kMostWide = 4;
+  constexpr int kMostCost = 2;
   int64_t widest = 1, narrowest = 8;
   const auto counts = [](const Instr& instr) {
     // Indices are usually cast at once; an argmax keeps short indices.
@@ -63,13 +64,16 @@ int lanes_of(const KernelProgram& program, const Target& target) {
     if (instr.kind != InstrKind::param && instr.dtype != DType::boolean) narrowest = std::min(narrowest, size_of(instr.dtype));
   }
   int wide = 0;
-  bool only_loads = true;
+  bool cheap = true;
   for (const Instr& instr : program.body) {
+    // Accumulators stay in registers.
+    cheap = cheap && (instr.kind != InstrKind::reduce || size_of(program.body[instr.args[0]].dtype) <= narrowest);
     if (!counts(instr) || size_of(instr.dtype) <= narrowest || instr.kind == InstrKind::param) continue;
     ++wide;
-    only_loads = only_loads && instr.kind == InstrKind::load && program.accesses[instr.slot].stride == Stride::one;
+    cheap = cheap && (instr.kind == InstrKind::compute ? cost_of(instr) <= kMostCost
+                                                        : program.accesses[instr.slot].stride == Stride::one);
   }
-  if (only_loads && wide <= kMostWide) widest = std::max(narrowest, widest / kMostRegisters);
+  if (cheap && wide <= kMostWide) widest = std::max(narrowest, widest / kMostRegisters);
   return static_cast<int>(target.vector_bytes / widest);
 }
 
@@ -223,6 +227,10 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
       values[i] = param(instr.slot, instr.dtype);
       return;
     case InstrKind::compute: {
+      if (casts_index(instr, at)) {
+        values[i] = cast_index(at.indices[program.body[instr.args[0]].slot], at.width, instr.dtype);
+        return;
+      }
       Values operands;
       int width = 1;
       for (int arg : instr.args) {

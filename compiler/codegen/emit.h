@@ -39,7 +39,7 @@ llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int wi
 struct Place {
   llvm::Value* lane0 = nullptr;   // access: pointer to the element of lane 0; index: its i64 value in lane 0
   Stride stride = Stride::one;    // from lane to lane
-  llvm::Value* step = nullptr;    // of accesses that are not dense: i64, in elements. An index: unless stride is zero
+  llvm::Value* step = nullptr;    // i64, from lane to lane, of accesses that are not dense and of indices that change
 };
 
 /// Which lanes of a vector are on. Lanes that are off load 0 and store nothing.
@@ -127,6 +127,11 @@ class KernelEmitter {
   /// without a mask.
   Values branch_on_full(const Mask& mask, llvm::function_ref<Values(const Mask& mask)> body);
 
+  /// True if an instruction casts lanes of an index to floats.
+  bool casts_index(const Instr& instr, const Cursor& at) const;
+  /// Those lanes as floats: from 32 bits, which convert fast, where all lanes fit in them.
+  llvm::Value* cast_index(const Place& place, int width, DType to);
+
   /// The op on operands of the given dtype, all of one width.
   llvm::Value* compute(const Instr& instr, llvm::ArrayRef<llvm::Value*> operands, DType operand_dtype);
 
@@ -171,12 +176,18 @@ class KernelEmitter {
   void walk_segments(int outer, int axis,
                      llvm::function_ref<void(const Origin&, llvm::Value* from, llvm::Value* to)> body);
 
+  /// The origin at index 0 of all axes.
+  Origin origin();
+
   /// The origin moved to `index` along `axis`: its indices and the chosen accesses.
   Origin move(const Origin& origin, int axis, llvm::Value* index,
               llvm::function_ref<bool(int access)> chosen = [](int) { return true; });
 
   /// Lanes from index `i` of the last axis on.
   Cursor cursor(const Origin& origin, llvm::Value* i, int width, const Mask& mask);
+
+  /// The one element at the origin.
+  static Cursor element(const Origin& origin);
 
   /// if (condition) then(); no values come out.
   void if_then(llvm::Value* condition, llvm::function_ref<void()> then);
@@ -221,6 +232,9 @@ bool shuffles(const KernelProgram& program);
 /// Work per element of some instructions, in additions: computes by their cost in ops.def, what has no plain vector
 /// form as much.
 int work_of(const KernelProgram& program, const Target& target, llvm::function_ref<bool(int)> chosen);
+
+/// How long a compute takes, in additions.
+int latency_of(const KernelProgram& program, const Instr& instr);
 
 /// Loops that do less work per element than this are emitted for speed, the others for size: see the uses.
 inline constexpr int kCheapWork = 12;

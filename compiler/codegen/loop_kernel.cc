@@ -243,8 +243,7 @@ class Squares {
   void emit_row(const Origin& slab, llvm::Value* row, llvm::Value* column, int r, const Band* band,
                 std::vector<llvm::Value*> values) {
     const Origin origin = k_.move(slab, program_.rank() - 2, row);
-    Cursor scalars;
-    for (llvm::Value* pointer : origin.accesses) scalars.accesses.push_back({pointer, Stride::zero, nullptr});
+    const Cursor scalars = k_.element(origin);
     const Cursor at = k_.cursor(origin, column, lanes_, {});
     for (Tile& tile : loads_) {
       llvm::Value* lanes = band ? load_lanes(tile, *band, row, column) : tile.rows[r];
@@ -293,16 +292,14 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements.
   const bool single_rest = by_lane || has_tiles(program) || (work < kCheapWork && !masks_all_accesses(program, target));
 
-  auto emit_level = [&](Level level, const std::vector<llvm::Value*>& pointers, std::vector<llvm::Value*>& values) {
-    Cursor scalars;
-    for (llvm::Value* pointer : pointers) scalars.accesses.push_back({pointer, Stride::zero, nullptr});
+  auto emit_level = [&](Level level, const Origin& origin, std::vector<llvm::Value*>& values) {
+    const Cursor scalars = k.element(origin);
     for (int i = 0; i < count; ++i) {
       if (levels[i] == level) k.emit(i, scalars, values);
     }
   };
-  std::vector<llvm::Value*> origins, of_kernel(count);
-  for (size_t a = 0; a < program.accesses.size(); ++a) origins.push_back(k.origin(a));
-  emit_level(Level::kernel, origins, of_kernel);
+  std::vector<llvm::Value*> of_kernel(count);
+  emit_level(Level::kernel, k.origin(), of_kernel);
 
   Builder& b = k.b;
   llvm::Value* block = k.i64(kBlockVectors * width);
@@ -310,7 +307,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
 
   auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
     std::vector<llvm::Value*> scalars = of_kernel;
-    emit_level(Level::row, origin.accesses, scalars);
+    emit_level(Level::row, origin, scalars);
     std::vector<llvm::Value*> of_row = scalars;
     splat_for_elements(k, levels, width, of_row);
     auto emit_elements = [&](int part, llvm::Value* first, llvm::Value* last) {

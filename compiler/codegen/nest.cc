@@ -25,11 +25,23 @@ Origin KernelEmitter::move(const Origin& origin, int axis, llvm::Value* index,
   return moved;
 }
 
+Origin KernelEmitter::origin() {
+  Origin whole;
+  for (size_t a = 0; a < program.accesses.size(); ++a) whole.accesses.push_back(origin(a));
+  for (size_t i = 0; i < program.indices.size(); ++i) whole.indices.push_back(index_origin(i));
+  return whole;
+}
+
+Cursor KernelEmitter::element(const Origin& origin) {
+  Cursor at;
+  for (llvm::Value* pointer : origin.accesses) at.accesses.push_back({pointer, Stride::zero, nullptr});
+  for (llvm::Value* index : origin.indices) at.indices.push_back({index, Stride::zero, nullptr});
+  return at;
+}
+
 void KernelEmitter::walk(llvm::Value* first, llvm::Value* last, int outer,
                          llvm::function_ref<void(const Origin&)> body) {
-  Origin base;
-  for (size_t a = 0; a < program.accesses.size(); ++a) base.accesses.push_back(origin(a));
-  for (int i = 0; i < program.num_indices; ++i) base.indices.push_back(index_origin(i));
+  Origin base = origin();
   base.row = i64(0);
   if (outer == 0) return body(base);
   if (outer == 1) {
@@ -97,9 +109,13 @@ Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, co
     }
     at.accesses.push_back(place);
   }
-  for (int n = 0; n < program.num_indices; ++n) {
-    llvm::Value* step = index_stride(n, axis);
-    at.indices.push_back({b.CreateAdd(origin.indices[n], b.CreateMul(i, step)), Stride::other, step});
+  for (size_t n = 0; n < program.indices.size(); ++n) {
+    Place place{origin.indices[n], program.indices[n], nullptr};
+    if (place.stride != Stride::zero) {
+      place.step = place.stride == Stride::one ? i64(1) : index_stride(n, axis);
+      place.lane0 = b.CreateAdd(place.lane0, b.CreateMul(i, place.step));
+    }
+    at.indices.push_back(place);
   }
   return at;
 }
@@ -162,7 +178,14 @@ void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int widt
   }
   if (width > 2 * kNarrowLanes) {
     llvm::Value* stop = b.CreateAdd(done, b.CreateAnd(b.CreateSub(to, done), i64(-kNarrowLanes)));
-    run(done, stop, kNarrowLanes, same);
+    if (again) {
+      llvm::Value* overlaps = b.CreateAnd(b.CreateICmpSGE(b.CreateSub(to, from), i64(kNarrowLanes)), stores_apart());
+      llvm::Value* last = b.CreateSub(to, i64(kNarrowLanes));
+      stop = b.CreateSelect(overlaps, to, stop);
+      run(done, stop, kNarrowLanes, [&](llvm::Value* i) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, i, last); });
+    } else {
+      run(done, stop, kNarrowLanes, same);
+    }
     done = stop;
   }
   run(done, to, 1, same);
@@ -185,6 +208,8 @@ std::vector<Level> levels_of(const KernelProgram& program) {
       case InstrKind::reduce:
       case InstrKind::dot: level = program.kind() == KernelKind::column ? Level::element : Level::row; break;
       case InstrKind::index:
+        level = program.indices[instr.slot] == Stride::zero ? Level::row : Level::element;
+        break;
       case InstrKind::store: level = Level::element; break;
     }
     if (instr.per_row && program.kind() == KernelKind::row) level = std::min(level, Level::row);

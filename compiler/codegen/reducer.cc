@@ -142,9 +142,11 @@ llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
 Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
   llvm::Value* lanes = state[0];
   if (!has_position()) return {width == 1 ? lanes : fold_value(lanes)};
-  llvm::Type* i64s = with_element(lanes->getType(), b_.getInt64Ty());
-  llvm::Value* index = b_.CreateMul(b_.CreateZExt(state[1], i64s), llvm::ConstantInt::get(i64s, width));
-  if (width == 1) return {lanes, index};
+  llvm::Value* turns = state[1];
+  auto index_of = [&](llvm::Value* turn, llvm::Value* lane) {
+    return b_.CreateAdd(b_.CreateMul(b_.CreateZExt(turn, b_.getInt64Ty()), b_.getInt64(width)), lane);
+  };
+  if (width == 1) return {lanes, index_of(turns, b_.getInt64(0))};
   // The first index in the lanes that hold the winner; all NaNs are one winner.
   llvm::Value* best = fold_value(lanes);
   llvm::Value* winner = splat(b_, best, width);
@@ -155,9 +157,13 @@ Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
   } else {
     ties = b_.CreateICmpEQ(lanes, winner);
   }
-  index = b_.CreateAdd(index, lane_ramp(b_, b_.getInt64(0), b_.getInt64(1), width));
-  llvm::Value* none = llvm::ConstantInt::get(i64s, std::numeric_limits<int64_t>::max());
-  return {best, b_.CreateIntMinReduce(b_.CreateSelect(ties, index, none), true)};
+  // The earliest turn among them, and in it the lowest lane.
+  llvm::Value* none = llvm::Constant::getAllOnesValue(turns->getType());
+  llvm::Value* turn = b_.CreateIntMinReduce(b_.CreateSelect(ties, turns, none), false);
+  llvm::Value* first = b_.CreateAnd(ties, b_.CreateICmpEQ(turns, splat(b_, turn, width)));
+  llvm::Value* bits = b_.CreateBitCast(first, b_.getIntNTy(width));
+  llvm::Value* lane = b_.CreateIntrinsic(llvm::Intrinsic::cttz, {bits->getType()}, {bits, b_.getTrue()});
+  return {best, index_of(turn, b_.CreateZExtOrTrunc(lane, b_.getInt64Ty()))};
 }
 
 llvm::Value* Reducer::finish(llvm::ArrayRef<llvm::Value*> state, llvm::Value* count) const {

@@ -15,7 +15,7 @@ constexpr int64_t kShortRow = 256;
 constexpr int64_t kCheapRow = 400;
 constexpr int64_t kDearRow = 8192;
 
-/// The states of some reducers. An ordered one has an accumulator for each group of lanes, in turn.
+/// The states of some reducers.
 using States = std::vector<Values>;
 
 Values flatten(const States& states) {
@@ -41,9 +41,7 @@ class RowKernel {
 
   llvm::Function* emit() {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
-    Origin whole;
-    for (size_t a = 0; a < program_.accesses.size(); ++a) whole.accesses.push_back(k_.origin(a));
-    for (int i = 0; i < program_.num_indices; ++i) whole.indices.push_back(k_.index_origin(i));
+    const Origin whole = k_.origin();
     emit_scalars(whole, of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
     const int outer = program_.rank() - 1;
     if (outer == 0) {
@@ -148,9 +146,7 @@ class RowKernel {
 
   /// Emits the chosen instructions for the one element at the origin.
   void emit_scalars(const Origin& origin, std::vector<llvm::Value*>& values, llvm::function_ref<bool(int)> chosen) {
-    Cursor at;
-    for (llvm::Value* pointer : origin.accesses) at.accesses.push_back({pointer, Stride::zero, nullptr});
-    for (llvm::Value* index : origin.indices) at.indices.push_back({index, Stride::zero, nullptr});
+    const Cursor at = k_.element(origin);
     for (size_t i = 0; i < values.size(); ++i) {
       if (chosen(i)) k_.emit(i, at, values);
     }
@@ -159,6 +155,7 @@ class RowKernel {
   void emit_stage(int stage, const Origin& origin, llvm::Value* n, std::vector<llvm::Value*>& values) {
     elements_.clear();
     reducers_.clear();
+    memory_.clear();
     for (size_t i = 0; i < program_.body.size(); ++i) {
       if (program_.body[i].stage != stage) continue;
       bool reduces = program_.body[i].kind == InstrKind::reduce;
@@ -170,25 +167,20 @@ class RowKernel {
       return instr.stage == stage && levels_[i] == Level::row && instr.kind != InstrKind::reduce;
     });
     if (elements_.empty()) return;
-    width_ = choose_width();
-    std::vector<llvm::Value*> ready = values;
-    for (int i : elements_) {
-      for (int arg : program_.body[i].args) {
-        if (ready[arg]) ready[arg] = splat(b_, ready[arg], width_);
-      }
-    }
-    States states = reduce_row(origin, n, ready);
+    choose_width();
+    for (const Reducer& r : reducers_) memory_.push_back(in_memory(r) ? state_memory(r, lanes_of_tree(r)) : Memories{});
+    States states = reduce_row(origin, n, values);
     for (size_t r = 0; r < reducers_.size(); ++r) {
       values[reducers_[r].instr()] = reducers_[r].finish(states[r], n);
     }
   }
 
   /// The reducers' states, one lane each, after all elements of the row.
-  States reduce_row(const Origin& origin, llvm::Value* n, const std::vector<llvm::Value*>& ready) {
+  States reduce_row(const Origin& origin, llvm::Value* n, const std::vector<llvm::Value*>& values) {
     bool ordered = std::any_of(reducers_.begin(), reducers_.end(), [](const Reducer& r) { return r.ordered(); });
     if (!ordered || program_.has(Role::block)) {
-      States states = run(k_.i64(0), n, initial_states(), origin, ready);
-      return fold_others(fold_ordered(std::move(states), n));
+      States states = run(k_.i64(0), n, initial_states(), origin, values);
+      return fold_others(fold_ordered(std::move(states)));
     }
     // The result of the blocks so far stands in for the ordered states; the other states just go on.
     States totals = initial_states();
@@ -203,7 +195,7 @@ class RowKernel {
       for (size_t r = 0; r < reducers_.size(); ++r) {
         if (!reducers_[r].ordered()) states[r] = before[r];
       }
-      states = fold_ordered(run(start, stop, states, origin, ready), b_.CreateSub(stop, start));
+      states = fold_ordered(run(start, stop, states, origin, values));
       for (size_t r = 0; r < reducers_.size(); ++r) {
         if (reducers_[r].ordered()) states[r] = {reducers_[r].combine(before[r][0], states[r][0])};
       }
@@ -213,97 +205,184 @@ class RowKernel {
   }
 
   /// Cheap stages keep all virtual lanes of a reduction in one wide vector, which LLVM splits into registers: unrolled
-  /// at no cost in IR. The others, and those that store (LLVM would do so in descending order), keep the lanes in
-  /// accumulators that take turns.
-  int choose_width() {
+  /// at no cost in IR. The others, and those that store (LLVM would do so in descending order), keep the lanes of ordered
+  /// reductions in the frame.
+  void choose_width() {
     int width = lanes_of(program_, k_.target);
     if (goes_by_lane(program_, k_.target)) width = std::min(width, kUnrolledLanes);
-    width = lanes_to_shuffle(program_, k_.target, width);
+    narrow_ = lanes_to_shuffle(program_, k_.target, width);
     work_ = work_of(program_, k_.target, [&](int i) { return std::binary_search(elements_.begin(), elements_.end(), i); });
     int64_t most = 0;
     for (const Reducer& r : reducers_) {
-      if (r.ordered()) most = most ? std::min(most, reduction_lanes(r.dtype())) : reduction_lanes(r.dtype());
+      if (r.ordered()) most = most ? std::min(most, lanes_of_tree(r)) : lanes_of_tree(r);
     }
     // Where no order is given: as many accumulators as hide the latency of a step.
-    if (most == 0 && !reducers_.empty()) most = std::min(4 * width, 64);
+    if (most == 0 && !reducers_.empty()) most = std::min(4 * narrow_, 64);
     bool stores = std::any_of(elements_.begin(), elements_.end(),
                               [&](int i) { return program_.body[i].kind == InstrKind::store; });
     const bool spreads = shuffles(program_);
-    return work_ < kCheapWork && !stores && !spreads && most > width ? static_cast<int>(most) : width;
+    width_ = work_ < kCheapWork && !stores && !spreads && most > narrow_ ? static_cast<int>(most) : narrow_;
   }
 
+  // ---- States
+
+  /// Where the lanes of a state wait, one vector for each of its parts.
+  using Memories = llvm::SmallVector<llvm::AllocaInst*, 2>;
+
+  static int64_t lanes_of_tree(const Reducer& r) { return reduction_lanes(r.dtype()); }
+
+  /// True if a vector holds a part only of the lanes of an ordered reduction.
+  bool in_memory(const Reducer& r) const { return r.ordered() && width_ < lanes_of_tree(r); }
+
+  Memories state_memory(const Reducer& r, int64_t lanes) {
+    Memories memories;
+    for (llvm::Value* state : r.initial(static_cast<int>(lanes))) {
+      memories.push_back(k_.frame(in_bytes(state)->getType(), llvm::Align(64)));
+    }
+    return memories;
+  }
+
+  /// Flags wait as bytes.
+  llvm::Value* in_bytes(llvm::Value* state) {
+    llvm::Type* type = state->getType();
+    return type->getScalarSizeInBits() == 1 ? b_.CreateZExt(state, type->getWithNewType(b_.getInt8Ty())) : state;
+  }
+
+  llvm::Value* from_bytes(llvm::Value* state, const Reducer& r) {
+    return r.dtype() == DType::boolean ? b_.CreateIsNotNull(state) : state;
+  }
+
+  void store_state(llvm::ArrayRef<llvm::Value*> state, const Memories& memories) {
+    for (size_t i = 0; i < state.size(); ++i) b_.CreateAlignedStore(in_bytes(state[i]), memories[i], llvm::Align(64));
+  }
+
+  Values load_state(const Reducer& r, const Memories& memories) {
+    Values state;
+    for (llvm::AllocaInst* memory : memories) {
+      llvm::Value* lanes = b_.CreateAlignedLoad(memory->getAllocatedType(), memory, llvm::Align(64));
+      state.push_back(from_bytes(lanes, r));
+    }
+    return state;
+  }
+
+  /// One step of `width` lanes of a state in memory, from lane `place` on.
+  void step_in_memory(const Reducer& reducer, const Memories& memories, llvm::Value* place, int width, llvm::Value* x,
+                      llvm::Value* position, llvm::Value* mask) {
+    Values state, pointers;
+    for (llvm::AllocaInst* memory : memories) {
+      llvm::Type* element = memory->getAllocatedType()->getScalarType();
+      llvm::Type* lanes = width == 1 ? element : llvm::FixedVectorType::get(element, width);
+      pointers.push_back(b_.CreateInBoundsGEP(element, memory, place));
+      llvm::Value* bytes = b_.CreateAlignedLoad(lanes, pointers.back(), llvm::Align(element->getScalarSizeInBits() / 8));
+      state.push_back(from_bytes(bytes, reducer));
+    }
+    state = reducer.step(state, x, position, mask);
+    for (size_t i = 0; i < state.size(); ++i) {
+      llvm::Value* bytes = in_bytes(state[i]);
+      b_.CreateAlignedStore(bytes, pointers[i], llvm::Align(bytes->getType()->getScalarSizeInBits() / 8));
+    }
+  }
+
+  /// Those in registers: none of a reducer that has its state in memory.
   States initial_states() {
     States states;
-    for (const Reducer& r : reducers_) {
-      int64_t turns = r.ordered() ? reduction_lanes(r.dtype()) / width_ : 1;
-      Values state = r.initial(width_);
-      for (int64_t t = 1; t < turns; ++t) state.push_back(state[0]);
-      states.push_back(state);
-    }
+    for (const Reducer& r : reducers_) states.push_back(in_memory(r) ? Values{} : r.initial(width_));
     return states;
   }
+
+  // ---- Elements
 
   /// Runs the elements from .. to of the row.
   States run(llvm::Value* from, llvm::Value* to, const States& initial, const Origin& origin,
-             const std::vector<llvm::Value*>& ready) {
+             const std::vector<llvm::Value*>& values) {
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (!memory_[r].empty()) store_state(reducers_[r].initial(lanes_of_tree(reducers_[r])), memory_[r]);
+    }
+    const bool rest_in_memory = width_ > narrow_ && !k_.target.masked_ops;
     bool shared_body = k_.target.masked_ops && work_ >= kCheapWork && !goes_by_lane(program_, k_.target);
-    Values result = k_.vector_loop(
-        from, to, width_, flatten(initial), true, shared_body,
-        [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried) {
-          States states = unflatten(carried, initial);
-          emit_elements(k_.cursor(origin, i, width_, mask), i, states, ready);
-          return flatten(states);
-        });
-    return unflatten(result, initial);
+    llvm::Value* end = to;
+    if (rest_in_memory) end = b_.CreateAdd(from, b_.CreateAnd(b_.CreateSub(to, from), k_.i64(-width_)));
+    const std::vector<llvm::Value*> ready = ready_for(width_, values);
+    const auto body = [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried) {
+      States states = unflatten(carried, initial);
+      emit_elements(k_.cursor(origin, i, width_, mask), i, from, states, ready);
+      return flatten(states);
+    };
+    if (!rest_in_memory) {
+      return unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, shared_body, body), initial);
+    }
+    const Values result = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
+                                  [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) { return body(i, {}, carried); });
+    return run_rest(end, to, unflatten(result, initial), origin, values);
   }
 
-  void emit_elements(const Cursor& at, llvm::Value* i, States& states, std::vector<llvm::Value*> values) {
+  /// The elements of the last, partly filled wide vector, in narrow ones. A wide mask would cost more than all else.
+  States run_rest(llvm::Value* from, llvm::Value* to, const States& states, const Origin& origin,
+                  const std::vector<llvm::Value*>& values) {
+    std::vector<Memories> memory;
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      memory.push_back(memory_[r].empty() ? state_memory(reducers_[r], width_) : memory_[r]);
+      if (memory_[r].empty()) store_state(states[r], memory[r]);
+    }
+    const std::vector<llvm::Value*> ready = ready_for(narrow_, values);
+    llvm::Value* turn = turn_of(from, width_);
+    k_.vector_loop(from, to, narrow_, {}, true, false,
+                   [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
+      std::vector<llvm::Value*> lanes = ready;
+      size_t r = 0;
+      k_.emit_all(elements_, k_.cursor(origin, i, narrow_, mask), lanes, [&](int n) {
+        llvm::Value* x = splat(b_, lanes[program_.body[n].args[0]], narrow_);
+        step_in_memory(reducers_[r], memory[r], b_.CreateSub(i, from), narrow_, x, turn, mask.lanes);
+        ++r;
+      });
+      return Values{};
+    });
+    States result;
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      result.push_back(memory_[r].empty() ? load_state(reducers_[r], memory[r]) : Values{});
+    }
+    return result;
+  }
+
+  /// The values with those that instructions per element read as lanes.
+  std::vector<llvm::Value*> ready_for(int width, std::vector<llvm::Value*> values) {
+    for (int i : elements_) {
+      for (int arg : program_.body[i].args) {
+        if (values[arg]) values[arg] = splat(b_, values[arg], width);
+      }
+    }
+    return values;
+  }
+
+  llvm::Value* turn_of(llvm::Value* i, int width) {
+    return b_.CreateTrunc(b_.CreateLShr(i, llvm::Log2_32(width)), b_.getInt32Ty());
+  }
+
+  void emit_elements(const Cursor& at, llvm::Value* i, llvm::Value* from, States& states,
+                     std::vector<llvm::Value*> values) {
     size_t r = 0;
     k_.emit_all(elements_, at, values, [&](int n) {
       const Reducer& reducer = reducers_[r];
+      const Memories& memory = memory_[r];
       Values& state = states[r++];
       llvm::Value* x = splat(b_, values[program_.body[n].args[0]], width_);
-      if (!reducer.ordered()) {
-        llvm::Value* turn = b_.CreateTrunc(b_.CreateLShr(i, llvm::Log2_32(width_)), b_.getInt32Ty());
-        state = reducer.step(state, x, turn, at.mask.lanes);
+      if (!memory.empty()) {
+        llvm::Value* place = b_.CreateAnd(b_.CreateSub(i, from), k_.i64(lanes_of_tree(reducer) - 1));
+        step_in_memory(reducer, memory, place, width_, x, nullptr, at.mask.lanes);
         return;
       }
-      llvm::Value* next = reducer.step({state[0]}, x, nullptr, at.mask.lanes)[0];
-      state.erase(state.begin());
-      state.push_back(next);
+      state = reducer.step(state, x, reducer.ordered() ? nullptr : turn_of(i, width_), at.mask.lanes);
     });
   }
 
-  /// Folds the lanes of ordered reducers after `count` elements.
-  States fold_ordered(States states, llvm::Value* count) {
-    int turns = 1;
-    for (size_t r = 0; r < reducers_.size(); ++r) {
-      if (reducers_[r].ordered()) turns = std::max(turns, static_cast<int>(states[r].size()));
-    }
-    if (turns > 1) states = finish_turns(states, count, turns);
+  /// Folds the lanes of ordered reducers.
+  States fold_ordered(States states) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (!reducers_[r].ordered()) continue;
-      for (size_t half = states[r].size() / 2; half > 0; half /= 2) {
-        for (size_t t = 0; t < half; ++t) states[r][t] = reducers_[r].combine(states[r][t], states[r][t + half]);
-      }
-      states[r] = {reducers_[r].fold_ordered(states[r][0])};
+      llvm::Value* lanes = memory_[r].empty() ? states[r][0] : load_state(reducers_[r], memory_[r])[0];
+      states[r] = {reducers_[r].fold_ordered(lanes)};
     }
     return states;
-  }
-
-  /// Lets the accumulators take turns until the one of lane 0 is in front again.
-  States finish_turns(const States& states, llvm::Value* count, int turns) {
-    llvm::Value* vectors = b_.CreateLShr(b_.CreateAdd(count, k_.i64(width_ - 1)), llvm::Log2_32(width_));
-    llvm::Value* done = b_.CreateAnd(vectors, k_.i64(turns - 1));
-    Values result = k_.loop(done, k_.i64(turns), k_.i64(1), flatten(states), false,
-                            [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> carried) {
-      States next = unflatten(carried, states);
-      for (size_t r = 0; r < reducers_.size(); ++r) {
-        if (reducers_[r].ordered()) std::rotate(next[r].begin(), next[r].begin() + 1, next[r].end());
-      }
-      return flatten(next);
-    });
-    return unflatten(result, states);
   }
 
   States fold_others(States states) {
@@ -318,12 +397,13 @@ class RowKernel {
   const KernelProgram& program_;
   std::vector<Level> levels_;
 
-  // Of the stage that is being emitted: instructions per element with the reductions, the reducers, lanes of a
-  // vector.
+  // Of the stage that is being emitted: instructions per element with the reductions, the reducers and where their states
+  // wait, if not in registers, work per element, lanes of a vector, and of one that fits into a register.
   std::vector<int> elements_;
   std::vector<Reducer> reducers_;
-  int work_ = 0;  // per element
-  int width_ = 1;
+  std::vector<Memories> memory_;
+  int work_ = 0;
+  int width_ = 1, narrow_ = 1;
 };
 
 }  // namespace

@@ -1,26 +1,58 @@
-// The body of a loop kernel, cut where dear ops follow from each other.
+// The body of a loop kernel, cut where many ops follow from each other.
 #include "compiler/codegen/segments.h"
 
 #include <algorithm>
+#include <compare>
 #include <set>
 
 namespace etch::codegen {
 namespace {
 
+// Additions that follow from each other. The processor holds the instructions of about two vectors of a long body: where a
+// chain is longer than this, it waits for them.
+constexpr int kLongestChain = 18;
+// A body with a longer chain than that is cut into pieces of so many, or one dear op, each.
+constexpr int kPieceOfChain = 14;
+// What is left of a chain has to be worth a segment.
+constexpr int kShortestRest = 5;
+
+/// The longest chain of additions that begins with each instruction.
+std::vector<int> chains_behind(const KernelProgram& program, const std::vector<Level>& levels) {
+  std::vector<int> chains(program.body.size());
+  for (size_t i = chains.size(); i-- > 0;) {
+    const Instr& instr = program.body[i];
+    if (instr.kind == InstrKind::compute && levels[i] == Level::element) {
+      chains[i] += latency_of(program, instr);
+    }
+    for (int arg : instr.args) chains[arg] = std::max(chains[arg], chains[i]);
+  }
+  return chains;
+}
+
 /// The segment of each instruction per element; -1 for those that each segment does anew, and for all other levels.
 std::vector<int> segment_of(const KernelProgram& program, const std::vector<Level>& levels) {
+  struct Place {
+    int segment = 0, chain = 0;  // and the additions of the longest chain in it, up to an instruction
+    auto operator<=>(const Place&) const = default;
+  };
+  const std::vector<int> behind = chains_behind(program, levels);
+  const bool is_long = std::any_of(behind.begin(), behind.end(), [](int chain) { return chain > kLongestChain; });
   std::vector<int> segments;
-  std::vector<int> chains;  // dear computes in a row, up to this instruction
+  std::vector<Place> places;
   int last = 0;
   for (size_t i = 0; i < program.body.size(); ++i) {
     const Instr& instr = program.body[i];
-    int chain = 0;
-    for (int arg : instr.args) chain = std::max(chain, chains[arg]);
-    if (instr.kind == InstrKind::compute && levels[i] == Level::element && cost_of(instr) >= kCheapWork) ++chain;
-    chains.push_back(chain);
+    Place place;
+    for (int arg : instr.args) place = std::max(place, places[arg]);
+    if (is_long && instr.kind == InstrKind::compute && levels[i] == Level::element) {
+      const int length = latency_of(program, instr);
+      const bool cuts = place.chain > 0 && place.chain + length > kPieceOfChain && behind[i] >= kShortestRest;
+      place = cuts ? Place{place.segment + 1, length} : Place{place.segment, place.chain + length};
+    }
+    places.push_back(place);
     const bool dense = instr.kind == InstrKind::load && program.accesses[instr.slot].stride == Stride::one;
     const bool anew = dense || instr.kind == InstrKind::index;
-    segments.push_back(levels[i] != Level::element || anew ? -1 : std::max(0, chain - 1));
+    segments.push_back(levels[i] != Level::element || anew ? -1 : place.segment);
     last = std::max(last, segments.back());
   }
   // Stores go last: where they write, an earlier segment may read the elements behind.

@@ -1,4 +1,4 @@
-// The body of a loop kernel, cut where dear ops follow from each other. Internal to code generation.
+// The body of a loop kernel, cut where many ops follow from each other. Internal to code generation.
 #pragma once
 
 #include <vector>
@@ -7,10 +7,9 @@
 
 namespace etch::codegen {
 
-/// The instructions per element of a loop kernel, in segments: in none of them a compute of at least kCheapWork follows
-/// from another one. A processor holds some hundred instructions at a time. Where those of one vector wait for each other
-/// in a longer chain it finds nothing else to do, so each segment runs over a block of elements before the next one, and
-/// what later segments read stands in scratch.
+/// The instructions per element of a loop kernel, in segments. A processor holds some hundred instructions at a time, those
+/// of two vectors of a long body. Where they wait for each other in a long chain it finds nothing else to do: so long chains
+/// are cut, each segment runs over a block of elements before the next one, and what later segments read stands in scratch.
 class Segments {
  public:
   /// `block` is the number of elements of a block, a multiple of the widest vector.

@@ -91,14 +91,19 @@ class Fusion {
   void place_movement(Value value) {
     const Node& node = graph_.node(value);
     Sites::List sites = sites_.of(value);
-    for (const Site& site : sites) {
+    int scattered = 0;  // kernels, in whose order sites are
+    for (size_t i = 0; i < sites.size(); ++i) {
+      const Site& site = sites[i];
       if (site.in_order) return place_alone(value, sites, reason::kLibrary);
       const std::optional<Affine> next = continue_map(graph_, cluster(site), node, 0, site.map);
       if (!next) return place_alone(value, sites, reason::kOtherOrder);
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
+      const bool again = i > 0 && sites[i - 1].cluster == site.cluster;
+      if (policy_.is_fused_freely(value) && !again && policy_.scatters(site, *next)) ++scattered;
     }
+    if (scattered > 1) return place_alone(value, sites, reason::kTurnedOnce);
     home(value) = kInline;
     if (required_[value.id]) {
       Site root = new_root(value, 0);
@@ -153,11 +158,13 @@ class Fusion {
     Cluster& c = cluster(site);
     ++c.instrs;
     const int folded = c.domain.folded_axis();
-    bool per_row = folded < 0 || c.maps[site.map].coef[folded] == 0;
+    const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
+    c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
+    c.dear = c.dear || ((along_row || folded < 0) && cost_of(node.op) >= kDearCost);
     if (policy_.repeats(value, site)) {
       repeated = std::max(repeated, cost_of(node.op));
     }
-    Site use{site.cluster, site.map, value, false, site.element || !per_row, site.repeated + repeated};
+    Site use{site.cluster, site.map, value, false, site.element || along_row, site.repeated + repeated};
     for (size_t i = 0; i < node.operands.size(); ++i) sites_.pass_on(value, static_cast<int>(i), use);
   }
 
@@ -183,6 +190,7 @@ class Fusion {
     sites_.leave(site);
     Cluster& c = cluster(site);
     adopt_reduce(graph_, node, c, host_reduce(graph_, node, c, site.map, partition_.blocks));
+    c.widest = std::max(c.widest, size_of(graph_.type(node.operands[0]).dtype));
     ++c.instrs;
     int map = intern(c, linear_index(c.domain));
     sites_.add(node.operands[0], {site.cluster, map, value, false, true, site.repeated});

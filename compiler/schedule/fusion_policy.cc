@@ -100,7 +100,8 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
 
 bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
   const Cluster& c = sites_.cluster(site);
-  if (!schedule::turns_rows(c, map) || goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)])) return false;
+  const Affine& own = c.maps[site.map];
+  if (!schedule::turns_rows(c, map) || schedule::turns_rows(c, own) || is_scattered(site)) return false;
   const int folded = c.domain.folded_axis();
   const bool stores_elements = std::any_of(c.roots.begin(), c.roots.end(), [&](const Root& root) {
     return c.maps[root.address].coef[folded] != 0;
@@ -108,11 +109,15 @@ bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
   return c.ordered || stores_elements;
 }
 
-/// True if the lanes of the site's kernel find the elements of the value far apart.
-bool FusionPolicy::is_scattered(const Site& site) const {
+/// True if the lanes of the site's kernel find the elements at this map far apart.
+bool FusionPolicy::is_scattered(const Site& site, const Affine& map) const {
   const Cluster& c = sites_.cluster(site);
   if (c.domain.has(Role::row) || c.domain.rank == 0) return false;
-  return goes_lane_by_lane(c.maps[site.map].coef[vector_axis(c)]);
+  return goes_lane_by_lane(map.coef[vector_axis(c)]);
+}
+
+bool FusionPolicy::scatters(const Site& site, const Affine& map) const {
+  return is_scattered(site, map) && !is_scattered(site);
 }
 
 /// True if more bytes are loaded to compute a value of this size than it has itself.
@@ -144,6 +149,14 @@ size_t FusionPolicy::max_sibling_roots(const Site& site) const {
 
 // ---- One node at one site
 
+/// True if a loop would find one element at this map for a short row each, so that it cannot run over all rows as one.
+bool FusionPolicy::is_per_short_row(const Cluster& cluster, const Affine& map) const {
+  const Domain& domain = cluster.domain;
+  const int last = domain.rank - 1;
+  return last > 0 && domain.folded_axis() < 0 && domain.size() >= kManyElements && domain.extents[last] > kShortAxis &&
+         domain.extents[last] <= kShortReduction && map.coef[last] == 0;
+}
+
 const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   const Node& node = graph_.node(value);
   Cluster& c = sites_.cluster(site);
@@ -154,8 +167,13 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return reason::kFull;
   if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > kMaxRepeatedCost) return reason::kRepeated;
   for (size_t i = 0; i < node.operands.size(); ++i) {
-    if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return reason::kOtherOrder;
+    const std::optional<Affine> map = continue_map(graph_, c, node, static_cast<int>(i), site.map);
+    if (!map) return reason::kOtherOrder;
+    if (c.dear && !is_splat(node.operands[i]) && is_per_short_row(c, *map)) return reason::kPerShortRow;
   }
+  const int folded = c.domain.folded_axis();
+  const bool is_dear = cost_of(node.op) >= kDearCost && folded >= 0 && c.maps[site.map].coef[folded] != 0;
+  if (is_dear && folds_short_rows(c)) return reason::kShortRows;
   const bool needs_much = 4 * computations(site) >= graph_.type(value).size();
   if (needs_much && is_scattered(site) && fetches_more(value)) return reason::kScattered;
   return nullptr;
@@ -167,7 +185,12 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   if (c.alone) return reason::kUndone;
   if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
   if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
-  return host_reduce(graph_, graph_.node(value), c, site.map, blocks_).ok ? nullptr : reason::kOtherAxis;
+  const Hosting hosting = host_reduce(graph_, graph_.node(value), c, site.map, blocks_);
+  if (!hosting.ok) return reason::kOtherAxis;
+  if (!c.dear) return nullptr;
+  Cluster copy = c;
+  adopt_reduce(graph_, graph_.node(value), copy, hosting);
+  return folds_short_rows(copy) ? reason::kShortRows : nullptr;
 }
 
 const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {

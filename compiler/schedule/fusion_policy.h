@@ -28,8 +28,14 @@ inline constexpr char kLibrary[] = "a library function reads it in memory, in or
 inline constexpr char kLibraryResult[] = "a library function writes it to memory";
 inline constexpr char kScattered[] =
     "the kernel would fetch what it is computed from one by one, and there is more to fetch than the value itself";
+inline constexpr char kShortRows[] =
+    "the elements of such short rows are written out in the kernel, and this is too long to be written so often";
+inline constexpr char kPerShortRow[] =
+    "it needs a value for each of many short rows: without it the kernel runs over all of them as one";
 inline constexpr char kTurned[] =
     "the kernel's rows run across those of its memory: a kernel of its own turns them round faster";
+inline constexpr char kTurnedOnce[] =
+    "several kernels would fetch its elements one by one: a kernel of its own does so once";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
 }  // namespace reason
 
@@ -77,13 +83,19 @@ class FusionPolicy {
   /// along another axis.
   bool turns_rows(const Site& site, const Affine& map) const;
 
+  /// True if the lanes of the site's kernel find the elements far apart with a movement op, by which it reads at `map`, and
+  /// would not without it.
+  bool scatters(const Site& site, const Affine& map) const;
+
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;
 
  private:
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
-  bool is_scattered(const Site& site) const;
+  bool is_per_short_row(const Cluster& cluster, const Affine& map) const;
+  bool is_scattered(const Site& site) const { return is_scattered(site, sites_.cluster(site).maps[site.map]); }
+  bool is_scattered(const Site& site, const Affine& map) const;
   bool fetches_more(Value value) const;
   bool becomes_row_value(Value value, const Site& site) const;
 

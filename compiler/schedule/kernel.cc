@@ -77,14 +77,18 @@ SizesLayout::SizesLayout(const KernelProgram& program)
     : rank(program.rank()),
       accesses(rank + (program.has(Role::block) ? 1 : 0)),
       indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
-      params(indices + program.num_indices * (1 + rank)),
+      params(indices + static_cast<int64_t>(program.indices.size()) * (1 + rank)),
       count(params + program.num_params) {}
 
 std::string to_string(const KernelProgram& program) {
   std::string text(name(program.kind()));
   text += " [";
   for (int i = 0; i < program.rank(); ++i) text += cat(i ? "," : "", kRoles[static_cast<int>(program.axes[i])]);
-  text += cat("] indices ", static_cast<int>(program.num_indices), " params ", static_cast<int>(program.num_params), "\n");
+  text += "] indices [";
+  for (size_t i = 0; i < program.indices.size(); ++i) {
+    text += cat(i ? "," : "", kStrides[static_cast<int>(program.indices[i])]);
+  }
+  text += cat("] params ", static_cast<int>(program.num_params), "\n");
   if (program.blocks != BlockSizes{}) {
     const BlockSizes& b = program.blocks;
     text += cat("blocks row ", b.row, " column ", b.column, " panel ", b.panel, " tile ", b.tile, " depth ", b.depth,

@@ -125,7 +125,7 @@ struct KernelProgram {
   absl::InlinedVector<Role, 8> axes;  // of the domain, outermost first
   BlockSizes blocks = {};
   std::vector<Access> accesses;
-  int16_t num_indices = 0;
+  std::vector<Stride> indices;  // along the axis of the lanes: zero, one or other
   int16_t num_params = 0;
   std::vector<Instr> body;
 

@@ -5,13 +5,12 @@
 #include <map>
 #include <numeric>
 
+#include "compiler/schedule/partition.h"
 #include "compiler/schedule/unroll_axis.h"
 
 namespace etch::schedule {
 namespace {
 
-// A reduction along so few elements is written out in the body.
-constexpr int64_t kShortReduction = 16;
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
 // Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
@@ -120,9 +119,8 @@ class Layout {
 
   /// True if no op of the body is long to compile many times.
   bool is_cheap() const {
-    constexpr int kDear = 12;
     return std::none_of(draft_.program.body.begin(), draft_.program.body.end(),
-                        [](const Instr& instr) { return cost_of(instr) >= kDear; });
+                        [](const Instr& instr) { return cost_of(instr) >= kDearCost; });
   }
 
   /// True if the reductions give the same bits in any order, so that lanes may lie along the folded axis or beside it.
@@ -327,7 +325,6 @@ ScheduledKernel lay_out(KernelDraft draft) {
   const int rank = domain.rank;
   KernelProgram& program = draft.program;
   program.axes.assign(domain.roles.begin(), domain.roles.begin() + rank);
-  program.num_indices = static_cast<int16_t>(draft.indices.size());
   program.num_params = static_cast<int16_t>(draft.params.size());
 
   ScheduledKernel kernel;
@@ -353,7 +350,10 @@ ScheduledKernel lay_out(KernelDraft draft) {
     Access& access = program.accesses[a];
     if (access.group < 0) access.next_row = static_cast<int8_t>(next_row(draft.accesses[a], rank - 1, rank - 2));
   }
-  for (const Affine& index : draft.indices) append(index);
+  for (const Affine& index : draft.indices) {
+    program.indices.push_back(stride_class(index.coef[program.lanes_axis()], true));
+    append(index);
+  }
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   measure(domain, program.body, kernel);
   kernel.program = std::move(program);

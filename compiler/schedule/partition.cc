@@ -93,11 +93,23 @@ bool turns_rows(const Cluster& cluster, const Affine& map) {
   const Domain& domain = cluster.domain;
   if (domain.folded_axis() < 0 || domain.has(Role::row) || domain.has(Role::results)) return false;
   const int lanes = vector_axis(cluster);
-  if (!goes_lane_by_lane(map.coef[lanes])) return false;
+  const int64_t step = map.coef[lanes];
+  if (step >= -1 && step <= 1) return false;
   for (int axis = 0; axis < domain.rank; ++axis) {
-    if (axis != lanes && map.coef[axis] == 1 && domain.extents[axis] > kShortAxis) return true;
+    const int64_t extent = domain.extents[axis];
+    // A short axis that is folded is written out, so that all elements between are read.
+    const bool turns = goes_lane_by_lane(step) ? extent > kShortAxis : extent == step && !is_folded(domain.roles[axis]);
+    if (axis != lanes && map.coef[axis] == 1 && turns) return true;
   }
   return false;
+}
+
+bool folds_short_rows(const Cluster& cluster) {
+  const Domain& domain = cluster.domain;
+  const int last = domain.rank - 1;
+  if (domain.size() < kManyElements) return false;
+  return last > 0 && domain.roles[last] == Role::reduce && !domain.has(Role::block) &&
+         domain.extents[last] > kShortAxis && domain.extents[last] <= kShortReduction;
 }
 
 Geometry geometry_of(const Graph& graph, const Node& reduce) {

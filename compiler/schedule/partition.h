@@ -31,6 +31,8 @@ struct Cluster {
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer
   bool alone = false;          // computes its root only
+  bool dear = false;           // computes a dear op per element
+  int64_t widest = 1;          // bytes of the widest element that it computes or folds
   bool ordered = false;        // folds in an order that lanes must keep
   bool calls = false;          // a library function, whose first result is the root; the domain is empty
   bool single = false;         // takes in no other cluster
@@ -47,6 +49,18 @@ int vector_axis(const Cluster& cluster);
 /// True if a cluster folds rows, and lanes would find the elements at this map far apart, while another axis has them
 /// beside each other: a kernel that turns the axes round loads them faster.
 bool turns_rows(const Cluster& cluster, const Affine& map);
+
+/// From this cost on, in additions, an op is dear: too long to compile many times in one kernel.
+inline constexpr int kDearCost = 12;
+
+/// A reduction along so few elements is written out in the body, with all that is computed per element.
+inline constexpr int64_t kShortReduction = 16;
+
+/// With so many elements, what one kernel more costs is small.
+inline constexpr int64_t kManyElements = 1 << 14;
+
+/// True if the cluster folds many such short rows of the last axis.
+bool folds_short_rows(const Cluster& cluster);
 
 /// True if the lanes of a vector find their elements too far apart for whole loads and shuffles.
 inline bool goes_lane_by_lane(int64_t stride) { return stride < -1 || stride > 4; }

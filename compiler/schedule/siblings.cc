@@ -20,6 +20,13 @@ bool same_rows(const Domain& a, const Domain& b) {
   return row == other && a.roles[row] == b.roles[row];
 }
 
+/// True if `loop` would keep a cluster that folds from running as it does best: many elements in a vector, or short rows
+/// beside each other. What a loop computes for long, it need not wait for memory anyway.
+bool slows(const Cluster& loop, const Cluster& folding) {
+  if (!loop.dear || loop.domain.folded_axis() >= 0 || folding.domain.folded_axis() < 0) return false;
+  return folds_short_rows(folding) || loop.widest > folding.widest;
+}
+
 }  // namespace
 
 /// True if the cluster reads another element of the site's value at each of its own, as often as it reads any.
@@ -94,6 +101,7 @@ bool Siblings::can_merge(const Cluster& a, const Cluster& b, size_t max_roots) c
   if (a.single || b.single) return false;
   if (a.domain.has(Role::row) || b.domain.has(Role::row) || a.domain.rank != b.domain.rank) return false;
   if (a.domain.extents != b.domain.extents || !same_rows(a.domain, b.domain)) return false;
+  if (slows(a, b) || slows(b, a)) return false;
   if (std::max(a.level, b.level) >= std::min(a.ceiling, b.ceiling)) return false;
   return policy_.fit_together(a, b, max_roots);
 }
@@ -112,6 +120,8 @@ void Siblings::merge(int into, int from) {
   a.accesses += b.accesses;
   a.level = std::max(a.level, b.level);
   a.ceiling = std::min(a.ceiling, b.ceiling);
+  a.dear = a.dear || b.dear;
+  a.widest = std::max(a.widest, b.widest);
   a.ordered = a.ordered || b.ordered;
   a.took_in = true;
   b.merged_into = into;

@@ -123,7 +123,7 @@ class KernelCheck {
     switch (instr.kind) {
       case InstrKind::load:
       case InstrKind::store: count = static_cast<int>(program_.accesses.size()); break;
-      case InstrKind::index: count = program_.num_indices; break;
+      case InstrKind::index: count = static_cast<int>(program_.indices.size()); break;
       case InstrKind::param: count = program_.num_params; break;
       case InstrKind::compute:
       case InstrKind::reduce:

@@ -276,7 +276,7 @@ TEST(PrintCode, EveryStageShowsTheKernel) {
 
 TEST(KernelText, ShowsTheProgram) {
   EXPECT_EQ(to_string(chain(1)),
-            "loop [vector] indices 0 params 0\n"
+            "loop [vector] indices [] params 0\n"
             "#0 f32 1\n"
             "#1 f32 1\n"
             "%0 = load #0 f32\n"

@@ -423,7 +423,7 @@ TEST(Dot, IndexInTheEpilogue) {
   int index = kernel.instr(InstrKind::index, i64, 1, {}, 0);
   int sum = kernel.compute(Op::add, i64, 1, {dot, index});
   kernel.store(i64, sum, kernel.access(i64, result.data(), 0, c.n, 1, 0));
-  kernel.program.num_indices = 1;
+  kernel.program.indices = {Stride::other};
   kernel.access_sizes.insert(kernel.access_sizes.end(), {7, 100, -3, 0});
   kernel.run();
   EXPECT_TRUE(same_bits(result, expected));

@@ -334,6 +334,30 @@ TEST(LoopKernel, IndexIsAffineInTheDomain) {
   });
 }
 
+/// Indices whose lanes fit in 32 bits, cross their end, lie far behind it, wrap round on the way, or go backwards.
+TEST(LoopKernel, AnIndexIsCastToFloatsAsTheIntegerItIs) {
+  const int64_t far = int64_t{1} << 31, farther = int64_t{1} << 53, step = int64_t{1} << 60;
+  for (const Target& target : targets()) {
+    for (auto [offset, stride] : std::vector<std::pair<int64_t, int64_t>>{
+             {0, 1}, {far - 9, 1}, {farther - 3, 1}, {16'777'210, 3}, {70, -1}, {far + 20, -1}, {0, step}, {5, 0}}) {
+      const int64_t n = stride == step ? 7 : 37;
+      TestBuffer f32(DType::f32, 2 * n), f64(DType::f64, 2 * n);
+      TestKernel k(KernelKind::loop, {2, n});
+      const int index = k.index({0, stride}, offset);
+      const int one = k.compute(Op::cast, DType::f32, {index}), two = k.compute(Op::cast, DType::f64, {index});
+      k.store(k.access(f32, k.dense()), one);
+      k.store(k.access(f64, k.dense()), two);
+      k.target = target;
+      k.run();
+      for (int64_t i = 0; i < 2 * n; ++i) {
+        const int64_t value = offset + i % n * stride;
+        ASSERT_EQ(f32.data<float>()[i], static_cast<float>(value)) << offset << " + " << stride << " * " << i % n;
+        ASSERT_EQ(f64.data<double>()[i], static_cast<double>(value)) << offset << " + " << stride << " * " << i % n;
+      }
+    }
+  }
+}
+
 TEST(LoopKernel, ParamsAreDataOfEveryDtype) {
   TestKernel k(KernelKind::loop, {21});
   TestBuffer f(DType::f32, 21), d(DType::f64, 21), i(DType::i32, 21), l(DType::i64, 21), u(DType::u8, 21),

@@ -111,7 +111,8 @@ class TestKernel {
   int store(int access, int value) { return add(InstrKind::store, program.accesses[access].dtype, access, {value}); }
   int index(std::vector<int64_t> strides, int64_t offset) {
     indices_.push_back({offset, std::move(strides)});
-    return add(InstrKind::index, DType::i64, program.num_indices++);
+    program.indices.push_back(stride_class(indices_.back().strides.back()));
+    return add(InstrKind::index, DType::i64, program.indices.size() - 1);
   }
   template <class T>
   int param(T value) {

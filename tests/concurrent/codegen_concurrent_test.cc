@@ -23,7 +23,8 @@ class Chain {
   const KernelProgram& program() const { return kernel_.program; }
   bool runs(const CompiledKernel& compiled) {
     void* buffers[] = {in_.data<void>(), out_.data<void>()};
-    compiled.fn()(buffers, kernel_.sizes().data(), 0, 8, nullptr);
+    TestScratch scratch(compiled);
+    compiled.fn()(buffers, kernel_.sizes().data(), 0, 8, scratch.data());
     return out_.data<float>()[7] == static_cast<float>(adds_ + 1);
   }
 
