@@ -50,10 +50,12 @@ struct Operands {
   }
 };
 
-std::vector<Variable> trainable_variables_read(const EventLog& log, int begin) {
+/// The variables of floats that were read since `begin`; the trainable ones or all.
+std::vector<Variable> variables_read(const EventLog& log, int begin, bool trainable) {
   std::vector<Variable> variables;
   for (VariableCell* cell : log.variables_read(begin, log.num_events())) {
-    if (cell->trainable() && is_floating(cell->type().dtype)) variables.push_back(VariableAccess::share(*cell));
+    const bool counts = cell->trainable() || !trainable;
+    if (counts && is_floating(cell->type().dtype)) variables.push_back(VariableAccess::share(*cell));
   }
   return variables;
 }
@@ -101,7 +103,7 @@ void CustomCall::end(std::span<const Tensor> arguments, const CustomResults& res
 
   auto operands = std::make_shared<Operands>();
   operands->where = where_;
-  operands->variables = trainable_variables_read(*log, first_event_);
+  operands->variables = variables_read(*log, first_event_, results.keeps);
   if (!operands->variables.empty() && !results.takes_variables) {
     fail(where_, cat("custom_gradient: the function reads ", description(*VariableAccess::get(operands->variables[0])),
                      ", in which its backward function gives no gradient; pass its value as an argument, or let the"

@@ -518,6 +518,17 @@ TEST(Recompute, HoldsNothingOfWhatItComputed) {
   EXPECT_TRUE(same_bits(again, expected));
 }
 
+TEST(Recompute, HasGradientsInWatchedVariablesThatAreNotTrainable) {
+  const Variable u(kX, {.trainable = false});
+  const auto gradient = [&](Tensor x) {
+    GradientTape tape;
+    tape.watch(u);
+    return tape.gradient(recompute([&](Tensor x) { return x * u * u; })(x), u);
+  };
+  EXPECT_EQ(doubles(gradient(kX)), (Doubles{2, 8, 18}));
+  EXPECT_EQ(doubles(function(gradient)(kX)), (Doubles{2, 8, 18}));
+}
+
 TEST(Recompute, PassesNothingWhereTheFunctionHasNoGradient) {
   GradientTape tape;
   tape.watch(kX);
