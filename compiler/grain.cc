@@ -3,17 +3,18 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/costs.h"
+
 namespace etch {
 namespace {
 
 // A task is worth handing to another thread from about this much work on, in additions.
 constexpr int64_t kTaskWork = int64_t{1} << 18;
-constexpr int64_t kMemoryWork = 2;  // of loading or storing one element: about what streaming it costs
 
 }  // namespace
 
 int64_t grain_of(const ScheduledKernel& kernel) {
-  const int64_t work = kernel.additions + kMemoryWork * kernel.touches;
+  const int64_t work = kernel.additions + cost::kTouch * kernel.touches;
   const int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
   // Rows stand for themselves, and what a library function does; elements are split at whole cache lines, rows of a
   // product at whole tiles.

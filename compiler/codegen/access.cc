@@ -1,5 +1,7 @@
 // Loads and stores of lanes: dense, strided and masked ones.
 #include <algorithm>
+#include <bit>
+#include <numeric>
 
 #include "compiler/codegen/tile.h"
 
@@ -216,6 +218,51 @@ void copy_dense(KernelEmitter& k, llvm::Type* type, llvm::Value* from, llvm::Val
   }
 }
 
+/// Runs `body` for pieces of the first `count` lanes: powers of two, the largest first.
+void for_pieces(int count, llvm::function_ref<void(int start, llvm::ArrayRef<int> lanes)> body) {
+  for (int start = 0; start < count;) {
+    const int size = static_cast<int>(std::bit_floor(static_cast<unsigned>(count - start)));
+    llvm::SmallVector<int, 16> lanes(size);
+    std::iota(lanes.begin(), lanes.end(), start);
+    body(start, lanes);
+    start += size;
+  }
+}
+
+/// So many lanes from the first one on are on, as the code knows; -1 if it does not.
+int known_lanes(llvm::Value* mask) {
+  auto* known = llvm::dyn_cast_or_null<llvm::ConstantVector>(mask);
+  if (!known) return -1;
+  int count = 0;
+  for (const llvm::Use& lane : known->operands()) count += llvm::cast<llvm::ConstantInt>(lane)->isOne();
+  return count;
+}
+
+/// The first `count` elements; the lanes behind them hold anything.
+llvm::Value* load_first(Builder& b, llvm::FixedVectorType* type, llvm::Value* from, int count) {
+  llvm::Type* element = type->getElementType();
+  const llvm::Align align(element->getScalarSizeInBits() / 8);
+  llvm::Value* result = nullptr;
+  for_pieces(count, [&](int start, llvm::ArrayRef<int> lanes) {
+    const int size = static_cast<int>(lanes.size());
+    llvm::Value* address = b.CreateConstInBoundsGEP1_64(element, from, start);
+    llvm::Value* piece = b.CreateAlignedLoad(llvm::FixedVectorType::get(element, size), address, align);
+    llvm::SmallVector<int, 64> place(type->getNumElements(), llvm::PoisonMaskElem);
+    for (int lane = 0; lane < size; ++lane) place[start + lane] = lane;
+    piece = b.CreateShuffleVector(piece, place);
+    result = result ? join_lanes(b, result, piece, start) : piece;
+  });
+  return result;
+}
+
+void store_first(Builder& b, llvm::Value* value, llvm::Value* to, int count) {
+  llvm::Type* element = value->getType()->getScalarType();
+  for_pieces(count, [&](int start, llvm::ArrayRef<int> lanes) {
+    const llvm::Align align(element->getScalarSizeInBits() / 8);
+    b.CreateAlignedStore(b.CreateShuffleVector(value, lanes), b.CreateConstInBoundsGEP1_64(element, to, start), align);
+  });
+}
+
 /// How many lanes are on.
 llvm::Value* active_lanes(KernelEmitter& k, llvm::Value* mask, int width) {
   if (!mask) return k.i64(width);
@@ -291,7 +338,10 @@ llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm
     value = b.CreateAlignedLoad(element, place.lane0, align);
   } else {
     auto* type = llvm::FixedVectorType::get(element, width);
-    if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
+    const int known = target.masked_ops || place.stride != Stride::one ? -1 : known_lanes(mask);
+    if (known >= 0) {
+      value = load_first(b, type, place.lane0, known);
+    } else if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
       llvm::Value* lanes = frame(type, llvm::Align(64));
       b.CreateStore(llvm::Constant::getNullValue(type), lanes);
       llvm::Value* count = active_lanes(*this, mask, width);
@@ -329,7 +379,10 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
     return;
   }
   value = splat(b, value, width);
-  if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
+  const int known = target.masked_ops || place.stride != Stride::one ? -1 : known_lanes(mask);
+  if (known >= 0) {
+    store_first(b, value, place.lane0, known);
+  } else if (goes_through_frame(*this, static_cast<int>(size_of(dtype)), dense || step > 0, width, mask)) {
     llvm::Value* lanes = frame(value->getType(), llvm::Align(64));
     b.CreateStore(value, lanes);
     llvm::Value* count = active_lanes(*this, mask, width);

@@ -171,11 +171,15 @@ llvm::Value* KernelEmitter::size(int64_t i) {
 }
 
 llvm::Value* KernelEmitter::origin(int access) {
+  const Access& of = program.accesses[access];
+  if (stands_in_group(of, access)) {
+    return entry_.CreateConstInBoundsGEP1_64(memory_type(context, of.dtype), origin(of.group), of.element);
+  }
   llvm::Value*& value = origins_[access];
   if (!value) {
     llvm::Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getPtrTy(), function->getArg(0), access);
     llvm::Value* base = entry_.CreateLoad(entry_.getPtrTy(), address, "buffer" + llvm::Twine(access));
-    llvm::Type* type = memory_type(context, program.accesses[access].dtype);
+    llvm::Type* type = memory_type(context, of.dtype);
     value = entry_.CreateGEP(type, base, size(layout.access(access)));
   }
   return value;

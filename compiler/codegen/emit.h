@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "compiler/codegen/codegen.h"
+#include "compiler/schedule/costs.h"
 
 namespace etch::codegen {
 
@@ -223,6 +224,9 @@ DType operand_dtype(const KernelProgram& program, const Instr& instr);
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);
 bool goes_by_lane(const KernelProgram& program, const Target& target);
 
+/// True if the access lies so many elements behind another one, wherever that stands: nobody computes its address anew.
+inline bool stands_in_group(const Access& access, int number) { return access.group >= 0 && access.group != number; }
+
 /// More lanes than this are not taken one by one in straight code.
 inline constexpr int kUnrolledLanes = 16;
 
@@ -240,7 +244,7 @@ int work_of(const KernelProgram& program, const Target& target, llvm::function_r
 int latency_of(const KernelProgram& program, const Instr& instr);
 
 /// Loops that do less work per element than this are emitted for speed, the others for size: see the uses.
-inline constexpr int kCheapWork = 12;
+inline constexpr int kCheapWork = cost::kDear;
 
 /// Lanes for a program: as many as the widest dtype that it computes with allows.
 int lanes_of(const KernelProgram& program, const Target& target);

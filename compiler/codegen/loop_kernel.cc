@@ -8,9 +8,9 @@ namespace etch::codegen {
 
 namespace {
 
-/// Bodies with at most so much work per element wait for memory: there half-width vectors measured faster by a quarter
-/// while the data is in the caches, and as fast beyond.
-constexpr int kStreamingWork = 3;
+/// Bodies that wait for memory: there half-width vectors measured faster by a quarter while the data is in the caches, and
+/// as fast beyond.
+constexpr int kStreamingWork = cost::kStreaming;
 
 /// Lanes of a kernel that loads or stores them one by one, and of one that takes tiles apart.
 constexpr int kLanesOneByOne = 8;
@@ -289,8 +289,10 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   if (work <= kStreamingWork || by_lane) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, options, module, name);
   const int width = choose_lanes(program, target, by_lane);
-  // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements.
-  const bool single_rest = by_lane || has_tiles(program) || (work < kCheapWork && !masks_all_accesses(program, target));
+  // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements; masks of what is
+  // shuffled take long to compile.
+  const bool single_rest = by_lane || has_tiles(program) ||
+                           (work < kCheapWork && (shuffles(program) || !masks_all_accesses(program, target)));
 
   auto emit_level = [&](Level level, const Origin& origin, std::vector<llvm::Value*>& values) {
     const Cursor scalars = k.element(origin);

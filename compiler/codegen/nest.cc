@@ -14,8 +14,13 @@ constexpr int kNarrowLanes = 8;
 Origin KernelEmitter::move(const Origin& origin, int axis, llvm::Value* index,
                            llvm::function_ref<bool(int)> chosen) {
   Origin moved = origin;
-  for (size_t a = 0; a < moved.accesses.size(); ++a) {
-    if (program.accesses[a].uniform || !chosen(a)) continue;
+  std::vector<bool> moves(moved.accesses.size());
+  for (size_t a = 0; a < moves.size(); ++a) {
+    const Access& access = program.accesses[a];
+    if (chosen(a)) moves[stands_in_group(access, a) ? access.group : a] = true;
+  }
+  for (size_t a = 0; a < moves.size(); ++a) {
+    if (program.accesses[a].uniform || !moves[a]) continue;
     moved.accesses[a] = advance(a, moved.accesses[a], b.CreateMul(index, access_stride(a, axis)));
   }
   for (size_t i = 0; i < moved.indices.size(); ++i) {
@@ -100,7 +105,9 @@ Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, co
   int axis = program.rank() - 1;
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     Place place{origin.accesses[a], program.accesses[a].stride, nullptr};
-    if (place.stride > Stride::one) {
+    if (stands_in_group(program.accesses[a], a)) {
+      place.step = nullptr;  // from the first one, below
+    } else if (place.stride > Stride::one) {
       const int step = small_step(place.stride);
       place.step = step > 0 ? i64(step) : place.stride == Stride::back ? i64(-1) : access_stride(a, axis);
       place.lane0 = advance(a, place.lane0, b.CreateMul(i, place.step));
@@ -108,6 +115,14 @@ Cursor KernelEmitter::cursor(const Origin& origin, llvm::Value* i, int width, co
       place.lane0 = advance(a, place.lane0, i);
     }
     at.accesses.push_back(place);
+  }
+  for (size_t a = 0; a < program.accesses.size(); ++a) {
+    const Access& access = program.accesses[a];
+    if (!stands_in_group(access, a)) continue;
+    const Place& first = at.accesses[access.group];
+    llvm::Type* type = memory_type(context, access.dtype);
+    at.accesses[a].lane0 = b.CreateConstInBoundsGEP1_64(type, first.lane0, access.element);
+    at.accesses[a].step = first.step;
   }
   for (size_t n = 0; n < program.indices.size(); ++n) {
     Place place{origin.indices[n], program.indices[n], nullptr};
@@ -212,7 +227,7 @@ std::vector<Level> levels_of(const KernelProgram& program) {
         break;
       case InstrKind::store: level = Level::element; break;
     }
-    if (instr.per_row && program.kind() == KernelKind::row) level = std::min(level, Level::row);
+    if (instr.per_row && program.kind() != KernelKind::column) level = std::min(level, Level::row);
     levels.push_back(level);
   }
   return levels;

@@ -74,7 +74,6 @@ llvm::Value* Reducer::better(llvm::Value* x, llvm::Value* than) const {
   return b_.CreateAnd(wins, b_.CreateFCmpORD(than, than));
 }
 
-/// The values of two lanes, taken together.
 llvm::Value* Reducer::merge(llvm::Value* a, llvm::Value* b) const {
   switch (kind_) {
     case ReduceKind::sum:
@@ -115,7 +114,8 @@ llvm::Value* Reducer::fold_ordered(llvm::Value* lanes) const { return fold_halve
 
 /// Values merged in halves.
 llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
-  for (int width = width_of(lanes); width > 1; width /= 2) {
+  int width = width_of(lanes);
+  for (; width > 2; width /= 2) {
     llvm::SmallVector<int, 64> low, high;
     for (int i = 0; i < width / 2; ++i) {
       low.push_back(i);
@@ -123,7 +123,16 @@ llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
     }
     lanes = merge(b_.CreateShuffleVector(lanes, low), b_.CreateShuffleVector(lanes, high));
   }
-  return lanes->getType()->isVectorTy() ? b_.CreateExtractElement(lanes, uint64_t{0}) : lanes;
+  if (width == 1) return lanes;
+  return merge(b_.CreateExtractElement(lanes, uint64_t{0}), b_.CreateExtractElement(lanes, uint64_t{1}));
+}
+
+/// The largest or smallest of floats: a NaN wins. That there is one is asked once, not at each step of the fold.
+llvm::Value* Reducer::fold_extreme(llvm::Value* lanes) const {
+  llvm::Value* numbers = is_max() ? b_.CreateFPMaxReduce(lanes) : b_.CreateFPMinReduce(lanes);
+  llvm::cast<llvm::Instruction>(numbers)->setHasNoNaNs(true);
+  llvm::Value* has_nan = b_.CreateOrReduce(b_.CreateFCmpUNO(lanes, lanes));
+  return b_.CreateSelect(has_nan, llvm::ConstantFP::getNaN(numbers->getType()), numbers);
 }
 
 /// The winner of all lanes.
@@ -135,8 +144,14 @@ llvm::Value* Reducer::fold_value(llvm::Value* lanes) const {
     case ReduceKind::all: return b_.CreateAndReduce(lanes);
     default: break;
   }
-  if (is_floating(dtype_)) return fold_halves(lanes);
+  if (is_floating(dtype_)) return fold_extreme(lanes);
   return is_max() ? b_.CreateIntMaxReduce(lanes, is_signed()) : b_.CreateIntMinReduce(lanes, is_signed());
+}
+
+llvm::Value* Reducer::ties(llvm::Value* lanes, llvm::Value* winner) const {
+  if (!is_floating(dtype_)) return b_.CreateICmpEQ(lanes, winner);
+  llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));
+  return b_.CreateOr(b_.CreateFCmpOEQ(lanes, winner), both);
 }
 
 Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
@@ -147,20 +162,13 @@ Values Reducer::fold(llvm::ArrayRef<llvm::Value*> state, int width) const {
     return b_.CreateAdd(b_.CreateMul(b_.CreateZExt(turn, b_.getInt64Ty()), b_.getInt64(width)), lane);
   };
   if (width == 1) return {lanes, index_of(turns, b_.getInt64(0))};
-  // The first index in the lanes that hold the winner; all NaNs are one winner.
+  // The first index in the lanes that hold the winner.
   llvm::Value* best = fold_value(lanes);
-  llvm::Value* winner = splat(b_, best, width);
-  llvm::Value* ties;
-  if (is_floating(dtype_)) {
-    llvm::Value* both = b_.CreateAnd(b_.CreateFCmpUNO(lanes, lanes), b_.CreateFCmpUNO(winner, winner));
-    ties = b_.CreateOr(b_.CreateFCmpOEQ(lanes, winner), both);
-  } else {
-    ties = b_.CreateICmpEQ(lanes, winner);
-  }
+  llvm::Value* winners = ties(lanes, splat(b_, best, width));
   // The earliest turn among them, and in it the lowest lane.
   llvm::Value* none = llvm::Constant::getAllOnesValue(turns->getType());
-  llvm::Value* turn = b_.CreateIntMinReduce(b_.CreateSelect(ties, turns, none), false);
-  llvm::Value* first = b_.CreateAnd(ties, b_.CreateICmpEQ(turns, splat(b_, turn, width)));
+  llvm::Value* turn = b_.CreateIntMinReduce(b_.CreateSelect(winners, turns, none), false);
+  llvm::Value* first = b_.CreateAnd(winners, b_.CreateICmpEQ(turns, splat(b_, turn, width)));
   llvm::Value* bits = b_.CreateBitCast(first, b_.getIntNTy(width));
   llvm::Value* lane = b_.CreateIntrinsic(llvm::Intrinsic::cttz, {bits->getType()}, {bits, b_.getTrue()});
   return {best, index_of(turn, b_.CreateZExtOrTrunc(lane, b_.getInt64Ty()))};

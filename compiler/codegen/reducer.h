@@ -27,6 +27,10 @@ class Reducer {
   Values initial(int width) const;
   /// The state after x, at `position` (a scalar), in the lanes where the mask (may be null) holds.
   Values step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position, llvm::Value* mask) const;
+  /// The values of two lanes, taken together: of a reduction with positions the winner.
+  llvm::Value* merge(llvm::Value* a, llvm::Value* b) const;
+  /// The lanes that hold the winner. All NaNs are one.
+  llvm::Value* ties(llvm::Value* lanes, llvm::Value* winner) const;
   /// Two states of an ordered reduction, the earlier elements first.
   llvm::Value* combine(llvm::Value* a, llvm::Value* b) const;
   /// The lanes of an ordered reduction, folded in halves.
@@ -40,9 +44,9 @@ class Reducer {
   bool is_max() const { return kind_ == ReduceKind::max || kind_ == ReduceKind::argmax; }
   bool is_signed() const { return is_signed_integer(dtype_); }
   llvm::Value* better(llvm::Value* x, llvm::Value* than) const;
-  llvm::Value* merge(llvm::Value* a, llvm::Value* b) const;
   llvm::Value* fold_value(llvm::Value* lanes) const;
   llvm::Value* fold_halves(llvm::Value* lanes) const;
+  llvm::Value* fold_extreme(llvm::Value* lanes) const;
 
   KernelEmitter& k_;
   Builder& b_;

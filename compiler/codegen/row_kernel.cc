@@ -7,13 +7,8 @@
 namespace etch::codegen {
 namespace {
 
-/// Rows of several stages run in groups: of kMostRows up to kShortRow elements, of two up to one of the next limits. More
-/// gain no more. Longer rows gain only where they compute much: others wait for memory, which goes on loading best if the
-/// stages of a row follow each other.
-constexpr int kMostRows = 4;
-constexpr int64_t kShortRow = 256;
-constexpr int64_t kCheapRow = 400;
-constexpr int64_t kDearRow = 8192;
+/// Rows of a group: more gain no more.
+constexpr int kRows = 4;
 
 /// The states of some reducers.
 using States = std::vector<Values>;
@@ -48,9 +43,8 @@ class RowKernel {
       for (int stage = 0; stage <= last_stage(); ++stage) emit_stage(stage, whole, k_.extent(0), of_kernel);
       return k_.finish();
     }
-    llvm::Value* rows = goes_in_groups() ? rows_of_group() : nullptr;
     k_.walk_segments(outer - 1, outer - 1, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
-      if (rows) return emit_groups(origin, from, to, rows, of_kernel);
+      if (program_.groups_rows) return emit_groups(origin, from, to, of_kernel);
       k_.loop(from, to, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
         const Origin at = k_.move(origin, outer - 1, row);
         std::vector<llvm::Value*> values = of_kernel;
@@ -73,33 +67,15 @@ class RowKernel {
     return smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
   }
 
-  /// True if elements wait for a reduction of their row.
-  bool goes_in_groups() const {
-    for (size_t i = 0; i < program_.body.size(); ++i) {
-      const Instr& instr = program_.body[i];
-      if (instr.stage > 0 && (instr.kind == InstrKind::reduce || levels_[i] == Level::element)) return true;
-    }
-    return false;
-  }
-
-  /// How many rows a group has.
-  llvm::Value* rows_of_group() {
-    llvm::Value* n = k_.extent(program_.rank() - 1);
-    const int work = work_of(program_, k_.target, [&](int i) { return levels_[i] == Level::element; });
-    llvm::Value* two = b_.CreateICmpSLE(n, k_.i64(work < kCheapWork ? kCheapRow : kDearRow));
-    llvm::Value* rows = b_.CreateSelect(two, k_.i64(2), k_.i64(1));
-    return b_.CreateSelect(b_.CreateICmpSLE(n, k_.i64(kShortRow)), k_.i64(kMostRows), rows);
-  }
-
-  /// Runs the rows from .. to in groups of `rows`: each stage for all rows of a group before the next stage. A short row
-  /// would otherwise take the latency of its reductions and of its dearest ops, one behind the other; here those of
-  /// several rows overlap. Values per row that later stages read stand in the frame.
-  void emit_groups(const Origin& origin, llvm::Value* from, llvm::Value* to, llvm::Value* rows,
+  /// Runs the rows from .. to in groups: each stage for all rows of a group before the next stage. Alone, a row would take
+  /// the latency of its reductions and of its dearest ops, one behind the other; here those of several rows overlap.
+  /// Values per row that later stages read stand in the frame.
+  void emit_groups(const Origin& origin, llvm::Value* from, llvm::Value* to,
                    const std::vector<llvm::Value*>& of_kernel) {
     const std::vector<int> last_uses = last_uses_of_rows();
     std::vector<llvm::AllocaInst*> kept(program_.body.size());
-    k_.loop(from, to, rows, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* last = smin(b_.CreateAdd(first, rows), to);
+    k_.loop(from, to, k_.i64(kRows), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(kRows)), to);
       for (int stage = 0; stage <= last_stage(); ++stage) {
         k_.loop(first, last, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
           llvm::Value* place = b_.CreateSub(row, first);
@@ -113,7 +89,7 @@ class RowKernel {
           for (size_t i = 0; i < kept.size(); ++i) {
             if (program_.body[i].stage != stage || last_uses[i] <= stage) continue;
             llvm::Type* type = values[i]->getType();
-            kept[i] = k_.frame(llvm::ArrayType::get(type, kMostRows), llvm::Align(8));
+            kept[i] = k_.frame(llvm::ArrayType::get(type, kRows), llvm::Align(8));
             b_.CreateStore(values[i], b_.CreateInBoundsGEP(type, kept[i], place));
           }
           return Values{};
@@ -178,7 +154,7 @@ class RowKernel {
   /// The reducers' states, one lane each, after all elements of the row.
   States reduce_row(const Origin& origin, llvm::Value* n, const std::vector<llvm::Value*>& values) {
     bool ordered = std::any_of(reducers_.begin(), reducers_.end(), [](const Reducer& r) { return r.ordered(); });
-    if (!ordered || program_.has(Role::block)) {
+    if (!ordered || program_.has(Role::block) || program_.groups_rows) {
       States states = run(k_.i64(0), n, initial_states(), origin, values);
       return fold_others(fold_ordered(std::move(states)));
     }
@@ -216,8 +192,8 @@ class RowKernel {
     for (const Reducer& r : reducers_) {
       if (r.ordered()) most = most ? std::min(most, lanes_of_tree(r)) : lanes_of_tree(r);
     }
-    // Where no order is given: as many accumulators as hide the latency of a step.
-    if (most == 0 && !reducers_.empty()) most = std::min(4 * narrow_, 64);
+    // Where no order is given: a few accumulators hide the latency of a step, and are fast to fold and to compile.
+    if (most == 0 && !reducers_.empty()) most = std::min(4 * narrow_, 32);
     bool stores = std::any_of(elements_.begin(), elements_.end(),
                               [&](int i) { return program_.body[i].kind == InstrKind::store; });
     const bool spreads = shuffles(program_);

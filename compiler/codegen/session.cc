@@ -168,12 +168,15 @@ class Worker {
   std::unique_ptr<llvm::TargetMachine> machine_;
 };
 
-/// The emitters choose addresses that the processor computes for nothing, and this pass costs half of a small kernel's
-/// code generation. LLVM has no other switch for it.
-void disable_loop_strength_reduction() {
+/// Passes that take time and gain nothing. Loop strength reduction is half of a small kernel's code generation, and the
+/// emitters choose addresses that the processor computes for nothing; what the second scheduler orders, after registers are
+/// given out, processors order again. LLVM has no other switch for them.
+void disable_passes() {
   auto& options = llvm::cl::getRegisteredOptions();
-  auto found = options.find("disable-lsr");
-  if (found != options.end()) static_cast<llvm::cl::opt<bool>*>(found->second)->setValue(true);
+  for (const char* name : {"disable-lsr", "disable-post-ra"}) {
+    auto found = options.find(name);
+    if (found != options.end()) static_cast<llvm::cl::opt<bool>*>(found->second)->setValue(true);
+  }
 }
 
 /// What LLVM calls where the processor has no instruction: only processors without FMA or SSE4.1, and large copies.
@@ -283,7 +286,7 @@ class Session {
   static Session* make() {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
-    disable_loop_strength_reduction();
+    disable_passes();
     auto control = llvm::orc::SelfExecutorProcessControl::Create();
     if (!control) {
       llvm::consumeError(control.takeError());

@@ -71,6 +71,31 @@ llvm::SmallVector<int, 8> pieces(llvm::ArrayRef<int> wanted, int chunk) {
   return starts;
 }
 
+/// Shuffles that take the lower halves of all rows of two vectors, and their upper ones. Rows that fit into a unit stay
+/// there, those of the first vector before those of the second.
+struct HalfRows {
+  llvm::SmallVector<int, 64> low, high;
+  llvm::SmallVector<int, 64> rows;  // as they stand in the result: numbers of those of both vectors
+};
+
+HalfRows half_rows(int width, int length, int unit) {
+  HalfRows result;
+  const int span = std::max(length, unit);  // lanes of one vector before those of the other one
+  const int step = length > unit ? width : span;
+  for (int start = 0; start < width; start += step) {
+    for (int from : {start, width + start}) {
+      for (int row = from; row < from + step; row += length) {
+        result.rows.push_back(row / length);
+        for (int e = 0; e < length / 2; ++e) {
+          result.low.push_back(row + e);
+          result.high.push_back(row + length / 2 + e);
+        }
+      }
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 int lanes_of(llvm::Value* vector) {
@@ -127,6 +152,42 @@ Values load_tile(Builder& b, llvm::Type* type, llvm::Value* from, llvm::Value* s
     }
   }
   return result;
+}
+
+llvm::Value* fold_within(Builder& b, llvm::Value* rows, int length, int left, Join join) {
+  for (; length > left; length /= 2) {
+    llvm::SmallVector<int, 64> low, high;
+    for (int row = 0; row < lanes_of(rows); row += length) {
+      for (int e = 0; e < length / 2; ++e) {
+        low.push_back(row + e);
+        high.push_back(row + length / 2 + e);
+      }
+    }
+    rows = join(b.CreateShuffleVector(rows, low), b.CreateShuffleVector(rows, high));
+  }
+  return rows;
+}
+
+llvm::Value* fold_rows(Builder& b, Values vectors, int length, Join join) {
+  const int count = lanes_of(vectors[0]);  // of rows
+  const int unit = std::min(count, std::max(1, kUnitBytes / bytes_of(vectors[0]->getType()->getScalarType())));
+  std::vector<llvm::SmallVector<int, 64>> rows(vectors.size());  // of each vector, as they stand in it
+  for (int row = 0; row < count; ++row) rows[row * length / count].push_back(row);
+  for (; length > 1; length /= 2) {
+    const HalfRows half = half_rows(count, length, unit);
+    for (size_t v = 0; v < vectors.size() / 2; ++v) {
+      llvm::Value *first = vectors[2 * v], *second = vectors[2 * v + 1];
+      vectors[v] = join(b.CreateShuffleVector(first, second, half.low), b.CreateShuffleVector(first, second, half.high));
+      llvm::SmallVector<int, 64> both = rows[2 * v], joined;
+      both.append(rows[2 * v + 1]);
+      for (int row : half.rows) joined.push_back(both[row]);
+      rows[v] = std::move(joined);
+    }
+    vectors.resize(vectors.size() / 2);
+  }
+  llvm::SmallVector<int, 64> lane_of(count);
+  for (int lane = 0; lane < count; ++lane) lane_of[rows[0][lane]] = lane;
+  return b.CreateShuffleVector(vectors[0], lane_of);
 }
 
 void store_tile(Builder& b, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to, llvm::Value* step) {

@@ -21,6 +21,16 @@ Values transpose(Builder& b, llvm::ArrayRef<llvm::Value*> rows);
 Values load_tile(Builder& b, llvm::Type* type, llvm::Value* from, llvm::Value* step, int width,
                  llvm::ArrayRef<int> wanted);
 
+using Join = llvm::function_ref<llvm::Value*(llvm::Value* low, llvm::Value* high)>;
+
+/// Folds rows of `length` elements that stand behind each other in one vector, each in halves, until `left` of each are
+/// left: `join` takes the lower half and the upper one. All numbers are powers of two.
+llvm::Value* fold_within(Builder& b, llvm::Value* rows, int length, int left, Join join);
+
+/// Folds rows of `length` elements that stand behind each other in `length` vectors: lane i of the result is what row i
+/// comes to, folded in halves. All numbers are powers of two.
+llvm::Value* fold_rows(Builder& b, Values vectors, int length, Join join);
+
 /// Stores lane l of value e to element e of row l.
 void store_tile(Builder& b, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to, llvm::Value* step);
 

@@ -6,6 +6,7 @@
 // become one (siblings.h). What is legal stands in partition.h, what pays in fusion_policy.h.
 #include <algorithm>
 
+#include "compiler/schedule/costs.h"
 #include "compiler/schedule/fusion_policy.h"
 #include "compiler/schedule/siblings.h"
 #include "compiler/schedule/sites.h"
@@ -160,7 +161,7 @@ class Fusion {
     const int folded = c.domain.folded_axis();
     const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
-    c.dear = c.dear || ((along_row || folded < 0) && cost_of(node.op) >= kDearCost);
+    c.dear = c.dear || ((along_row || folded < 0) && cost_of(node.op) >= cost::kDear);
     if (policy_.repeats(value, site)) {
       repeated = std::max(repeated, cost_of(node.op));
     }

@@ -3,14 +3,14 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/costs.h"
+
 namespace etch::schedule {
 namespace {
 
 // Limits keep kernels small enough for their compile time and the registers.
 constexpr int kMaxInstrs = 64;
 constexpr int kMaxAccesses = 24;
-// Work that may be done more than once per element, in additions: about the cost of a store and a load.
-constexpr int kMaxRepeatedCost = 4;
 // Places at which kernels may compute a value again, and how often all of it.
 constexpr size_t kMaxPlaces = 24;
 constexpr int64_t kMaxTimes = 4;
@@ -93,7 +93,7 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
   // Slices of the value are a part of it each.
   int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
   if (times > kMaxTimes) return false;
-  return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= kMaxRepeatedCost;
+  return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= cost::kRepeated;
 }
 
 // ---- What is fetched one by one
@@ -113,7 +113,7 @@ bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
 bool FusionPolicy::is_scattered(const Site& site, const Affine& map) const {
   const Cluster& c = sites_.cluster(site);
   if (c.domain.has(Role::row) || c.domain.rank == 0) return false;
-  return goes_lane_by_lane(map.coef[vector_axis(c)]);
+  return cost::goes_lane_by_lane(map.coef[vector_axis(c)]);
 }
 
 
@@ -160,8 +160,8 @@ size_t FusionPolicy::max_sibling_roots(const Site& site) const {
 bool FusionPolicy::is_per_short_row(const Cluster& cluster, const Affine& map) const {
   const Domain& domain = cluster.domain;
   const int last = domain.rank - 1;
-  return last > 0 && domain.folded_axis() < 0 && domain.size() >= kManyElements && domain.extents[last] > kShortAxis &&
-         domain.extents[last] <= kShortReduction && map.coef[last] == 0;
+  return last > 0 && domain.folded_axis() < 0 && domain.size() >= kManyElements &&
+         is_ragged(domain.extents[last]) && map.coef[last] == 0;
 }
 
 const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
@@ -172,14 +172,14 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   int operands = 0;
   for (Value operand : node.operands) operands += !is_splat(operand);
   if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return reason::kFull;
-  if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > kMaxRepeatedCost) return reason::kRepeated;
+  if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   for (size_t i = 0; i < node.operands.size(); ++i) {
     const std::optional<Affine> map = continue_map(graph_, c, node, static_cast<int>(i), site.map);
     if (!map) return reason::kOtherOrder;
     if (c.dear && !is_splat(node.operands[i]) && is_per_short_row(c, *map)) return reason::kPerShortRow;
   }
   const int folded = c.domain.folded_axis();
-  const bool is_dear = cost_of(node.op) >= kDearCost && folded >= 0 && c.maps[site.map].coef[folded] != 0;
+  const bool is_dear = cost_of(node.op) >= cost::kDear && folded >= 0 && c.maps[site.map].coef[folded] != 0;
   if (is_dear && folds_short_rows(c)) return reason::kShortRows;
   const bool needs_much = 4 * computations(site) >= graph_.type(value).size();
   if (needs_much && is_scattered(site) && fetches_more(value)) return reason::kScattered;

@@ -29,7 +29,7 @@ inline constexpr char kLibraryResult[] = "a library function writes it to memory
 inline constexpr char kScattered[] =
     "the kernel would fetch what it is computed from one by one, and there is more to fetch than the value itself";
 inline constexpr char kShortRows[] =
-    "the elements of such short rows are written out in the kernel, and this is too long to be written so often";
+    "such short rows do not fill vectors: without it the kernel runs over all of them as one";
 inline constexpr char kPerShortRow[] =
     "it needs a value for each of many short rows: without it the kernel runs over all of them as one";
 inline constexpr char kTurned[] =

@@ -94,6 +94,8 @@ std::string to_string(const KernelProgram& program) {
     text += cat("blocks row ", b.row, " column ", b.column, " panel ", b.panel, " tile ", b.tile, " depth ", b.depth,
                 " dot_rows ", b.dot_rows, " dot_row_bytes ", b.dot_row_bytes, "\n");
   }
+  if (program.short_row > 0) text += cat("rows of ", static_cast<int>(program.short_row), "\n");
+  if (program.groups_rows) text += "rows in groups\n";
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     const Access& access = program.accesses[a];
     text += cat("#", a, " ", name(access.dtype), " ", kStrides[static_cast<int>(access.stride)],

@@ -66,7 +66,7 @@ struct Access {
   int16_t group = -1;
   int8_t element = 0;
   // Where lanes are far apart in a loop, but each has its element of the next row near its own: so many elements behind.
-  // Else 0.
+  // With short rows: 1 where values per row lie beside each other. Else 0.
   int8_t next_row = 0;
   bool operator==(const Access&) const = default;
 };
@@ -104,6 +104,12 @@ inline constexpr int64_t kMostRepeated = 1024;
 inline constexpr int64_t kRowBlock = 16384;
 inline constexpr int64_t kColumnBlock = 512;
 
+/// Rows of more elements are not short.
+inline constexpr int64_t kMostShortRow = 16;
+
+/// Rows of up to so many elements run in groups, stage after stage, where some wait for what their row comes to.
+inline constexpr int64_t kMostGroupedRow = 256;
+
 /// How large the blocks are that kernels work in. Those of reductions define their trees, so two ways of running agree to
 /// the bit only where these do; the others change nothing but the order of work.
 struct BlockSizes {
@@ -123,6 +129,8 @@ struct BlockSizes {
 /// elements of a row; a reduce of stage s is complete when stage s + 1 starts. Values per element do not outlive their
 /// stage; what a later stage needs is computed again or stored and loaded. Stores of an access come before its loads.
 ///
+/// Short rows are those of at most kMostShortRow elements that lie beside each other; the code knows how many.
+///
 /// The tree of a reduction depends on the extent only. Along the lanes: blocks of blocks.row elements; element i of a block
 /// goes to lane i % lanes(dtype); lanes fold in halves (lane i with lane i + half); the results of the blocks are combined
 /// in ascending order. Beside the lanes: blocks of blocks.column elements in ascending order, then the blocks in ascending
@@ -131,6 +139,8 @@ struct BlockSizes {
 struct KernelProgram {
   absl::InlinedVector<Role, 8> axes;  // of the domain, outermost first
   BlockSizes blocks = {};
+  int8_t short_row = 0;      // elements of a row, the last axis, if these are few; else 0
+  bool groups_rows = false;  // a row along the last axis has at most kMostGroupedRow elements, and is one block
   std::vector<Access> accesses;
   std::vector<Stride> indices;  // along the axis of the lanes: zero, one or other
   int16_t num_params = 0;

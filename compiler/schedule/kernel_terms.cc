@@ -6,27 +6,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "compiler/schedule/costs.h"
 #include "runtime/check.h"
 
 namespace etch::schedule {
 namespace {
-
-/// From this cost on, in additions of f32, a value per element that a later stage needs again is kept in the memory of an
-/// output: what a store and a load of so many bytes cost, in the cache.
-int64_t spill_cost(DType dtype) { return 1 + 2 * size_of(dtype); }
-
-/// From this cost on it is kept in memory of its own, which is written and read for nothing else.
-constexpr int64_t kOwnMemoryCost = 27;
-
-/// What a vector at this stride costs beyond a dense one, on the same scale: shuffles, or lane by lane.
-int64_t stride_cost(int64_t stride) {
-  if (stride >= -1 && stride <= 1) return 0;
-  return goes_lane_by_lane(stride) ? 16 : 6;
-}
-
-int64_t load_cost(DType dtype, int64_t stride) {
-  return stride == 0 ? 0 : std::max<int64_t>(1, size_of(dtype) * 3 / 4) + stride_cost(stride);
-}
 
 /// The map through a node, which fusion has found to exist.
 Affine existing(const Graph& graph, Value value, const Continued& next) {
@@ -46,7 +30,7 @@ class Resolver {
     for (const Root& root : cluster_.roots) {
       const int term = resolve(root.value, cluster_.maps[root.map]);
       const Affine& address = cluster_.maps[root.address];
-      const int64_t cost = has_rows() ? 2 * stride_cost(address.coef[vector_axis(cluster_)]) : 0;
+      const int64_t cost = has_rows() ? 2 * cost::of_stride(address.coef[vector_axis(cluster_)]) : 0;
       result_.roots.push_back({term, terms_[term].stage, !varies(address), cost});
     }
   }
@@ -105,7 +89,7 @@ class Resolver {
     term.per_row = has_rows() && !varies(map);
     if (kind != InstrKind::load) return term;
     term.storage = storage_of(graph_, value).id;
-    if (has_rows()) term.cost = load_cost(term.dtype, map.coef[vector_axis(cluster_)]);
+    if (has_rows()) term.cost = cost::of_load(term.dtype, map.coef[vector_axis(cluster_)]);
     return term;
   }
 
@@ -253,7 +237,7 @@ class Stages {
   bool keep(int index, int stage) {
     Term& term = terms_[index];
     if (term.kept_in >= 0) return all_.is_kept(index, stage);
-    const auto pays = [&](const RootTerm& root) { return term.cost >= spill_cost(term.dtype) + root.cost; };
+    const auto pays = [&](const RootTerm& root) { return term.cost >= cost::of_keeping(term.dtype) + root.cost; };
     for (size_t r = 0; r < roots_.size(); ++r) {
       if (roots_[r].term == index && !roots_[r].per_row && roots_[r].stage == term.first_stage && pays(roots_[r])) {
         term.kept_in = static_cast<int>(r);
@@ -277,7 +261,7 @@ class Stages {
   bool keep_in_own_memory(int index) {
     Term& term = terms_[index];
     const Affine in_order = linear_index(cluster_.domain);
-    const bool fits = term.kind == InstrKind::compute && term.cost >= kOwnMemoryCost &&
+    const bool fits = term.kind == InstrKind::compute && term.cost >= cost::kOwnMemory &&
                       partition_.home[term.value.id] == self_ && term.map == in_order &&
                       graph_.type(term.value).size() == cluster_.domain.size();
     if (!fits) return false;

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "compiler/schedule/costs.h"
 #include "compiler/schedule/partition.h"
 #include "compiler/schedule/unroll_axis.h"
 
@@ -13,8 +14,6 @@ namespace {
 
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
-// Instructions that an unrolled body may have, so that it compiles fast and its values stay in registers.
-constexpr int64_t kMaxUnrolled = 100;
 
 // Operands that are repeated have so many elements at the most, fill so many at the least, and are read so many times.
 constexpr int64_t kLongestPeriod = 32;
@@ -51,6 +50,11 @@ class Layout {
     if (domain_.folded_axis() < 0) bring_rows_together();
     choose_vector_axis();
     if (domain_.has(Role::row)) normalise_product();
+    if (has_short_rows()) {
+      draft_.program.short_row = static_cast<int8_t>(domain_.extents[domain_.rank - 1]);
+      merge_stores();
+    }
+    draft_.program.groups_rows = has_rows_for_groups();
     return total;
   }
 
@@ -104,11 +108,12 @@ class Layout {
     const auto fits = [&](int axis, int64_t most, int lanes_axis) {
       const int64_t n = domain_.extents[axis];
       return n >= 1 && n <= most && domain_.extents[lanes_axis] >= kLongEnough &&
-             unrolled_instrs(draft_, axis) <= kMaxUnrolled;
+             unrolled_work(draft_, axis) <= cost::kMostUnrolled;
     };
     const bool whole_rows = folded >= 0 && domain_.roles[folded] == Role::reduce && !domain_.has(Role::block);
     const int beside = folded == last ? longest_before(last) : last;
-    if (whole_rows && beside >= 0 && fits(folded, kShortReduction, beside)) return folded;
+    const int64_t most_folded = has_short_rows() ? kShortAxis : kMostShortRow;
+    if (whole_rows && beside >= 0 && fits(folded, most_folded, beside)) return folded;
     const bool few_columns = whole_rows && folded == last - 1 && has_free_order();
     if (few_columns && fits(last, kShortAxis, folded)) return last;
     if (folded < 0) {
@@ -119,6 +124,49 @@ class Layout {
     const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
     const int64_t most = folded < 0 && is_cheap() ? kLongEnough - 1 : kShortAxis;
     return two_batch_axes && fits(last, most, last - 1) ? last : -1;
+  }
+
+  /// True if the rows can be short ones of a kernel: their elements lie beside each other, and values per row do.
+  bool has_short_rows() const {
+    const int last = domain_.rank - 1;
+    const bool few = last > 0 && domain_.roles[last] == Role::reduce && domain_.extents[last] >= 2 &&
+                     domain_.extents[last] <= kMostShortRow;
+    if (!few || !is_batch(last - 1) || domain_.extents[last - 1] < kLongEnough || !draft_.indices.empty()) return false;
+    return std::all_of(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& access) {
+      const int64_t step = access.address.coef[last], next = access.address.coef[last - 1];
+      return step == 1 || (step == 0 && (next == 1 || (next == 0 && !access.stores)));
+    });
+  }
+
+  /// True if elements wait for a reduction of their row, and rows are so short that those of others can run meanwhile.
+  bool has_rows_for_groups() const {
+    const int last = domain_.rank - 1;
+    const bool has_rows = last > 0 && domain_.roles[last] == Role::reduce && !domain_.has(Role::row);
+    if (!has_rows || domain_.has(Role::block)) return false;
+    const int64_t most = std::min<int64_t>(kMostGroupedRow, draft_.program.blocks.row);
+    if (domain_.extents[last] > most || draft_.program.short_row > 0) return false;
+    return std::any_of(draft_.program.body.begin(), draft_.program.body.end(), [](const Instr& instr) {
+      return instr.stage > 0 && !instr.per_row && instr.kind != InstrKind::param;
+    });
+  }
+
+  /// Stores that go to the same elements get one access, so that the code sees which values are only kept for a stage.
+  void merge_stores() {
+    const std::vector<AccessMap> all = std::move(draft_.accesses);
+    draft_.accesses.clear();
+    std::vector<int16_t> slots;
+    for (const AccessMap& access : all) {
+      const auto same = std::find_if(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& known) {
+        return known.stores && access.stores && known.storage == access.storage && known.address == access.address;
+      });
+      slots.push_back(static_cast<int16_t>(same - draft_.accesses.begin()));
+      if (same == draft_.accesses.end()) draft_.accesses.push_back(access);
+    }
+    for (Instr& instr : draft_.program.body) {
+      const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+      if (touches) instr.slot = slots[instr.slot];
+    }
+    find_maps();
   }
 
   /// True if the indices of an axis name elements between those of neighbouring lanes: with all of them written out these are
@@ -134,7 +182,7 @@ class Layout {
   /// True if no op of the body is long to compile many times.
   bool is_cheap() const {
     return std::none_of(draft_.program.body.begin(), draft_.program.body.end(),
-                        [](const Instr& instr) { return cost_of(instr) >= kDearCost; });
+                        [](const Instr& instr) { return cost_of(instr) >= cost::kDear; });
   }
 
   /// True if the reductions give the same bits in any order, so that lanes may lie along the folded axis or beside it.
@@ -411,6 +459,10 @@ ScheduledKernel lay_out(KernelDraft draft) {
   for (size_t a = 0; has_next_rows && a < draft.accesses.size(); ++a) {
     Access& access = program.accesses[a];
     if (access.group < 0) access.next_row = static_cast<int8_t>(next_row(draft.accesses[a], rank - 1, rank - 2));
+  }
+  for (size_t a = 0; program.short_row > 0 && a < draft.accesses.size(); ++a) {
+    const auto& coef = draft.accesses[a].address.coef;
+    if (coef[rank - 1] == 0 && coef[rank - 2] == 1) program.accesses[a].next_row = 1;
   }
   for (const Affine& index : draft.indices) {
     program.indices.push_back(stride_class(index.coef[program.lanes_axis()], true));

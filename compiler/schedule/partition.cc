@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/costs.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -98,7 +100,7 @@ bool turns_rows(const Cluster& cluster, const Affine& map) {
   for (int axis = 0; axis < domain.rank; ++axis) {
     const int64_t extent = domain.extents[axis];
     // A short axis that is folded is written out, so that all elements between are read.
-    const bool turns = goes_lane_by_lane(step) ? extent > kShortAxis : extent == step && !is_folded(domain.roles[axis]);
+    const bool turns = cost::goes_lane_by_lane(step) ? extent > kShortAxis : extent == step && !is_folded(domain.roles[axis]);
     if (axis != lanes && map.coef[axis] == 1 && turns) return true;
   }
   return false;
@@ -109,7 +111,7 @@ bool folds_short_rows(const Cluster& cluster) {
   const int last = domain.rank - 1;
   if (domain.size() < kManyElements) return false;
   return last > 0 && domain.roles[last] == Role::reduce && !domain.has(Role::block) &&
-         domain.extents[last] > kShortAxis && domain.extents[last] <= kShortReduction;
+         is_ragged(domain.extents[last]);
 }
 
 Geometry geometry_of(const Graph& graph, const Node& reduce) {

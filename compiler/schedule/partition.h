@@ -1,6 +1,7 @@
 // Partition: which kernel computes which nodes, before any kernel is written down.
 #pragma once
 
+#include <bit>
 #include <climits>
 #include <cstdint>
 #include <vector>
@@ -50,20 +51,17 @@ int vector_axis(const Cluster& cluster);
 /// beside each other: a kernel that turns the axes round loads them faster.
 bool turns_rows(const Cluster& cluster, const Affine& map);
 
-/// From this cost on, in additions, an op is dear: too long to compile many times in one kernel.
-inline constexpr int kDearCost = 12;
-
-/// A reduction along so few elements is written out in the body, with all that is computed per element.
-inline constexpr int64_t kShortReduction = 16;
-
 /// With so many elements, what one kernel more costs is small.
 inline constexpr int64_t kManyElements = 1 << 14;
 
-/// True if the cluster folds many such short rows of the last axis.
-bool folds_short_rows(const Cluster& cluster);
+/// True if short rows of so many elements leave lanes empty: those are dear to compute with. The others fill the vectors of
+/// a short row kernel.
+inline bool is_ragged(int64_t n) {
+  return n > kShortAxis && n <= kMostShortRow && 8 * n < 7 * static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
+}
 
-/// True if the lanes of a vector find their elements too far apart for whole loads and shuffles.
-inline bool goes_lane_by_lane(int64_t stride) { return stride < -1 || stride > 4; }
+/// True if the cluster folds many such rows of the last axis.
+bool folds_short_rows(const Cluster& cluster);
 
 /// Where a value comes from, beside the clusters (not negative).
 enum Home : int32_t {

@@ -277,7 +277,7 @@ class Unroller {
 
 }  // namespace
 
-int64_t unrolled_instrs(const KernelDraft& draft, int axis) {
+int64_t unrolled_work(const KernelDraft& draft, int axis) {
   const int64_t n = draft.domain.extents[axis];
   const int folded = draft.domain.folded_axis();
   const bool becomes_loop = axis == folded || folded < 0;
@@ -304,7 +304,7 @@ int64_t unrolled_instrs(const KernelDraft& draft, int axis) {
     } else {
       for (int32_t arg : instr.args) each = each || varies[arg];
     }
-    if (!repeats) count += each ? n : 1;
+    if (!repeats) count += (each ? n : 1) * std::max(1, cost_of(instr));
     varies.push_back(each && !(instr.kind == InstrKind::reduce && axis == folded));
   }
   return count;

@@ -5,8 +5,8 @@
 
 namespace etch::schedule {
 
-/// Instructions that the body would have with every index of an axis written out.
-int64_t unrolled_instrs(const KernelDraft& draft, int axis);
+/// What the body would come to with every index of an axis written out: instructions, dear ones by their cost.
+int64_t unrolled_work(const KernelDraft& draft, int axis);
 
 /// Writes the body out for every index of an axis of a kernel that is no product and does not run in blocks; the domain
 /// loses the axis. Along the reduced axis reductions become elementwise ops in the order of their tree (see KernelProgram),

@@ -108,6 +108,9 @@ class KernelCheck {
   void check_counts() {
     if (program_.rank() < 1 || kernel_.iterations <= 0) fail("it has no iterations");
     if (program_.body.empty()) fail("it has no instructions");
+    const bool is_short = program_.short_row == 0 || kernel_.sizes[program_.rank() - 1] == program_.short_row;
+    if (!is_short) fail("its rows have another length than its code");
+    if (program_.groups_rows && kernel_.sizes[program_.rank() - 1] > kMostGroupedRow) fail("its rows are too long for groups");
     if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
     if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
   }
@@ -158,8 +161,8 @@ class KernelCheck {
       const Access& access = program_.accesses[slot];
       const Address address(kernel_, slot);
       if (access.repeats) check_period(slot, address);
-      const bool has_rows = program_.rank() > 1 && !program_.has_rows();
-      const bool near = has_rows && address.stride(program_.rank() - 2) == access.next_row;
+      const bool has_next = program_.rank() > 1 && (!program_.has_rows() || program_.short_row > 0);
+      const bool near = has_next && address.stride(program_.rank() - 2) == access.next_row;
       if (access.next_row > 0 && !near) fail(cat("access #", slot, " has no near next row"));
       if (access.group < 0) continue;
       const Address first(kernel_, access.group);

@@ -66,6 +66,10 @@ class TestKernel {
     switch (kind) {
       case KernelKind::loop: program.axes.back() = Role::vector; break;
       case KernelKind::row: program.axes.back() = Role::reduce; break;
+      case KernelKind::short_row:
+        program.axes.back() = Role::reduce;
+        program.short_row = static_cast<int8_t>(extents_.back());
+        break;
       case KernelKind::column:
         program.axes.back() = Role::vector;
         program.axes[extents_.size() - 2] = Role::reduce;
@@ -90,6 +94,8 @@ class TestKernel {
     access.stride = stride_class(last);
     access.uniform = true;
     for (int64_t stride : strides) access.uniform = access.uniform && stride == 0;
+    const bool across = program.short_row > 0 && last == 0 && strides[strides.size() - 2] == 1;
+    if (across) access.next_row = 1;
     program.accesses.push_back(access);
     places_.push_back({offset, std::move(strides)});
     buffers_.push_back(&buffer);

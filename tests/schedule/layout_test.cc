@@ -13,11 +13,16 @@ namespace etch {
 namespace {
 
 TEST(Layout, OtherSizesGiveTheSameProgram) {
-  KernelProgram first = schedule_of(graph_of(softmax_text(8, 100))).kernels[0].program;
-  for (auto [rows, columns] : {std::pair(2, 3), {5, 64}, {4096, 1024}, {17, 20000}}) {
-    Schedule schedule = schedule_of(graph_of(softmax_text(rows, columns)));
-    ASSERT_EQ(schedule.kernels.size(), 1u);
-    EXPECT_EQ(schedule.kernels[0].program, first) << rows << "x" << columns;
+  const auto program = [](int64_t rows, int64_t columns) {
+    return schedule_of(graph_of(softmax_text(rows, columns))).kernels[0].program;
+  };
+  // Rows that run in groups, and longer ones.
+  const KernelProgram grouped = program(8, 100), alone = program(8, 300);
+  for (auto [rows, columns] : {std::pair(2, 3), {5, 64}, {1000, 256}}) {
+    EXPECT_EQ(program(rows, columns), grouped) << rows << "x" << columns;
+  }
+  for (auto [rows, columns] : {std::pair(2, 257), {4096, 1024}, {17, 20000}}) {
+    EXPECT_EQ(program(rows, columns), alone) << rows << "x" << columns;
   }
 }
 
@@ -129,6 +134,57 @@ TEST(Layout, ShortReductionsInLanesHaveTheBitsOfKernelsAndOfTheOracle) {
         }
       }
     }
+  }
+}
+
+/// A sum over the last axis of %1, and what is left of it without the mean.
+std::string centred(const std::string& first, const std::string& shape, const std::string& rows, const std::string& kept) {
+  return cat("graph(%0: f32[50,24]) {\n%1 = ", first, " : f32", shape, "\n%2 = reduce(%1) kind=sum axes=[1] : f32", rows,
+             "\n%3 = reshape(%2) : f32", kept, "\n%4 = sub(%1, %3) : f32", shape, "\nreturn %4\n}\n");
+}
+
+TEST(Layout, RowsOfAFewDenseElementsAreShort) {
+  Graph graph = graph_of(centred("slice(%0) start=[0,3] step=[1,1]", "[50,12]", "[50]", "[50,1]"));
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::short_row) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.kernels[0].program.short_row, 12);
+  expect_same_bits(graph, false);
+}
+
+TEST(Layout, RowsWhoseElementsLieApartAreNotShort) {
+  Graph graph = graph_of(centred("slice(%0) start=[0,0] step=[1,2]", "[50,12]", "[50]", "[50,1]"));
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].program.short_row, 0) << to_string(schedule, graph);
+  expect_same_bits(graph, false);
+}
+
+TEST(Layout, DearOpsAreNotWrittenOutForEveryElement) {
+  Graph graph = graph_of("graph(%0: f32[16,50]) {\n%1 = exp(%0) : f32[16,50]\n"
+                         "%2 = reduce(%1) kind=sum axes=[0] : f32[50]\nreturn %2\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::column) << to_string(schedule, graph);
+}
+
+TEST(Layout, OnlyRowsThatFitTheirGroupRunInOne) {
+  const auto groups = [](int64_t n, int32_t block) {
+    Graph graph = graph_of(softmax_text(40, n));
+    BlockSizes blocks;
+    blocks.row = block;
+    absl::StatusOr<Schedule> schedule = make_schedule(graph, {.blocks = blocks});
+    EXPECT_TRUE(schedule.ok());
+    return schedule->kernels[0].program.groups_rows;
+  };
+  EXPECT_TRUE(groups(kMostGroupedRow, kRowBlock));
+  EXPECT_FALSE(groups(kMostGroupedRow + 1, kRowBlock));
+  EXPECT_FALSE(groups(100, 99)) << "a row of two blocks";
+}
+
+TEST(Layout, ShortRowsHaveTheBitsOfEveryWayToRun) {
+  for (int64_t rows : {8, 37}) {
+    for (int64_t n = 2; n <= kMostShortRow; ++n) expect_same_bits(graph_of(softmax_text(rows, n)), false);
   }
 }
 
