@@ -11,9 +11,12 @@
 namespace etch {
 namespace {
 
-/// Elements that an access walks over: the extents of the axes along which it moves.
+/// Elements that an access walks over: the extents of the axes along which it moves, and its period if it repeats.
 int64_t elements_of(const ScheduledKernel& kernel, int access) {
   const SizesLayout layout(kernel.program);
+  if (kernel.program.accesses[access].repeats) {
+    return kernel.sizes[layout.access(access) + 1 + kernel.program.lanes_axis()];
+  }
   int64_t elements = 1;
   for (int axis = 0; axis < kernel.program.rank(); ++axis) {
     if (kernel.sizes[layout.access(access) + 1 + axis] != 0) elements *= kernel.sizes[layout.extent(axis)];

@@ -187,7 +187,9 @@ void Concrete::run_with(const Call& call, Variables* variables, Tensor* results,
       results[i] = view(*TensorAccess::get(results[sharing.index]), type);
       outputs[i] = outputs[sharing.index];
     } else {
-      results[i] = view(shared_input(call, variables, sharing), type);
+      const TensorImpl& shared = shared_input(call, variables, sharing);
+      const bool is_read = sharing.with == Sharing::With::variable;  // a tensor of its own, as each read gives
+      results[i] = is_read ? alias(shared, type.dtype, type.shape) : view(shared, type);
       outputs[i] = nullptr;
     }
   }

@@ -18,9 +18,10 @@
 
 namespace etch::detail {
 
-/// A concrete function that also gives what its derivative in some of the inputs reads.
+/// A concrete function that also gives what its derivative in some of the inputs and variables reads.
 struct Forward {
-  std::vector<bool> inputs;     // in which it is differentiated
+  std::vector<bool> inputs;     // of the graph, in which it is differentiated
+  std::vector<bool> variables;  // of the trace
   std::vector<Value> kept;      // of the trace's events: results that come after its own
   Ref<const Concrete> concrete;
   const Forward* next = nullptr;

@@ -2,6 +2,7 @@
 #include "frontend/eager_events.h"
 
 #include "compiler/ir/checked.h"
+#include "frontend/trace_function.h"
 #include "runtime/check.h"
 
 namespace etch::detail {
@@ -50,6 +51,14 @@ const Tensor& EagerEvents::tensor(Value value) const {
   return value.id < static_cast<int32_t>(tensors_.size()) ? tensors_[value.id] : none;
 }
 
+void EagerEvents::drop(int begin, int end) {
+  for (int i = begin; i < end; ++i) {
+    const Node& event = events_.nodes()[i];
+    if (place(event.op) == Place::input) continue;  // nothing could compute it again
+    for (Value result : results(event)) drop(result);
+  }
+}
+
 bool EagerEvents::depends(const TensorImpl& impl) const {
   const Value value = find(impl);
   return value.id >= 0 && value.id < static_cast<int32_t>(depends_.size()) && depends_[value.id];
@@ -84,26 +93,41 @@ void EagerEvents::append(const AnyOp& op, std::span<const Value> operands, std::
   extend();
 }
 
-std::vector<Value> EagerEvents::record_call(const Events& events, std::span<const NodeRange> groups,
-                                            std::span<const Tensor> inputs) {
-  std::vector<Value> values;
-  for (const Tensor& tensor : inputs) values.push_back(value_of(*TensorAccess::get(tensor)));
+std::vector<Value> EagerEvents::record_call(const TraceResult& trace, std::span<const Tensor> inputs) {
+  const Events& events = trace.events;
+  std::vector<Value> values(events.num_values());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    values[events.inputs()[i].id] = value_of(*TensorAccess::get(inputs[i]));
+  }
+  for (const UsedVariable& use : trace.variables) {
+    if (use.leaf.id < 0) continue;
+    const Value leaf = values[use.leaf.id] = this->leaf(*use.cell);
+    if (watches(*use.cell)) watch(leaf);
+  }
   const int begin = num_events();
-  std::vector<Value> stands_for = events_.repeat(events, values);
-  // Inputs are not repeated, wherever they stand.
-  std::vector<int> places{begin};
-  for (const Node& event : events.nodes()) {
-    const bool is_input = place(event.op) == Place::input && events.source(event.result()) == event.result();
-    places.push_back(places.back() + (is_input ? 0 : 1));
-  }
-  for (const NodeRange& group : groups) {
-    const NodeRange moved{places[group.begin], places[group.end]};
-    if (moved.end > moved.begin) this->groups().push_back(moved);
-  }
+  Events::Repeated repeated =
+      events_.repeat(events, 0, static_cast<int>(events.nodes().size()), std::move(values));
+  repeat_groups(trace.groups, 0, repeated);
+  repeat_custom_events(trace.custom_events, 0, repeated);
   end_group(begin);
   tensors_.resize(events_.num_values());
   extend();
-  return stands_for;
+  return std::move(repeated.values);
+}
+
+bool EagerEvents::watches(const VariableCell& cell) const {
+  if (!is_floating(cell.type().dtype)) return false;
+  if (cell.trainable() && num_watching > 0) return true;
+  const Value leaf = find_leaf(cell);
+  return leaf.id >= 0 && leaf.id < static_cast<int32_t>(depends_.size()) && depends_[leaf.id];
+}
+
+void EagerEvents::record_read(VariableCell& cell, const Tensor& tensor, Location where) {
+  if (!watches(cell)) return;
+  const Value leaf = this->leaf(cell);
+  watch(leaf);
+  hold(events_.stand_in({&leaf, 1}, {&cell.type(), 1}, {}, origin(where))[0], tensor);
+  extend();
 }
 
 EagerEvents* eager_events() {

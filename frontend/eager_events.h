@@ -12,6 +12,8 @@
 
 namespace etch::detail {
 
+struct TraceResult;
+
 /// An operand of an eager op: a tensor, or a number that is given by its bits.
 struct EventOperand {
   const TensorImpl* impl = nullptr;  // nullptr for a number
@@ -33,6 +35,8 @@ class EagerEvents : public EventLog {
   /// The tensor of a value, or none.
   const Tensor& tensor(Value value) const;
   void drop(Value value) { tensors_[value.id] = Tensor(); }
+  /// Drops the tensors of what ops computed in events begin..end.
+  void drop(int begin, int end);
 
   /// True if the tensor depends on one that was watched.
   bool depends(const TensorImpl& impl) const;
@@ -55,11 +59,16 @@ class EagerEvents : public EventLog {
 
   /// Writes down a call, one group: all its events, on these tensors. Returns the value that stands for each value of
   /// the call's events.
-  std::vector<Value> record_call(const Events& events, std::span<const NodeRange> groups,
-                                 std::span<const Tensor> inputs);
+  std::vector<Value> record_call(const TraceResult& trace, std::span<const Tensor> inputs);
 
-  /// How many tapes record now.
+  /// True if a tape wants to know of reads of the variable: it was watched, or it is trainable and a tape watches those.
+  bool watches(const VariableCell& cell) const;
+  /// Writes down one read of a variable, whose value is this tensor, if a tape wants to know of it.
+  void record_read(VariableCell& cell, const Tensor& tensor, Location where);
+
+  /// How many tapes record now, and how many of them watch the trainable variables that are read.
   int num_recording = 0;
+  int num_watching = 0;
   /// How many tapes may want something of it. The last one may be destroyed by another thread.
   std::atomic<int> num_open{0};
 

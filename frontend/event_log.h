@@ -8,11 +8,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/events.h"
 #include "compiler/ir/gradient.h"
-#include "etch/number.h"
+#include "frontend/custom_events.h"
+#include "frontend/variable_cell.h"
 
 namespace etch::detail {
 
-class EventLog {
+class [[gnu::visibility("hidden")]] EventLog {
  public:
   EventLog();
   EventLog(const EventLog&) = delete;
@@ -31,17 +32,40 @@ class EventLog {
     if (num_events() > begin) groups_.push_back({begin, num_events()});
   }
 
+  /// The leaf of a variable: what its reads depend on, and what derivatives in it are taken in.
+  Value leaf(VariableCell& cell);
+  /// The same, or none where nothing made it.
+  Value find_leaf(const VariableCell& cell) const;
+  /// The variable of a leaf, or nullptr.
+  VariableCell* variable_of(Value leaf) const;
+  /// The variables that are read in events begin..end, in the order of their first reads.
+  std::vector<VariableCell*> variables_read(int begin, int end) const;
+
+  CustomEvents& custom_events() { return custom_events_; }
+  /// Records a stand-in of these types with a derivative of its own.
+  Results record_custom(std::span<const Value> operands, std::span<const Type> types, std::span<const Value> of,
+                        CustomEvent custom);
+  /// Records what a backward function of a trace that has ended does with these cotangents. Returns what it gives for
+  /// each operand.
+  std::vector<Value> repeat(const RecordedBackward& backward, std::span<const Value> cotangents);
+
   /// The log that this thread writes: that of the trace or else of its tapes; nullptr if there is neither.
   static EventLog* current();
 
  protected:
   Origin origin(Location where);
+  /// Takes over the groups, and the derivatives that users gave, of events from `begin` on that were repeated.
+  void repeat_groups(std::span<const NodeRange> groups, int begin, const Events::Repeated& repeated);
+  void repeat_custom_events(const CustomEvents& events, int begin, const Events::Repeated& repeated);
 
   uint64_t id_;
   Events events_;
 
  private:
   std::vector<NodeRange> groups_;
+  CustomEvents custom_events_;
+  absl::flat_hash_map<const VariableCell*, Value> leaves_;
+  absl::flat_hash_map<Value, Ref<VariableCell>> variables_;  // by leaf
   absl::flat_hash_map<const char*, int32_t> files_;
   const char* last_file_ = nullptr;  // ops beside each other stand in one file
   int32_t last_file_index_ = -1;

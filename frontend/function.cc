@@ -46,6 +46,10 @@ void run_call(const Concrete& concrete, const Call& call, Tensor* results) {
 
 void check_signature(const Concrete& concrete, const Call& call) {
   const std::string_view key(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
+  if (const FlagGuard* broken = broken_guard(concrete.trace)) {
+    fail(call.where, cat("concrete function ", concrete.folder, " was traced when ", change_text(*broken),
+                         "; call the function, which traces what is new"));
+  }
   if (key == concrete.key) return;
   std::string given;
   for (const TensorImpl* impl : call.reader.tensors()) {

@@ -1,6 +1,7 @@
 // The cache of a function's concrete functions: look-up, misses, retraces, bounds.
 #include "frontend/function_core.h"
 
+#include <algorithm>
 #include <new>
 #include <set>
 
@@ -47,7 +48,7 @@ Ref<const Concrete> FunctionCore::find(const Call& call, bool is_call) {
   const std::string_view key = key_of(call);
   std::unique_lock lock(mutex_);
   calls_ += is_call;
-  if (last_ && last_->key == key) [[likely]] {
+  if (last_ && last_->key == key && !broken_guard(last_->concrete->trace)) [[likely]] {
     last_->last_used = calls_;
     stats_.hits += is_call;
     return last_->concrete;
@@ -62,13 +63,13 @@ Ref<const Concrete> FunctionCore::find(const Call& call, bool is_call) {
   const std::string warning = warns ? reason : "";
 
   Ref<const Concrete> concrete;
-  if (by_key_.contains(key)) {  // only inside of a trace: a build of one's own, which is not kept
+  if (is_building(key)) {  // only inside of a trace: a build of one's own, which is not kept
     lock.unlock();
     concrete = build(call, std::move(leaves), std::move(reason));
   } else {
     entries_.push_back({std::string(key), {}, calls_});
     const auto entry = std::prev(entries_.end());
-    by_key_.emplace(entry->key, entry);
+    add_key(entry);
     lock.unlock();
     concrete = build_entry(call, entry, std::move(leaves), std::move(reason));
   }
@@ -84,16 +85,32 @@ Ref<const Concrete> FunctionCore::find_known(std::unique_lock<std::mutex>& lock,
   while (true) {
     const auto it = by_key_.find(key);
     if (it == by_key_.end()) return {};
-    Entry& entry = *it->second;
-    if (entry.concrete) {
-      entry.last_used = calls_;
+    for (const Entries::iterator& entry : it->second) {
+      if (!entry->concrete || broken_guard(entry->concrete->trace)) continue;
+      entry->last_used = calls_;
       stats_.hits += is_call;
-      last_ = &entry;
-      return entry.concrete;
+      last_ = &*entry;
+      return entry->concrete;
     }
+    if (!is_building(key)) return {};
     if (trace_nesting() > 0) return {};  // waiting inside of a trace could wait for itself
     built_.wait(lock);
   }
+}
+
+bool FunctionCore::is_building(std::string_view key) const {
+  const auto it = by_key_.find(key);
+  return it != by_key_.end() && std::ranges::any_of(it->second, [](const auto& entry) { return !entry->concrete; });
+}
+
+void FunctionCore::add_key(Entries::iterator entry) { by_key_[entry->key].push_back(entry); }
+
+void FunctionCore::remove_key(Entries::iterator entry) {
+  const auto it = by_key_.find(entry->key);
+  std::vector<Entries::iterator> rest = std::move(it->second);
+  std::erase(rest, entry);
+  by_key_.erase(it);
+  if (!rest.empty()) by_key_.emplace(rest.front()->key, std::move(rest));
 }
 
 Leaves FunctionCore::describe(const Call& call, bool is_call) const {
@@ -137,7 +154,9 @@ std::string FunctionCore::retrace_reason(const Leaves& leaves) const {
       best = d;
     }
   }
-  return nearest ? describe_difference(leaves, nearest->leaves) : "no other signature is kept";
+  if (nearest == nullptr) return "no other signature is kept";
+  const FlagGuard* broken = best == 0 ? broken_guard(nearest->trace) : nullptr;
+  return broken ? change_text(*broken) : describe_difference(leaves, nearest->leaves);
 }
 
 bool FunctionCore::retraces_too_often() {
@@ -171,7 +190,7 @@ Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterato
     concrete = build(call, std::move(leaves), std::move(reason));
   } catch (...) {
     const std::lock_guard lock(mutex_);
-    by_key_.erase(entry->key);
+    remove_key(entry);
     entries_.erase(entry);
     built_.notify_all();
     throw;
@@ -190,14 +209,16 @@ Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterato
 
 bool FunctionCore::rename(Entries::iterator entry, const std::string& key) {
   if (entry->key == key) return true;
-  by_key_.erase(entry->key);
+  remove_key(entry);
   built_.notify_all();
-  if (by_key_.contains(key)) {  // another thread was faster
+  const auto known = by_key_.find(key);
+  const auto is_usable = [](const auto& other) { return other->concrete && !broken_guard(other->concrete->trace); };
+  if (known != by_key_.end() && std::ranges::any_of(known->second, is_usable)) {  // another thread was faster
     entries_.erase(entry);
     return false;
   }
   entry->key = key;
-  by_key_.emplace(entry->key, entry);
+  add_key(entry);
   return true;
 }
 
@@ -212,7 +233,7 @@ void FunctionCore::evict(Entries& evicted) {
     stats_.bytes -= oldest->concrete->bytes;
     --stats_.entries;
     ++stats_.evictions;
-    by_key_.erase(oldest->key);
+    remove_key(oldest);
     evicted.splice(evicted.end(), entries_, oldest);
   }
 }
@@ -222,7 +243,7 @@ void FunctionCore::start_as_child() {
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto entry = it++;
     if (entry->concrete || entry->builder == pthread_self()) continue;
-    by_key_.erase(entry->key);
+    remove_key(entry);
     entries_.erase(entry);
   }
   new (&built_) std::condition_variable;  // the old one remembers threads that wait

@@ -42,6 +42,10 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
 
   /// The concrete function if there is one; waits for one that is being built. Called with the lock held.
   Ref<const Concrete> find_known(std::unique_lock<std::mutex>& lock, std::string_view key, bool is_call);
+  /// Called with the lock held.
+  bool is_building(std::string_view key) const;
+  void add_key(Entries::iterator entry);
+  void remove_key(Entries::iterator entry);
   /// Describes the arguments. Error for those that a call cannot take.
   Leaves describe(const Call& call, bool is_call) const;
   /// Why a signature is new, against the nearest one. Error if a retrace is forbidden. Called with the lock held.
@@ -52,7 +56,7 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
   Ref<const Concrete> build(const Call& call, Leaves leaves, std::string reason);
   Ref<const Concrete> build_entry(const Call& call, Entries::iterator entry, Leaves leaves, std::string reason);
   /// Gives an entry the key of what was built for it, which is another one where the trace made variables that belong to it;
-  /// false, and the entry is gone, if there is one of that key. Called with the lock held.
+  /// false, and the entry is gone, if there is one of that key that may be used now. Called with the lock held.
   bool rename(Entries::iterator entry, const std::string& key);
   /// Takes what is too much out of the cache; it is destroyed without the lock.
   void evict(Entries& evicted);
@@ -65,7 +69,8 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
   std::mutex mutex_;        // guards all below
   std::condition_variable built_;
   Entries entries_;
-  absl::flat_hash_map<std::string_view, Entries::iterator> by_key_;
+  // Those of one key differ in their guards. It stands in the first of them.
+  absl::flat_hash_map<std::string_view, std::vector<Entries::iterator>> by_key_;
   Entry* last_ = nullptr;   // the entry of the last call
   int64_t calls_ = 0;
   int64_t num_concrete_ = 0;

@@ -11,20 +11,59 @@ namespace etch {
 
 using detail::fail;
 using detail::Handles;
+using detail::Source;
 
-Tensor GradientTape::jacobian(const Tensor& target, const Tensor& source, GradientOptions options, Location where) {
+namespace {
+
+Shape shape_in(const Source& source, Location where) {
+  return source.variable() ? source.variable()->shape(where) : source.tensor().shape(where);
+}
+
+DType dtype_in(const Source& source, Location where) {
+  return source.variable() ? source.variable()->dtype(where) : source.tensor().dtype(where);
+}
+
+/// Shape a, then the extents of b from an axis on.
+Shape joined(Shape a, const Shape& b, int first) {
+  for (int axis = first; axis < b.rank(); ++axis) a.insert(a.rank(), b[axis]);
+  return a;
+}
+
+}  // namespace
+
+Tensor GradientTape::jacobian(const Tensor& target, const Source& source, GradientOptions options, Location where) {
   const Shape shape = target.shape(where);
   const int64_t n = shape.product();
   const Tensor indices = range(n);
   std::vector<Tensor> rows;
   for (int64_t i = 0; i < n; ++i) {
     const Tensor one = reshape(cast(equal(indices, i), target.dtype(where)), shape);
-    rows.push_back(gradient(target, source, one, options, where));
+    rows.push_back(gradient(target, {source}, one, options, where)[0]);
   }
-  Shape whole = shape;
-  for (int64_t extent : source.shape(where)) whole.insert(whole.rank(), extent);
-  if (rows.empty()) return zeros(whole, source.dtype(where));
+  const Shape whole = joined(shape, shape_in(source, where), 0);
+  if (rows.empty()) return zeros(whole, dtype_in(source, where));
   return reshape(Operand(stack(rows, 0, where), where), whole);
+}
+
+Tensor GradientTape::batch_jacobian(const Tensor& target, const Source& source, GradientOptions options,
+                                    Location where) {
+  const Shape shape = target.shape(where), in = shape_in(source, where);
+  if (shape.rank() == 0 || in.rank() == 0 || shape[0] != in[0]) {
+    fail(where, cat("batch_jacobian: the target is ", to_string(Type{target.dtype(where), shape}), " and the source ",
+                    to_string(Type{dtype_in(source, where), in}), "; their first axes must be as long, one example each"));
+  }
+  Shape example = shape;
+  example[0] = 1;
+  const int64_t n = example.product();
+  const Tensor indices = range(n);
+  std::vector<Tensor> columns;  // per element of an example, in all examples
+  for (int64_t i = 0; i < n; ++i) {
+    const Tensor one = reshape(cast(equal(indices, i), target.dtype(where)), example);
+    columns.push_back(gradient(target, {source}, broadcast_to(one, shape), options, where)[0]);
+  }
+  const Shape whole = joined(shape, in, 1);
+  if (columns.empty()) return zeros(whole, dtype_in(source, where));
+  return reshape(Operand(stack(columns, 1, where), where), whole);
 }
 
 namespace {

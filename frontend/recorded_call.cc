@@ -17,7 +17,8 @@ std::span<const Value> results_of(const TraceResult& trace) {
 
 /// A value that is read instead of this one: what only moves elements is not worth keeping.
 Value kept_for(const Events& events, Value value) {
-  while (is_movement(events.node(value).op)) value = events.node(value).operands[0];
+  value = events.source(value);
+  while (is_movement(events.node(value).op)) value = events.source(events.node(value).operands[0]);
   return value;
 }
 
@@ -25,21 +26,61 @@ bool is_given(const Node& node) {
   return place(node.op) == Place::input || place(node.op) == Place::splat || place(node.op) == Place::index;
 }
 
-/// The values that the derivative in some of the inputs reads, beside inputs and results.
-std::vector<Value> find_kept(const TraceResult& trace, const std::vector<bool>& inputs) {
+/// The derivatives that users gave in a trace that has ended.
+class RecordedGradients final : public CustomGradients {
+ public:
+  RecordedGradients(Recorder& recorder, Events& events, const CustomEvents& custom)
+      : recorder_(recorder), events_(events), custom_(custom) {}
+
+  std::optional<std::vector<Ex>> differentiate(int node, std::span<const Ex> cotangents,
+                                               std::span<const NodeRange>) override {
+    const auto found = custom_.find(node);
+    if (found == custom_.end()) return std::nullopt;
+    const CustomEvent& custom = found->second;
+    check_recorded(custom);
+    const std::vector<Value> given = with_zeros(recorder_, node, cotangents);
+    std::vector<Ex> gradients;
+    for (Value gradient : custom.recorded->repeat(events_, given).gradients) {
+      gradients.push_back(gradient.id < 0 ? Ex() : Ex(recorder_, gradient));
+    }
+    return gradients;
+  }
+
+ private:
+  Recorder& recorder_;
+  Events& events_;
+  const CustomEvents& custom_;
+};
+
+/// Where the derivative of a call is wanted.
+struct Sources {
+  std::vector<bool> inputs;     // of the graph
+  std::vector<bool> variables;  // of the trace
+
+  bool any() const {
+    return std::ranges::find(inputs, true) != inputs.end() || std::ranges::find(variables, true) != variables.end();
+  }
+};
+
+/// The values that the derivative in the sources reads, beside inputs and results.
+std::vector<Value> find_kept(const TraceResult& trace, const Sources& wanted) {
   Events events = trace.events;
   const int num_values = events.num_values();
   Recorder recorder(events);
   std::vector<Value> targets, cotangents, sources;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i]) sources.push_back(events.inputs()[i]);
+  for (size_t i = 0; i < wanted.inputs.size(); ++i) {
+    if (wanted.inputs[i]) sources.push_back(events.inputs()[i]);
+  }
+  for (size_t i = 0; i < wanted.variables.size(); ++i) {
+    if (wanted.variables[i]) sources.push_back(trace.variables[i].leaf);
   }
   for (Value result : results_of(trace)) {
     if (!is_floating(events.type(result).dtype)) continue;
     targets.push_back(result);
-    cotangents.push_back(checked(events.input(Type(events.type(result)))));
+    cotangents.push_back(events.leaf(Type(events.type(result))));
   }
-  const Gradients gradients = make_gradients(recorder, {targets, cotangents, sources, trace.groups});
+  RecordedGradients custom(recorder, events, trace.custom_events);
+  const Gradients gradients = make_gradients(recorder, {targets, cotangents, sources, trace.groups, {}, &custom});
 
   std::vector<bool> seen(events.num_values(), false);
   std::vector<Value> open, kept;
@@ -63,50 +104,52 @@ std::vector<Value> find_kept(const TraceResult& trace, const std::vector<bool>& 
   return kept;
 }
 
-const Forward& forward_of(const Concrete& concrete, std::vector<bool> inputs, Location where) {
+const Forward& forward_of(const Concrete& concrete, const Sources& sources, Location where) {
   for (const Forward* known = concrete.forwards.first(); known; known = known->next) {
-    if (known->inputs == inputs) return *known;
+    if (known->inputs == sources.inputs && known->variables == sources.variables) return *known;
   }
   auto forward = std::make_unique<Forward>();
-  forward->kept = find_kept(concrete.trace, inputs);
+  forward->kept = find_kept(concrete.trace, sources);
   forward->concrete = build_with_more(concrete, forward->kept, where);
-  forward->inputs = std::move(inputs);
+  forward->inputs = sources.inputs;
+  forward->variables = sources.variables;
   return concrete.forwards.add(std::move(forward));
 }
 
-/// Per input of the graph, whether it is of floats that depend on a watched tensor. What a function reads of variables are
-/// reads of its own.
-std::vector<bool> find_dependent(const Concrete& concrete, const Call& call, const EagerEvents& log) {
-  std::vector<bool> depends(concrete.trace.graph.inputs().size(), false);
+/// Which inputs are floats that depend on a watched tensor, and which variables that the function reads a tape watches.
+Sources find_sources(const Concrete& concrete, const Call& call, const EagerEvents& log) {
+  Sources sources;
+  sources.inputs.resize(concrete.trace.graph.inputs().size());
   const auto find = [&](size_t input, const TensorImpl& impl) {
-    depends[input] = is_floating(impl.dtype) && log.depends(impl);
+    sources.inputs[input] = is_floating(impl.dtype) && log.depends(impl);
   };
   size_t next = 0;
   for (const TensorImpl* tensor : call.reader.tensors()) find(next++, *tensor);
   for (const Capture& capture : concrete.trace.captures) find(capture.input(), *capture.get());
-  return depends;
+  for (const UsedVariable& use : concrete.trace.variables) {
+    sources.variables.push_back(use.leaf.id >= 0 && log.watches(*use.cell));
+  }
+  return sources;
 }
-
-bool any(const std::vector<bool>& list) { return std::ranges::find(list, true) != list.end(); }
 
 }  // namespace
 
 void run_recorded(const Concrete& concrete, const Call& call, Tensor* results, EagerEvents& log) {
-  std::vector<bool> depends = find_dependent(concrete, call, log);
-  if (!any(depends)) return concrete.run(call, results);
+  const Sources sources = find_sources(concrete, call, log);
+  if (!sources.any()) return concrete.run(call, results);
 
   const TraceResult& trace = concrete.trace;
-  const Forward& forward = forward_of(concrete, std::move(depends), call.where);
+  const Forward& forward = forward_of(concrete, sources, call.where);
   std::vector<Tensor> tensors(trace.num_results + forward.kept.size()), inputs;
   forward.concrete->run(call, tensors.data(), &inputs);
-  const std::vector<Value> values = log.record_call(trace.events, trace.groups, inputs);
+  const std::vector<Value> values = log.record_call(trace, inputs);
   size_t next = 0;
   for (Value result : results_of(trace)) log.hold(values[result.id], *results++ = tensors[next++]);
   for (Value kept : forward.kept) log.hold(values[kept.id], tensors[next++]);
 }
 
 void check_unrecorded(const Concrete& concrete, const Call& call, const EagerEvents& log) {
-  if (!any(find_dependent(concrete, call, log))) return;
+  if (!find_sources(concrete, call, log).any()) return;
   fail(call.where, cat("call_into of function ", concrete.function, " cannot be recorded by a tape: it writes to memory;"
                        " call the function, or stop_recording()"));
 }

@@ -82,6 +82,8 @@ std::shared_ptr<const Executable> compiled(const Graph& graph, const Flags& flag
 
 }  // namespace
 
+EagerCacheStats graph_cache_stats() { return GraphCache::instance().stats(); }
+
 std::vector<Tensor> run_graph(const Graph& graph, std::span<const Tensor* const> inputs, std::string_view what,
                               Location where) {
   constexpr size_t kFew = 16;

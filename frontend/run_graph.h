@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/ir/graph.h"
+#include "frontend/dispatch.h"
 #include "frontend/tensor_impl.h"
 
 namespace etch::detail {
@@ -14,5 +15,8 @@ namespace etch::detail {
 /// `what` names it in errors.
 std::vector<Tensor> run_graph(const Graph& graph, std::span<const Tensor* const> inputs, std::string_view what,
                               Location where);
+
+/// How many of these graphs are kept compiled.
+EagerCacheStats graph_cache_stats();
 
 }  // namespace etch::detail

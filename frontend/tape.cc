@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "compiler/ir/cat.h"
+#include "etch/custom_gradient.h"
 #include "etch/gradient_tape.h"
 #include "frontend/dispatch.h"
 #include "frontend/eager_events.h"
@@ -82,82 +83,86 @@ class Evaluation {
 
 class [[gnu::visibility("hidden")]] Tape {
  public:
-  Tape(TapeOptions options, Location) : persistent_(options.persistent) { open(); }
+  explicit Tape(TapeOptions options) : options_(options) { open(); }
 
   ~Tape() {
     if (state_ == State::open && trace_ == nullptr) close();
   }
 
-  void watch(Handles tensors, Location where) {
+  void watch(std::span<const Source> sources, Location where) {
     check_usable("watch", where);
     advance();
     bool any = false;
-    for (const Tensor* tensor : tensors) {
-      const TensorImpl& impl = impl_of(*tensor, where);
-      if (!is_floating(impl.dtype)) continue;
+    for (const Source& source : sources) {
+      if (!is_floating(type_of(source, where).dtype)) continue;
       any = true;
-      const Value value = value_of(impl, where);
+      const Value value = source.variable() ? log().leaf(cell_of(source)) : value_of(impl_of(source.tensor(), where), where);
       grow();
       depends_[value.id] = true;
       if (eager_) eager_->watch(value);
     }
     if (!any) {
-      fail(where, cat("watch: ", tensors.empty() ? "there is no tensor" : cat(types_of(tensors), " has no gradient"),
+      fail(where, cat("watch: ", sources.empty() ? "there is no tensor" : cat(types_of(sources), " has no gradient"),
                       "; only tensors of ", list_dtypes(is_floating), " have"));
     }
     has_watched_ = true;
   }
 
-  void gradient(Handles targets, Handles output_gradients, Handles sources, GradientOptions options, Location where) {
+  std::vector<Tensor> gradient(const GradientQuestion& question, Location where) {
     check_usable("gradient", where);
     advance();
     if (!has_watched_) {
-      fail(where, "gradient: the tape watched nothing; call watch(x) before computing with x");
+      fail(where, "gradient: the tape watched nothing: no trainable variable was read since it was made, and watch(x) was"
+                  " not called before computing with x");
     }
-    check_targets(targets, output_gradients, where);
-    check_sources(sources, where);
+    check_targets(question.targets, question.output_gradients, where);
+    check_sources(question.sources, where);
     std::vector<Value> of, in;
-    for (const Tensor* source : sources) {
-      const TensorImpl& impl = *TensorAccess::get(*source);
-      if (is_floating(impl.dtype)) in.push_back(known(impl));
+    for (const Source& source : question.sources) {
+      if (is_floating(type_of(source, where).dtype)) in.push_back(known(source));
     }
     const EndOfUse end(*this);
     const int begin = log().num_events();
     Recorder recorder(log().events());
     std::vector<Value> cotangents;
-    for (size_t i = 0; i < targets.size(); ++i) {
-      const Value target = known(impl_of(*targets[i], where));
+    for (size_t i = 0; i < question.targets.size(); ++i) {
+      const Value target = known(impl_of(question.targets[i], where));
       if (target.id < 0) continue;  // nothing that the tape knows
       of.push_back(target);
-      if (!output_gradients.empty()) {
-        cotangents.push_back(value_of(impl_of(*output_gradients[i], where), where));
+      if (!question.output_gradients.empty()) {
+        cotangents.push_back(value_of(impl_of(question.output_gradients[i], where), where));
         continue;
       }
       const Type type = recorder.type(target);
       cotangents.push_back(constant(recorder, bits_of(1, type.dtype), type).value());
     }
-    const Gradients made = make_gradients(recorder, {of, cotangents, in, log().groups(), recorded_});
+    UserGradients custom(*this, recorder, begin, where);
+    const Gradients made = make_gradients(recorder, {of, cotangents, in, log().groups(), recorded_, &custom});
     std::string why;
     const bool all_none = std::ranges::none_of(made.values, [](const auto& value) { return value.has_value(); });
-    if (all_none && options.unconnected == Unconnected::none && !sources.empty()) why = why_none(of, in);
-    give(made, begin, sources, options, where);
+    const bool is_error = all_none && question.options.unconnected == Unconnected::none && !question.may_all_be_none;
+    if (is_error && !question.sources.empty()) why = why_none(of, in);
+    std::vector<Tensor> gradients = give(made, begin, question, where);
     if (!why.empty()) {
-      fail(where, cat("gradient: ", sources.size() == 1 ? "there is none: " : "no source has one: ", why,
+      fail(where, cat("gradient: ", gradients.size() == 1 ? "there is none: " : "no source has one: ", why,
                       "; ask for {.unconnected = Unconnected::zeros} where that is meant"));
     }
+    return gradients;
   }
 
-  std::string why_no_gradient(Handles targets, const Tensor& source, Location where) {
+  std::string why_no_gradient(std::span<const Tensor> targets, const Source& source, Location where) {
     check_usable("why_no_gradient", where);
     advance();
     check_targets(targets, {}, where);
-    const Value in = known(impl_of(source, where));
+    (void)type_of(source, where);
+    const Value in = known(source);
     if (in.id < 0 || !depends(in)) {
-      return "the tape does not know the source: it was neither watched nor computed from what was";
+      return source.variable() ? "the tape does not know the source: it was neither watched nor read while it recorded"
+                               : "the tape does not know the source: it was neither watched nor computed from what was";
     }
     std::vector<Value> of;
-    for (const Tensor* target : targets) {
-      if (const Value value = known(impl_of(*target, where)); value.id >= 0) of.push_back(value);
+    for (const Tensor& target : targets) {
+      if (const Value value = known(impl_of(target, where)); value.id >= 0) of.push_back(value);
     }
     if (has_gradient(log().events(), of, in, recorded_)) return "";
     return etch::why_no_gradient(log().events(), of, in, recorded_);
@@ -192,11 +197,11 @@ class [[gnu::visibility("hidden")]] Tape {
   class EndOfUse {
    public:
     explicit EndOfUse(Tape& tape) : tape_(tape) {
-      if (tape.persistent_) return;
+      if (tape.options_.persistent) return;
       if (tape.paused_++ == 0) tape.count_recording(-1);
     }
     ~EndOfUse() {
-      if (tape_.persistent_) return;
+      if (tape_.options_.persistent) return;
       --tape_.paused_;
       tape_.state_ = State::used;
       if (tape_.trace_ == nullptr) close_eager_events(*tape_.eager_);
@@ -204,6 +209,49 @@ class [[gnu::visibility("hidden")]] Tape {
 
    private:
     Tape& tape_;
+  };
+
+  /// The derivatives that users gave of what this tape recorded.
+  class UserGradients final : public CustomGradients {
+   public:
+    UserGradients(Tape& tape, Recorder& recorder, int begin, Location where)
+        : tape_(tape), recorder_(recorder), begin_(begin), where_(where) {}
+
+    std::optional<std::vector<Ex>> differentiate(int node, std::span<const Ex> cotangents,
+                                                 std::span<const NodeRange> made) override {
+      const auto found = tape_.log().custom_events().find(node);
+      if (found == tape_.log().custom_events().end()) return std::nullopt;
+      const CustomEvent custom = found->second;  // a copy: more may come
+      const std::vector<Value> given = with_zeros(recorder_, node, cotangents);
+      std::vector<Ex> gradients;
+      for (Value gradient : custom.run ? run(custom, given, made) : repeat(custom, given)) {
+        gradients.push_back(gradient.id < 0 ? Ex() : Ex(recorder_, gradient));
+      }
+      return gradients;
+    }
+
+   private:
+    std::vector<Value> run(const CustomEvent& custom, std::span<const Value> given, std::span<const NodeRange> made) {
+      if (tape_.eager_) Evaluation(*tape_.eager_, begin_, made).run(given, where_);
+      std::vector<Tensor> cotangents;
+      for (Value value : given) cotangents.push_back(tape_.tensor_of(value, custom.where));
+      std::vector<Value> gradients;
+      for (const Tensor& gradient : custom.run(cotangents)) {
+        const TensorImpl* impl = TensorAccess::get(gradient);
+        gradients.push_back(impl ? tape_.value_of(*impl, custom.where) : Value());
+      }
+      return gradients;
+    }
+
+    std::vector<Value> repeat(const CustomEvent& custom, std::span<const Value> given) {
+      check_recorded(custom);
+      return tape_.log().repeat(*custom.recorded, given);
+    }
+
+    Tape& tape_;
+    Recorder& recorder_;
+    const int begin_;
+    const Location where_;
   };
 
   void open() {
@@ -223,6 +271,7 @@ class [[gnu::visibility("hidden")]] Tape {
   void count_recording(int n) {
     if (trace_) return;
     eager_->num_recording += n;
+    if (options_.watch_accessed_variables) eager_->num_watching += n;
     update_recording();
   }
 
@@ -261,26 +310,46 @@ class [[gnu::visibility("hidden")]] Tape {
     const Events& events = log().events();
     for (int i = first; i < log().num_events(); ++i) {
       const Node& node = events.nodes()[i];
+      if (options_.watch_accessed_variables) watch_read(i, node);
       recorded_[i] = std::ranges::any_of(node.operands, [&](Value operand) { return depends_[operand.id]; });
       if (!recorded_[i]) continue;
       for (Value result : results(node)) depends_[result.id] = true;
     }
   }
 
+  /// Watches the variable that an event reads, if it is trainable.
+  void watch_read(int event, const Node& node) {
+    if (!is_stand_in(node) || log().custom_events().contains(event)) return;
+    const VariableCell* cell = log().variable_of(node.operands[0]);
+    if (cell == nullptr || !cell->trainable() || !is_floating(cell->type().dtype)) return;
+    depends_[node.operands[0].id] = true;
+    has_watched_ = true;
+  }
+
   bool depends(Value value) const { return value.id < static_cast<int32_t>(depends_.size()) && depends_[value.id]; }
 
   Value known(const TensorImpl& impl) const { return trace_ ? trace_->find(impl) : eager_->find(impl); }
+  Value known(const Source& source) {
+    if (source.variable()) return log().find_leaf(cell_of(source));
+    return known(*TensorAccess::get(source.tensor()));
+  }
+  static VariableCell& cell_of(const Source& source) { return *VariableAccess::get(*source.variable()); }
+  static Type type_of(const Source& source, Location where) {
+    if (source.variable() == nullptr) return impl_of(source.tensor(), where).type();
+    return {source.variable()->dtype(where), source.variable()->shape(where)};
+  }
   Value value_of(const TensorImpl& impl, Location where) {
     if (trace_) return trace_->value_of(impl, where);
     if (impl.kind != TensorImpl::Kind::eager) fail_no_elements(impl, "recording it", where);
     return eager_->value_of(impl);
   }
 
-  static std::string types_of(Handles tensors) {
+  static std::string text_of(const Source& source) {
+    return source.variable() ? description(cell_of(source)) : to_string(TensorAccess::get(source.tensor())->type());
+  }
+  static std::string types_of(std::span<const Source> sources) {
     std::string text;
-    for (const Tensor* tensor : tensors) {
-      text += cat(text.empty() ? "" : ", ", to_string(TensorAccess::get(*tensor)->type()));
-    }
+    for (const Source& source : sources) text += cat(text.empty() ? "" : ", ", text_of(source));
     return text;
   }
 
@@ -288,44 +357,58 @@ class [[gnu::visibility("hidden")]] Tape {
     return n == 1 ? cat("the ", word) : cat(word, " ", i + 1, " of ", n);
   }
 
-  void check_targets(Handles targets, Handles output_gradients, Location where) const {
+  void check_targets(std::span<const Tensor> targets, std::span<const Tensor> output_gradients, Location where) const {
     if (targets.empty()) fail(where, "gradient: there is no target");
     for (size_t i = 0; i < targets.size(); ++i) {
       const std::string which = numbered("target", i, targets.size());
-      if (!targets[i]->defined()) fail(where, cat("gradient: ", which, " ", kHoldsNothing));
-      const Type type = TensorAccess::get(*targets[i])->type();
+      if (!targets[i].defined()) fail(where, cat("gradient: ", which, " ", kHoldsNothing));
+      const Type type = TensorAccess::get(targets[i])->type();
       if (!is_floating(type.dtype)) {
         fail(where, cat("gradient: ", which, " is ", to_string(type), "; only ", list_dtypes(is_floating),
                         " have gradients; cast before the ops that should be differentiated"));
       }
       if (output_gradients.empty()) continue;
-      const Type given = impl_of(*output_gradients[i], where).type();
+      const Type given = impl_of(output_gradients[i], where).type();
       if (given == type) continue;
       fail(where, cat("gradient: the output gradient of ", which, " is ", to_string(given), ", but the target is ",
                       to_string(type)));
     }
   }
 
-  void check_sources(Handles sources, Location where) const {
+  void check_sources(std::span<const Source> sources, Location where) {
     for (size_t i = 0; i < sources.size(); ++i) {
+      const Source& source = sources[i];
       const std::string which = numbered("source", i, sources.size());
-      if (!sources[i]->defined()) fail(where, cat("gradient: ", which, " ", kHoldsNothing));
-      const TensorImpl& impl = *TensorAccess::get(*sources[i]);
-      if (!is_floating(impl.dtype)) continue;
-      if (const Value value = known(impl); value.id >= 0 && depends(value)) continue;
-      fail(where, cat("gradient: ", which, ", ", to_string(impl.type()),
-                      ", is unknown to the tape: it was neither watched nor computed from what was watched; call watch"
-                      " with it before computing"));
+      const bool is_defined = source.variable() ? source.variable()->defined() : source.tensor().defined();
+      if (!is_defined) fail(where, cat("gradient: ", which, " ", kHoldsNothing));
+      if (!is_floating(type_of(source, where).dtype)) continue;
+      if (const Value value = known(source); value.id >= 0 && depends(value)) continue;
+      fail(where, cat("gradient: ", which, ", ", text_of(source), ", is unknown to the tape: ", why_unknown(source)));
     }
+  }
+
+  std::string why_unknown(const Source& source) const {
+    if (source.variable() == nullptr) {
+      return "it was neither watched nor computed from what was watched; call watch with it before computing";
+    }
+    if (!options_.watch_accessed_variables) {
+      return "the tape watches no variables by itself; call watch with it before it is read";
+    }
+    if (!source.variable()->trainable()) {
+      return "it is not trainable, so the tape does not watch it by itself; call watch with it before it is read";
+    }
+    return "it was not read while the tape recorded; leave it out, or call watch with it";
   }
 
   std::string why_none(std::span<const Value> targets, std::span<const Value> sources) {
     if (sources.empty()) return "only tensors of floats have gradients";
+    if (has_gradient(log().events(), targets, sources[0], recorded_)) {
+      return "the backward function of a custom_gradient gives none";
+    }
     return etch::why_no_gradient(log().events(), targets, sources[0], recorded_);
   }
 
-  /// Puts the gradients in the place of the sources.
-  void give(const Gradients& made, int begin, Handles sources, GradientOptions options, Location where) {
+  std::vector<Tensor> give(const Gradients& made, int begin, const GradientQuestion& question, Location where) {
     std::vector<Value> present;
     for (const std::optional<Value>& value : made.values) {
       if (value) present.push_back(*value);
@@ -335,15 +418,19 @@ class [[gnu::visibility("hidden")]] Tape {
       eager_->extend();
     }
     size_t next = 0;
-    for (Tensor* source : sources) {
-      const Type type = TensorAccess::get(*source)->type();
+    std::vector<Tensor> gradients;
+    for (const Source& source : question.sources) {
+      const Type type = type_of(source, where);
       const std::optional<Value> value = is_floating(type.dtype) ? made.values[next++] : std::nullopt;
       if (value) {
-        *source = tensor_of(*value, where);
+        gradients.push_back(tensor_of(*value, where));
+      } else if (question.options.unconnected == Unconnected::zeros) {
+        gradients.push_back(detail::constant(type, 0, "gradient", where));
       } else {
-        *source = options.unconnected == Unconnected::zeros ? detail::constant(type, 0, "gradient", where) : Tensor();
+        gradients.emplace_back();
       }
     }
+    return gradients;
   }
 
   Tensor tensor_of(Value value, Location where) {
@@ -352,7 +439,7 @@ class [[gnu::visibility("hidden")]] Tape {
     return make_traced(trace_->id(), value, events.type(value), events.node(value).op, where);
   }
 
-  const bool persistent_;
+  const TapeOptions options_;
   State state_ = State::open;
   int paused_ = 0;
   Trace* trace_ = nullptr;        // where it was made, or
@@ -364,14 +451,13 @@ class [[gnu::visibility("hidden")]] Tape {
   std::vector<bool> depends_;   // per value: on a watched one
 };
 
-Tape* make_tape(TapeOptions options, Location where) { return new Tape(options, where); }
+Tape* make_tape(TapeOptions options, Location) { return new Tape(options); }
 void destroy_tape(Tape* tape) { delete tape; }
-void watch(Tape* tape, Handles tensors, Location where) { tape->watch(tensors, where); }
-void gradient(Tape* tape, Handles targets, Handles output_gradients, Handles sources, GradientOptions options,
-              Location where) {
-  tape->gradient(targets, output_gradients, sources, options, where);
+void watch(Tape* tape, std::span<const Source> sources, Location where) { tape->watch(sources, where); }
+std::vector<Tensor> gradient(Tape* tape, const GradientQuestion& question, Location where) {
+  return tape->gradient(question, where);
 }
-std::string why_no_gradient(Tape* tape, Handles targets, const Tensor& source, Location where) {
+std::string why_no_gradient(Tape* tape, std::span<const Tensor> targets, const Source& source, Location where) {
   return tape->why_no_gradient(targets, source, where);
 }
 void stop_recording(Tape* tape, Location where) { tape->pause(where); }

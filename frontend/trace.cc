@@ -1,6 +1,7 @@
 // The recording of ops into a graph.
 #include "frontend/trace.h"
 
+#include <algorithm>
 #include <atomic>
 #include <new>
 
@@ -101,10 +102,29 @@ const Trace* find_trace(uint64_t id) {
   return nullptr;
 }
 
-void note_made_variable(Location where) {
+Trace* Trace::innermost() {
   for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
-    if (scope->trace_) return scope->trace_->made_variables_.push_back(where);
+    if (scope->trace_) return scope->trace_;
   }
+  return nullptr;
+}
+
+void note_made_variable(Location where) {
+  if (Trace* trace = Trace::innermost()) trace->made_variables_.push_back(where);
+}
+
+bool ask_frozen(const VariableCell& cell) {
+  Trace* trace = Trace::innermost();
+  return trace ? trace->ask_frozen(cell) : cell.is_frozen();
+}
+
+bool Trace::ask_frozen(const VariableCell& cell) {
+  const auto [it, is_new] = frozen_.try_emplace(&cell, cell.is_frozen());
+  if (is_new) {
+    cell.add_reference();
+    guards_.push_back({Ref<const VariableCell>(&cell), it->second});
+  }
+  return it->second;
 }
 
 InitScope::InitScope() {
@@ -119,6 +139,77 @@ Trace* Trace::current() { return innermost_trace ? innermost_trace->trace_ : nul
 EventLog::EventLog() {
   static std::atomic<uint64_t> next{1};
   id_ = next.fetch_add(1, std::memory_order_relaxed);
+}
+
+Value EventLog::leaf(VariableCell& cell) {
+  const auto [known, is_new] = leaves_.try_emplace(&cell);
+  if (!is_new) return known->second;
+  cell.add_reference();
+  const Value leaf = known->second = events_.leaf(cell.type());
+  variables_.emplace(leaf, Ref<VariableCell>(&cell));
+  return leaf;
+}
+
+Value EventLog::find_leaf(const VariableCell& cell) const {
+  const auto known = leaves_.find(&cell);
+  return known == leaves_.end() ? Value() : known->second;
+}
+
+VariableCell* EventLog::variable_of(Value leaf) const {
+  const auto known = variables_.find(leaf);
+  return known == variables_.end() ? nullptr : known->second.get();
+}
+
+std::vector<VariableCell*> EventLog::variables_read(int begin, int end) const {
+  std::vector<VariableCell*> read;
+  for (int i = begin; i < end; ++i) {
+    const Node& event = events_.nodes()[i];
+    if (!is_stand_in(event) || custom_events_.contains(i)) continue;
+    VariableCell* const cell = variable_of(event.operands[0]);
+    if (cell && std::ranges::find(read, cell) == read.end()) read.push_back(cell);
+  }
+  return read;
+}
+
+etch::Results EventLog::record_custom(std::span<const Value> operands, std::span<const Type> types, std::span<const Value> of,
+                                CustomEvent custom) {
+  custom_events_.emplace(num_events(), custom);
+  return events_.stand_in(operands, types, of, origin(custom.where));
+}
+
+std::vector<Value> EventLog::repeat(const RecordedBackward& backward, std::span<const Value> cotangents) {
+  RecordedBackward::Again again = backward.repeat(events_, cotangents);
+  repeat_groups(backward.groups, backward.begin, again.events);
+  repeat_custom_events(CustomEvents(custom_events_), backward.begin, again.events);
+  return std::move(again.gradients);
+}
+
+void EventLog::repeat_groups(std::span<const NodeRange> groups, int begin, const Events::Repeated& repeated) {
+  for (const NodeRange& group : groups) {
+    const NodeRange moved{repeated.places[group.begin - begin], repeated.places[group.end - begin]};
+    if (moved.end > moved.begin) groups_.push_back(moved);
+  }
+}
+
+void EventLog::repeat_custom_events(const CustomEvents& events, int begin, const Events::Repeated& repeated) {
+  const auto num_places = static_cast<int>(repeated.places.size());
+  const auto rename = [&](Value& value) {
+    if (value.id >= 0 && repeated.values[value.id].id >= 0) value = repeated.values[value.id];
+  };
+  for (auto [event, custom] : events) {
+    if (event < begin || event >= begin + num_places - 1) continue;
+    if (custom.recorded) {
+      RecordedBackward& recorded = *custom.recorded;  // follows the stand-in, among what was repeated
+      recorded.begin = repeated.places[recorded.begin - begin];
+      recorded.end = repeated.places[recorded.end - begin];
+      std::ranges::for_each(recorded.cotangents, rename);
+      std::ranges::for_each(recorded.gradients, rename);
+      for (NodeRange& group : recorded.groups) {
+        group = {repeated.places[group.begin - begin], repeated.places[group.end - begin]};
+      }
+    }
+    custom_events_.insert_or_assign(repeated.places[event - begin], std::move(custom));
+  }
 }
 
 EventLog* EventLog::current() {
@@ -196,18 +287,77 @@ TracedVariable& Trace::variable(VariableCell& cell, Location where) {
   return variables_[it->second];
 }
 
-Tensor Trace::read(VariableCell& cell, Location where) {
-  where = Scope::place_of(where);
+Value Trace::current(VariableCell& cell, Location where) {
   TracedVariable& variable = this->variable(cell, where);
   if (!variable.assigned && !variable.initial) variable.initial = input(cell.type(), where);
-  const Value value = events_.read(variable.assigned ? *variable.assigned : *variable.initial, origin(where));
+  return variable.assigned ? *variable.assigned : *variable.initial;
+}
+
+Tensor Trace::read(VariableCell& cell, Location where) {
+  where = Scope::place_of(where);
+  const Value of = current(cell, where), on = leaf(cell);
+  const Value value = events_.stand_in({&on, 1}, {&cell.type(), 1}, {&of, 1}, origin(where))[0];
   return make_traced(id_, value, cell.type(), std::nullopt, where);
+}
+
+Tensor Trace::value_of(VariableCell& cell, Location where) {
+  where = Scope::place_of(where);
+  return make_traced(id_, current(cell, where), cell.type(), std::nullopt, where);
 }
 
 void Trace::assign(VariableCell& cell, const Tensor& value, Location where) {
   where = Scope::place_of(where);
   const Value assigned = value_of(impl_of(value, where), where);
   variable(cell, where).assigned = assigned;
+}
+
+void Trace::record_backwards() {
+  std::vector<int> events;
+  for (const auto& [event, custom] : custom_events()) events.push_back(event);
+  if (events.empty()) return;
+  const std::vector<TracedVariable> before = variables_;
+  const TraceScope scope(this);
+  for (int event : events) record_backward(event, 1);
+  for (size_t i = 0; i < variables_.size(); ++i) {  // the call itself assigns nothing of it
+    variables_[i].assigned = i < before.size() ? before[i].assigned : std::nullopt;
+  }
+}
+
+void Trace::record_backward(int event, int order) {
+  constexpr int kMaxOrder = 3;
+  const CustomEvent custom = custom_events().at(event);  // a copy: more may come
+  if (order > kMaxOrder) {
+    custom_events().at(event).failure =
+        cat("derivatives of the order ", kMaxOrder + 1, " through calls of a traced function are not kept; ask for them"
+            " where its ops are traced");
+    return;
+  }
+  RecordedBackward recorded;
+  recorded.begin = num_events();
+  std::vector<Tensor> cotangents;
+  for (Value result : results(events_.nodes()[event])) {
+    const Type type = events_.type(result);
+    recorded.cotangents.push_back(events_.leaf(type));
+    cotangents.push_back(make_traced(id_, recorded.cotangents.back(), type, std::nullopt, custom.where));
+  }
+  const size_t first_group = groups().size();
+  try {
+    for (const Tensor& gradient : custom.run(cotangents)) {
+      const TensorImpl* impl = TensorAccess::get(gradient);
+      recorded.gradients.push_back(impl ? value_of(*impl, custom.where) : Value());
+    }
+  } catch (const Error& error) {
+    custom_events().at(event).failure = error.what();
+    return;
+  }
+  recorded.groups.assign(groups().begin() + static_cast<int64_t>(first_group), groups().end());
+  groups().resize(first_group);
+  const int end = num_events();
+  for (int inner = recorded.begin; inner < end; ++inner) {
+    if (custom_events().contains(inner)) record_backward(inner, order + 1);
+  }
+  recorded.end = num_events();
+  custom_events().at(event).recorded = std::move(recorded);
 }
 
 Value Trace::find(const TensorImpl& impl) const {

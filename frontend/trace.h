@@ -91,8 +91,10 @@ class Trace : public EventLog {
   Value find(const TensorImpl& impl) const;
   /// Records an op; Error if it is illegal.
   Tensors emit(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
-  /// The value of a variable at this point of the trace.
+  /// One read of a variable at this point of the trace.
   Tensor read(VariableCell& cell, Location where);
+  /// The value of a variable at this point, which is no read of it: no derivative passes through.
+  Tensor value_of(VariableCell& cell, Location where);
   /// Puts a value into a variable, as far as the rest of the trace sees it.
   void assign(VariableCell& cell, const Tensor& value, Location where);
   /// A value with the same bits in every element.
@@ -101,6 +103,12 @@ class Trace : public EventLog {
   std::vector<Capture>& captures() { return captures_; }
   /// In the order of their first use.
   std::vector<TracedVariable>& variables() { return variables_; }
+  /// Runs what backward functions there are on cotangents that are to come, so that calls of the function can be
+  /// differentiated when the trace has ended. To be called last.
+  void record_backwards();
+  /// Whether a variable is frozen; the answer is the same for the whole trace.
+  bool ask_frozen(const VariableCell& cell);
+  std::vector<FlagGuard>& guards() { return guards_; }
   /// The places where the callable made variables.
   const std::vector<Location>& made_variables() const { return made_variables_; }
 
@@ -111,9 +119,15 @@ class Trace : public EventLog {
   /// The results of an op; Error if it is illegal.
   etch::Results record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   Value input(const Type& type, Location where);
+  Value current(VariableCell& cell, Location where);
   TracedVariable& variable(VariableCell& cell, Location where);
 
+  void record_backward(int event, int order);
+  /// The innermost one of this thread, also where an init_scope pauses it.
+  static Trace* innermost();
+
   friend void note_made_variable(Location where);
+  friend bool ask_frozen(const VariableCell& cell);
 
   std::string name_;
   std::vector<Capture> captures_;
@@ -121,6 +135,8 @@ class Trace : public EventLog {
   std::vector<TracedVariable> variables_;
   absl::flat_hash_map<const VariableCell*, size_t> variable_index_;
   std::vector<Location> made_variables_;
+  std::vector<FlagGuard> guards_;
+  absl::flat_hash_map<const VariableCell*, bool> frozen_;
 };
 
 /// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name
@@ -137,7 +153,6 @@ class TraceScope {
   friend class Trace;
   friend const Trace* find_trace(uint64_t id);
   friend int trace_nesting();
-  friend void note_made_variable(Location where);
   Trace* trace_;
   TraceScope* outer_;
   const Scope* outer_scope_;

@@ -49,12 +49,14 @@ std::vector<Sharing> sharing_of(const TraceResult& trace) {
 
 /// The variables of a trace by ascending numbers. What it assigns to them goes to `outputs`, unless it is the value that they
 /// had.
-std::vector<UsedVariable> used_variables(const Events& events, std::vector<TracedVariable>& traced,
-                                         std::vector<Value>& outputs) {
+std::vector<UsedVariable> used_variables(Trace& trace, std::vector<Value>& outputs) {
+  const Events& events = trace.events();
+  std::vector<TracedVariable>& traced = trace.variables();
   std::ranges::sort(traced, {}, [](const TracedVariable& variable) { return variable.cell->number(); });
   std::vector<UsedVariable> used;
   for (TracedVariable& variable : traced) {
     UsedVariable use{std::move(variable.cell), variable.where};
+    use.leaf = trace.find_leaf(*use.cell);
     if (variable.initial) {
       const auto input = std::ranges::find(events.inputs(), *variable.initial) - events.inputs().begin();
       use.input = static_cast<int32_t>(input);
@@ -85,13 +87,18 @@ class Recording final : public TraceSession {
 
   TraceResult finish(Trace& trace) {
     TraceResult result;
-    result.events = std::move(trace.events());
-    result.groups = std::move(trace.groups());
+    result.num_events = trace.num_events();
+    trace.record_backwards();
     result.outputs = std::move(results_.values);
     result.num_results = result.outputs.size();
+    result.variables = used_variables(trace, result.outputs);
+    result.events = std::move(trace.events());
+    result.groups = std::move(trace.groups());
+    result.custom_events = std::move(trace.custom_events());
+    for (auto& [event, custom] : result.custom_events) custom.run = nullptr;
     result.captures = std::move(trace.captures());
-    result.variables = used_variables(result.events, trace.variables(), result.outputs);
-    result.graph = result.events.close(result.outputs);
+    result.guards = std::move(trace.guards());
+    result.graph = result.events.close(result.outputs, result.num_events);
     result.sharing = sharing_of(result);
     result.result_key = std::move(result_key_);
     result.structure = std::move(structure_);
@@ -136,8 +143,14 @@ struct Members {
 
   bool same(const Members& other, size_t i) const {
     return i < leaves.size() && i < other.leaves.size() && leaves[i].path == other.leaves[i].path &&
-           leaves[i].text == other.leaves[i].text &&
+           (leaves[i].text == other.leaves[i].text || is_same_variable(leaves[i], other.leaves[i])) &&
            TensorAccess::get(tensors[i]) == TensorAccess::get(other.tensors[i]);
+  }
+
+  /// By its number: another thread may have built it meanwhile.
+  static bool is_same_variable(const ArgReader::Leaf& a, const ArgReader::Leaf& b) {
+    const size_t number = b.text.rfind('#');
+    return a.is_variable && number != std::string::npos && a.text.ends_with(std::string_view(b.text).substr(number));
   }
 
   Leaves leaves;
@@ -260,19 +273,31 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
 
 }  // namespace
 
+const FlagGuard* broken_guard(const TraceResult& trace) {
+  for (const FlagGuard& guard : trace.guards) {
+    if (guard.cell->is_frozen() != guard.frozen) [[unlikely]] return &guard;
+  }
+  return nullptr;
+}
+
+std::string change_text(const FlagGuard& broken) {
+  return cat(description(*broken.cell), broken.frozen ? " was frozen and is trainable now" : " was trainable and is frozen now");
+}
+
 TraceResult with_more_results(const TraceResult& trace, std::span<const Value> more) {
   TraceResult result;
   result.events = trace.events;
-  result.groups = trace.groups;
+  result.num_events = trace.num_events;
   result.outputs = trace.outputs;
   result.num_results = trace.num_results + more.size();
   result.outputs.insert(result.outputs.begin() + static_cast<int64_t>(trace.num_results), more.begin(), more.end());
   for (const Capture& capture : trace.captures) result.captures.emplace_back(*capture.get(), capture.input());
   result.variables = trace.variables;
+  result.guards = trace.guards;
   for (UsedVariable& use : result.variables) {
     if (use.is_assigned()) use.output += static_cast<int32_t>(more.size());
   }
-  result.graph = result.events.close(result.outputs);
+  result.graph = result.events.close(result.outputs, result.num_events);
   result.sharing = sharing_of(result);
   return result;
 }

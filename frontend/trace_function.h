@@ -8,6 +8,7 @@
 #include "compiler/ir/events.h"
 #include "compiler/ir/gradient.h"
 #include "etch/function.h"
+#include "frontend/event_log.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
 
@@ -40,6 +41,7 @@ struct UsedVariable {
   Location where;       // of the first use in the trace
   int32_t input = -1;   // of the graph: its value when the call begins, unless that is not read
   int32_t output = -1;  // of the graph: its value when the call ends, unless that is the same
+  Value leaf{};           // of the events: what its reads depend on, unless it is not read
   bool in_place = false;  // the new value may be written over the old one
 
   bool is_assigned() const { return output >= 0; }
@@ -49,6 +51,8 @@ struct UsedVariable {
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
   std::vector<NodeRange> groups;  // of events that count as one op
+  CustomEvents custom_events;     // stand-ins with a derivative that a user gave
+  int num_events = 0;             // of the call; behind them stand those of backward functions
   std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs
   size_t num_results = 0;
   Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then captures and
@@ -56,6 +60,7 @@ struct TraceResult {
   std::vector<Capture> captures;
   std::vector<UsedVariable> variables;    // in the order of their locks
   std::vector<Sharing> sharing;           // per output
+  std::vector<FlagGuard> guards;          // what it asked about variables
   std::string result_key;                 // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
 };
@@ -64,6 +69,11 @@ struct TraceResult {
 /// there are put back, also when it throws. Exceptions of the callable pass. Where the run makes variables, the call is read
 /// anew and the callable runs once more; Error if it makes some again.
 TraceResult trace_callable(const Callable& callable, const Call& call);
+
+/// The first thing that the trace was told about variables and that is otherwise now, or none.
+const FlagGuard* broken_guard(const TraceResult& trace);
+/// `variable w f32[2] was trainable and is frozen now`.
+std::string change_text(const FlagGuard& broken);
 
 /// The same trace with values of its events, which come after the results, as more of them.
 TraceResult with_more_results(const TraceResult& trace, std::span<const Value> more);

@@ -1,6 +1,8 @@
 // Variables: their cells, and reads and assignments, eager and traced.
 #include "etch/variable.h"
 
+#include <algorithm>
+
 #include "compiler/ir/cat.h"
 #include "etch/ops.h"
 #include "frontend/dispatch.h"
@@ -26,6 +28,15 @@ VariableCell& cell_of(const Variable& variable, Location where) {
   VariableCell* cell = VariableAccess::get(variable);
   if (cell == nullptr) fail(where, "the variable holds nothing: it was made by default or moved from; assign one first");
   return *cell;
+}
+
+/// The same of one that has a value.
+VariableCell& built_cell_of(const Variable& variable, Location where) {
+  VariableCell& cell = cell_of(variable, where);
+  if (!cell.is_built()) [[unlikely]] {
+    fail(where, cat(description(cell), ": it gets its value by the first call of its layer, or by build()"));
+  }
+  return cell;
 }
 
 /// The tensor to start with. Error for one without elements.
@@ -60,13 +71,15 @@ Tensor tensor_of(const Operand& value, const VariableCell& cell, std::string_vie
 /// Puts in what `change` makes of the value that stands there.
 template <class Change>
 void update(const Variable& variable, std::string_view op, Location where, const Change& change) {
-  VariableCell& cell = cell_of(variable, where);
+  VariableCell& cell = built_cell_of(variable, where);
   const auto changed = [&](const Tensor& before) {
     Tensor after = change(before);
     check_type(cell, *TensorAccess::get(after), op, where);
     return after;
   };
-  if (Trace* trace = Trace::current()) return trace->assign(cell, changed(trace->read(cell, where)), where);
+  if (Trace* trace = Trace::current()) {
+    return trace->assign(cell, changed(trace->value_of(cell, where)), where);
+  }
   while (true) {  // nothing is computed with the lock held; who comes too late begins again
     const Tensor before = cell.read();
     Tensor after = changed(before);
@@ -78,11 +91,53 @@ void update(const Variable& variable, std::string_view op, Location where, const
 
 void retain(VariableCell* cell) noexcept { cell->add_reference(); }
 void release(VariableCell* cell) noexcept { cell->drop_reference(); }
+void retain(const VariableCell* cell) noexcept { cell->add_reference(); }
+void release(const VariableCell* cell) noexcept { cell->drop_reference(); }
+
+bool VariableCell::trainable() const { return options_.trainable && !ask_frozen(*this); }
 
 VariableCell::VariableCell(Tensor initial, VariableOptions options, Location where)
-    : type_(check_initial(initial, options, where).type()),
-      options_(named(std::move(options), where)),
+    : options_(named(std::move(options), where)),
+      type_(check_initial(initial, options_, where).type()),
+      state_(State::built),
       tensor_(std::move(initial)) {}
+
+VariableCell::VariableCell(VariableOptions options, Location where) : options_(named(std::move(options), where)) {}
+
+bool VariableCell::begin_build(Location where) {
+  while (true) {
+    State state = State::empty;
+    if (state_.compare_exchange_strong(state, State::building, std::memory_order_acquire)) {
+      builder_.store(pthread_self(), std::memory_order_relaxed);
+      return true;
+    }
+    if (state == State::built) return false;
+    const bool is_own = builder_.load(std::memory_order_relaxed) == pthread_self();
+    if (is_own) fail(where, cat("variable ", name(), " is needed to make its own value"));
+    state_.wait(State::building, std::memory_order_acquire);
+  }
+}
+
+void VariableCell::end_build(Tensor initial, Location where) {
+  type_ = check_initial(initial, options_, where).type();
+  lock();
+  tensor_ = std::move(initial);
+  unlock();
+  state_.store(State::built, std::memory_order_release);
+  state_.notify_all();
+}
+
+void VariableCell::cancel_build() noexcept {
+  builder_.store({}, std::memory_order_relaxed);
+  state_.store(State::empty, std::memory_order_release);
+  state_.notify_all();
+}
+
+/// What another thread of the parent was building will not come.
+void VariableCell::start_as_child() {
+  if (state_.load() == State::building && builder_.load() != pthread_self()) state_.store(State::empty);
+  unlock();
+}
 
 Tensor VariableCell::read() {
   lock();
@@ -105,10 +160,51 @@ void VariableCell::assign(Tensor value) {
   unlock();
 }
 
-std::string description(const VariableCell& cell) { return cat("variable ", cell.name(), " ", to_string(cell.type())); }
+std::string description(const VariableCell& cell) {
+  if (!cell.is_built()) return cat("variable ", cell.name(), ", not built yet");
+  return cat("variable ", cell.name(), " ", to_string(cell.type()));
+}
+
+namespace {
+
+/// Holds the locks of cells, each once, taken by ascending numbers.
+class AllLocked {
+ public:
+  explicit AllLocked(std::span<VariableCell* const> cells) : cells_(cells.begin(), cells.end()) {
+    std::erase(cells_, nullptr);
+    std::ranges::sort(cells_, {}, &VariableCell::number);
+    cells_.erase(std::ranges::unique(cells_).begin(), cells_.end());
+    for (VariableCell* cell : cells_) cell->lock();
+  }
+  ~AllLocked() {
+    for (VariableCell* cell : cells_) cell->unlock();
+  }
+  AllLocked(const AllLocked&) = delete;
+  AllLocked& operator=(const AllLocked&) = delete;
+
+ private:
+  std::vector<VariableCell*> cells_;
+};
+
+}  // namespace
+
+std::vector<Tensor> read_together(std::span<VariableCell* const> cells) {
+  std::vector<Tensor> values(cells.size());
+  const AllLocked locked(cells);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    if (cells[i]) values[i] = cells[i]->tensor();
+  }
+  return values;
+}
+
+void assign_together(std::span<VariableCell* const> cells, std::vector<Tensor> values) {
+  const AllLocked locked(cells);
+  for (size_t i = 0; i < cells.size(); ++i) std::swap(cells[i]->tensor(), values[i]);
+}
 
 }  // namespace detail
 
+using detail::built_cell_of;
 using detail::cell_of;
 
 Variable::Variable(const Tensor& initial, VariableOptions options, Location where)
@@ -116,26 +212,46 @@ Variable::Variable(const Tensor& initial, VariableOptions options, Location wher
   detail::note_made_variable(where);
 }
 
-DType Variable::dtype(Location where) const { return cell_of(*this, where).type().dtype; }
+Variable Variable::deferred(VariableOptions options, Location where) {
+  Variable variable;
+  variable.cell_ = Ref(new detail::VariableCell(std::move(options), where));
+  return variable;
+}
 
-const Shape& Variable::shape(Location where) const { return cell_of(*this, where).type().shape; }
+bool Variable::built() const { return cell_ && cell_->is_built(); }
+
+void Variable::build(const std::function<Tensor()>& initialiser, Location where) const {
+  detail::VariableCell& cell = cell_of(*this, where);
+  if (cell.is_built() || !cell.begin_build(where)) return;
+  try {
+    cell.end_build(init_scope(initialiser), where);
+  } catch (...) {
+    cell.cancel_build();
+    throw;
+  }
+  detail::note_made_variable(where);
+}
+
+DType Variable::dtype(Location where) const { return built_cell_of(*this, where).type().dtype; }
+
+const Shape& Variable::shape(Location where) const { return built_cell_of(*this, where).type().shape; }
 
 const std::string& Variable::name(Location where) const { return cell_of(*this, where).name(); }
 
 bool Variable::trainable(Location where) const { return cell_of(*this, where).trainable(); }
 
 Tensor Variable::value(Location where) const {
-  detail::VariableCell& cell = cell_of(*this, where);
+  detail::VariableCell& cell = built_cell_of(*this, where);
   if (detail::Trace* trace = detail::Trace::current()) return trace->read(cell, where);
-  Tensor tensor = cell.read();
-  if (detail::recording_events() == nullptr) [[likely]] return tensor;
-  // Each read is one of its own, as in a trace.
-  const detail::TensorImpl& impl = *detail::TensorAccess::get(tensor);
-  return detail::alias(impl, impl.dtype, impl.shape);
+  // Each read is a tensor of its own, as in a trace: what is watched is the one or the other.
+  const Tensor there = cell.read();
+  Tensor read = detail::alias(*detail::TensorAccess::get(there), cell.type().dtype, cell.type().shape);
+  if (detail::EagerEvents* log = detail::recording_events()) [[unlikely]] log->record_read(cell, read, where);
+  return read;
 }
 
 void Variable::assign(const Operand& value) const {
-  detail::VariableCell& cell = cell_of(*this, value.where());
+  detail::VariableCell& cell = built_cell_of(*this, value.where());
   Tensor tensor = detail::tensor_of(value, cell, "assign");
   if (detail::Trace* trace = detail::Trace::current()) return trace->assign(cell, tensor, value.where());
   const detail::TensorImpl& impl = *detail::TensorAccess::get(tensor);

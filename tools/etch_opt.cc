@@ -166,6 +166,7 @@ std::string_view describe(TypeRule rule) {
     case TypeRule::floating: return "float";
     case TypeRule::numeric: return "numeric";
     case TypeRule::integer: return "integer";
+    case TypeRule::word64: return "u64";
     case TypeRule::logical: return "bool";
     case TypeRule::equality: return "any -> bool";
     case TypeRule::ordering: return "numeric -> bool";

@@ -22,8 +22,10 @@ llvm::Value* apply(Builder& b, llvm::ArrayRef<llvm::Value*> args, DType dtype, E
       return emit(Vec<bool>(&b, args[0]), Vec<T>(&b, args[1]), Vec<T>(&b, args[2])).v;
     } else if constexpr (kArity == 1) {
       return emit(Vec<T>(&b, args[0])).v;
-    } else {
+    } else if constexpr (kArity == 2) {
       return emit(Vec<T>(&b, args[0]), Vec<T>(&b, args[1])).v;
+    } else {
+      return emit(Vec<T>(&b, args[0]), Vec<T>(&b, args[1]), Vec<T>(&b, args[2])).v;
     }
   });
 }

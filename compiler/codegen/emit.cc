@@ -125,6 +125,26 @@ KernelEmitter::KernelEmitter(const KernelProgram& program, const CodegenOptions&
   entry_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
   start_ = llvm::BasicBlock::Create(context, "start", function);
   b.SetInsertPoint(start_);
+  repeat_operands();
+}
+
+void KernelEmitter::repeat_operands() {
+  for (int a = 0; a < static_cast<int>(program.accesses.size()); ++a) {
+    const Access& access = program.accesses[a];
+    if (!access.repeats) continue;
+    llvm::Value* from = origin(a);
+    llvm::Value* to = scratch(kMostRepeated * size_of(access.dtype));
+    llvm::Type* type = memory_type(context, access.dtype);
+    llvm::Value* period = access_stride(a, program.lanes_axis());
+    loop(i64(0), extent(program.lanes_axis()), period, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      loop(i64(0), period, i64(1), {}, false, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
+        b.CreateStore(b.CreateLoad(type, advance(a, from, i)), advance(a, to, b.CreateAdd(first, i)));
+        return Values{};
+      });
+      return Values{};
+    });
+    origins_[a] = to;
+  }
 }
 
 llvm::Function* KernelEmitter::finish() {

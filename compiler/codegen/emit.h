@@ -201,6 +201,9 @@ class KernelEmitter {
   std::map<int, llvm::Value*> origins_;
   std::map<int, llvm::Value*> params_;
   llvm::Value* stores_apart_ = nullptr;
+
+  /// Writes out what accesses repeat, and lets them find it there.
+  void repeat_operands();
 };
 
 /// How often the value of an instruction changes in a loop along the last axis.

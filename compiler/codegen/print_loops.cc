@@ -57,6 +57,7 @@ class LoopPrinter {
   std::string place(int slot) const {
     const Access& access = program_.accesses[slot];
     if (access.uniform) return cat("b", slot, "[0]");
+    if (access.repeats) return cat("b", slot, "[i", program_.lanes_axis(), " mod period]");
     if (access.stride == Stride::zero) return cat("b", slot, "[..]");
     const int small = access.stride == Stride::back ? -1 : static_cast<int>(access.stride);
     std::string step = access.stride == Stride::other ? "s" : cat(small);

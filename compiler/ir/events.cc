@@ -7,6 +7,14 @@
 #include "compiler/ir/cat.h"
 
 namespace etch {
+namespace {
+
+constexpr int64_t kNoArgument = -1;  // the index of leaves and stand-ins
+
+/// True for an input of the function.
+bool is_argument(const Node& node) { return place(node.op) == Place::input && !(node.op == input_op(kNoArgument)); }
+
+}  // namespace
 
 absl::StatusOr<Results> Events::record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types,
                                        Origin origin) {
@@ -35,20 +43,27 @@ absl::StatusOr<NodeMaker::TypeIndices> Events::types_of(const AnyOp& op, std::sp
   return TypeIndices{last_type_};
 }
 
-Value Events::read(Value of, Origin origin) {
-  constexpr int64_t kNoArgument = -1;
-  const int32_t type = type_index_of(of);
-  const Value read = append({input_op(kNoArgument), {}, origin}, {&type, 1})[0];
-  reads_.emplace(read, source(of));
-  return read;
+Value Events::leaf(const Type& type, Origin origin) {
+  const int32_t index = type_index(type);
+  return append({input_op(kNoArgument), {}, origin}, {&index, 1})[0];
+}
+
+Results Events::stand_in(std::span<const Value> operands, std::span<const Type> types, std::span<const Value> of,
+                         Origin origin) {
+  ETCH_CHECK(!operands.empty(), "a stand-in depends on something");
+  TypeIndices indices;
+  for (const Type& type : types) indices.push_back(type_index(type));
+  const Results made = append({input_op(kNoArgument), {operands.begin(), operands.end()}, origin}, indices);
+  for (size_t i = 0; i < of.size(); ++i) sources_.emplace(made[static_cast<int>(i)], source(of[i]));
+  return made;
 }
 
 Value Events::source(Value value) const {
-  const auto read = reads_.find(value);
-  return read == reads_.end() ? value : read->second;
+  const auto stand_in = sources_.find(value);
+  return stand_in == sources_.end() ? value : stand_in->second;
 }
 
-Graph Events::close(std::span<const Value> outputs) const {
+Graph Events::close(std::span<const Value> outputs, int end) const {
   GraphBuilder builder;
   builder.types_ = types_;  // so that indices hold
   builder.names_ = names_;
@@ -60,13 +75,14 @@ Graph Events::close(std::span<const Value> outputs) const {
     renamed[input.id] = builder.append({event.op, {}, event.origin}, {&type, 1})[0];
     builder.inputs_.push_back(renamed[input.id]);
   }
-  for (const Node& event : nodes()) {
-    if (place(event.op) == Place::input) {
-      renamed[event.first_result] = renamed[source(event.result()).id];  // an input stands there already
+  for (const Node& event : nodes().first(static_cast<size_t>(end))) {
+    if (place(event.op) == Place::input) {  // inputs stand there already
+      for (Value result : results(event)) renamed[result.id] = renamed[source(result).id];
       continue;
     }
     Node node{event.op, event.operands, event.origin};
     for (Value& operand : node.operands) operand = renamed[operand.id];
+    if (std::ranges::any_of(node.operands, [](Value operand) { return operand.id < 0; })) continue;
     TypeIndices types;
     for (Value result : results(event)) types.push_back(type_index_of(result));
     const Results made = builder.intern(std::move(node), types);
@@ -127,37 +143,49 @@ Excerpt Events::excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(V
   return excerpt;
 }
 
-std::vector<Value> Events::repeat(const Events& other, std::span<const Value> inputs) {
-  ETCH_CHECK(inputs.size() == other.inputs_.size(),
-             cat(inputs.size(), " values are given for ", other.inputs_.size(), " inputs"));
-  std::vector<Value> renamed(other.num_values());
-  for (size_t i = 0; i < inputs.size(); ++i) renamed[other.inputs_[i].id] = inputs[i];
+Events::Repeated Events::repeat(const Events& other, int begin, int end, std::vector<Value> values) {
+  Repeated repeated{std::move(values), {}};
+  repeated.values.resize(other.num_values());
+  std::vector<Value>& renamed = repeated.values;
   std::vector<int32_t> types(other.types_.size(), -1), names(other.names_.size(), -1);
   const auto translate = [&](int32_t& index) {
     if (index < 0) return;
-    if (names[index] < 0) names[index] = name(other.names_[index]);
+    if (names[index] < 0) names[index] = name(std::string(other.names_[index]));
     index = names[index];
   };
-  for (const Node& event : other.nodes()) {
+  const auto named = [&](Value value) { return renamed[value.id].id >= 0 ? renamed[value.id] : value; };
+  for (int i = begin; i < end; ++i) {
+    const Node event = other.nodes()[i];  // a copy: this list may be the same one
+    repeated.places.push_back(static_cast<int>(nodes_.size()));
+    const bool is_leaf = place(event.op) == Place::input && event.operands.empty();
+    if (is_argument(event) || (is_leaf && renamed[event.first_result].id >= 0)) continue;
     Node copy{event.op, event.operands, event.origin};
-    for (Value& operand : copy.operands) operand = renamed[operand.id];
+    for (Value& operand : copy.operands) operand = named(operand);
     translate(copy.origin.file);
     translate(copy.origin.scope);
-    if (place(event.op) == Place::input) {
-      const Value result = event.result(), of = other.source(result);
-      if (of != result) renamed[result.id] = read(renamed[of.id], copy.origin);
-      continue;
-    }
     TypeIndices of_results;
     for (Value result : results(event)) {
       int32_t& type = types[other.type_index_of(result)];
-      if (type < 0) type = type_index(other.type(result));
+      if (type < 0) type = type_index(Type(other.type(result)));
       of_results.push_back(type);
     }
     const Results made = append(std::move(copy), of_results);
-    for (int r = 0; r < made.size(); ++r) renamed[event.first_result + r] = made[r];
+    for (int r = 0; r < made.size(); ++r) {
+      const Value result{event.first_result + r}, of = other.source(result);
+      renamed[result.id] = made[r];
+      if (of != result) sources_.insert_or_assign(made[r], source(named(of)));
+    }
   }
-  return renamed;
+  repeated.places.push_back(static_cast<int>(nodes_.size()));
+  return repeated;
+}
+
+Events::Repeated Events::repeat(const Events& other, std::span<const Value> inputs) {
+  ETCH_CHECK(inputs.size() == other.inputs_.size(),
+             cat(inputs.size(), " values are given for ", other.inputs_.size(), " inputs"));
+  std::vector<Value> values(other.num_values());
+  for (size_t i = 0; i < inputs.size(); ++i) values[other.inputs_[i].id] = inputs[i];
+  return repeat(other, 0, static_cast<int>(other.nodes().size()), std::move(values));
 }
 
 }  // namespace etch

@@ -27,23 +27,39 @@ class Events : public NodeMaker {
   absl::StatusOr<Results> record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types,
                                  Origin origin = {});
 
-  /// One read of a variable whose value is `of`: an event of its own, so that derivatives can tell it from the others.
-  Value read(Value of, Origin origin = {});
-  /// The value that was read; any other value is itself.
+  /// A value that nothing computes and nothing may read: what derivatives are taken in, such as a variable on which
+  /// its reads depend, or the place of a cotangent that is to come.
+  Value leaf(const Type& type, Origin origin = {});
+
+  /// An event whose results stand for other values, of these types, while derivatives pass through it to the operands
+  /// alone. With one operand and one result it passes a cotangent on as it is: so a read of a variable depends on the
+  /// leaf of the variable, and stands for what was assigned to it last. `of` is empty where the caller knows the values.
+  Results stand_in(std::span<const Value> operands, std::span<const Type> types, std::span<const Value> of,
+                   Origin origin = {});
+  /// The value that one stands for; any other value is itself.
   Value source(Value value) const;
 
   std::span<const Value> inputs() const { return inputs_; }
 
-  /// The graph of these outputs: inputs first, in order, equal nodes once, and in the place of each read what was read.
-  Graph close(std::span<const Value> outputs) const;
+  /// The graph of these outputs: inputs first, in order, equal nodes once, and in the place of stand-ins what they stand
+  /// for. What depends on leaves is left out, as are the nodes from `end` on.
+  Graph close(std::span<const Value> outputs, int end) const;
+  Graph close(std::span<const Value> outputs) const { return close(outputs, static_cast<int>(nodes_.size())); }
 
   /// The graph of these outputs as a function of the values that are given, with the nodes between them alone; its
   /// inputs are those of them that it needs, by ascending numbers.
   Excerpt excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(Value)> is_given) const;
 
-  /// Records all events of another list, with these values in the place of its inputs. Returns the value that stands
-  /// for each of its values.
-  std::vector<Value> repeat(const Events& other, std::span<const Value> inputs);
+  /// What was repeated became.
+  struct Repeated {
+    std::vector<Value> values;  // of each value of the list, if it was repeated or given
+    std::vector<int> places;    // of each node from the first on that was to be repeated, and of the end
+  };
+  /// Records the nodes begin..end of another list, or of this one, once more. `values` says by value what stands there
+  /// for inputs, leaves and what comes before; leaves that it does not name are made anew, inputs are not repeated.
+  Repeated repeat(const Events& other, int begin, int end, std::vector<Value> values);
+  /// All of another list, with these values in the place of its inputs.
+  Repeated repeat(const Events& other, std::span<const Value> inputs);
 
  private:
   /// A table op on operands of known types. It has no fields, so these decide the type of its result.
@@ -60,11 +76,14 @@ class Events : public NodeMaker {
 
   absl::StatusOr<TypeIndices> types_of(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types);
 
-  absl::flat_hash_map<Value, Value> reads_;  // and what they read, which is no read
+  absl::flat_hash_map<Value, Value> sources_;  // of stand-ins, which are none themselves
   // So that an op like one before costs a look-up, and one like the last a comparison.
   absl::flat_hash_map<Signature, int32_t> inferred_;
   Signature last_;
   int32_t last_type_ = -1;
 };
+
+/// True for a node of Events::stand_in.
+inline bool is_stand_in(const Node& node) { return place(node.op) == Place::input && !node.operands.empty(); }
 
 }  // namespace etch

@@ -7,6 +7,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/checked.h"
+#include "compiler/ir/events.h"
 
 namespace etch {
 namespace {
@@ -58,12 +59,14 @@ bool is_recorded(const std::vector<bool>& recorded, int node) { return recorded.
 
 /// True if a derivative passes from an operand of the node to its results.
 bool passes(const Nodes& nodes, const Node& node, int operand) {
-  return is_floating(nodes, node.operands[operand]) && gives_floats(nodes, node) && why_none(node.op, operand).empty();
+  return is_floating(nodes, node.operands[operand]) && gives_floats(nodes, node) &&
+         (is_stand_in(node) || why_none(node.op, operand).empty());
 }
 
 /// Why not, after the op's name.
 std::string reason(const Nodes& nodes, const Node& node, int operand) {
-  if (const std::string_view why = why_none(node.op, operand); !why.empty()) return std::string(why);
+  const std::string_view why = is_stand_in(node) ? "" : why_none(node.op, operand);
+  if (!why.empty()) return std::string(why);
   const auto dtype = [&](Value value) { return name(nodes.type(value).dtype); };
   if (!is_floating(nodes, node.operands[operand])) return cat("takes ", dtype(node.operands[operand]));
   return cat("gives ", dtype(node.result()));
@@ -103,6 +106,7 @@ class ReverseWalk {
         end_(end_of(maker.nodes(), derivation.targets)),
         active_(find_active(maker.nodes(), derivation.sources, end_, derivation.recorded)),
         recorded_(derivation.recorded),
+        custom_(derivation.custom),
         cotangents_(active_.size()) {
     groups_.assign(derivation.groups.begin(), derivation.groups.end());
     // As they are entered on the way back: later ones first, outer ones before inner ones.
@@ -122,7 +126,7 @@ class ReverseWalk {
       for (; next_group < groups_.size() && groups_[next_group].end > i; ++next_group) {
         if (groups_[next_group].begin <= i) open_.push_back({groups_[next_group].begin, num_nodes(), {}});
       }
-      if (is_recorded(recorded_, i)) differentiate_node(maker_.nodes().nodes()[i]);
+      if (is_recorded(recorded_, i)) differentiate_node(i);
     }
     while (!open_.empty()) close_group();
   }
@@ -150,7 +154,8 @@ class ReverseWalk {
   }
 
   bool was_there(Value value, int begin) const {
-    return maker_.nodes().index_of(value) < begin || place(maker_.node(value).op) == Place::input;
+    const Node& node = maker_.node(value);
+    return maker_.nodes().index_of(value) < begin || (place(node.op) == Place::input && node.operands.empty());
   }
 
   void add(Value value, const Ex& contribution) {
@@ -168,8 +173,23 @@ class ReverseWalk {
     for (const auto& [value, sum] : sums) add({value}, sum);
   }
 
-  /// Takes a copy: nodes move when others are made.
-  void differentiate_node(const Node node) {
+  /// What the cotangents of a node's results add to those of its operands, or none.
+  std::vector<Ex> contributions(int index, const Node& node, const Backward& at) {
+    if (is_stand_in(node)) {
+      std::optional<std::vector<Ex>> own;
+      if (custom_) own = custom_->differentiate(index, at.cotangents, made_groups_);
+      return own ? *std::move(own) : std::vector<Ex>{at.cotangents[0]};
+    }
+    std::vector<Ex> contributions(node.operands.size());
+    for (int i = 0; i < static_cast<int>(node.operands.size()); ++i) {
+      if (!active_[node.operands[i].id] || !passes(maker_.nodes(), node, i)) continue;
+      contributions[i] = gradient(node.op, at, i);
+    }
+    return contributions;
+  }
+
+  void differentiate_node(int index) {
+    const Node node = maker_.nodes().nodes()[index];  // a copy: nodes move when others are made
     Backward at;
     bool reached = false;
     for (Value result : results(node)) {
@@ -181,14 +201,10 @@ class ReverseWalk {
     for (Value operand : node.operands) at.operands.push_back({maker_, operand});
     maker_.set_origin(node.origin);
     const int begin = num_nodes();
-    absl::InlinedVector<Ex, 3> contributions(node.operands.size());
-    for (int i = 0; i < static_cast<int>(node.operands.size()); ++i) {
-      if (!active_[node.operands[i].id] || !passes(maker_.nodes(), node, i)) continue;
-      contributions[i] = gradient(node.op, at, i);
-    }
+    const std::vector<Ex> contributions = this->contributions(index, node, at);
     make_group(begin);
     for (size_t i = 0; i < contributions.size(); ++i) {
-      if (!contributions[i].is_none()) add(node.operands[i], contributions[i]);
+      if (active_[node.operands[i].id] && !contributions[i].is_none()) add(node.operands[i], contributions[i]);
     }
   }
 
@@ -196,6 +212,7 @@ class ReverseWalk {
   const int end_;
   const std::vector<bool> active_;
   const std::vector<bool>& recorded_;
+  CustomGradients* const custom_;
   std::vector<Ex> cotangents_;  // by value
   std::vector<NodeRange> groups_;
   std::vector<OpenGroup> open_;

@@ -30,6 +30,18 @@ struct NodeRange {
   int end = 0;
 };
 
+/// Derivatives that are not those of ops: of the stand-ins among events (Events::stand_in) that were given one.
+class CustomGradients {
+ public:
+  /// What the cotangents of a stand-in's results, some of them none, add to those of its operands: one for each, of its
+  /// type, or none. Nothing for a stand-in that has no derivative of its own. `made` are the groups of new nodes so far.
+  virtual std::optional<std::vector<Ex>> differentiate(int node, std::span<const Ex> cotangents,
+                                                       std::span<const NodeRange> made) = 0;
+
+ protected:
+  ~CustomGradients() = default;
+};
+
 /// What to differentiate in a list of nodes.
 struct Derivation {
   std::span<const Value> targets;
@@ -40,6 +52,7 @@ struct Derivation {
   std::span<const NodeRange> groups = {};
   /// Per node whether derivatives pass through it; through all that have one where it is empty.
   std::vector<bool> recorded = {};
+  CustomGradients* custom = nullptr;  // may be asked for stand-ins
 };
 
 /// What differentiating made.

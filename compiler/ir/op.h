@@ -34,6 +34,7 @@ enum class TypeRule : uint8_t {
   floating,   // a float -> the same
   numeric,    // all but bool -> the same
   integer,    // an integer -> the same
+  word64,     // u64 -> the same
   logical,    // bool -> bool
   equality,   // any -> bool
   ordering,   // all but bool -> bool
@@ -49,6 +50,7 @@ constexpr bool takes(TypeRule rule, DType dtype) {
     case TypeRule::numeric:
     case TypeRule::ordering: return is_numeric(dtype);
     case TypeRule::integer: return is_integer(dtype);
+    case TypeRule::word64: return dtype == DType::u64;
     case TypeRule::logical: return !is_numeric(dtype);
     case TypeRule::equality:
     case TypeRule::select: break;

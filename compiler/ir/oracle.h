@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <concepts>
@@ -211,6 +212,24 @@ T popcount(T x) {
 template <Integer T>
 T clz(T x) {
   return static_cast<T>(std::countl_zero(static_cast<std::make_unsigned_t<T>>(x)));
+}
+
+/// Ten rounds of Philox 4x32 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011) on the counter of the
+/// words of `low` and `high`, the lower one first, with the words of `key`: the block's words 0 and 1, then 2 and 3.
+inline std::array<uint64_t, 2> philox(uint64_t low, uint64_t high, uint64_t key) {
+  const auto lower = [](uint64_t x) { return static_cast<uint32_t>(x); };
+  const auto upper = [](uint64_t x) { return static_cast<uint32_t>(x >> 32); };
+  const auto join = [](uint32_t a, uint32_t b) { return a | uint64_t{b} << 32; };
+  std::array<uint32_t, 4> c{lower(low), upper(low), lower(high), upper(high)};
+  std::array<uint32_t, 2> k{lower(key), upper(key)};
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p = uint64_t{0xD2511F53} * c[0];
+    const uint64_t q = uint64_t{0xCD9E8D57} * c[2];
+    c = {upper(q) ^ c[1] ^ k[0], lower(q), upper(p) ^ c[3] ^ k[1], lower(p)};
+    k[0] += 0x9E3779B9;
+    k[1] += 0xBB67AE85;
+  }
+  return {join(c[0], c[1]), join(c[2], c[3])};
 }
 
 /// The number of a 16-bit float type nearest to x, ties to even.

@@ -251,6 +251,28 @@ L shift_right_logical(const L& x, const L& n) {
   return select(ok, shr_logical(x, select(ok, n, ElementOf<L>{0})), ElementOf<L>{0});
 }
 
+/// Ten rounds of Philox 4x32 on the counter of the words of `low` and `high` with the words of `key`: the block's words 0 and
+/// 1, then 2 and 3. Each word stands in 64 bits, so that a product is one instruction.
+template <class L>
+std::array<L, 2> philox(const L& low, const L& high, const L& key) {
+  constexpr uint64_t kWord = 0xFFFFFFFF;
+  const auto lower = [](const L& x) { return x & kWord; };
+  const auto upper = [](const L& x) { return shr_logical(x, uint64_t{32}); };
+  L c0 = lower(low), c1 = upper(low), c2 = lower(high), c3 = upper(high);
+  L k0 = lower(key), k1 = upper(key);
+  for (int round = 0; round < 10; ++round) {
+    const L p = c0 * uint64_t{0xD2511F53};
+    const L q = c2 * uint64_t{0xCD9E8D57};
+    c0 = upper(q) ^ c1 ^ k0;
+    c1 = lower(q);
+    c2 = upper(p) ^ c3 ^ k1;
+    c3 = lower(p);
+    k0 = lower(k0 + uint64_t{0x9E3779B9});
+    k1 = lower(k1 + uint64_t{0xBB67AE85});
+  }
+  return {c0 | (c1 << uint64_t{32}), c2 | (c3 << uint64_t{32})};
+}
+
 /// The neighbour of a in the direction of b (C99): b if they are equal, NaN if either is NaN.
 template <class L>
 L nextafter(const L& a, const L& b) {

@@ -116,8 +116,15 @@ bool FusionPolicy::is_scattered(const Site& site, const Affine& map) const {
   return cost::goes_lane_by_lane(map.coef[vector_axis(c)]);
 }
 
+
+/// What lies near each other along another axis goes as tiles, at little cost.
 bool FusionPolicy::scatters(const Site& site, const Affine& map) const {
-  return is_scattered(site, map) && !is_scattered(site);
+  if (!is_scattered(site, map) || is_scattered(site)) return false;
+  const Domain& domain = sites_.cluster(site).domain;
+  for (int axis = 0; axis < domain.rank; ++axis) {
+    if (map.coef[axis] == 1 && domain.extents[axis] > kShortAxis) return false;
+  }
+  return true;
 }
 
 /// True if more bytes are loaded to compute a value of this size than it has itself.

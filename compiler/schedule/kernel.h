@@ -56,6 +56,10 @@ struct Access {
   DType dtype = DType::f32;
   Stride stride = Stride::one;
   bool uniform = false;  // every stride is 0: one element for the whole kernel
+  // A load of elements that are the same everywhere but along the lanes, where they begin again after a period, which
+  // divides the axis: such as a number for each channel of a picture. The kernel writes them out beside each other before it
+  // begins. The period stands in the sizes at the place of the stride, which is one.
+  bool repeats = false;
   // Loads, or stores, of one buffer at the same strides that lie beside each other, such as the channels of a picture or
   // the elements of a short row: the access of the first one, and how many elements this one lies behind it. Stores fill
   // every element from the first to the last. -1 for all others.
@@ -93,6 +97,9 @@ struct Instr {
 
 /// Rough cost of an instruction in additions, each time it runs; of loads and stores: 1, for they are counted apart.
 int cost_of(const Instr& instr);
+
+/// An axis along which accesses repeat has so many elements at the most.
+inline constexpr int64_t kMostRepeated = 1024;
 
 inline constexpr int64_t kRowBlock = 16384;
 inline constexpr int64_t kColumnBlock = 512;
@@ -158,7 +165,7 @@ struct KernelProgram {
 constexpr int64_t reduction_lanes(DType dtype) { return size_of(dtype) == 8 ? 32 : 64; }
 
 /// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks; then for each access,
-/// then each index: offset and `rank` strides, in elements; then for each param its bits.
+/// then each index: offset and `rank` strides, in elements (see Access::repeats); then for each param its bits.
 struct SizesLayout {
   explicit SizesLayout(const KernelProgram& program);
 

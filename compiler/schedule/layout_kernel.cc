@@ -15,6 +15,13 @@ namespace {
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
 
+// Operands that are repeated have so many elements at the most, fill so many at the least, and are read so many times.
+constexpr int64_t kLongestPeriod = 32;
+constexpr int64_t kShortestRepeated = 192;
+constexpr int64_t kManyTimes = 8;
+// Kernels of more elements wait for memory, and shuffles cost them nothing.
+constexpr int64_t kMostElements = 1 << 21;
+
 /// How far behind an element that of the next row lies, if the lanes are far apart and tiles of rows can serve them.
 int64_t next_row(const AccessMap& map, int lanes_axis, int axis) {
   constexpr int64_t kNear = 4;
@@ -32,6 +39,7 @@ class Layout {
     const int64_t total = cut_blocks();
     drop_ones();
     collapse();
+    repeat_short_operands();
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
       unroll_axis(draft_, axis);
       find_maps();
@@ -71,6 +79,12 @@ class Layout {
       if (access.stores) access.address = linear_index(domain_, axis + 1);
     }
     return total;
+  }
+
+  /// Takes away the last axis; the one before it goes on in its steps.
+  void erase_behind(int axis) {
+    for (Affine* map : maps_) map->coef[axis] = map->coef[axis + 1];
+    erase(axis + 1);
   }
 
   void erase(int axis) {
@@ -242,6 +256,53 @@ class Layout {
     }
   }
 
+  /// Where some operands have an element for each index of a short last axis and are the same everywhere else, the axis
+  /// joins the one before it, and those operands repeat along it.
+  void repeat_short_operands() {
+    const int last = domain_.rank - 1, before = last - 1;
+    const int64_t period = last < 1 ? 0 : domain_.extents[last];
+    if (period < 2 || period > kLongestPeriod || !is_batch(last) || !is_batch(before) || domain_.has(Role::row)) return;
+    const int64_t rows = rows_to_repeat(period, domain_.extents[before]);
+    if (rows == 0 || domain_.size() < kManyTimes * rows * period || domain_.size() > kMostElements) return;
+    const auto joins = [&](const Affine& map) { return map.coef[before] == map.coef[last] * period; };
+    bool any = false;
+    for (const AccessMap& access : draft_.accesses) {
+      if (joins(access.address)) continue;
+      if (!repeats(access)) return;
+      any = true;
+    }
+    if (!any || !std::ranges::all_of(draft_.indices, joins)) return;
+
+    for (AccessMap& access : draft_.accesses) {
+      if (!joins(access.address)) access.period = period;
+    }
+    apply(Split{before, rows}, domain_);
+    for (Affine* map : maps_) apply(Split{before, rows}, *map);
+    domain_.extents[before + 1] *= period;
+    erase_behind(before + 1);
+    for (AccessMap& access : draft_.accesses) {
+      if (access.period > 0) access.address.coef[before + 1] = 1;
+    }
+    drop_ones();
+    collapse();
+  }
+
+  /// True if a load depends on the last axis only, and reads one element after the other along it.
+  bool repeats(const AccessMap& access) const {
+    const auto& coef = access.address.coef;
+    const int last = domain_.rank - 1;
+    return !access.stores && coef[last] == 1 && std::all_of(coef.begin(), coef.begin() + last, [](int64_t c) { return c == 0; });
+  }
+
+  /// How many of `rows` rows of a period each join: as many as divide them and are not too long together; 0 if those are
+  /// too few for whole vectors.
+  static int64_t rows_to_repeat(int64_t period, int64_t rows) {
+    for (int64_t some = std::min(rows, kMostRepeated / period); some * period >= kShortestRepeated; --some) {
+      if (rows % some == 0) return some;
+    }
+    return 0;
+  }
+
   void add_vector_axis() {
     insert_axis(domain_.rank, 1, Role::vector, domain_);
     for (AccessMap& access : draft_.accesses) access.address.coef[domain_.rank - 1] = 1;
@@ -388,9 +449,10 @@ ScheduledKernel lay_out(KernelDraft draft) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
     const Stride stride = stride_class(coef[program.lanes_axis()], program.has(Role::row));
-    program.accesses.push_back({access.dtype, stride, !varies && access.dot_operand < 0});
+    program.accesses.push_back({access.dtype, stride, !varies && access.dot_operand < 0, access.period > 0});
     kernel.buffers.push_back(access.storage);
     append(access.address);
+    if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
   }
   find_groups(draft.accesses, is_loop, program.accesses);
   const bool has_next_rows = is_loop && rank > 1 && domain.extents[rank - 2] >= kLongEnough;

@@ -15,6 +15,7 @@ struct AccessMap {
   Affine address;
   bool stores = false;
   int dot_operand = -1;  // 0 or 1: read by the products of a dot
+  int64_t period = 0;    // it repeats along the last axis; 0 if it does not
 };
 
 /// A kernel whose accesses and indices are still affine maps. `program` holds the body and the sizes of blocks.

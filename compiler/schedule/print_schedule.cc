@@ -56,7 +56,8 @@ std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel,
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     const int64_t* address = sizes + layout.access(static_cast<int>(a));
     text += cat("  #", a, " b", kernel.buffers[a], " +", address[0], " strides ", numbers(address + 1, layout.rank),
-                " = ", buffer_text(schedule, kernel.buffers[a], graph), "\n");
+                kernel.program.accesses[a].repeats ? " (the last one a period)" : "", " = ",
+                buffer_text(schedule, kernel.buffers[a], graph), "\n");
   }
   return text + indent(to_string(kernel.program));
 }

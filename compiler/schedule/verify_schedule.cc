@@ -26,13 +26,22 @@ std::string buffer_text(const Schedule& schedule, int id, const Graph& graph) {
 /// Offset and strides of an access.
 struct Address {
   Address(const ScheduledKernel& kernel, int access)
-      : from(kernel.sizes.data() + SizesLayout(kernel.program).access(access)), rank(kernel.program.rank()) {}
+      : from(kernel.sizes.data() + SizesLayout(kernel.program).access(access)), rank(kernel.program.rank()),
+        repeating(kernel.program.accesses[access].repeats ? kernel.program.lanes_axis() : -1) {}
   int64_t offset() const { return from[0]; }
-  int64_t stride(int axis) const { return from[1 + axis]; }
+  int64_t stride(int axis) const { return axis == repeating ? 1 : from[1 + axis]; }
+  /// How far the element at an index along an axis lies from that at 0.
+  int64_t distance(int axis, int64_t index) const { return axis == repeating ? index % period() : from[1 + axis] * index; }
+  /// The same for the last one of indices 0 .. index.
+  int64_t reach(int axis, int64_t index) const {
+    return axis == repeating ? std::min(index, period() - 1) : from[1 + axis] * index;
+  }
+  int64_t period() const { return from[1 + repeating]; }
   bool operator==(const Address& other) const { return std::equal(from, from + 1 + rank, other.from); }
 
   const int64_t* from;
   int rank;
+  int repeating;  // the axis along which it repeats, or -1
 };
 
 /// What holds for every kernel by itself; empty if all is well.
@@ -151,6 +160,7 @@ class KernelCheck {
     for (int slot = 0; slot < static_cast<int>(program_.accesses.size()); ++slot) {
       const Access& access = program_.accesses[slot];
       const Address address(kernel_, slot);
+      if (access.repeats) check_period(slot, address);
       const bool has_next = program_.rank() > 1 && (!program_.has_rows() || program_.short_row > 0);
       const bool near = has_next && address.stride(program_.rank() - 2) == access.next_row;
       if (access.next_row > 0 && !near) fail(cat("access #", slot, " has no near next row"));
@@ -163,13 +173,21 @@ class KernelCheck {
     }
   }
 
+  void check_period(int slot, const Address& address) {
+    const int lanes = program_.lanes_axis();
+    const int64_t n = kernel_.sizes[lanes];
+    bool fits = program_.axes[lanes] == Role::vector && address.period() > 0 && n % address.period() == 0 && n <= kMostRepeated;
+    for (int axis = 0; axis < lanes; ++axis) fits &= address.stride(axis) == 0;
+    if (!fits || program_.accesses[slot].stride != Stride::one) fail(cat("access #", slot, " cannot repeat"));
+  }
+
   void check_bounds() {
     for (int slot = 0; slot < static_cast<int>(kernel_.buffers.size()); ++slot) {
       Address address(kernel_, slot);
       int64_t least = address.offset(), most = least;
       bool empty = false;
       for (int axis = 0; axis < program_.rank(); ++axis) {
-        int64_t reach = address.stride(axis) * (last_index(axis));
+        int64_t reach = address.reach(axis, last_index(axis));
         (reach < 0 ? least : most) += reach;
         empty |= kernel_.sizes[axis] == 0;
       }
@@ -286,7 +304,7 @@ class Walk {
   void touch(int slot, const std::vector<int64_t>& index, bool stores) {
     Address address(*kernel_, slot);
     int64_t element = address.offset();
-    for (int i = 0; i < program().rank(); ++i) element += address.stride(i) * index[i];
+    for (int i = 0; i < program().rank(); ++i) element += address.distance(i, index[i]);
     int64_t size = size_of(program().accesses[slot].dtype);
     int id = kernel_->buffers[slot];
     for (int64_t byte = element * size; byte < (element + 1) * size; ++byte) touch_byte(id, byte, stores);

@@ -358,6 +358,30 @@ TEST(LoopKernel, AnIndexIsCastToFloatsAsTheIntegerItIs) {
   }
 }
 
+/// Rows of a picture, with a number for each channel: any period, length and split, on every target.
+TEST(LoopKernel, AnAccessRepeatsAlongTheLanes) {
+  for (const Target& target : targets()) {
+    for (auto [period, times] : std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {3, 1}, {3, 64}, {5, 37}, {32, 32}}) {
+      const int64_t n = period * times;
+      for (int64_t split : {int64_t{0}, int64_t{7}, n + 1}) {
+        TestBuffer x(DType::f32, 4 * n), each(DType::f32, period + 1), out(DType::f32, 4 * n);
+        fill_random<float>(x, 3);
+        fill_random<float>(each, 4);
+        TestKernel k(KernelKind::loop, {4, n});
+        const int all = k.access(x, k.dense()), some = k.access(each, {0, 1}, 1);
+        k.repeat(some, period);
+        k.store(k.access(out, k.dense()), k.compute(Op::sub, DType::f32, {k.load(all), k.load(some)}));
+        k.target = target;
+        k.run(split);
+        for (int64_t i = 0; i < 4 * n; ++i) {
+          const float expected = x.data<float>()[i] - each.data<float>()[1 + i % n % period];
+          ASSERT_TRUE(same(out.data<float>()[i], expected)) << period << " * " << times << " at " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(LoopKernel, ParamsAreDataOfEveryDtype) {
   TestKernel k(KernelKind::loop, {21});
   TestBuffer f(DType::f32, 21), d(DType::f64, 21), i(DType::i32, 21), l(DType::i64, 21), u(DType::u8, 21),

@@ -101,6 +101,11 @@ class TestKernel {
     buffers_.push_back(&buffer);
     return static_cast<int>(program.accesses.size()) - 1;
   }
+  /// An access along the lanes begins again after so many elements.
+  void repeat(int access, int64_t period) {
+    program.accesses[access].repeats = true;
+    places_[access].strides.back() = period;
+  }
   /// Row-major strides of the domain without the axes that `skip` names: 0 there.
   std::vector<int64_t> dense(std::vector<int> skip = {}) const {
     std::vector<int64_t> strides(extents_.size());

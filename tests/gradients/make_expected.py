@@ -94,6 +94,8 @@ for op, function in {"neg": m.negative, "abs": m.abs, "sqrt": m.sqrt, "rsqrt": m
     one_op(op, op, function, [UNARY], weights=np.linspace(-2, 2, len(UNARY)))
 # TensorFlow's digamma is NaN at 0 and at the negative integers, where ours has its poles.
 one_op("lgamma", "lgamma", m.lgamma, [np.array([inf, nan, 1, 0.5, -0.5, 0.9, -2.5, 3, 30, 800, 1e-10, 1e10])])
+one_op("digamma", "digamma", m.digamma, [np.array([inf, nan, 0, -1, -7, 1, 0.5, -0.5, 0.9, -2.5, 2, 3, 7.3, 8, 30, -1e10 - 0.5,
+                                                  1e-200, 1e-10, 1e10])])
 for op, function in {"sqrt": m.sqrt, "rsqrt": m.rsqrt}.items():
     one_op(op + " of zeros with cotangent 0", op, function, [np.array([0.0, 0.0, 4.0])],
            weights=np.array([0.0, -0.0, 0.0]))

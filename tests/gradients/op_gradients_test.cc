@@ -35,8 +35,8 @@ std::string rows_without_gradient() {
   std::string text;
   for (int i = 0; i < kNumTableOps; ++i) {
     const Op op = static_cast<Op>(i);
-    DType dtype = DType::f64;
-    if (!takes(info(op).rule, dtype)) dtype = takes(info(op).rule, DType::i32) ? DType::i32 : DType::boolean;
+    const DType tried[] = {DType::f64, DType::i32, DType::boolean, DType::u64};
+    const DType dtype = *std::ranges::find_if(tried, [&](DType d) { return takes(info(op).rule, d); });
     const Graph graph = one_op(op, operand_types(op, dtype, {{}, {}, {}}));
     const GradientGraph gradient = differentiate_all(graph);
     for (size_t k = 0; k < gradient.outputs.size(); ++k) {

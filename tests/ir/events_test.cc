@@ -78,7 +78,7 @@ TEST(Events, AreRepeatedOnOtherValues) {
   Events events;
   const Value scalar = *events.input({DType::f32, {}}), x = *events.input(kTwo);
   const Value inputs[] = {record(events, Op::exp, {x}), scalar};
-  const std::vector<Value> stands_for = events.repeat(inner, inputs);
+  const std::vector<Value> stands_for = events.repeat(inner, inputs).values;
   EXPECT_EQ(stands_for[a.id], inputs[0]);
   EXPECT_EQ(print(events.close({&stands_for[product.id], 1})), R"(graph(%0: f32[], %1: f32[2]) {
   %2 = exp(%1) : f32[2]
@@ -99,12 +99,13 @@ TEST(Events, TypesAreInferredAlsoWhereASignatureComesAgain) {
   }
 }
 
-TEST(Events, ReadsAreEventsOfTheirOwnAndTheirSourceInTheGraph) {
+TEST(Events, StandInsAreEventsOfTheirOwnAndWhatTheyStandForInTheGraph) {
   Events events;
-  const Value x = *events.input(kTwo);
-  const Value first = events.read(x), second = events.read(x);
+  const Value x = *events.input(kTwo), leaf = events.leaf(kTwo);
+  const auto stand_in = [&](Value of) { return events.stand_in({&leaf, 1}, {&kTwo, 1}, {&of, 1})[0]; };
+  const Value first = stand_in(x), second = stand_in(x);
   const Value sum = record(events, Op::add, {first, second});
-  const Value third = events.read(sum), again = events.read(third);
+  const Value third = stand_in(sum), again = stand_in(third);
   EXPECT_NE(first, second);
   EXPECT_EQ(events.source(second), x);
   EXPECT_EQ(events.source(again), sum);
@@ -112,6 +113,24 @@ TEST(Events, ReadsAreEventsOfTheirOwnAndTheirSourceInTheGraph) {
   const Value outputs[] = {record(events, Op::neg, {again}), third};
   EXPECT_EQ(print(events.close(outputs)),
             "graph(%0: f32[2]) {\n  %1 = add(%0, %0) : f32[2]\n  %2 = neg(%1) : f32[2]\n  return %2, %1\n}\n");
+}
+
+TEST(Events, AStretchIsRepeatedOnOtherValues) {
+  Events events;
+  const Value x = *events.input(kTwo), place = events.leaf(kTwo);
+  const int begin = static_cast<int>(events.nodes().size());
+  const Value product = record(events, Op::mul, {place, record(events, Op::exp, {x})});
+  std::vector<Value> values(events.num_values());
+  values[place.id] = record(events, Op::tanh, {x});
+  const Events::Repeated repeated = events.repeat(events, begin, begin + 2, std::move(values));
+  EXPECT_EQ(repeated.places, (std::vector<int>{begin + 3, begin + 4, begin + 5}));
+  EXPECT_EQ(print(events.close({&repeated.values[product.id], 1})), R"(graph(%0: f32[2]) {
+  %1 = exp(%0) : f32[2]
+  %2 = tanh(%0) : f32[2]
+  %3 = mul(%2, %1) : f32[2]
+  return %3
+}
+)");
 }
 
 TEST(Events, IllegalOpsAreRefusedEachTime) {

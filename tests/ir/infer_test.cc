@@ -104,6 +104,7 @@ const RuleCase kRules[] = {
     {TypeRule::floating, kFloats, false},
     {TypeRule::numeric, kFloats + kIntegers, false},
     {TypeRule::integer, kIntegers, false},
+    {TypeRule::word64, "u64 ", false},
     {TypeRule::logical, "bool ", false},
     {TypeRule::equality, kFloats + kIntegers + "bool ", true},
     {TypeRule::ordering, kFloats + kIntegers, true},

@@ -333,6 +333,31 @@ for dtype in INTS:
         result = [wrapped(function(int(x)), dtype) for x in values]
         one_op(f"{op} {dtype}", op, [values], np.array(result, DTYPES[dtype]))
 
+def philox(low, high, key):
+    """Ten rounds of Philox 4x32 as its paper has them: the words of the block."""
+    word = (1 << 32) - 1
+    c = [low & word, low >> 32, high & word, high >> 32]
+    k = [key & word, key >> 32]
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(q >> 32) ^ c[1] ^ k[0], q & word, (p >> 32) ^ c[3] ^ k[1], p & word]
+        k = [(k[0] + 0x9E3779B9) & word, (k[1] + 0xBB67AE85) & word]
+    return c
+
+
+# Those that Random123 1.14 publishes (tests/kat_vectors): counter and key of zeros, of ones and of digits of pi.
+PUBLISHED = {(0, 0, 0): [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
+             (2**64 - 1, 2**64 - 1, 2**64 - 1): [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd],
+             (0x85a308d3243f6a88, 0x0370734413198a2e, 0x299f31d0a4093822):
+                 [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]}
+assert all(philox(*counter) == words for counter, words in PUBLISHED.items())
+COUNTERS = [*PUBLISHED, (1, 0, 7), (2**32, 2**32 - 1, 2**63), (12345678901234567, 9876543210987654, 1122334455667788)]
+COLUMNS = [np.array(column, np.uint64) for column in zip(*COUNTERS)]
+BLOCKS = [philox(*counter) for counter in COUNTERS]
+for i, op in enumerate(["philox_low", "philox_high"]):
+    halves = np.array([block[2 * i] | block[2 * i + 1] << 32 for block in BLOCKS], np.uint64)
+    one_op(f"{op} u64", op, COLUMNS, halves)
+
 truth = np.array([False, True])
 for op, function in {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
                      "equal": np.equal, "not_equal": np.not_equal}.items():

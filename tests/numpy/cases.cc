@@ -110,6 +110,8 @@ constexpr Case kCases[] = {
     CASE(bitwise_not(a)),
     CASE(popcount(a)),
     CASE(clz(a)),
+    CASE(philox_low(a, b, c)),
+    CASE(philox_high(a, b, c)),
     CASE(logical_and(a, b)),
     CASE(logical_or(a, b)),
     CASE(logical_xor(a, b)),

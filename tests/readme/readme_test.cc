@@ -1,4 +1,4 @@
-// README.md is true: its program is examples/tour/main.cc, and what it shows of each stage is what the program prints.
+// README.md is true: its programs are examples/tour and examples/training, and what it shows of them is what they print.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -30,15 +30,16 @@ std::string output_of(const std::string& command) {
   return output;
 }
 
-// The fenced block that follows the line `<!-- tour: NAME -->`.
-std::map<std::string, std::string> readme_blocks() {
+// The fenced blocks that follow the lines `<!-- PROGRAM: NAME -->`.
+std::map<std::string, std::string> readme_blocks(const std::string& program) {
+  const std::string begin = "<!-- " + program + ": ";
   std::map<std::string, std::string> blocks;
   std::istringstream lines(read_file(ETCH_SOURCE_DIR "/README.md"));
   std::string line, name;
   bool inside = false;
   while (std::getline(lines, line)) {
-    if (line.starts_with("<!-- tour: ")) {
-      name = line.substr(11, line.size() - 15);
+    if (line.starts_with(begin)) {
+      name = line.substr(begin.size(), line.size() - begin.size() - 4);
     } else if (line.starts_with("```") && !name.empty()) {
       if (inside) name.clear();
       inside = !inside;
@@ -73,11 +74,11 @@ std::string without_numbers(const std::string& text) {
 }
 
 TEST(Readme, ShowsTheSourceOfTheTour) {
-  EXPECT_EQ(readme_blocks()["source"], read_file(ETCH_SOURCE_DIR "/examples/tour/main.cc"));
+  EXPECT_EQ(readme_blocks("tour")["source"], read_file(ETCH_SOURCE_DIR "/examples/tour/main.cc"));
 }
 
 TEST(Readme, ShowsWhatTheTourPrints) {
-  auto readme = readme_blocks(), tour = tour_blocks();
+  auto readme = readme_blocks("tour"), tour = tour_blocks();
   for (const char* name : {"result", "trace", "graph", "schedule", "loops"}) {
     EXPECT_FALSE(tour[name].empty()) << name;
     EXPECT_EQ(readme[name], tour[name]) << name;
@@ -85,14 +86,20 @@ TEST(Readme, ShowsWhatTheTourPrints) {
 }
 
 TEST(Readme, ShowsTheTimesInTheFormThatTheTourPrints) {
-  EXPECT_EQ(without_numbers(readme_blocks()["times"]), without_numbers(tour_blocks()["times"]));
+  EXPECT_EQ(without_numbers(readme_blocks("tour")["times"]), without_numbers(tour_blocks()["times"]));
+}
+
+TEST(Readme, ShowsTheTrainingAndWhatItPrints) {
+  auto readme = readme_blocks("training");
+  EXPECT_EQ(readme["source"], read_file(ETCH_SOURCE_DIR "/examples/training/main.cc"));
+  EXPECT_EQ(readme["output"], output_of(ETCH_BIN_DIR "/../examples/training"));
 }
 
 // The code is made for a processor: README shows that of AVX-512, which every x86-64 can print.
 TEST(Readme, ShowsTheLlvmCodeOfItsGraphForAvx512) {
   const etch::Target* target = etch::find_target("avx512");
   if (!target) GTEST_SKIP() << "README shows the code of x86-64";
-  auto readme = readme_blocks();
+  auto readme = readme_blocks("tour");
   absl::StatusOr<etch::Graph> graph = etch::parse(readme["graph"]);
   ASSERT_TRUE(graph.ok()) << graph.status();
   absl::StatusOr<etch::Schedule> schedule = etch::make_schedule(*graph, {});

@@ -30,7 +30,8 @@ std::string refusal(const F& f) {
 TEST(TapeRefuses, ToDifferentiateWhatItWatchedNothingOf) {
   GradientTape tape;
   EXPECT_EQ(refusal([&] { return tape.gradient(kTwo * 2, kTwo); }),
-            "gradient: the tape watched nothing; call watch(x) before computing with x");
+            "gradient: the tape watched nothing: no trainable variable was read since it was made, and watch(x) was not"
+            " called before computing with x");
 }
 
 TEST(TapeRefuses, UnknownSources) {
@@ -42,6 +43,95 @@ TEST(TapeRefuses, UnknownSources) {
   EXPECT_EQ(refusal([&] { return tape.gradient(y, kThree); }), "gradient: the source, f32[3]" + why);
   EXPECT_EQ(refusal([&] { return tape.gradient(y, {kTwo, kThree}); }), "gradient: source 2 of 2, f32[3]" + why);
   EXPECT_EQ(tape.gradient(y, kTwo).to_vector<float>(), (std::vector<float>{6, 6})) << "the tape can be asked still";
+}
+
+TEST(TapeRefuses, UnknownVariables) {
+  const Variable used(kTwo, {.name = "used"}), unused(kTwo, {.name = "unused"});
+  const Variable fixed(kTwo, {.name = "fixed", .trainable = false});
+  GradientTape tape({.persistent = true});
+  const Tensor y = used * fixed;
+  const std::string unknown = ", is unknown to the tape: ";
+  EXPECT_EQ(refusal([&] { return tape.gradient(y, std::vector{used, unused}); }),
+            "gradient: source 2 of 2, variable unused f32[2]" + unknown +
+                "it was not read while the tape recorded; leave it out, or call watch with it");
+  EXPECT_EQ(refusal([&] { return tape.gradient(y, fixed); }),
+            "gradient: the source, variable fixed f32[2]" + unknown +
+                "it is not trainable, so the tape does not watch it by itself; call watch with it before it is read");
+  GradientTape other({.watch_accessed_variables = false});
+  other.watch(kTwo);
+  EXPECT_EQ(refusal([&] { return other.gradient(used * kTwo, used); }),
+            "gradient: the source, variable used f32[2]" + unknown +
+                "the tape watches no variables by itself; call watch with it before it is read");
+  EXPECT_EQ(refusal([&] { return tape.gradient(y, Variable()); }),
+            "gradient: the source holds nothing: it was made by default or moved from; assign one first");
+  EXPECT_EQ(tape.why_no_gradient(y, unused),
+            "the tape does not know the source: it was neither watched nor read while it recorded");
+}
+
+TEST(TapeRefuses, ToGiveNoGradientInAnyVariable) {
+  const Variable v(kTwo), w(kTwo);
+  const auto ask = [&] {
+    GradientTape tape;
+    const Tensor y = floor(v) + kTwo * w * 0;
+    return tape.gradient(floor(v) + stop_gradient(w), std::vector{v, w});
+  };
+  const std::string text =
+      "gradient: no source has one: floor (tape_errors_test.cc:LINE) is constant between jumps; ask for {.unconnected ="
+      " Unconnected::zeros} where that is meant";
+  EXPECT_EQ(refusal(ask), text);
+  EXPECT_EQ(refusal([&] { return function(ask)(); }), text);
+}
+
+TEST(CustomGradientRefuses, GradientsThatDoNotFit) {
+  const auto gradient_of = [](auto backward, Location where = Location::current()) {
+    const auto f = custom_gradient([=](Tensor a, Tensor b) { return std::pair(a * sum(b), backward); }, where);
+    GradientTape tape;
+    tape.watch({kTwo, kThree});
+    return tape.gradient(f(kTwo, kThree), {kTwo, kThree});
+  };
+  EXPECT_EQ(refusal([&] { return gradient_of([](Tensor g) { return g; }); }),
+            "custom_gradient: the backward function gives 1 gradients, but there are 2 tensors among the arguments");
+  EXPECT_EQ(refusal([&] { return gradient_of([](Tensor g) { return std::pair(g, g); }); }),
+            "custom_gradient: the backward function gives f32[2] for tensor 2 of 2, which is f32[3]");
+}
+
+TEST(CustomGradientRefuses, ToGiveNoGradientAtAll) {
+  const auto f = custom_gradient([](Tensor x) { return std::pair(x * 2, [](Tensor) { return Tensor(); }); });
+  GradientTape tape;
+  tape.watch(kTwo);
+  EXPECT_EQ(refusal([&] { return tape.gradient(f(kTwo), kTwo); }),
+            "gradient: there is none: the backward function of a custom_gradient gives none; ask for {.unconnected ="
+            " Unconnected::zeros} where that is meant");
+}
+
+TEST(CustomGradientRefuses, VariablesThatItsBackwardFunctionDoesNotTake) {
+  const Variable w(kTwo, {.name = "w"});
+  const auto f = custom_gradient([&](Tensor x) { return std::pair(x * w, [](Tensor g) { return g; }); });
+  const std::string text =
+      "custom_gradient: the function reads variable w f32[2], in which its backward function gives no gradient; pass its"
+      " value as an argument, or let the backward function take the variables as well";
+  GradientTape tape;
+  EXPECT_EQ(refusal([&] { return f(kTwo); }), text);
+  EXPECT_EQ(refusal([&] { return function([&](Tensor x) { return f(x); })(kTwo); }), text);
+}
+
+TEST(CustomGradientRefuses, OutsideOfATraceWhatFailsOnTracedTensors) {
+  auto f = function<Tensor(Tensor)>(custom_gradient([](Tensor x) {
+    return std::pair(x * 2, [](Tensor g) { return g * g.to_vector<float>()[0]; });
+  }));
+  EXPECT_EQ(f(kTwo).to_vector<float>(), (std::vector<float>{2, 4})) << "only the derivative fails";
+  GradientTape tape;
+  tape.watch(kTwo);
+  const std::string text = refusal([&] { return tape.gradient(f(kTwo), kTwo); });
+  EXPECT_TRUE(text.starts_with("custom_gradient: the backward function cannot be used outside of the trace: ")) << text;
+}
+
+TEST(BatchJacobianRefuses, OtherNumbersOfExamples) {
+  GradientTape tape({.persistent = true});
+  tape.watch(kThree);
+  EXPECT_EQ(refusal([&] { return tape.batch_jacobian(sum(kThree) * kTwo, kThree); }),
+            "batch_jacobian: the target is f32[2] and the source f32[3]; their first axes must be as long, one example"
+            " each");
 }
 
 TEST(TapeRefuses, ASecondCall) {
@@ -199,7 +289,7 @@ TEST(GradRefuses, WithThePlaceWhereItWasMade) {
 }
 
 TEST(CheckGradientsRefuses, WrongOnes) {
-  EXPECT_EQ(error_of([] { check_gradients([](Tensor x) { return x * stop_gradient(x); }, Tensor({3.0})); }),
+  EXPECT_EQ(refusal([] { check_gradients([](Tensor x) { return x * stop_gradient(x); }, Tensor({3.0})); }),
             "check_gradients: element 0 of tensor 1 of 1 has the gradient 4.26220647721185, but central differences"
             " give 8.52441295443818");
 }

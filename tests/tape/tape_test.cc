@@ -8,6 +8,7 @@
 #include <map>
 
 #include "frontend/eager_events.h"
+#include "frontend/run_graph.h"
 #include "tests/tape/modes.h"
 
 namespace etch {
@@ -275,6 +276,80 @@ TEST(Variables, ThatARecordedCallAssignsKeepTheValueThatItRead) {
   EXPECT_EQ(doubles(tape.gradient(once + twice, kX)), (Doubles{10, 28, 54}));
 }
 
+TEST(Variables, GiveGradientsInTheStructureOfTheSources) {
+  struct Layer {
+    Variable kernel;
+    std::optional<Variable> bias;
+    int width = 3;
+  };
+  const Layer layer{Variable(kX), Variable(kX * 2.0), 3};
+  const std::map<std::string, Variable> by_name{{"kernel", layer.kernel}, {"bias", *layer.bias}};
+  GradientTape tape({.persistent = true});
+  const Tensor y = layer.kernel * *layer.bias;
+  const auto [kernel, bias, width] = tape.gradient(y, layer);
+  static_assert(std::is_same_v<decltype(bias), const std::optional<Tensor>>);
+  EXPECT_EQ(doubles(kernel), (Doubles{2, 4, 6}));
+  EXPECT_EQ(doubles(*bias), (Doubles{1, 2, 3}));
+  EXPECT_EQ(width, 3);
+  EXPECT_EQ(doubles(tape.gradient(y, by_name).at("bias")), (Doubles{1, 2, 3}));
+  EXPECT_EQ(doubles(tape.gradient(y, std::vector{layer.kernel, *layer.bias})[1]), (Doubles{1, 2, 3}));
+  EXPECT_EQ(doubles(tape.gradient(y, std::array{layer.kernel, *layer.bias})[0]), (Doubles{2, 4, 6}));
+  const auto pair = tape.gradient(y, std::pair(layer.kernel, std::tuple(*layer.bias, 7)));
+  EXPECT_EQ(doubles(std::get<0>(pair.second)), (Doubles{1, 2, 3}));
+  EXPECT_EQ(doubles(tape.gradient(y, {*layer.bias})[0]), (Doubles{1, 2, 3}));
+}
+
+TEST(Variables, MadeWhileATapeStandsAreWatched) {
+  const auto gradient_in_new = [](auto wrap) {
+    Variable w;
+    auto f = wrap([&w](Tensor x) {
+      GradientTape tape;
+      if (!w.defined()) w = Variable([] { return kX; });
+      return tape.gradient(w * x * w, w);
+    });
+    f(kX);
+    return f(kX);
+  };
+  EXPECT_EQ(doubles(gradient_in_new([](auto f) { return f; })), (Doubles{2, 8, 18}));
+  EXPECT_EQ(doubles(gradient_in_new([](auto f) { return function(f); })), (Doubles{2, 8, 18}));
+}
+
+TEST(Variables, ThatNoTapeWatchesAreNotWrittenDown) {
+  const Variable w(kX), fixed(kX, {.trainable = false});
+  GradientTape tape({.watch_accessed_variables = false});
+  tape.watch(kX);
+  const int before = detail::eager_events()->num_events();
+  EXPECT_EQ(doubles(w * fixed), (Doubles{1, 4, 9}));
+  EXPECT_EQ(detail::eager_events()->num_events(), before);
+}
+
+TEST(Variables, AreDifferentiatedBySeveralTapesInTheirOwnStretches) {
+  const Variable w(kX);
+  GradientTape early;
+  const Tensor y = w * w;
+  GradientTape late;
+  const Tensor z = y * w;
+  EXPECT_EQ(doubles(early.gradient(z, w)), (Doubles{3, 12, 27}));
+  EXPECT_EQ(doubles(late.gradient(z, w)), (Doubles{1, 4, 9}));
+}
+
+TEST(Variables, HaveGradientsThroughValueAndGrad) {
+  const Variable w(kX);
+  const auto [value, gradient] = value_and_grad([](const Variable& w) { return w * w; })(w);
+  EXPECT_EQ(doubles(gradient), (Doubles{2, 4, 6}));
+}
+
+TEST(Variables, ThatWereReadTwiceBeforeATapeAreTwoTensors) {
+  const auto f = [w = Variable(kX)] {
+    const Tensor a = w, b = w;
+    GradientTape tape;
+    tape.watch(a);
+    return tape.gradient(a * b, a);
+  };
+  EXPECT_EQ(doubles(f()), doubles(kX));
+  EXPECT_EQ(doubles(function(f)()), doubles(kX));
+}
+
 TEST(Variables, AreReadAnewEachTime) {
   const Variable w(2.0);
   const auto f = [&] {
@@ -342,6 +417,138 @@ TEST(Jacobian, HasTheShapeOfTheTargetThenOfTheSource) {
   EXPECT_EQ(result.shape(), (Shape{2, 3, 3}));
   EXPECT_EQ(doubles(result), (Doubles{6, 0, 0, 0, 8, 0, 0, 0, 10, 12, 0, 0, 0, 16, 0, 0, 0, 20}));
   EXPECT_EQ(doubles(function(jacobian)(a, b)), doubles(result));
+}
+
+TEST(BatchJacobian, OfEachExampleByItselfAlsoTraced) {
+  const Tensor a({{1.0, 2.0}, {3.0, 4.0}, {5.0, 6.0}});
+  const auto f = [](Tensor a) {
+    GradientTape tape({.persistent = true});
+    tape.watch(a);
+    return tape.batch_jacobian(a * sum(a, 1, true), a);
+  };
+  EXPECT_EQ(f(a).shape(), (Shape{3, 2, 2}));
+  EXPECT_EQ(doubles(f(a)), (Doubles{4, 1, 2, 5, 10, 3, 4, 11, 16, 5, 6, 17}));
+  EXPECT_EQ(doubles(function(f)(a)), doubles(f(a)));
+}
+
+TEST(Jacobian, CompilesItsDerivativeOnce) {
+  const Tensor b(Doubles{3, 4, 5, 6, 7});
+  const auto misses = [&](int64_t n) {
+    GradientTape tape({.persistent = true});
+    tape.watch(b);
+    const Tensor y = exp(b) * tanh(b);
+    const int64_t before = detail::graph_cache_stats().misses;
+    for (int64_t i = 0; i < n; ++i) {
+      (void)tape.gradient(y, b, cast(equal(range(5), i), DType::f64));
+    }
+    return detail::graph_cache_stats().misses - before;
+  };
+  const int64_t first = misses(1);
+  EXPECT_GT(first, 0) << "the counter counts";
+  EXPECT_EQ(misses(5), 0);
+}
+
+TEST(CustomGradient, WithoutATapeIsTheFunctionAlone) {
+  const auto f = custom_gradient([](Tensor x) {
+    return std::pair(x * 2.0, [](Tensor) -> Tensor { throw Error("nobody asked"); });
+  });
+  EXPECT_EQ(doubles(f(kX)), (Doubles{2, 4, 6}));
+  GradientTape tape;
+  EXPECT_EQ(doubles(f(kX)), (Doubles{2, 4, 6}));
+}
+
+TEST(CustomGradient, TakesStructures) {
+  const auto f = custom_gradient([](const Layer& layer) {
+    return std::pair(layer.weight * layer.more[0], [=](Tensor g) {
+      return Layer{g * 10.0, {g * layer.weight}, 0, Tensor()};
+    });
+  });
+  const Layer layer{kX, {kX + 1.0}, 9, Tensor({1, 2})};
+  GradientTape tape;
+  tape.watch(layer);
+  const Layer gradient = tape.gradient(f(layer), layer);
+  EXPECT_EQ(doubles(gradient.weight), (Doubles{10, 10, 10}));
+  EXPECT_EQ(doubles(gradient.more[0]), doubles(kX));
+}
+
+TEST(CustomGradient, ThirdDerivativesFollowThroughACall) {
+  const auto cube = custom_gradient([](Tensor x) {
+    return std::pair(x * x * x, [=](Tensor g) { return g * 3.0 * x * x; });
+  });
+  auto f = function<Tensor(Tensor)>(cube);
+  EXPECT_EQ(grad(grad(grad(cube)))(Tensor(2.0)).item<double>(), 6);
+  EXPECT_EQ(grad(grad(grad(f)))(Tensor(2.0)).item<double>(), 6);
+  EXPECT_EQ(function<Tensor(Tensor)>(grad(grad(grad(f))))(Tensor(2.0)).item<double>(), 6);
+}
+
+TEST(CustomGradient, WhoseBackwardFunctionCallsItselfIsRecordedOfACall) {
+  // exp, whose backward function is itself: without end when it is recorded.
+  struct Exp {
+    Tensor operator()(const Tensor& x) const {
+      return custom_gradient([self = *this](Tensor x) {
+        return std::pair(exp(x), [self, x](Tensor g) { return g * self(x); });
+      })(x);
+    }
+  };
+  auto f = function<Tensor(Tensor)>(Exp());
+  const double e = std::exp(0.5);
+  EXPECT_NEAR(grad(f)(Tensor(0.5)).item<double>(), e, 1e-15);
+  EXPECT_NEAR(grad(grad(grad(f)))(Tensor(0.5)).item<double>(), e, 1e-15);
+  EXPECT_NEAR(grad(grad(grad(grad(Exp()))))(Tensor(0.5)).item<double>(), e, 1e-15);
+}
+
+TEST(Recompute, HoldsNothingOfWhatItComputed) {
+  const Variable w(kX);
+  const auto deep = [&](Tensor x) {
+    for (int i = 0; i < 50; ++i) x = tanh(x * w);
+    return x;
+  };
+  const auto live_after = [&](auto f) {
+    GradientTape tape;
+    const int64_t before = memory_stats().live_bytes;
+    const Tensor y = f(ones({100, 3}, DType::f64));
+    return memory_stats().live_bytes - before;
+  };
+  EXPECT_GT(live_after(deep), 50 * 2400);
+  EXPECT_LT(live_after(recompute(deep)), 3 * 2400 + 50 * 200);
+  GradientTape tape({.persistent = true});
+  const Tensor x = kX * 0.1;
+  tape.watch(x);
+  const auto expected = tape.gradient(deep(x), {x, w}), again = tape.gradient(recompute(deep)(x), {x, w});
+  EXPECT_TRUE(same_bits(again, expected));
+}
+
+TEST(Recompute, HasGradientsInWatchedVariablesThatAreNotTrainable) {
+  const Variable u(kX, {.trainable = false});
+  const auto gradient = [&](Tensor x) {
+    GradientTape tape;
+    tape.watch(u);
+    return tape.gradient(recompute([&](Tensor x) { return x * u * u; })(x), u);
+  };
+  EXPECT_EQ(doubles(gradient(kX)), (Doubles{2, 8, 18}));
+  EXPECT_EQ(doubles(function(gradient)(kX)), (Doubles{2, 8, 18}));
+}
+
+TEST(Recompute, PassesNothingWhereTheFunctionHasNoGradient) {
+  GradientTape tape;
+  tape.watch(kX);
+  const Tensor y = recompute([](Tensor x) { return floor(x); })(kX) + kX;
+  EXPECT_EQ(doubles(tape.gradient(y, kX)), (Doubles{1, 1, 1}));
+}
+
+TEST(HessianVectorProduct, IsTheGradientOfAGradient) {
+  const auto f = [](Tensor x) { return sum(x * x * x) * sum(x); };
+  const auto forward_over_reverse = [&](Tensor x, Tensor t) { return jvp(grad(f), x, t).second; };
+  const auto reverse_over_reverse = [&](Tensor x, Tensor t) {
+    GradientTape tape;
+    tape.watch(x);
+    return tape.gradient(grad(f)(x), x, t);
+  };
+  const Tensor direction(Doubles{1, 0, 2});
+  const Doubles expected{102, 93, 354};
+  EXPECT_EQ(doubles(reverse_over_reverse(kX, direction)), expected);
+  EXPECT_EQ(doubles(forward_over_reverse(kX, direction)), expected);
+  EXPECT_EQ(doubles(function<Tensor(Tensor, Tensor)>(forward_over_reverse)(kX, direction)), expected);
 }
 
 TEST(StopGradient, MakesAConstant) {

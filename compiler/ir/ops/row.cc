@@ -30,6 +30,7 @@ absl::StatusOr<DType> result_dtype(const Inference& in, Op op) {
     case TypeRule::floating:
     case TypeRule::numeric:
     case TypeRule::integer:
+    case TypeRule::word64:
     case TypeRule::logical:
     case TypeRule::select: break;
   }

@@ -25,6 +25,27 @@ constexpr double kLn2 = std::numbers::ln2;
 constexpr double kLn10 = std::numbers::ln10;
 constexpr double kTwoBySqrtPi = 2 * std::numbers::inv_sqrtpi;
 
+/// The derivative of digamma, by ops that have derivatives themselves: the asymptotic series (NIST DLMF 5.15.8) from 8.5 on,
+/// where it ends below 1e-15 of the result; trigamma(y) = trigamma(y + 1) + 1 / y^2 (5.15.5) up to there; and below 1/2 the
+/// reflection trigamma(x) = (pi / sin(pi x))^2 - trigamma(1 - x) (5.15.6). What is not selected is finite. The poles are +inf.
+Ex trigamma(const Ex& x) {
+  constexpr int kSteps = 8;
+  constexpr double kSeries[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6, -3617.0 / 510};
+  const Ex reflects = x < 0.5;
+  const Ex y = where(reflects, 1 - x, x);
+  const Ex v = 1 / (y + kSteps), square = v * v;
+  Ex series = number(x.maker(), x.dtype(), kSeries[7]);
+  for (int i = 6; i >= 0; --i) series = series * square + kSeries[i];
+  Ex result = v + square * (0.5 + v * series);
+  for (int i = kSteps - 1; i >= 0; --i) {
+    const Ex step = 1 / (y + i);
+    result = result + step * step;
+  }
+  const Ex fraction = where(is_finite(x), x - round(x), 0);  // large x are whole
+  const Ex ratio = std::numbers::pi / sin(std::numbers::pi * where(reflects, fraction, 0.5));
+  return where(reflects, ratio * ratio - result, result);
+}
+
 struct OperandGradient {
   Ex (*make)(const Point& at) = nullptr;  // or null, and the reason
   std::string_view why_none;

@@ -271,6 +271,12 @@ struct Closeness {
 [[nodiscard]] Tensor popcount(const Operand& x);
 /// How many bits above the highest set bit are 0; all of them for 0.
 [[nodiscard]] Tensor clz(const Operand& x);
+/// Words 0 and 1 of a block of Philox 4x32 with ten rounds, word 0 in the lower half (Salmon et al., "Parallel Random Numbers:
+/// As Easy as 1, 2, 3", 2011): random bits by a formula, from which etch/random.h makes numbers. The counter's words are those
+/// of `low` and then of `high`, the key's those of `key`, the lower half first. u64.
+[[nodiscard]] Tensor philox_low(const Operand& low, const Operand& high, const Operand& key);
+/// Words 2 and 3 of the same block. u64.
+[[nodiscard]] Tensor philox_high(const Operand& low, const Operand& high, const Operand& key);
 
 // --- Conversion ----------------------------------------------------------------------------------------------------
 

@@ -131,10 +131,11 @@ class ArgReader {
   std::vector<size_t> path_ends_;
 };
 
-/// Meets the tensors of a value in order and may replace them.
+/// Meets the tensors of a value in order and may replace them; and its variables.
 class TensorVisitor {
  public:
   virtual void tensor(Tensor& tensor) = 0;
+  virtual void variable(const Variable&) {}
 
  protected:
   ~TensorVisitor() = default;
@@ -368,8 +369,9 @@ void visit_tensors(T& value, TensorVisitor& visitor) {
   if constexpr (std::is_same_v<std::remove_const_t<T>, Tensor>) {
     static_assert(!std::is_const_v<T>, "etch: a const Tensor cannot be replaced while tracing; make it non-const");
     visitor.tensor(value);
-  } else if constexpr (std::is_same_v<std::remove_const_t<T>, Variable> || std::is_enum_v<std::remove_const_t<T>> ||
-                       Arithmetic<std::remove_const_t<T>> || TextLike<T>) {
+  } else if constexpr (std::is_same_v<std::remove_const_t<T>, Variable>) {
+    visitor.variable(value);
+  } else if constexpr (std::is_enum_v<std::remove_const_t<T>> || Arithmetic<std::remove_const_t<T>> || TextLike<T>) {
     return;  // holds no tensor
   } else if constexpr (OptionalLike<T>) {
     if (value.has_value()) visit_tensors(*value, visitor);

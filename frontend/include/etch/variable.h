@@ -51,6 +51,12 @@ concept Initialiser = std::invocable<F&> && std::convertible_to<std::invoke_resu
 /// runs once more; then it must find its variables there. Error if it makes one again:
 ///
 ///   if (!weights.defined()) weights = Variable([&] { return zeros({size, 2}); });
+///
+/// A deferred one exists from its making and gets its value later, as the weights of a layer do, whose shapes the first call
+/// tells. Until then only its name and flags can be asked:
+///
+///   Variable kernel = Variable::deferred({.name = "kernel"});
+///   kernel.build([&] { return zeros({x.shape()[-1], units}); });  // once
 class Variable : detail::Operators<Tensor> {
  public:
   Variable() = default;
@@ -79,12 +85,22 @@ class Variable : detail::Operators<Tensor> {
   explicit Variable(F&& initialiser, VariableOptions options = {}, Location where = Location::current())
       : Variable(init_scope([&]() -> Tensor { return initialiser(); }), std::move(options), where) {}
 
+  /// A variable that build() gives its value. Copies share it already.
+  static Variable deferred(VariableOptions options = {}, Location where = Location::current());
+  /// Calls an initialiser, in an init_scope, and starts with what it gives; does nothing if the variable has a value. Of
+  /// several threads one builds it while the others wait; if the initialiser throws, it stays without value.
+  void build(const std::function<Tensor()>& initialiser, Location where = Location::current()) const;
+  /// True if it has a value.
+  bool built() const;
+
   /// True if the handle holds a cell.
   bool defined() const { return static_cast<bool>(cell_); }
 
   DType dtype(Location where = Location::current()) const;
   const Shape& shape(Location where = Location::current()) const;
   const std::string& name(Location where = Location::current()) const;
+  /// Whether training is to change it: if it was made so, and unless set_trainable froze it (etch/module.h). A function
+  /// whose trace asked is traced again when the answer changes.
   bool trainable(Location where = Location::current()) const;
 
   /// The tensor that stands in it. A Variable also converts to it, as an operand of ops and wherever a Tensor is wanted.

@@ -1,0 +1,379 @@
+// The optimizers, as Keras 3 computes them.
+#include "etch/optimizers.h"
+
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "compiler/ir/cat.h"
+#include "etch/ops.h"
+#include "frontend/tensor_impl.h"
+#include "frontend/trace.h"
+#include "frontend/variable_cell.h"
+
+namespace etch::optimizers {
+
+using detail::fail_in_op;
+using detail::Scope;
+
+namespace {
+
+/// One variable of an update: its value, its gradient, and what all of them share.
+struct Update {
+  Variable variable;
+  Tensor gradient;
+  Tensor learning_rate;               // of the variable's dtype
+  Tensor step;                        // this update's number from 1 on, of that dtype
+  std::span<const Variable> slots;    // in the order of Rule::slots
+  std::span<const Tensor> shared;     // what Rule::begin gave
+};
+
+/// A variable beside each variable that is updated.
+struct Slot {
+  const char* name;
+  double initial = 0;
+};
+
+/// Moves a slot towards a value and gives it.
+Tensor moved(const Variable& slot, const Tensor& value, double rate) {
+  const Tensor next = slot + (value - slot) * (1 - rate);
+  slot.assign(next);
+  return next;
+}
+
+/// The same, as some rules write it.
+Tensor averaged(const Variable& slot, const Tensor& value, double rate) {
+  const Tensor next = slot * rate + value * (1 - rate);
+  slot.assign(next);
+  return next;
+}
+
+}  // namespace
+
+struct [[gnu::visibility("hidden")]] Optimizer::Rule {
+  virtual ~Rule() = default;
+  virtual std::vector<Slot> slots() const = 0;
+  /// What an update computes once, from its number, f32. Variables of it are made by the first update.
+  virtual std::vector<Tensor> begin(const Tensor&) { return {}; }
+  virtual void update(const Update& update) const = 0;
+  virtual void visit(detail::ModuleVisitor&) const {}
+};
+
+struct [[gnu::visibility("hidden")]] Optimizer::State {
+  LearningRate given;
+  Clipping clipping;
+  double weight_decay;
+  std::unique_ptr<Rule> rule;
+  Variable learning_rate;  // undefined for a schedule
+  Variable iterations;
+
+  std::mutex mutex;  // guards what follows
+  std::vector<std::vector<Variable>> slots;  // of each variable, in the order of first use
+  std::map<int64_t, size_t> slots_by_number;  // of the variable
+
+  /// The variables beside a variable; made, if they are not there, but not built.
+  std::vector<Variable> slots_of(const Variable& variable) {
+    const int64_t number = detail::VariableAccess::get(variable)->number();
+    const std::lock_guard lock(mutex);
+    const auto [known, is_new] = slots_by_number.try_emplace(number, slots.size());
+    if (!is_new) return slots[known->second];
+    std::vector<Variable> own;
+    for (const Slot& slot : rule->slots()) {
+      own.push_back(Variable::deferred({cat(variable.name(), "_", slot.name), false}));
+    }
+    slots.push_back(own);
+    return own;
+  }
+
+  /// The same, built.
+  std::vector<Variable> built_slots_of(const Variable& variable) {
+    std::vector<Variable> own = slots_of(variable);
+    const std::vector<Slot> specs = rule->slots();
+    for (size_t i = 0; i < own.size(); ++i) {
+      if (!own[i].built()) own[i].build([&] { return full(variable.shape(), specs[i].initial, variable.dtype()); });
+    }
+    return own;
+  }
+};
+
+Optimizer::Optimizer(LearningRate learning_rate, const Clipping& clipping, double weight_decay, std::unique_ptr<Rule> rule,
+                     Location where)
+    : state_(std::make_shared<State>()) {
+  const int count = clipping.value.has_value() + clipping.norm.has_value() + clipping.global_norm.has_value();
+  if (count > 1) detail::fail(where, "optimizer: one of clipping's value, norm and global_norm may be set, not several");
+  for (const std::optional<double>& bound : {clipping.value, clipping.norm, clipping.global_norm}) {
+    if (bound && !(*bound > 0)) {
+      detail::fail(where, cat("optimizer: clipping to ", detail::number_text(*bound), "; the bound is above 0"));
+    }
+  }
+  if (!(weight_decay >= 0)) {
+    detail::fail(where, cat("optimizer: weight_decay is ", detail::number_text(weight_decay), "; it may not be below 0"));
+  }
+  state_->given = std::move(learning_rate);
+  state_->clipping = clipping;
+  state_->weight_decay = weight_decay;
+  state_->rule = std::move(rule);
+  if (!state_->given.schedule()) {
+    state_->learning_rate =
+        Variable([&] { return full({}, state_->given.rate(), DType::f32); }, {"learning_rate", false}, where);
+  }
+  state_->iterations = Variable([] { return Tensor(int64_t{0}); }, {"iterations", false}, where);
+}
+
+const Variable& Optimizer::learning_rate(Location where) const {
+  if (!state_->learning_rate.defined()) {
+    detail::fail(where, "optimizer: the learning rate follows a schedule, so it is no variable");
+  }
+  return state_->learning_rate;
+}
+
+const Variable& Optimizer::iterations() const { return state_->iterations; }
+
+void Optimizer::etch_visit(detail::ModuleVisitor& visitor) const {
+  detail::visit_part(std::string_view("iterations"), state_->iterations, visitor);
+  detail::visit_part(std::string_view("learning_rate"), state_->learning_rate, visitor);
+  state_->rule->visit(visitor);
+  const std::lock_guard lock(state_->mutex);
+  visitor.enter(std::string_view("slots"));
+  for (size_t i = 0; i < state_->slots.size(); ++i) detail::visit_part(uint64_t{i}, state_->slots[i], visitor);
+  visitor.leave();
+}
+
+namespace {
+
+std::string type_text(const Tensor& x) { return to_string(Type{x.dtype(), x.shape()}); }
+
+/// A gradient and its variable.
+struct Pair {
+  Tensor gradient;
+  Variable variable;
+};
+
+/// Those that have a gradient. Error for what cannot be applied.
+std::vector<Pair> checked_pairs(const std::vector<Tensor>& gradients, const std::vector<Variable>& variables,
+                                Location where) {
+  if (gradients.size() != variables.size()) {
+    fail_in_op(where, cat("apply_gradients: ", gradients.size(), " gradients are given for ", variables.size(), " variables"));
+  }
+  std::vector<Pair> pairs;
+  std::set<const detail::VariableCell*> seen;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const Variable& variable = variables[i];
+    const std::string name = variable.name(where);
+    if (!seen.insert(detail::VariableAccess::get(variable)).second) {
+      fail_in_op(where, cat("apply_gradients: variable ", name, " stands twice"));
+    }
+    if (!is_floating(variable.dtype(where))) {
+      fail_in_op(where, cat("apply_gradients: variable ", name, " is of ", etch::name(variable.dtype()), ", not of floats"));
+    }
+    if (!gradients[i].defined()) continue;
+    if (gradients[i].dtype() != variable.dtype() || gradients[i].shape() != variable.shape()) {
+      fail_in_op(where, cat("apply_gradients: variable ", name, " is ", to_string(Type{variable.dtype(), variable.shape()}),
+                            ", but its gradient ", type_text(gradients[i])));
+    }
+    pairs.push_back({gradients[i], variable});
+  }
+  if (pairs.empty()) {
+    fail_in_op(where, cat("apply_gradients: ", variables.empty() ? "there are no variables" : "no variable has a gradient",
+                          "; layers have variables from their first call on, and frozen ones are not among"
+                          " trainable_variables"));
+  }
+  return pairs;
+}
+
+Tensor clipped_by_norm(const Tensor& gradient, double bound) {
+  const Tensor squares = sum(square(gradient));
+  const Tensor is_zero = squares <= 0;
+  const Tensor length = where(is_zero, squares, sqrt(where(is_zero, 1.0, squares)));
+  return gradient * bound / maximum(length, bound);
+}
+
+void clip_gradients(std::vector<Pair>& pairs, const Clipping& clipping) {
+  if (clipping.global_norm) {
+    const double bound = *clipping.global_norm;
+    Tensor squares = full({}, 0.0, DType::f32);
+    for (const Pair& pair : pairs) squares = squares + cast(sum(square(pair.gradient)), DType::f32);
+    const Tensor scale = bound * minimum(1 / sqrt(squares), 1 / bound);
+    for (Pair& pair : pairs) pair.gradient = pair.gradient * cast(scale, pair.gradient.dtype());
+  }
+  for (Pair& pair : pairs) {
+    if (clipping.norm) pair.gradient = clipped_by_norm(pair.gradient, *clipping.norm);
+    if (clipping.value) pair.gradient = clip(pair.gradient, -*clipping.value, *clipping.value);
+  }
+}
+
+}  // namespace
+
+void Optimizer::apply_gradients(const std::vector<Tensor>& gradients, const std::vector<Variable>& variables,
+                                Location where) const {
+  const Scope scope("apply_gradients", where);
+  std::vector<Pair> pairs = checked_pairs(gradients, variables, where);
+  clip_gradients(pairs, state_->clipping);
+  const Tensor iterations = state_->iterations;
+  const Tensor rate = state_->given.schedule() ? state_->given.schedule()(iterations) : state_->learning_rate.value();
+  const Tensor step = iterations + int64_t{1};
+  const std::vector<Tensor> shared = state_->rule->begin(cast(step, DType::f32));
+  for (const Pair& pair : pairs) {
+    const std::vector<Variable> slots = state_->built_slots_of(pair.variable);
+    const DType dtype = pair.variable.dtype();
+    const Update update{pair.variable, pair.gradient, cast(rate, dtype), cast(step, dtype), slots, shared};
+    if (state_->weight_decay > 0) {
+      pair.variable.assign(pair.variable - pair.variable * (update.learning_rate * state_->weight_decay));
+    }
+    state_->rule->update(update);
+  }
+  state_->iterations.assign(step);
+}
+
+namespace {
+
+struct SGDRule final : Optimizer::Rule {
+  explicit SGDRule(const SGDOptions& options) : options(options) {}
+  std::vector<Slot> slots() const override {
+    if (options.momentum == 0) return {};
+    return {{"momentum"}};
+  }
+  void update(const Update& u) const override {
+    const Tensor change = u.gradient * u.learning_rate;
+    if (options.momentum == 0) return u.variable.assign_sub(change);
+    const Variable& momentum = u.slots[0];
+    const Tensor next = momentum * options.momentum - change;
+    momentum.assign(next);
+    u.variable.assign_add(options.nesterov ? next * options.momentum - change : next);
+  }
+  SGDOptions options;
+};
+
+struct AdamRule final : Optimizer::Rule {
+  AdamRule(double beta_1, double beta_2, double epsilon) : beta_1(beta_1), beta_2(beta_2), epsilon(epsilon) {}
+  std::vector<Slot> slots() const override { return {{"momentum"}, {"velocity"}}; }
+  void update(const Update& u) const override {
+    const DType dtype = u.variable.dtype();
+    const Tensor rest_1 = 1 - pow(full({}, beta_1, dtype), u.step);
+    const Tensor rest_2 = 1 - pow(full({}, beta_2, dtype), u.step);
+    const Tensor rate = u.learning_rate * sqrt(rest_2) / rest_1;
+    const Tensor m = moved(u.slots[0], u.gradient, beta_1);
+    const Tensor v = moved(u.slots[1], square(u.gradient), beta_2);
+    u.variable.assign_sub(m * rate / (sqrt(v) + epsilon));
+  }
+  double beta_1, beta_2, epsilon;
+};
+
+struct NadamRule final : Optimizer::Rule {
+  explicit NadamRule(const AdamOptions& options) : options(options) {}
+  std::vector<Slot> slots() const override { return {{"momentum"}, {"velocity"}}; }
+  /// The momenta of this update and the next, and their products with those of all updates before.
+  std::vector<Tensor> begin(const Tensor& step) override {
+    if (!product.built()) product.build([] { return Tensor(1.f); });
+    const auto momentum = [&](const Tensor& t) {
+      return (1 - pow(full({}, 0.96, DType::f32), t) * 0.5) * options.beta_1;
+    };
+    const Tensor now = momentum(step), next = momentum(step + 1);
+    const Tensor product_now = product * now;
+    product.assign(product_now);
+    return {now, next, product_now, product_now * next};
+  }
+  void update(const Update& u) const override {
+    const DType dtype = u.variable.dtype();
+    const auto shared = [&](size_t i) { return cast(u.shared[i], dtype); };
+    const Tensor m = moved(u.slots[0], u.gradient, options.beta_1);
+    const Tensor v = moved(u.slots[1], square(u.gradient), options.beta_2);
+    const Tensor m_hat = m * shared(1) / (1 - shared(3)) + u.gradient * (1 - shared(0)) / (1 - shared(2));
+    const Tensor v_hat = v / (1 - pow(full({}, options.beta_2, dtype), u.step));
+    u.variable.assign_sub(m_hat * u.learning_rate / (sqrt(v_hat) + options.epsilon));
+  }
+  void visit(detail::ModuleVisitor& visitor) const override {
+    detail::visit_part(std::string_view("product"), product, visitor);
+  }
+  AdamOptions options;
+  Variable product = Variable::deferred({"product_of_momenta", false});
+};
+
+struct RMSpropRule final : Optimizer::Rule {
+  explicit RMSpropRule(const RMSpropOptions& options) : options(options) {}
+  std::vector<Slot> slots() const override {
+    std::vector<Slot> slots{{"velocity"}};
+    if (options.momentum > 0) slots.push_back({"momentum"});
+    if (options.centered) slots.push_back({"average_gradient"});
+    return slots;
+  }
+  void update(const Update& u) const override {
+    Tensor spread = averaged(u.slots[0], square(u.gradient), options.rho);
+    if (options.centered) spread = spread - square(averaged(u.slots.back(), u.gradient, options.rho));
+    const Tensor change = u.gradient * u.learning_rate * rsqrt(spread + options.epsilon);
+    if (options.momentum <= 0) return u.variable.assign_sub(change);
+    const Tensor next = u.slots[1] * options.momentum + change;
+    u.slots[1].assign(next);
+    u.variable.assign_sub(next);
+  }
+  RMSpropOptions options;
+};
+
+struct AdagradRule final : Optimizer::Rule {
+  explicit AdagradRule(const AdagradOptions& options) : options(options) {}
+  std::vector<Slot> slots() const override { return {{"accumulator", options.initial_accumulator_value}}; }
+  void update(const Update& u) const override {
+    const Tensor sum = u.slots[0] + square(u.gradient);
+    u.slots[0].assign(sum);
+    u.variable.assign_sub(u.gradient * u.learning_rate / sqrt(sum + options.epsilon));
+  }
+  AdagradOptions options;
+};
+
+struct AdadeltaRule final : Optimizer::Rule {
+  explicit AdadeltaRule(const AdadeltaOptions& options) : options(options) {}
+  std::vector<Slot> slots() const override { return {{"accumulated_gradient"}, {"accumulated_change"}}; }
+  void update(const Update& u) const override {
+    const Tensor gradients = averaged(u.slots[0], square(u.gradient), options.rho);
+    const Tensor change = sqrt(u.slots[1] + options.epsilon) * u.gradient / sqrt(gradients + options.epsilon);
+    averaged(u.slots[1], square(change), options.rho);
+    u.variable.assign_sub(change * u.learning_rate);
+  }
+  AdadeltaOptions options;
+};
+
+struct LionRule final : Optimizer::Rule {
+  explicit LionRule(const LionOptions& options) : options(options) {}
+  std::vector<Slot> slots() const override { return {{"momentum"}}; }
+  void update(const Update& u) const override {
+    const Tensor direction = sign(u.slots[0] * options.beta_1 + u.gradient * (1 - options.beta_1));
+    u.variable.assign_sub(direction * u.learning_rate);
+    averaged(u.slots[0], u.gradient, options.beta_2);
+  }
+  LionOptions options;
+};
+
+}  // namespace
+
+SGD::SGD(LearningRate learning_rate, const SGDOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<SGDRule>(options), where) {}
+
+Adam::Adam(LearningRate learning_rate, const AdamOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay,
+                std::make_unique<AdamRule>(options.beta_1, options.beta_2, options.epsilon), where) {}
+
+AdamW::AdamW(LearningRate learning_rate, const AdamWOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay,
+                std::make_unique<AdamRule>(options.beta_1, options.beta_2, options.epsilon), where) {}
+
+Nadam::Nadam(LearningRate learning_rate, const AdamOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<NadamRule>(options),
+                where) {}
+
+RMSprop::RMSprop(LearningRate learning_rate, const RMSpropOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<RMSpropRule>(options),
+                where) {}
+
+Adagrad::Adagrad(LearningRate learning_rate, const AdagradOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<AdagradRule>(options),
+                where) {}
+
+Adadelta::Adadelta(LearningRate learning_rate, const AdadeltaOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<AdadeltaRule>(options),
+                where) {}
+
+Lion::Lion(LearningRate learning_rate, const LionOptions& options, Location where)
+    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<LionRule>(options),
+                where) {}
+
+}  // namespace etch::optimizers

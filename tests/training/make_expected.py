@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Writes expected.txt: losses, schedules, 20 steps of optimizers and metrics of Keras. Needs tensorflow 2.21 and keras 3.15."""
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+from keras_file import File  # noqa: E402
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+assert tf.__version__.startswith("2.21") and keras.__version__.startswith("3.15")
+file = File(f"TensorFlow {tf.__version__} and Keras {keras.__version__}")
+rng = np.random.default_rng(2)
+
+
+def draw(*shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def probabilities(*shape):
+    e = np.exp(draw(*shape))
+    return e / e.sum(-1, keepdims=True)
+
+
+# ---- Losses ----------------------------------------------------------------------------------------------------------
+
+
+def loss_case(name, make, y, p):
+    """Each sample's loss, the mean, the sum, the mean with weights, and the gradient of the last one in p."""
+    y, p = tf.constant(y), tf.constant(p)
+    weight = tf.constant(np.abs(draw(p.shape[0], *[1] * (p.ndim - 2))))
+    with tf.GradientTape() as tape:
+        tape.watch(p)
+        weighted = make(reduction="sum_over_batch_size")(y, p, sample_weight=weight)
+    file.case("loss_" + name, y=y, p=p, weight=weight, weighted=weighted, d_p=tape.gradient(weighted, p),
+              none=make(reduction=None)(y, p), mean=make(reduction="sum_over_batch_size")(y, p),
+              sum=make(reduction="sum")(y, p))
+
+
+def with_arguments(make, **arguments):
+    return lambda **reduction: make(**arguments, **reduction)
+
+
+losses = keras.losses
+y, p = draw(5, 3), draw(5, 3)
+for name, make in {"mean_squared_error": losses.MeanSquaredError, "mean_absolute_error": losses.MeanAbsoluteError,
+                   "mean_absolute_percentage_error": losses.MeanAbsolutePercentageError, "huber": losses.Huber,
+                   "log_cosh": losses.LogCosh, "cosine_similarity": losses.CosineSimilarity}.items():
+    loss_case(name, make, y, p)
+loss_case("huber_delta", with_arguments(losses.Huber, delta=0.3), y, p)
+loss_case("mean_squared_error_3d", losses.MeanSquaredError, draw(4, 2, 3), draw(4, 2, 3))
+loss_case("mean_squared_logarithmic_error", losses.MeanSquaredLogarithmicError, np.abs(y), np.abs(p) - 0.1)
+loss_case("poisson", losses.Poisson, np.abs(y), np.abs(p))
+truth = (draw(5, 3) > 0).astype(np.float32)
+inside = 1 / (1 + np.exp(-p))
+inside[0, 0], inside[1, 1] = 0, 1
+logits = np.concatenate([p[:4] * 3, [[0, 80, -80]]]).astype(np.float32)
+binary = losses.BinaryCrossentropy
+loss_case("binary", binary, truth, inside)
+loss_case("binary_logits", with_arguments(binary, from_logits=True), truth, logits)
+loss_case("binary_smoothed", with_arguments(binary, label_smoothing=0.2), truth, inside)
+loss_case("binary_logits_smoothed", with_arguments(binary, from_logits=True, label_smoothing=0.2), truth, logits)
+labels = np.array([0, 3, 1, 2, 3])
+hot = np.eye(4, dtype=np.float32)[labels]
+q, z = probabilities(5, 4) * 1.5, draw(5, 4) * 4
+q[2, 1] = 0
+categorical, sparse = losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy
+loss_case("categorical", categorical, hot, q)
+loss_case("categorical_logits", with_arguments(categorical, from_logits=True), hot, z)
+loss_case("categorical_smoothed", with_arguments(categorical, label_smoothing=0.1), hot, q)
+loss_case("categorical_logits_smoothed", with_arguments(categorical, from_logits=True, label_smoothing=0.1), hot, z)
+loss_case("sparse", sparse, labels, q)
+loss_case("sparse_logits", with_arguments(sparse, from_logits=True), labels, z)
+loss_case("sparse_logits_column", with_arguments(sparse, from_logits=True), labels[:, None], z)
+loss_case("sparse_logits_3d", with_arguments(sparse, from_logits=True), np.array([[0, 1], [2, 2]]), draw(2, 2, 3))
+loss_case("kl_divergence", losses.KLDivergence, probabilities(5, 4), probabilities(5, 4))
+for name, make in {"hinge": losses.Hinge, "squared_hinge": losses.SquaredHinge}.items():
+    loss_case(name, make, np.sign(y), p)
+    loss_case(name + "_of_0_and_1", make, truth, p)
+loss_case("categorical_hinge", losses.CategoricalHinge, hot, z)
+
+# ---- Schedules -------------------------------------------------------------------------------------------------------
+
+schedules = keras.optimizers.schedules
+steps = np.array([0, 1, 2, 5, 9, 10, 11, 15, 20, 29, 30, 31, 45, 100])
+for name, schedule in {
+        "exponential": schedules.ExponentialDecay(0.5, 10, 0.9),
+        "exponential_staircase": schedules.ExponentialDecay(0.5, 10, 0.9, staircase=True),
+        "inverse_time": schedules.InverseTimeDecay(0.5, 10, 0.9),
+        "inverse_time_staircase": schedules.InverseTimeDecay(0.5, 10, 0.9, staircase=True),
+        "cosine": schedules.CosineDecay(0.5, 30, alpha=0.1),
+        "cosine_warmup": schedules.CosineDecay(0.1, 30, alpha=0.1, warmup_target=0.5, warmup_steps=10),
+        "restarts": schedules.CosineDecayRestarts(0.5, 10, t_mul=2.0, m_mul=0.8, alpha=0.1),
+        "restarts_even": schedules.CosineDecayRestarts(0.5, 10, t_mul=1.0),
+        "piecewise": schedules.PiecewiseConstantDecay([5, 10, 30], [1.0, 0.5, 0.25, 0.125]),
+        "polynomial": schedules.PolynomialDecay(0.5, 30, 0.01, power=2.0),
+        "polynomial_cycle": schedules.PolynomialDecay(0.5, 10, 0.01, cycle=True)}.items():
+    file.case("schedule_" + name, step=steps, rate=np.array([float(schedule(tf.constant(s))) for s in steps], np.float32))
+
+# ---- Optimizers: 20 steps of two variables -----------------------------------------------------------------------------
+
+gradients_a, gradients_b = draw(20, 3, 2), draw(20, 4) * 0.1
+gradients_a[3], gradients_b[7] = 0, 0
+start_a, start_b = draw(3, 2), draw(4)
+file.case("gradients", a=gradients_a, b=gradients_b, start_a=start_a, start_b=start_b)
+optimizers = keras.optimizers
+for name, optimizer in {
+        "sgd": optimizers.SGD(0.1), "sgd_momentum": optimizers.SGD(0.1, momentum=0.9),
+        "sgd_nesterov": optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        "sgd_decay": optimizers.SGD(0.1, weight_decay=0.1), "sgd_value": optimizers.SGD(0.1, clipvalue=0.2),
+        "sgd_norm": optimizers.SGD(0.1, clipnorm=0.5), "sgd_global_norm": optimizers.SGD(0.1, global_clipnorm=0.5),
+        "adam": optimizers.Adam(), "adam_options": optimizers.Adam(0.05, beta_1=0.8, beta_2=0.95, epsilon=1e-3),
+        "adam_schedule": optimizers.Adam(schedules.ExponentialDecay(0.1, 5, 0.5)), "adamw": optimizers.AdamW(0.01),
+        "nadam": optimizers.Nadam(0.01), "rmsprop": optimizers.RMSprop(0.01),
+        "rmsprop_momentum": optimizers.RMSprop(0.01, momentum=0.9),
+        "rmsprop_centered": optimizers.RMSprop(0.01, rho=0.8, momentum=0.5, centered=True),
+        "adagrad": optimizers.Adagrad(0.1), "adadelta": optimizers.Adadelta(1.0), "lion": optimizers.Lion(0.01)}.items():
+    a, b = keras.Variable(start_a), keras.Variable(start_b)
+    path_a, path_b = [], []
+    for step in range(20):
+        optimizer.apply([tf.constant(gradients_a[step]), tf.constant(gradients_b[step])], [a, b])
+        path_a.append(a.numpy())
+        path_b.append(b.numpy())
+    file.case("optimizer_" + name, a=np.array(path_a), b=np.array(path_b))
+
+# ---- Metrics: two batches, the second one with weights -------------------------------------------------------------------
+
+
+def metric_case(name, metric, *batches):
+    """The result after each batch; a batch is what update_state takes."""
+    arrays = {}
+    for i, batch in enumerate(batches):
+        weight = np.abs(draw(batch[0].shape[0])) if i == 1 else None
+        metric.update_state(*batch, sample_weight=weight)
+        arrays.update({f"{key}{i}": value for key, value in zip("yp", batch)})
+        if weight is not None:
+            arrays["weight"] = weight
+        arrays[f"result{i}"] = metric.result()
+    file.case("metric_" + name, **arrays)
+
+
+metrics = keras.metrics
+metric_case("sum", metrics.Sum(), (draw(5),), (draw(4),))
+metric_case("mean", metrics.Mean(), (draw(5),), (draw(4),))
+metric_case("accuracy", metrics.Accuracy(), *[(np.round(draw(9)), np.round(draw(9))) for _ in range(2)])
+metric_case("binary", metrics.BinaryAccuracy(threshold=0.3),
+            *[((draw(9, 2) > 0).astype(np.float32), np.abs(draw(9, 2))) for _ in range(2)])
+metric_case("categorical", metrics.CategoricalAccuracy(),
+            *[(np.eye(4, dtype=np.float32)[rng.integers(4, size=9)], draw(9, 4)) for _ in range(2)])
+metric_case("sparse", metrics.SparseCategoricalAccuracy(), *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
+metric_case("sparse_top_k", metrics.SparseTopKCategoricalAccuracy(k=2),
+            *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
+metric_case("mean_squared_error", metrics.MeanSquaredError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
+metric_case("mean_absolute_error", metrics.MeanAbsoluteError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
+metric_case("root_mean_squared_error", metrics.RootMeanSquaredError(), (draw(5, 3), draw(5, 3)))
+
+file.write(pathlib.Path(__file__).with_name("expected.txt"))
