@@ -201,7 +201,7 @@ class ColumnKernel {
       k_.loop(first_, last_, k_.i64(width_), {}, false,
               [&](llvm::Value* column, llvm::ArrayRef<llvm::Value*> values) { return run(column, {}, values); });
     } else {
-      k_.narrowing_loops(first_, last_, widest_, false, [&](llvm::Value* column, int width) {
+      k_.narrowing_loops(first_, last_, widest_, nullptr, [&](llvm::Value* column, int width) {
         width_ = width;
         body(column, {});
         width_ = widest_;

@@ -196,24 +196,26 @@ llvm::Value* KernelEmitter::param(int param, DType dtype) {
   return value;
 }
 
-llvm::Value* KernelEmitter::stores_apart() {
-  if (stores_apart_) return stores_apart_;
+llvm::Value* KernelEmitter::stores_apart(int stage) {
+  llvm::Value*& all_apart = stores_apart_[stage];
+  if (all_apart) return all_apart;
   // Memory that a kernel both reads and writes, it walks in one way: the accesses begin at one address.
   std::vector<bool> loads(program.accesses.size()), stores(program.accesses.size());
   for (const Instr& instr : program.body) {
+    if (instr.stage != stage) continue;
     if (instr.kind == InstrKind::load) loads[instr.slot] = true;
     if (instr.kind == InstrKind::store) stores[instr.slot] = true;
   }
-  stores_apart_ = entry_.getTrue();
+  all_apart = entry_.getTrue();
   for (size_t s = 0; s < stores.size(); ++s) {
     for (size_t l = 0; l < loads.size(); ++l) {
       const bool one_size = size_of(program.accesses[s].dtype) == size_of(program.accesses[l].dtype);
       if (!stores[s] || !loads[l] || !one_size) continue;
       llvm::Value* apart = entry_.CreateICmpNE(origin(s), origin(l));
-      stores_apart_ = entry_.CreateAnd(stores_apart_, apart);
+      all_apart = entry_.CreateAnd(all_apart, apart);
     }
   }
-  return stores_apart_;
+  return all_apart;
 }
 
 llvm::Value* KernelEmitter::advance(int access, llvm::Value* pointer, llvm::Value* elements) {

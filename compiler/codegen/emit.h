@@ -105,8 +105,8 @@ class KernelEmitter {
   /// Memory of the launch's scratch, at a fixed place that is aligned to 64. See KernelFn.
   llvm::Value* scratch(int64_t bytes);
 
-  /// i1, computed in `entry`: no store goes where a load reads.
-  llvm::Value* stores_apart();
+  /// i1, computed in `entry`: no store of the stage goes where a load of it reads.
+  llvm::Value* stores_apart(int stage = 0);
 
   /// `pointer` plus `elements` (i64) of the access's dtype.
   llvm::Value* advance(int access, llvm::Value* pointer, llvm::Value* elements);
@@ -164,9 +164,9 @@ class KernelEmitter {
                      bool shared_body, LanesBody body);
 
   /// Runs `body` for vectors of `width` lanes from `from` to `to`, then for narrower ones and single elements: for what no
-  /// masked instruction serves. With `again` the last vector may begin before the end of the one before it, where that
-  /// reads nothing it has written.
-  void narrowing_loops(llvm::Value* from, llvm::Value* to, int width, bool again,
+  /// masked instruction serves. Where `again` (i1; null is false) holds, the last vector may begin before the end of the
+  /// one before it: computing an element twice has to give the same, and read nothing that was written.
+  void narrowing_loops(llvm::Value* from, llvm::Value* to, int width, llvm::Value* again,
                        llvm::function_ref<void(llvm::Value* i, int width)> body);
 
   /// Walks the tuples of the axes 0 .. outer - 1, flattened, from `first` < `last`. Tuples of no axes are one.
@@ -200,7 +200,7 @@ class KernelEmitter {
   std::map<int64_t, llvm::Value*> sizes_;
   std::map<int, llvm::Value*> origins_;
   std::map<int, llvm::Value*> params_;
-  llvm::Value* stores_apart_ = nullptr;
+  std::map<int, llvm::Value*> stores_apart_;  // by stage
 
   /// Writes out what accesses repeat, and lets them find it there.
   void repeat_operands();

@@ -290,9 +290,9 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   KernelEmitter k(program, options, module, name);
   const int width = choose_lanes(program, target, by_lane);
   // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements; masks of what is
-  // shuffled take long to compile.
-  const bool single_rest = by_lane || has_tiles(program) ||
-                           (work < kCheapWork && (shuffles(program) || !masks_all_accesses(program, target)));
+  // shuffled take long to compile; and a masked store of AVX2 takes a Zen longer than a vector that overlaps the last one.
+  const bool single_rest =
+      by_lane || has_tiles(program) || (work < kCheapWork && (shuffles(program) || !target.masked_ops));
 
   auto emit_level = [&](Level level, const Origin& origin, std::vector<llvm::Value*>& values) {
     const Cursor scalars = k.element(origin);
@@ -320,7 +320,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
         return Values{};
       };
       if (single_rest) {
-        k.narrowing_loops(first, last, width, true, [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
+        k.narrowing_loops(first, last, width, k.stores_apart(), [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
         return;
       }
       k.vector_loop(first, last, width, {}, false, work >= kCheapWork && target.masked_ops,

@@ -169,7 +169,7 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
   });
 }
 
-void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int width, bool again,
+void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int width, llvm::Value* again,
                                     llvm::function_ref<void(llvm::Value* i, int width)> body) {
   auto run = [&](llvm::Value* first, llvm::Value* last, int lanes, llvm::function_ref<llvm::Value*(llvm::Value*)> at) {
     loop(first, last, i64(lanes), {}, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) {
@@ -183,7 +183,7 @@ void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int widt
     llvm::Value* n = b.CreateSub(to, from);
     done = b.CreateAdd(from, b.CreateAnd(n, i64(-width)));
     if (again) {
-      llvm::Value* overlaps = b.CreateAnd(b.CreateICmpSGE(n, i64(width)), stores_apart());
+      llvm::Value* overlaps = b.CreateAnd(b.CreateICmpSGE(n, i64(width)), again);
       llvm::Value* last = b.CreateSub(to, i64(width));
       done = b.CreateSelect(overlaps, to, done);
       run(from, done, width, [&](llvm::Value* i) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, i, last); });
@@ -194,7 +194,7 @@ void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int widt
   if (width > 2 * kNarrowLanes) {
     llvm::Value* stop = b.CreateAdd(done, b.CreateAnd(b.CreateSub(to, done), i64(-kNarrowLanes)));
     if (again) {
-      llvm::Value* overlaps = b.CreateAnd(b.CreateICmpSGE(b.CreateSub(to, from), i64(kNarrowLanes)), stores_apart());
+      llvm::Value* overlaps = b.CreateAnd(b.CreateICmpSGE(b.CreateSub(to, from), i64(kNarrowLanes)), again);
       llvm::Value* last = b.CreateSub(to, i64(kNarrowLanes));
       stop = b.CreateSelect(overlaps, to, stop);
       run(done, stop, kNarrowLanes, [&](llvm::Value* i) { return b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, i, last); });

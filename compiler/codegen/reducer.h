@@ -20,6 +20,8 @@ class Reducer {
   DType dtype() const { return dtype_; }
   /// True if the order of the elements matters.
   bool ordered() const;
+  /// True if an element that comes twice changes nothing.
+  bool is_idempotent() const { return kind_ != ReduceKind::sum && kind_ != ReduceKind::prod; }
   /// True if the state holds a value and a position.
   bool has_position() const { return kind_ == ReduceKind::argmax || kind_ == ReduceKind::argmin; }
 

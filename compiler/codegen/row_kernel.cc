@@ -10,6 +10,9 @@ namespace {
 /// Rows of a group: more gain no more.
 constexpr int kRows = 4;
 
+/// Lanes of the vectors in which the rest of a row goes where masks would be dear.
+constexpr int kLanesOfPieces = 8;
+
 /// The states of some reducers.
 using States = std::vector<Values>;
 
@@ -274,7 +277,8 @@ class RowKernel {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (!memory_[r].empty()) store_state(reducers_[r].initial(lanes_of_tree(reducers_[r])), memory_[r]);
     }
-    const bool rest_in_memory = width_ > narrow_ && !k_.target.masked_ops;
+    const bool in_pieces = rest_goes_in_pieces();
+    const bool rest_in_memory = in_pieces || (width_ > narrow_ && !k_.target.masked_ops);
     bool shared_body = k_.target.masked_ops && work_ >= kCheapWork && !goes_by_lane(program_, k_.target);
     llvm::Value* end = to;
     if (rest_in_memory) end = b_.CreateAdd(from, b_.CreateAnd(b_.CreateSub(to, from), k_.i64(-width_)));
@@ -289,7 +293,37 @@ class RowKernel {
     }
     const Values result = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
                                   [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) { return body(i, {}, carried); });
+    if (in_pieces) return run_in_pieces(end, to, unflatten(result, initial), origin, values);
     return run_rest(end, to, unflatten(result, initial), origin, values);
+  }
+
+  /// True if vectors cannot leave out lanes, and the order of elements does not matter: a rest goes in short vectors then.
+  bool rest_goes_in_pieces() const {
+    return width_ > kLanesOfPieces && work_ < kCheapWork && !masks_all_accesses(program_, k_.target) &&
+           std::ranges::none_of(reducers_, [](const Reducer& r) { return r.ordered() || r.has_position(); });
+  }
+
+  States run_in_pieces(llvm::Value* from, llvm::Value* to, const States& states, const Origin& origin,
+                       const std::vector<llvm::Value*>& values) {
+    std::vector<Memories> memory;
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      memory.push_back(state_memory(reducers_[r], width_));
+      store_state(states[r], memory[r]);
+    }
+    const bool idempotent = std::ranges::all_of(reducers_, [](const Reducer& r) { return r.is_idempotent(); });
+    llvm::Value* again = idempotent ? k_.stores_apart(program_.body[elements_[0]].stage) : nullptr;
+    k_.narrowing_loops(from, to, kLanesOfPieces, again, [&](llvm::Value* i, int width) {
+      std::vector<llvm::Value*> lanes = ready_for(width, values);
+      size_t r = 0;
+      k_.emit_all(elements_, k_.cursor(origin, i, width, {}), lanes, [&](int n) {
+        llvm::Value* x = splat(b_, lanes[program_.body[n].args[0]], width);
+        step_in_memory(reducers_[r], memory[r], k_.i64(0), width, x, nullptr, nullptr);
+        ++r;
+      });
+    });
+    States result;
+    for (size_t r = 0; r < reducers_.size(); ++r) result.push_back(load_state(reducers_[r], memory[r]));
+    return result;
   }
 
   /// The elements of the last, partly filled wide vector, in narrow ones. A wide mask would cost more than all else.

@@ -92,7 +92,7 @@ class Fusion {
   void place_movement(Value value) {
     const Node& node = graph_.node(value);
     Sites::List sites = sites_.of(value);
-    int scattered = 0;  // kernels, in whose order sites are
+    int scattered = 0, strided = 0;  // kernels, in whose order sites are
     for (size_t i = 0; i < sites.size(); ++i) {
       const Site& site = sites[i];
       if (site.in_order) return place_alone(value, sites, reason::kLibrary);
@@ -101,10 +101,19 @@ class Fusion {
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
+      if (required_[value.id] && policy_.is_fused_freely(value) && policy_.strides_along_row(site, *next)) {
+        return place_alone(value, sites, reason::kTurned);
+      }
       const bool again = i > 0 && sites[i - 1].cluster == site.cluster;
-      if (policy_.is_fused_freely(value) && !again && policy_.scatters(site, *next)) ++scattered;
+      if (again || !policy_.is_fused_freely(value)) continue;
+      if (policy_.scatters(site, *next)) {
+        if (policy_.takes_bytes_apart(value, site)) return place_alone(value, sites, reason::kBytesApart);
+        ++scattered;
+      } else if (policy_.strides(site, *next)) {
+        ++strided;
+      }
     }
-    if (scattered > 1) return place_alone(value, sites, reason::kTurnedOnce);
+    if (scattered > 0 && scattered + strided > 1) return place_alone(value, sites, reason::kTurnedOnce);
     home(value) = kInline;
     if (required_[value.id]) {
       Site root = new_root(value, 0);
@@ -161,7 +170,7 @@ class Fusion {
     const int folded = c.domain.folded_axis();
     const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
-    c.dear = c.dear || ((along_row || folded < 0) && cost_of(node.op) >= cost::kDear);
+    if ((along_row || folded < 0) && cost_of(node.op) >= cost::kDear) ++c.dear;
     if (policy_.repeats(value, site)) {
       repeated = std::max(repeated, cost_of(node.op));
     }

@@ -117,14 +117,36 @@ bool FusionPolicy::is_scattered(const Site& site, const Affine& map) const {
 }
 
 
+bool FusionPolicy::strides(const Site& site, const Affine& map) const {
+  const Cluster& c = sites_.cluster(site);
+  if (c.domain.has(Role::row) || c.domain.rank == 0) return false;
+  const int lanes = vector_axis(c);
+  const auto strides = [&](const Affine& at) { return at.coef[lanes] < -1 || at.coef[lanes] > 1; };
+  return strides(map) && !strides(c.maps[site.map]);
+}
+
+bool FusionPolicy::strides_along_row(const Site& site, const Affine& map) const {
+  const Domain& domain = sites_.cluster(site).domain;
+  return domain.folded_axis() >= 0 && !domain.has(Role::results) && strides(site, map);
+}
+
 /// What lies near each other along another axis goes as tiles, at little cost.
-bool FusionPolicy::scatters(const Site& site, const Affine& map) const {
-  if (!is_scattered(site, map) || is_scattered(site)) return false;
+bool FusionPolicy::goes_one_by_one(const Site& site, const Affine& map) const {
+  if (!is_scattered(site, map)) return false;
   const Domain& domain = sites_.cluster(site).domain;
   for (int axis = 0; axis < domain.rank; ++axis) {
     if (map.coef[axis] == 1 && domain.extents[axis] > kShortAxis) return false;
   }
   return true;
+}
+
+bool FusionPolicy::scatters(const Site& site, const Affine& map) const {
+  return goes_one_by_one(site, map) && !goes_one_by_one(site, sites_.cluster(site).maps[site.map]);
+}
+
+bool FusionPolicy::takes_bytes_apart(Value value, const Site& site) const {
+  const Cluster& c = sites_.cluster(site);
+  return size_of(graph_.type(value).dtype) == 1 && c.domain.folded_axis() < 0 && c.accesses > 2;
 }
 
 /// True if more bytes are loaded to compute a value of this size than it has itself.
@@ -176,7 +198,7 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   for (size_t i = 0; i < node.operands.size(); ++i) {
     const std::optional<Affine> map = continue_map(graph_, c, node, static_cast<int>(i), site.map);
     if (!map) return reason::kOtherOrder;
-    if (c.dear && !is_splat(node.operands[i]) && is_per_short_row(c, *map)) return reason::kPerShortRow;
+    if (c.dear > 0 && !is_splat(node.operands[i]) && is_per_short_row(c, *map)) return reason::kPerShortRow;
   }
   const int folded = c.domain.folded_axis();
   const bool is_dear = cost_of(node.op) >= cost::kDear && folded >= 0 && c.maps[site.map].coef[folded] != 0;
@@ -194,7 +216,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
   const Hosting hosting = host_reduce(graph_, graph_.node(value), c, site.map, blocks_);
   if (!hosting.ok) return reason::kOtherAxis;
-  if (!c.dear) return nullptr;
+  if (c.dear == 0) return nullptr;
   Cluster copy = c;
   adopt_reduce(graph_, graph_.node(value), copy, hosting);
   return folds_short_rows(copy) ? reason::kShortRows : nullptr;

@@ -34,6 +34,8 @@ inline constexpr char kPerShortRow[] =
     "it needs a value for each of many short rows: without it the kernel runs over all of them as one";
 inline constexpr char kTurned[] =
     "the kernel's rows run across those of its memory: a kernel of its own turns them round faster";
+inline constexpr char kBytesApart[] =
+    "beside it the kernel would take vectors of bytes apart: a kernel of its own moves them first";
 inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
@@ -83,9 +85,17 @@ class FusionPolicy {
   /// along another axis.
   bool turns_rows(const Site& site, const Affine& map) const;
 
-  /// True if the lanes of the site's kernel find the elements far apart with a movement op, by which it reads at `map`, and
-  /// would not without it.
+  /// True if with a movement op, by which it reads at `map`, the site's kernel strides along its lanes, and would not
+  /// without it; and if they also lie along rows that it folds.
+  bool strides(const Site& site, const Affine& map) const;
+  bool strides_along_row(const Site& site, const Affine& map) const;
+
+  /// True if with a movement op, by which it reads at `map`, the site's kernel fetches the elements for its lanes, or small
+  /// groups of them, one by one, and would not without it.
   bool scatters(const Site& site, const Affine& map) const;
+
+  /// True if a loop that fetches small groups of this value also reads bytes in order: those it would take apart, too.
+  bool takes_bytes_apart(Value value, const Site& site) const;
 
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;
@@ -93,6 +103,7 @@ class FusionPolicy {
  private:
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
+  bool goes_one_by_one(const Site& site, const Affine& map) const;
   bool is_per_short_row(const Cluster& cluster, const Affine& map) const;
   bool is_scattered(const Site& site) const { return is_scattered(site, sites_.cluster(site).maps[site.map]); }
   bool is_scattered(const Site& site, const Affine& map) const;

@@ -32,7 +32,7 @@ struct Cluster {
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer
   bool alone = false;          // computes its root only
-  bool dear = false;           // computes a dear op per element
+  int dear = 0;                // dear ops per element
   int64_t widest = 1;          // bytes of the widest element that it computes or folds
   bool ordered = false;        // folds in an order that lanes must keep
   bool calls = false;          // a library function, whose first result is the root; the domain is empty

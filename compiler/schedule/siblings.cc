@@ -21,10 +21,10 @@ bool same_rows(const Domain& a, const Domain& b) {
 }
 
 /// True if `loop` would keep a cluster that folds from running as it does best: many elements in a vector, or short rows
-/// beside each other. What a loop computes for long, it need not wait for memory anyway.
+/// beside each other. Nor could several dear ops run in segments. What computes for long need not wait for memory anyway.
 bool slows(const Cluster& loop, const Cluster& folding) {
-  if (!loop.dear || loop.domain.folded_axis() >= 0 || folding.domain.folded_axis() < 0) return false;
-  return folds_short_rows(folding) || loop.widest > folding.widest;
+  if (loop.dear == 0 || loop.domain.folded_axis() >= 0 || folding.domain.folded_axis() < 0) return false;
+  return loop.dear > 1 || folds_short_rows(folding) || loop.widest > folding.widest;
 }
 
 }  // namespace
@@ -120,7 +120,7 @@ void Siblings::merge(int into, int from) {
   a.accesses += b.accesses;
   a.level = std::max(a.level, b.level);
   a.ceiling = std::min(a.ceiling, b.ceiling);
-  a.dear = a.dear || b.dear;
+  a.dear += b.dear;
   a.widest = std::max(a.widest, b.widest);
   a.ordered = a.ordered || b.ordered;
   a.took_in = true;

@@ -87,15 +87,6 @@ void strides_of_the_vector_axis(const Target& target, int64_t load_step, int64_t
       << name(dtype_of<T>) << " " << load_step << " " << store_step << " n=" << n << " on " << target.cpu;
 }
 
-/// The targets whose code this processor runs.
-std::vector<Target> targets() {
-  std::vector<Target> list;
-  for (const std::string& name : target_names()) {
-    if (missing_features(*find_target(name)).empty()) list.push_back(*find_target(name));
-  }
-  return list;
-}
-
 TEST(LoopKernel, EveryStrideOfLoadsAndStores) {
   for (const Target& target : targets()) {
     for (int64_t n : {1, 5, 16, 40, 131}) {

@@ -58,6 +58,15 @@ class TestBuffer {
   char* begin_ = nullptr;    // of the buffer, which ends where no page is
 };
 
+/// The targets whose code this processor runs.
+inline std::vector<Target> targets() {
+  std::vector<Target> list;
+  for (const std::string& name : target_names()) {
+    if (missing_features(*find_target(name)).empty()) list.push_back(*find_target(name));
+  }
+  return list;
+}
+
 /// A program under construction.
 class TestKernel {
  public:
