@@ -116,7 +116,6 @@ bool FusionPolicy::is_scattered(const Site& site, const Affine& map) const {
   return cost::goes_lane_by_lane(map.coef[vector_axis(c)]);
 }
 
-
 bool FusionPolicy::strides(const Site& site, const Affine& map) const {
   const Cluster& c = sites_.cluster(site);
   if (c.domain.has(Role::row) || c.domain.rank == 0) return false;
