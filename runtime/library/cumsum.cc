@@ -3,6 +3,7 @@
 // Buffers: x and sums [before, n, behind]. Sizes: n, behind, exclusive, reverse. An iteration is a panel of kCumsumPanel
 // columns, or of what is left of `behind`.
 #include <algorithm>
+#include <type_traits>
 
 #include "runtime/library.h"
 #include "runtime/library/wrapping.h"
@@ -15,26 +16,30 @@ struct Options {
   bool exclusive, reverse;
 };
 
-/// Running sums of `kColumns` neighbours, or of fewer, each step `stride` elements from the one before.
+/// Running sums of neighbours, kColumns or fewer, each step `stride` elements from the one before. Where their number is
+/// known the compiler makes vectors of them.
 template <int64_t kColumns, class T>
-void run_columns(const T* x, T* sums, int64_t columns, int64_t stride, const Options& options) {
+void run_columns(const T* __restrict x, T* __restrict sums, int64_t columns, int64_t stride, const Options& options) {
   T so_far[kColumns];
   const int64_t first = options.reverse ? (options.n - 1) * stride : 0, step = options.reverse ? -stride : stride;
-  for (int64_t i = 0, at = first; i < options.n; ++i, at += step) {
-    const auto add = [&](int64_t count) {
+  const auto run = [&](auto count, auto exclusive) {
+    for (int64_t c = 0; c < count; ++c) {
+      so_far[c] = x[first + c];
+      sums[first + c] = exclusive ? T{} : so_far[c];
+    }
+    for (int64_t i = 1, at = first + step; i < options.n; ++i, at += step) {
       for (int64_t c = 0; c < count; ++c) {
-        const T value = x[at + c];
-        const T next = i == 0 ? value : static_cast<T>(so_far[c] + value);
-        sums[at + c] = !options.exclusive ? next : i == 0 ? T{} : so_far[c];
+        const T next = static_cast<T>(so_far[c] + x[at + c]);
+        sums[at + c] = exclusive ? so_far[c] : next;
         so_far[c] = next;
       }
-    };
-    if (columns == kColumns) {
-      add(kColumns);
-    } else {
-      add(columns);
     }
-  }
+  };
+  using Known = std::integral_constant<int64_t, kColumns>;
+  if (options.n == 0) return;
+  if (columns < kColumns) return run(columns, options.exclusive);
+  if (options.exclusive) return run(Known(), std::true_type());
+  run(Known(), std::false_type());
 }
 
 template <class T>

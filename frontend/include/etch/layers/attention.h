@@ -36,10 +36,10 @@ struct MultiHeadAttention {
     Variable kernel = Variable::deferred({.name = "kernel"});
     Variable bias = Variable::deferred({.name = "bias"});
   };
-  Projection query;             // f[E, num_heads, key_dim], f[num_heads, key_dim]
-  Projection key;               // the same
-  Projection value;             // f[n, num_heads, value_dim], f[num_heads, value_dim]
-  Projection attention_output;  // f[num_heads, value_dim, output_shape], f[output_shape]
+  Projection query{};             // f[E, num_heads, key_dim], f[num_heads, key_dim]
+  Projection key{};               // the same
+  Projection value{};             // f[n, num_heads, value_dim], f[num_heads, value_dim]
+  Projection attention_output{};  // f[num_heads, value_dim, output_shape], f[output_shape]
 
   Tensor operator()(const Operand& query, const Operand& value, const AttentionCall& call = {}) const;
 };
