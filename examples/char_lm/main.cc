@@ -1,7 +1,7 @@
 // A small transformer learns to write like Jane Austen, a character at a time:
 //   char_lm FOLDER [STEPS [LOSS]]
-// trains on FOLDER/text.txt, says what a character of the end of the text, which it has not seen, costs, and writes a few
-// lines. Fails if that cost is not below LOSS.
+// trains on FOLDER/text.txt, says what a character of the end of the text costs, which it has not seen, and writes a few lines.
+// Fails if that cost is not below LOSS.
 #include <etch/etch.h>
 #include <etch/layers.h>
 #include <etch/losses.h>
@@ -108,8 +108,8 @@ int main(int argc, char** argv) try {
   std::ifstream file(std::string(argv[1]) + "/text.txt");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   if (text.empty()) throw std::runtime_error(std::string("there is no ") + argv[1] + "/text.txt");
-  const int steps = argc > 2 ? std::atoi(argv[2]) : 1000;
-  const double most = argc > 3 ? std::atof(argv[3]) : 10;
+  const int steps = argc > 2 ? std::atoi(argv[2]) : 2000;
+  const double most = argc > 3 ? std::atof(argv[3]) : 1.65;
 
   etch::random::set_seed(1);
   const Alphabet alphabet(text);
