@@ -277,6 +277,13 @@ class Parser {
     return true;
   }
 
+  bool parse(bool& flag) {
+    const size_t at = skip();
+    const std::string_view text = until_blank();
+    flag = text == "true";
+    return flag || text == "false" || fail(at, "expected true or false");
+  }
+
   /// A constant can be read only when its dtype is known, which follows it.
   bool parse(uint64_t&) {
     const size_t at = skip();
