@@ -153,6 +153,50 @@ metric_case("categorical", metrics.CategoricalAccuracy(),
 metric_case("sparse", metrics.SparseCategoricalAccuracy(), *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
 metric_case("sparse_top_k", metrics.SparseTopKCategoricalAccuracy(k=2),
             *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
+tied = [np.round(draw(9, 4)) for _ in range(2)]
+metric_case("top_k", metrics.TopKCategoricalAccuracy(k=2),
+            *[(np.eye(4, dtype=np.float32)[rng.integers(4, size=9)], scores) for scores in tied])
+metric_case("sparse_top_k_tied", metrics.SparseTopKCategoricalAccuracy(k=2), *[(rng.integers(4, size=9), s) for s in tied])
+
+
+def guesses(*shape):
+    """Probabilities that know something of the labels beside them."""
+    y = (draw(*shape) > 0.4).astype(np.float32)
+    return y, (1 / (1 + np.exp(-(2 * y - 1 + draw(*shape))))).astype(np.float32)
+
+
+batches = [guesses(40) for _ in range(2)]
+tables = [guesses(12, 4) for _ in range(2)]
+for name, make in {"precision": metrics.Precision, "recall": metrics.Recall}.items():
+    metric_case(name, make(), *batches)
+    metric_case(name + "_thresholds", make(thresholds=[0.2, 0.5, 0.7]), *tables)
+    metric_case(name + "_top_k", make(top_k=2), *tables)
+    metric_case(name + "_class", make(class_id=1), *tables)
+for curve in ["ROC", "PR"]:
+    for method in ["interpolation", "minoring", "majoring"]:
+        metric_case(f"auc_{curve.lower()}_{method}", metrics.AUC(curve=curve, summation_method=method), *batches)
+metric_case("auc_thresholds", metrics.AUC(thresholds=[0.6, 0.1, 0.35]), *batches)
+metric_case("auc_few", metrics.AUC(num_thresholds=5), *batches)
+metric_case("auc_logits", metrics.AUC(from_logits=True), *[(y, np.log(p / (1 - p))) for y, p in batches])
+
+
+class ConfusionMatrix:
+    """tf.math.confusion_matrix, summed up."""
+
+    def __init__(self):
+        self.sum = 0
+
+    def update_state(self, y, p, sample_weight):
+        classes = p.argmax(-1) if p.ndim == 2 else p
+        self.sum = self.sum + tf.math.confusion_matrix(y, classes, 3, sample_weight, tf.float32).numpy()
+
+    def result(self):
+        return self.sum
+
+
+metric_case("confusion_scores", ConfusionMatrix(), *[(rng.integers(3, size=20), draw(20, 3)) for _ in range(2)])
+metric_case("confusion_classes", ConfusionMatrix(),
+            *[(rng.integers(3, size=20), rng.integers(3, size=20)) for _ in range(2)])
 metric_case("mean_squared_error", metrics.MeanSquaredError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
 metric_case("mean_absolute_error", metrics.MeanAbsoluteError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
 metric_case("root_mean_squared_error", metrics.RootMeanSquaredError(), (draw(5, 3), draw(5, 3)))
