@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "etch/activations.h"
+#include "etch/constraints.h"
 #include "etch/initializers.h"
 #include "etch/module.h"
 #include "etch/ops.h"
 #include "etch/random.h"
+#include "etch/regularizers.h"
 
 namespace [[gnu::visibility("default")]] etch {
 
@@ -19,7 +21,8 @@ namespace [[gnu::visibility("default")]] etch {
 // variables, which a user has no need to set. Names and defaults are Keras'. The first call builds the variables, of the dtype of
 // its input, also while a function is traced, and once if several threads call at the same time. Copies of a layer share its
 // variables, built or not; clone() makes others. Each call works on any leading axes. Layers take floats; an input of another
-// width than the first one, and an option that makes no sense, is an Error.
+// width than the first one, and an option that makes no sense, is an Error. Variables get regularisers and constraints when their
+// layer is made.
 namespace layers {
 
 /// activation(x . kernel + bias) over the last axis: f[..., n] -> f[..., units].
@@ -29,9 +32,15 @@ struct Dense {
   bool use_bias = true;
   Initializer kernel_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer kernel_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint kernel_constraint{};
+  Constraint bias_constraint{};
 
-  Variable kernel = Variable::deferred({.name = "kernel"});  // f[n, units]
-  Variable bias = Variable::deferred({.name = "bias"});      // f[units]
+  Variable kernel = Variable::deferred(
+      {.name = "kernel", .regularizer = kernel_regularizer, .constraint = kernel_constraint});  // f[n, units]
+  Variable bias =
+      Variable::deferred({.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});  // f[units]
 
   Tensor operator()(const Operand& x) const;
 };
