@@ -2,6 +2,7 @@
 #include "etch/metrics.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "compiler/ir/cat.h"
 #include "frontend/sample_weights.h"
@@ -316,6 +317,39 @@ void ConfusionMatrix::update_state(const Operand& y, const Operand& p, const Ten
     columns = columns * reshape(broadcast_to(beside, labels.shape()), column);
   }
   add_to(matrix, matmul(rows, columns, {.transpose_a = true}), p.where());
+}
+
+// ---- Any metric ----
+
+namespace {
+
+std::string_view unqualified(std::string_view class_name) {
+  const size_t colon = class_name.substr(0, class_name.find('<')).rfind("::");
+  return colon == std::string_view::npos ? class_name : class_name.substr(colon + 2);
+}
+
+}  // namespace
+
+std::optional<bool> is_better_higher(std::string_view class_name) {
+  if (!class_name.starts_with("etch::metrics::")) return {};
+  const std::string_view name = unqualified(class_name);
+  if (name.ends_with("Accuracy") || name == "Precision" || name == "Recall" || name == "AUC") return true;
+  if (name.ends_with("Error")) return false;
+  return {};
+}
+
+std::string Metric::snake_case(std::string_view class_name) {
+  const std::string_view name = unqualified(class_name);
+  const auto is = [&](size_t i, int (*property)(int)) {
+    return i < name.size() && property(static_cast<unsigned char>(name[i])) != 0;
+  };
+  std::string result;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool begins_word = i > 0 && is(i, std::isupper) && (!is(i - 1, std::isupper) || is(i + 1, std::islower));
+    if (begins_word) result += '_';
+    result += static_cast<char>(std::tolower(static_cast<unsigned char>(name[i])));
+  }
+  return result;
 }
 
 }  // namespace etch::metrics

@@ -81,7 +81,7 @@ Tensor detail::regularization_loss(const std::vector<Variable>& variables, Locat
     const Tensor loss = cast(sum(regularizer(variable.value(where))), DType::f32);
     total = total.defined() ? total + loss : loss;
   }
-  return total.defined() ? total : zeros({});
+  return total;
 }
 
 }  // namespace etch

@@ -6,8 +6,8 @@
 
 namespace [[gnu::visibility("default")]] etch {
 
-// Names, formulas and defaults are Keras'. A variable has its constraint from its making (VariableOptions), a layer gives its own
-// to its variables; an optimizer puts constraint(w) in the place of w after each of its updates. A norm is that along the axes,
+// Names, formulas and defaults are Keras'. A variable has its constraint from its making (VariableOptions), a layer gives its
+// own to its variables; an optimizer puts constraint(w) in the place of w after each of its updates. A norm is that along the axes,
 // which are those of a unit's inputs: 0 of a matrix, {0, 1, 2} of the kernel of a two-dimensional convolution.
 namespace constraints {
 

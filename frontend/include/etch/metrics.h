@@ -1,12 +1,17 @@
 // Metrics: what training and evaluation report, summed up over many batches.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "etch/module.h"
 #include "etch/ops.h"
-#include "etch/variable.h"
 
 namespace [[gnu::visibility("default")]] etch {
 
@@ -198,6 +203,67 @@ struct ConfusionMatrix {
   void update_state(const Operand& y, const Operand& p, const Tensor& weight = {}) const;
   [[nodiscard]] Tensor result(Location where = Location::current()) const { return matrix.value(where); }
   void reset_state() const { matrix.assign(0); }
+};
+
+/// Whether more of it is better, of the metrics of this file by the names of their classes; of others that is not known.
+[[nodiscard]] std::optional<bool> is_better_higher(std::string_view class_name);
+
+/// Any metric with a name: one of the above, or a struct with update_state(y, p, weight), result() and reset_state(). Copies share
+/// its state.
+class Metric {
+ public:
+  /// By its class it is named `mean_squared_error`, `auc` ...
+  template <class M>
+    requires(!std::same_as<M, Metric> && requires(const M& m, const Tensor& t) {
+      m.update_state(t, t, t);
+      { m.result() } -> std::convertible_to<Tensor>;
+      m.reset_state();
+    })
+  Metric(M metric) : Metric({}, std::move(metric)) {}  // NOLINT: metrics convert
+  template <class M>
+  Metric(std::string name, M metric)
+      : name_(std::move(name)),
+        class_name_(etch::detail::type_name<M>()),
+        held_(std::make_shared<Held<M>>(std::move(metric))) {
+    if (name_.empty()) name_ = snake_case(class_name_);
+  }
+
+  void update_state(const Operand& y, const Operand& p, const Tensor& weight = {}) const {
+    held_->update_state(y, p, weight);
+  }
+  [[nodiscard]] Tensor result() const { return held_->result(); }
+  void reset_state() const { held_->reset_state(); }
+  const std::string& name() const { return name_; }
+  std::optional<bool> is_better_higher() const { return metrics::is_better_higher(class_name_); }
+
+  void etch_visit(etch::detail::ModuleVisitor& visitor) const { held_->visit(visitor); }
+
+ private:
+  struct Base {
+    virtual ~Base() = default;
+    virtual void update_state(const Operand& y, const Operand& p, const Tensor& weight) const = 0;
+    virtual Tensor result() const = 0;
+    virtual void reset_state() const = 0;
+    virtual void visit(etch::detail::ModuleVisitor& visitor) const = 0;
+  };
+  template <class M>
+  struct Held final : Base {
+    explicit Held(M m) : metric(std::move(m)) {}
+    void update_state(const Operand& y, const Operand& p, const Tensor& weight) const override {
+      if constexpr (requires { metric.update_state(y, p, weight); }) metric.update_state(y, p, weight);
+      else metric.update_state(etch::detail::tensor_in(y, "metric"), etch::detail::tensor_in(p, "metric"), weight);
+    }
+    Tensor result() const override { return metric.result(); }
+    void reset_state() const override { metric.reset_state(); }
+    void visit(etch::detail::ModuleVisitor& visitor) const override { etch::detail::visit_module(metric, visitor); }
+    M metric;
+  };
+  /// `mean_squared_error` of `etch::metrics::MeanSquaredError`.
+  static std::string snake_case(std::string_view class_name);
+
+  std::string name_;
+  std::string_view class_name_;
+  std::shared_ptr<const Base> held_;
 };
 
 }  // namespace metrics

@@ -2,11 +2,12 @@
 #pragma once
 
 #include "etch/module.h"
+#include "etch/ops.h"
 
 namespace [[gnu::visibility("default")]] etch {
 
-// Names, formulas and defaults are Keras'. A variable has its regulariser from its making (VariableOptions), a layer gives its own
-// to its variables; regularization_loss finds them there.
+// Names, formulas and defaults are Keras'. A variable has its regulariser from its making (VariableOptions), a layer gives its
+// own to its variables; regularization_loss finds them there.
 namespace regularizers {
 
 /// factor * sum(|w|). Error for a factor below 0 or not finite.
@@ -19,6 +20,7 @@ namespace regularizers {
 }  // namespace regularizers
 
 namespace detail {
+/// Holds nothing if there is no regulariser.
 Tensor regularization_loss(const std::vector<Variable>& variables, Location where);
 }
 
@@ -28,7 +30,8 @@ Tensor regularization_loss(const std::vector<Variable>& variables, Location wher
 ///   Tensor loss = losses::mean_squared_error(y, model(x)) + regularization_loss(model);
 template <class M>
 [[nodiscard]] Tensor regularization_loss(const M& module, Location where = Location::current()) {
-  return detail::regularization_loss(trainable_variables(module), where);
+  const Tensor loss = detail::regularization_loss(trainable_variables(module), where);
+  return loss.defined() ? loss : zeros({});
 }
 
 }  // namespace etch
