@@ -10,6 +10,7 @@
 #include "etch/activations.h"
 #include "etch/constraints.h"
 #include "etch/initializers.h"
+#include "etch/layers/recurrent.h"
 #include "etch/module.h"
 #include "etch/ops.h"
 #include "etch/random.h"
