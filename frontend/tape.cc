@@ -235,6 +235,7 @@ class [[gnu::visibility("hidden")]] Tape {
       if (tape_.eager_) Evaluation(*tape_.eager_, begin_, made).run(given, where_);
       std::vector<Tensor> cotangents;
       for (Value value : given) cotangents.push_back(tape_.tensor_of(value, custom.where));
+      if (tape_.eager_) tape_.eager_->extend();  // what the function computes of cotangents alone depends as they do
       std::vector<Value> gradients;
       for (const Tensor& gradient : custom.run(cotangents)) {
         const TensorImpl* impl = TensorAccess::get(gradient);

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "etch/custom_gradient.h"
+#include "etch/gradient_tape.h"
 #include "frontend/layers/parts.h"
 
 namespace etch::layers {
@@ -93,19 +94,50 @@ Tensor times(const Tensor& x, const Tensor& mask) { return mask.defined() ? x * 
 
 Tensor applied(const Activation& activation, const Tensor& x) { return activation ? activation(x) : x; }
 
-/// Part number `index` of x along its last axis.
-Tensor gate(const Tensor& x, int64_t index, int64_t units) { return x[{ellipsis, Slice(index * units, (index + 1) * units)}]; }
+/// x in parts of one extent along its last axis. The derivative puts the parts' gradients side by side, where that of slices
+/// would add up tensors of the size of x, one for each part.
+std::vector<Tensor> split(const Tensor& x, int64_t extent, Location where) {
+  const auto parts = [=](const Tensor& x) {
+    std::vector<Tensor> parts;
+    for (int64_t begin = 0; begin < x.shape()[x.rank() - 1]; begin += extent) {
+      parts.push_back(x[{ellipsis, Slice(begin, begin + extent)}]);
+    }
+    auto backward = [zero = zeros_like(parts[0])](std::vector<Tensor> gradients) {
+      for (Tensor& gradient : gradients) {
+        if (!gradient.defined()) gradient = zero;
+      }
+      return concat(gradients, -1);
+    };
+    return std::pair(parts, std::move(backward));
+  };
+  return custom_gradient(parts, where)(x);
+}
 
-// ---- The formulas. `project` is what the input of all times goes through, `step` what is left. ----
+// ---- The formulas. `project` is what the input of all times goes through, `inner` what the state before a time goes through
+// first; `step` makes the states after it of both. ----
+
+/// One time of a cell.
+struct Time {
+  Tensor projected, inner;
+  std::vector<Tensor> states;  // before it
+};
+
+/// What a layer's loop over time multiplies the state with, and what the steps use beside it.
+struct Recurrent {
+  Tensor kernel{};
+  std::vector<Tensor> bias{};    // one or none
+  std::vector<Tensor> beside{};  // weights that a step uses itself
+};
 
 Tensor project(const SimpleRNNCell& cell, const Tensor& x) {
   const Tensor y = matmul(x, cell.kernel);
   return cell.use_bias ? y + cell.bias : y;
 }
 
-std::vector<Tensor> step(const SimpleRNNCell& cell, const Tensor& projected, const std::vector<Tensor>& states,
-                         const Tensor& mask) {
-  return {applied(cell.activation, projected + matmul(times(states[0], mask), cell.recurrent_kernel))};
+Recurrent recurrent(const SimpleRNNCell& cell) { return {cell.recurrent_kernel}; }
+
+std::vector<Tensor> step(const SimpleRNNCell& cell, const Time& time, const Recurrent&, const Tensor&, Location) {
+  return {applied(cell.activation, time.projected + time.inner)};
 }
 
 Tensor project(const GRUCell& cell, const Tensor& x) {
@@ -114,48 +146,58 @@ Tensor project(const GRUCell& cell, const Tensor& x) {
   return cell.reset_after ? y + cell.bias.value()[0] : y + cell.bias;
 }
 
-std::vector<Tensor> step(const GRUCell& cell, const Tensor& projected, const std::vector<Tensor>& states,
-                         const Tensor& mask) {
-  const int64_t n = cell.units;
-  const Tensor before = states[0], h = times(before, mask);
-  const auto gate_of = [&](const Tensor& inner, int64_t i) {
-    return applied(cell.recurrent_activation, gate(projected, i, n) + gate(inner, i, n));
-  };
-  const auto mixed = [&](const Tensor& z, const Tensor& inner) {
-    return z * before + (1 - z) * applied(cell.activation, gate(projected, 2, n) + inner);
-  };
-  if (cell.reset_after) {
-    Tensor inner = matmul(h, cell.recurrent_kernel);
-    if (cell.use_bias) inner = inner + cell.bias.value()[1];
-    return {mixed(gate_of(inner, 0), gate_of(inner, 1) * gate(inner, 2, n))};
-  }
+Recurrent recurrent(const GRUCell& cell) {
   const Tensor kernel = cell.recurrent_kernel;
-  const Tensor inner = matmul(h, kernel[{Slice(), Slice(0, 2 * n)}]);
-  return {mixed(gate_of(inner, 0), matmul(gate_of(inner, 1) * h, kernel[{Slice(), Slice::from(2 * n)}]))};
+  const int64_t gates = 2 * cell.units;
+  if (!cell.reset_after) return {kernel[{Slice(), Slice::to(gates)}], {}, {kernel[{Slice(), Slice::from(gates)}]}};
+  return {kernel, cell.use_bias ? std::vector<Tensor>{cell.bias.value()[1]} : std::vector<Tensor>()};
 }
 
-Tensor project(const LSTMCell& cell, const Tensor& x) { return matmul(x, cell.kernel); }
+std::vector<Tensor> step(const GRUCell& cell, const Time& time, const Recurrent& recurrent, const Tensor& mask,
+                         Location where) {
+  const std::vector<Tensor> x = split(time.projected, cell.units, where), h = split(time.inner, cell.units, where);
+  const Tensor before = time.states[0];
+  const Tensor z = applied(cell.recurrent_activation, x[0] + h[0]);
+  const Tensor r = applied(cell.recurrent_activation, x[1] + h[1]);
+  const Tensor inner = cell.reset_after ? r * h[2] : matmul(r * times(before, mask), recurrent.beside[0]);
+  return {z * before + (1 - z) * applied(cell.activation, x[2] + inner)};
+}
 
-std::vector<Tensor> step(const LSTMCell& cell, const Tensor& projected, const std::vector<Tensor>& states,
-                         const Tensor& mask) {
-  const int64_t n = cell.units;
-  Tensor z = projected + matmul(times(states[0], mask), cell.recurrent_kernel);
-  if (cell.use_bias) z = z + cell.bias;
-  const auto gate_of = [&](int64_t i) { return applied(cell.recurrent_activation, gate(z, i, n)); };
-  const Tensor carry = gate_of(1) * states[1] + gate_of(0) * applied(cell.activation, gate(z, 2, n));
-  return {gate_of(3) * applied(cell.activation, carry), carry};
+/// The bias stands with the input, so that it is added once for all times.
+Tensor project(const LSTMCell& cell, const Tensor& x) {
+  const Tensor y = matmul(x, cell.kernel);
+  return cell.use_bias ? y + cell.bias : y;
+}
+
+Recurrent recurrent(const LSTMCell& cell) { return {cell.recurrent_kernel}; }
+
+std::vector<Tensor> step(const LSTMCell& cell, const Time& time, const Recurrent&, const Tensor&, Location where) {
+  const std::vector<Tensor> gates = split(time.projected + time.inner, cell.units, where);
+  const auto gate = [&](size_t i) { return applied(cell.recurrent_activation, gates[i]); };
+  const Tensor carry = gate(1) * time.states[1] + gate(0) * applied(cell.activation, gates[2]);
+  return {gate(3) * applied(cell.activation, carry), carry};
 }
 
 int64_t num_states(const SimpleRNNCell&) { return 1; }
 int64_t num_states(const GRUCell&) { return 1; }
 int64_t num_states(const LSTMCell&) { return 2; }
 
+/// What the state before a time goes through.
+Tensor inner_of(const Tensor& state, const Recurrent& recurrent, const Tensor& mask) {
+  const Tensor product = matmul(times(state, mask), recurrent.kernel);
+  return recurrent.bias.empty() ? product : product + recurrent.bias[0];
+}
+
 // ---- Cells and layers over them ----
 
 /// The states that were given, or zeros.
 std::vector<Tensor> states_of(const std::vector<Tensor>& given, int64_t count, int64_t units, const Call& call) {
   const Type type{call.x.dtype(), {call.x.shape()[0], units}};
-  if (given.empty()) return std::vector<Tensor>(static_cast<size_t>(count), zeros(type.shape, type.dtype));
+  if (given.empty()) {
+    std::vector<Tensor> states;
+    for (int64_t i = 0; i < count; ++i) states.push_back(zeros(type.shape, type.dtype));
+    return states;
+  }
   if (given.size() != static_cast<size_t>(count)) {
     fail_in_op(call.where, cat(call.name, ": ", given.size(), " states are given, but it has ", count));
   }
@@ -185,26 +227,11 @@ WithState call_cell(const Cell& cell, std::string_view name, const Operand& x, c
   const std::vector<Tensor> before = states_of(states, num_states(cell), own.units, call);
   const Tensor input = times(call.x, dropout_mask(own.dropout, call.x.shape(), own, training, call));
   const Tensor mask = dropout_mask(own.recurrent_dropout, before[0].shape(), own, training, call);
-  std::vector<Tensor> after = step(cell, project(cell, input), before, mask);
+  const Recurrent weights = recurrent(cell);
+  const Time time{project(cell, input), inner_of(before[0], weights, mask), before};
+  std::vector<Tensor> after = step(cell, time, weights, mask, call.where);
   const Tensor output = after[0];
   return {output, std::move(after)};
-}
-
-/// The parts of x along axis 1. Their derivative puts the parts' gradients side by side, where that of slices would add up as
-/// many tensors of the size of x.
-std::vector<Tensor> unstacked(const Tensor& x, Location where) {
-  const auto parts = [](const Tensor& x) {
-    std::vector<Tensor> parts;
-    for (int64_t t = 0; t < x.shape()[1]; ++t) parts.push_back(x(Slice(), t));
-    auto backward = [zero = zeros_like(parts[0])](std::vector<Tensor> gradients) {
-      for (Tensor& gradient : gradients) {
-        if (!gradient.defined()) gradient = zero;
-      }
-      return stack(gradients, 1);
-    };
-    return std::pair(parts, std::move(backward));
-  };
-  return custom_gradient(parts, where)(x);
 }
 
 /// bool[batch, 1] for each time. Error for another mask than bool[batch, time].
@@ -224,38 +251,130 @@ struct Direction {
   bool return_sequences, go_backwards;
 };
 
+/// The loop over time of a cell, with a derivative of its own: the gradient in the recurrent kernel is one product of all states with
+/// all gradients, where the derivative of the loop would add up a product for each time.
+template <class Cell>
+class Loop {
+ public:
+  Loop(const Cell& cell, std::vector<Tensor> masks, Tensor state_mask, Direction direction, Location where)
+      : cell_(cell), masks_(std::move(masks)), state_mask_(std::move(state_mask)), direction_(direction), where_(where) {}
+
+  /// The last output or all of them, then the states, of an input that is projected, f[time, batch, width].
+  std::vector<Tensor> operator()(const Tensor& projected, const Recurrent& weights, const std::vector<Tensor>& initial) const {
+    const auto run = [loop = *this](const Tensor& projected, const Tensor& kernel, const std::vector<Tensor>& bias,
+                                    const std::vector<Tensor>& beside, const std::vector<Tensor>& initial) {
+      return loop.run(projected, {kernel, bias, beside}, initial);
+    };
+    return custom_gradient(run, where_)(projected, weights.kernel, weights.bias, weights.beside, initial);
+  }
+
+ private:
+  using Tensors = std::vector<Tensor>;
+
+  auto run(const Tensor& projected, const Recurrent& weights, const Tensors& initial) const {
+    std::vector<Time> times;
+    Tensors states;
+    for (const Tensor& state : initial) states.push_back(reshape(state, state.shape()));  // each a tensor of its own
+    if (!masks_.empty()) states.push_back(zeros_like(states[0]));  // the output, which masks keep
+    Tensors results;
+    for (int64_t i = 0; i < projected.shape()[0]; ++i) {
+      times.push_back({projected[row(i, projected)], inner_of(states[0], weights, state_mask_), states});
+      states = after(times.back(), i, weights);
+      if (direction_.return_sequences) results.push_back(output(states));
+    }
+    if (!direction_.return_sequences) results.push_back(output(states));
+    results.insert(results.end(), states.begin(), states.begin() + static_cast<int64_t>(initial.size()));
+    auto backward = [loop = *this, times, weights, count = initial.size()](const Tensors& gradients) {
+      return loop.gradients(times, weights, gradients, count);
+    };
+    return std::pair(std::move(results), std::move(backward));
+  }
+
+  /// The gradients in the projected input, the weights and the initial states, of those in the results.
+  auto gradients(const std::vector<Time>& times, const Recurrent& weights, const Tensors& given, size_t num_initial) const {
+    const auto count = static_cast<int64_t>(times.size());
+    const size_t num_outputs = given.size() - num_initial;
+    Tensors d_states(times[0].states.size());
+    for (size_t s = 0; s < num_initial; ++s) d_states[s] = given[num_outputs + s];
+    Tensors d_projected(times.size()), d_inner(times.size()), before(times.size()), d_beside(weights.beside.size());
+    for (int64_t i = count - 1; i >= 0; --i) {
+      const Time& time = times[static_cast<size_t>(i)];
+      const bool has_output = direction_.return_sequences || i == count - 1;
+      if (has_output) add_to(output(d_states), given[direction_.return_sequences ? static_cast<size_t>(i) : 0]);
+      for (size_t s = 0; s < d_states.size(); ++s) add_to(d_states[s], Tensor(), time.states[s]);
+      const auto sources = std::tuple(time.projected, time.inner, time.states, weights.beside);
+      GradientTape tape({.watch_accessed_variables = false}, where_);
+      tape.watch(sources, where_);
+      const auto [d_x, d_h, d_before, d_weights] =
+          tape.gradient(after(time, i, weights), sources, d_states, {Unconnected::zeros}, where_);
+      const auto t = static_cast<size_t>(row(i, count));
+      d_projected[t] = d_x;
+      d_inner[t] = d_h;
+      before[t] = etch::layers::times(time.states[0], state_mask_);
+      for (size_t w = 0; w < d_beside.size(); ++w) add_to(d_beside[w], d_weights[w]);
+      d_states = d_before;
+      add_to(d_states[0], etch::layers::times(matmul(d_h, weights.kernel, {.transpose_b = true}), state_mask_));
+    }
+    const Tensor all_d_inner = concat(d_inner, 0);  // of most cells that of the input as well, then they are one
+    const Tensor d_kernel = matmul(concat(before, 0), all_d_inner, {.transpose_a = true});
+    const Tensors d_bias = weights.bias.empty() ? Tensors() : Tensors{sum(all_d_inner, 0)};
+    d_states.resize(num_initial);
+    const Shape shape{count, times[0].projected.shape()[0], times[0].projected.shape()[1]};
+    return std::tuple(reshape(concat(d_projected, 0), shape), d_kernel, d_bias, d_beside, d_states);
+  }
+
+  Tensors after(const Time& time, int64_t i, const Recurrent& weights) const {
+    Tensors after = step(cell_, time, weights, state_mask_, where_);
+    if (masks_.empty()) return after;
+    const Tensor& mask = masks_[static_cast<size_t>(row(i, static_cast<int64_t>(masks_.size())))];
+    const Tensor shown = where(mask, after[0], time.states.back());
+    for (size_t s = 0; s < after.size(); ++s) after[s] = where(mask, after[s], time.states[s]);
+    after.push_back(shown);
+    return after;
+  }
+
+  /// The output among states.
+  template <class States>
+  auto& output(States& states) const {
+    return masks_.empty() ? states.front() : states.back();
+  }
+  /// The time of step number i.
+  int64_t row(int64_t i, int64_t count) const { return direction_.go_backwards ? count - 1 - i : i; }
+  int64_t row(int64_t i, const Tensor& projected) const { return row(i, projected.shape()[0]); }
+
+  /// Adds a gradient, where there is one; of none at all it makes zeros like `zero`.
+  static void add_to(Tensor& sum, const Tensor& gradient, const Tensor& zero = {}) {
+    if (gradient.defined()) sum = sum.defined() ? sum + gradient : gradient;
+    if (!sum.defined() && zero.defined()) sum = zeros_like(zero);
+  }
+
+  Cell cell_;
+  Tensors masks_;
+  Tensor state_mask_;
+  Direction direction_;
+  Location where_;
+};
+
 template <class Cell>
 WithState call_layer(const Cell& cell, std::string_view name, Direction direction, const Operand& x,
                      const SequenceOptions& options) {
   const Scope scope(name, x.where());
   const Call call{name, checked_input(x, name, 3), x.where()};
-  const int64_t batch = call.x.shape()[0], times_count = call.x.shape()[1];
-  if (times_count == 0) {
+  const int64_t batch = call.x.shape()[0], width = call.x.shape()[2];
+  if (call.x.shape()[1] == 0) {
     fail_in_op(call.where, cat(name, ": the input is ", to_string(Type{call.x.dtype(), call.x.shape()}), ", of no time"));
   }
   const Parts own = parts(cell);
   build_parts(own, call);
-  std::vector<Tensor> states = states_of(options.initial_state, num_states(cell), own.units, call);
-  const std::vector<Tensor> masks = masks_of(options.mask, call);
-
-  const Tensor dropped = dropout_mask(own.dropout, {batch, 1, call.x.shape()[2]}, own, options.training, call);
-  const Tensor state_mask = dropout_mask(own.recurrent_dropout, states[0].shape(), own, options.training, call);
-  const std::vector<Tensor> projected = unstacked(project(cell, times(call.x, dropped)), call.where);
-  Tensor output = zeros_like(states[0]);
-  std::vector<Tensor> outputs;
-  for (int64_t i = 0; i < times_count; ++i) {
-    const auto t = static_cast<size_t>(direction.go_backwards ? times_count - 1 - i : i);
-    std::vector<Tensor> after = step(cell, projected[t], states, state_mask);
-    if (masks.empty()) {
-      output = after[0];
-    } else {
-      output = where(masks[t], after[0], output);
-      for (size_t s = 0; s < after.size(); ++s) after[s] = where(masks[t], after[s], states[s]);
-    }
-    states = std::move(after);
-    if (direction.return_sequences) outputs.push_back(output);
-  }
-  return {direction.return_sequences ? stack(outputs, 1) : output, states};
+  const std::vector<Tensor> initial = states_of(options.initial_state, num_states(cell), own.units, call);
+  const Tensor dropped = dropout_mask(own.dropout, {batch, 1, width}, own, options.training, call);
+  const Tensor state_mask = dropout_mask(own.recurrent_dropout, initial[0].shape(), own, options.training, call);
+  const Tensor projected = project(cell, transpose(times(call.x, dropped), {1, 0, 2}));
+  const Loop loop(cell, masks_of(options.mask, call), state_mask, direction, call.where);
+  std::vector<Tensor> results = loop(projected, recurrent(cell), initial);
+  const auto first_state = results.end() - static_cast<int64_t>(initial.size());
+  const std::vector<Tensor> outputs(results.begin(), first_state);
+  return {direction.return_sequences ? stack(outputs, 1) : outputs[0], {first_state, results.end()}};
 }
 
 }  // namespace
