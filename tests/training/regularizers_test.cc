@@ -69,6 +69,18 @@ TEST(RegularizationLoss, LeavesOutWhatIsFrozen) {
   EXPECT_EQ(regularization_loss(model).item<float>(), 4);
 }
 
+TEST(RegularizationLoss, CountsNormalisationsAndRecurrentLayers) {
+  const layers::Sequential model{
+      layers::LSTM{.units = 2,
+                   .use_bias = false,
+                   .recurrent_initializer = initializers::constant(2),
+                   .recurrent_regularizer = regularizers::l2(1)},
+      layers::LayerNormalization{.gamma_regularizer = regularizers::l1(1)},
+      layers::BatchNormalization{.beta_initializer = initializers::constant(3), .beta_regularizer = regularizers::l1(1)}};
+  (void)model(ones({1, 2, 3}));
+  EXPECT_EQ(regularization_loss(model).item<float>(), 4 * 2 * 8 + 2 + 3 * 2);
+}
+
 TEST(RegularizationLoss, OfNothingIsZero) { EXPECT_EQ(regularization_loss(layers::Dense{3}).item<float>(), 0); }
 
 TEST(RegularizationLoss, HasAGradient) {

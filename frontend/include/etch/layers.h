@@ -83,9 +83,14 @@ struct LayerNormalization {
   bool scale = true;   // has gamma
   Initializer beta_initializer = initializers::zeros();
   Initializer gamma_initializer = initializers::ones();
+  Regularizer beta_regularizer{};
+  Regularizer gamma_regularizer{};
+  Constraint beta_constraint{};
+  Constraint gamma_constraint{};
 
-  Variable gamma = Variable::deferred({.name = "gamma"});  // of the extents of the axes
-  Variable beta = Variable::deferred({.name = "beta"});
+  Variable gamma = Variable::deferred(
+      {.name = "gamma", .regularizer = gamma_regularizer, .constraint = gamma_constraint});  // of the extents of the axes
+  Variable beta = Variable::deferred({.name = "beta", .regularizer = beta_regularizer, .constraint = beta_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -103,9 +108,14 @@ struct BatchNormalization {
   Initializer gamma_initializer = initializers::ones();
   Initializer moving_mean_initializer = initializers::zeros();
   Initializer moving_variance_initializer = initializers::ones();
+  Regularizer beta_regularizer{};
+  Regularizer gamma_regularizer{};
+  Constraint beta_constraint{};
+  Constraint gamma_constraint{};
 
-  Variable gamma = Variable::deferred({.name = "gamma"});  // of the extent of the axis
-  Variable beta = Variable::deferred({.name = "beta"});
+  Variable gamma = Variable::deferred(
+      {.name = "gamma", .regularizer = gamma_regularizer, .constraint = gamma_constraint});  // of the extent of the axis
+  Variable beta = Variable::deferred({.name = "beta", .regularizer = beta_regularizer, .constraint = beta_constraint});
   Variable moving_mean = Variable::deferred({.name = "moving_mean", .trainable = false});
   Variable moving_variance = Variable::deferred({.name = "moving_variance", .trainable = false});
 
