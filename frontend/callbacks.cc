@@ -64,7 +64,8 @@ bool is_better_higher(const std::string& monitor, Mode mode, const Model& model,
     if (metric.name() != name) continue;
     if (const std::optional<bool> is_known = metric.is_better_higher()) return *is_known;
   }
-  throw Error(cat(callback, ": whether more or less of ", monitor, " is better is not known; set mode to min or max"));
+  detail::fail(model.where(),
+               cat(callback, ": whether more or less of ", monitor, " is better is not known; set mode to min or max"));
 }
 
 /// What is monitored, or none and a warning.
@@ -80,8 +81,9 @@ bool improves(double value, const std::optional<double>& reference, double min_d
   return is_higher_better ? value - least > *reference : value + least < *reference;
 }
 
-double rate_of(const Model& model) { return model.optimizer().learning_rate().value().item<float>(); }
-void set_rate(const Model& model, double rate) { model.optimizer().learning_rate().assign(rate); }
+const Variable& rate_variable(const Model& model) { return model.optimizer().learning_rate(model.where()); }
+double rate_of(const Model& model) { return rate_variable(model).value().item<float>(); }
+void set_rate(const Model& model, double rate) { rate_variable(model).assign(rate); }
 
 }  // namespace
 
@@ -112,9 +114,10 @@ void EarlyStopping::on_train_end(Model& model, const Logs&) {
   if (restore_best_weights && best) set_weights(model, best_weights);
 }
 
-void ReduceLROnPlateau::on_train_begin(Model&) {
+void ReduceLROnPlateau::on_train_begin(Model& model) {
   if (!(factor < 1)) {
-    throw Error(cat("ReduceLROnPlateau: factor is ", detail::number_text(factor), "; one that reduces is below 1"));
+    detail::fail(model.where(),
+                 cat("ReduceLROnPlateau: factor is ", detail::number_text(factor), "; one that reduces is below 1"));
   }
   best = {};
   wait = cooldown_counter = 0;
@@ -141,19 +144,19 @@ void ReduceLROnPlateau::on_epoch_end(Model& model, int64_t, Logs& logs) {
 }
 
 void LearningRateScheduler::on_epoch_begin(Model& model, int64_t epoch) {
-  if (!schedule) throw Error("LearningRateScheduler: there is no schedule");
+  if (!schedule) detail::fail(model.where(), "LearningRateScheduler: there is no schedule");
   set_rate(model, schedule(epoch, rate_of(model)));
 }
 
 void LearningRateScheduler::on_epoch_end(Model& model, int64_t, Logs& logs) { logs.set("learning_rate", rate_of(model)); }
 
-void CSVLogger::on_train_begin(Model&) {
+void CSVLogger::on_train_begin(Model& model) {
   names.clear();
   std::ofstream file(filename, append ? std::ios::app : std::ios::trunc);
-  if (!file) throw Error(cat("CSVLogger: ", filename, " cannot be written"));
+  if (!file) detail::fail(model.where(), cat("CSVLogger: ", filename, " cannot be written"));
 }
 
-void CSVLogger::on_epoch_end(Model&, int64_t epoch, const Logs& logs) {
+void CSVLogger::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) {
   std::ofstream file(filename, std::ios::app);
   if (names.empty()) {
     for (const auto& [name, value] : logs) names.push_back(name);
@@ -170,13 +173,13 @@ void CSVLogger::on_epoch_end(Model&, int64_t epoch, const Logs& logs) {
   file << epoch;
   for (const std::string& name : names) file << separator << (logs.contains(name) ? shortest(logs[name]) : "NA");
   file << "\n";
-  if (!file.flush()) throw Error(cat("CSVLogger: ", filename, " cannot be written"));
+  if (!file.flush()) detail::fail(model.where(), cat("CSVLogger: ", filename, " cannot be written"));
 }
 
 void TerminateOnNaN::on_train_batch_end(Model& model, int64_t batch, const Logs& logs) {
   if (!logs.contains("loss") || std::isfinite(logs["loss"])) return;
   const std::string text = cat("TerminateOnNaN: the loss is ", shortest(logs["loss"]), " after batch ", batch);
-  if (raise_error) throw Error(text);
+  if (raise_error) detail::fail(model.where(), text);
   detail::warn(text + "; the training ends");
   model.stop_training();
 }

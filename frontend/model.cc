@@ -49,6 +49,10 @@ struct [[gnu::visibility("hidden")]] ModelState {
     const Tensor p = layer(Operand(batch.x, where), true);
     const Tensor loss = trainer.compute_loss(batch, p);
     const std::vector<Variable> variables = etch::trainable_variables(layer);
+    if (variables.empty()) {
+      fail(where, "Model: there is nothing to train: no variable of the module is trainable; set_trainable(model, true) sets"
+                  " free what was frozen");
+    }
     const std::vector<Tensor> gradients = tape.gradient(loss, variables, GradientOptions(), where);
     optimizer->apply_gradients(gradients, variables, where);
     trainer.update_metrics(batch, p);
@@ -441,6 +445,8 @@ Logs Model::test_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample
 void Model::reset_metrics() { state_->reset_metrics(); }
 
 void Model::stop_training() { state_->stops = true; }
+
+Location Model::where() const { return state_->where; }
 
 const optimizers::Optimizer& Model::optimizer(Location where) const {
   check_compiled(*state_, "optimizer", where);

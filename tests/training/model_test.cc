@@ -301,10 +301,11 @@ TEST(Callbacks, ALossThatIsNoNumberEndsTheTraining) {
   set_warning_handler(before);
   EXPECT_EQ(history.epoch.size(), 1);
   EXPECT_EQ(last_warning(), "TerminateOnNaN: the loss is nan after batch 1; the training ends");
-  EXPECT_THAT(error_of([&] {
-                model.fit(data.x, y, {.verbose = Verbose::silent, .callbacks = {callbacks::TerminateOnNaN{true}}});
-              }),
-              StartsWith("TerminateOnNaN: the loss is nan"));
+  const std::string error = error_of([&] {
+    model.fit(data.x, y, {.verbose = Verbose::silent, .callbacks = {callbacks::TerminateOnNaN{true}}});
+  });
+  EXPECT_THAT(error, StartsWith("model_test.cc:"));
+  EXPECT_THAT(error, HasSubstr("TerminateOnNaN: the loss is nan"));
 }
 
 // ---- Steps ---------------------------------------------------------------------------------------------------------
@@ -490,6 +491,18 @@ TEST(Model, MisuseIsAnErrorWithItsPlace) {
   says([&] { model.compile(optimizers::SGD(), losses::Loss()); }, "compile: there is no loss");
   says([&] { model.compile(optimizers::SGD(), losses::mean_squared_error, {.metrics = {metrics::AUC(), metrics::AUC()}}); },
        "compile: the name auc stands twice");
+  says([&] { fit({.verbose = Verbose::silent, .callbacks = {callbacks::ReduceLROnPlateau{.factor = 2}}}); },
+       "ReduceLROnPlateau: factor is 2.0; one that reduces is below 1");
+  says([&] { fit({.verbose = Verbose::silent, .callbacks = {callbacks::CSVLogger{"/no/folder/log.csv"}}}); },
+       "CSVLogger: /no/folder/log.csv cannot be written");
+  Model scheduled{layers::Dense{1}}, frozen{layers::Dense{1}};
+  scheduled.compile(optimizers::SGD(schedules::constant(1)), losses::mean_squared_error);
+  says([&] {
+    scheduled.fit(data.x, data.y, {.verbose = Verbose::silent, .callbacks = {callbacks::ReduceLROnPlateau()}});
+  }, "the learning rate follows a schedule");
+  frozen.compile(optimizers::SGD(), losses::mean_squared_error);
+  set_trainable(frozen, false);
+  says([&] { frozen.fit(data.x, data.y, {.verbose = Verbose::silent}); }, "no variable of the module is trainable");
   says([&] { model.evaluate(ones({2, 2}), ones({2, 2})); }, "mean_squared_error: y is f32[2,2] and the prediction f32[2,1]");
   EXPECT_THAT(error_of([] { (void)Logs{{"loss", 1}}["lose"]; }), HasSubstr("there is no lose; there are: loss"));
   EXPECT_THAT(error_of([] { (void)History()["loss"]; }), HasSubstr("there is no loss; there are: none"));

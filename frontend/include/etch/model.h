@@ -194,6 +194,8 @@ class Model {
 
   /// Ends the training after this batch; for callbacks.
   void stop_training();
+  /// The place of the call that goes on, or of the last one: for the errors of callbacks.
+  Location where() const;
   /// That of compile(). Error if there is none.
   const optimizers::Optimizer& optimizer(Location where = Location::current()) const;
   /// The metrics of compile(), the weighted ones last.
