@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <set>
 
@@ -35,7 +36,7 @@ struct [[gnu::visibility("hidden")]] ModelState {
   Model::TrainFunction train, test;
   Function<Tensor(Tensor)> apply;
   bool stops = false;
-  Location where;  // of the call that steps belong to
+  std::atomic<Location> where{Location()};  // of the call that steps belong to; threads that predict write it
 
   void make_apply(FunctionOptions options) {
     if (options.name.empty()) options.name = "predict_step";

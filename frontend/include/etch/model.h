@@ -149,7 +149,8 @@ class Trainer {
 ///   }
 ///
 /// Copies share everything. variables(model), get_weights(model), set_trainable(model, false) and summary(model) are those of the
-/// module; what is frozen or set free counts from the next step on. One thread at a time trains or evaluates a model.
+/// module; what is frozen or set free counts from the next step on. One thread at a time trains or evaluates a model; any number
+/// of them may predict meanwhile.
 class Model {
  public:
   template <class M>
