@@ -158,6 +158,22 @@ TYPED_TEST(Recurrent, HasVariablesOfTheDtypeOfItsInput) {
   EXPECT_EQ(layer.recurrent_kernel.dtype(), DType::f64);
 }
 
+TYPED_TEST(Recurrent, HasItsGradientsThroughACallOfATracedFunction) {
+  const typename TypeParam::Layer layer{.units = 3};
+  const Tensor x = sin(reshape(range(24, DType::f32), {2, 4, 3}));
+  const auto gradients = [&](const auto& f) {
+    GradientTape tape;
+    tape.watch(x);
+    const Tensor loss = sum(square(f(x)));
+    return tape.gradient(loss, std::pair(x, trainable_variables(layer)));
+  };
+  (void)layer(x);
+  const auto [d_x, d_weights] = gradients([&](const Tensor& x) { return layer(x); });
+  const auto [d_x_called, d_weights_called] = gradients(function([&](Tensor x) { return layer(x); }));
+  expect_near(d_x_called, d_x, 1e-6);
+  for (size_t i = 0; i < d_weights.size(); ++i) expect_near(d_weights_called[i], d_weights[i], 1e-6);
+}
+
 TYPED_TEST(Recurrent, HasSecondDerivatives) {
   const typename TypeParam::Layer layer{.units = 2};
   const auto loss = [&](Tensor x) { return sum(square(layer(x))); };
