@@ -14,6 +14,7 @@ namespace etch::detail {
 struct [[gnu::visibility("hidden")]] Cloner::State {
   FlatMap<const VariableCell*, Variable> variables;
   FlatMap<const void*, std::shared_ptr<void>> shared;
+  std::shared_ptr<std::map<int64_t, int64_t>> originals = std::make_shared<std::map<int64_t, int64_t>>();
 };
 
 Cloner::Cloner() : state_(std::make_unique<State>()) {}
@@ -24,9 +25,10 @@ Variable Cloner::variable(const Variable& original) {
   if (cell == nullptr) return {};
   Variable& copy = state_->variables[cell];
   if (copy.defined()) return copy;
-  const VariableOptions options{cell->name(), cell->is_made_trainable()};
+  const VariableOptions& options = cell->options();
   copy = original.built() ? Variable(init_scope([&] { return original.value(); }), options) : Variable::deferred(options);
   VariableAccess::get(copy)->set_frozen(cell->is_frozen());
+  state_->originals->emplace(VariableAccess::get(copy)->number(), cell->number());
   return copy;
 }
 
@@ -34,6 +36,8 @@ std::shared_ptr<void> Cloner::find_shared(const void* original) const {
   const auto known = state_->shared.find(original);
   return known == state_->shared.end() ? nullptr : known->second;
 }
+
+std::shared_ptr<const std::map<int64_t, int64_t>> Cloner::originals() const { return state_->originals; }
 
 void Cloner::add_shared(const void* original, std::shared_ptr<void> copy) {
   state_->shared.emplace(original, std::move(copy));
