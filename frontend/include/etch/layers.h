@@ -9,6 +9,8 @@
 
 #include "etch/activations.h"
 #include "etch/initializers.h"
+#include "etch/layers/convolution.h"
+#include "etch/layers/pooling.h"
 #include "etch/module.h"
 #include "etch/ops.h"
 #include "etch/random.h"
