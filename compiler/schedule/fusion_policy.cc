@@ -32,12 +32,11 @@ bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_r
 int64_t FusionPolicy::computations(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   const Affine& map = c.maps[site.map];
-  const int folded = c.domain.folded_axis();
   int64_t count = 1;
   bool varies = false;
   for (int i = 0; i < c.domain.rank; ++i) {
     varies |= map.coef[i] != 0;
-    bool once_a_row = i == folded && map.coef[i] == 0;
+    bool once_a_row = c.domain.is_folded(i) && map.coef[i] == 0;
     if (!once_a_row) count *= c.domain.extents[i];
   }
   return varies ? count : 1;
