@@ -193,7 +193,62 @@ Tensor kernel_of_way_back(const Convolution& at, const Tensor& kernel) {
   return reshape(transpose(reshape(turned, split), joined({range_of(0, axes), axes + 2, axes + 1, axes})), result);
 }
 
+/// True if windows move by more than one element, and the elements of one lie beside each other.
+bool has_phases(const Convolution& at) {
+  const auto strides = [](const WindowAxis& axis) { return axis.stride > 1; };
+  const auto dilates = [](const WindowAxis& axis) { return axis.dilation > 1; };
+  return !at.depthwise && std::ranges::any_of(at.axes, strides) && std::ranges::none_of(at.axes, dilates);
+}
+
+/// The same without zeros between results. With an element of x at q * stride + r, counted from the first window on, only those
+/// of the kernel at t * stride + r met it, and from result q - t: a convolution in q with a kernel over t, whose filters are the
+/// phases r and the channels.
+Tensor multiply_windows_of_phases(const Convolution& at, const Tensor& y, const Tensor& kernel) {
+  const int axes = at.num_axes();
+  const int64_t n = y.shape()[0], channels = kernel.shape()[axes], filters = kernel.shape().back() / at.groups;
+  Convolution back = at;
+  Shape split, turned, phases = n, result = n;
+  Dims order, behind, order_back = 0;  // of the kernel, its last axes; of the phases
+  std::vector<std::array<int64_t, 2>> longer(static_cast<size_t>(axes) + 2, {0, 0}), borders = longer;
+  std::vector<Slice> kept(static_cast<size_t>(axes) + 1);
+  int64_t num_phases = 1;
+  for (int i = 0; i < axes; ++i) {
+    const WindowAxis& axis = at.axes[i];
+    const int64_t size = (axis.size - 1) / axis.stride + 1, count = (axis.extent + axis.low - 1) / axis.stride + 1;
+    longer[i] = {0, size * axis.stride - axis.size};
+    borders[i + 1] = {size - 1, count - axis.count};
+    back.axes[i] = {count + size - 1, size, 1, 1, count, 0};
+    for (int64_t extent : {size, axis.stride}) split.push_back(extent);
+    order.push_back(2 * i);
+    behind.push_back(2 * i + 1);
+    turned.push_back(size);
+    phases.push_back(count);
+    result.push_back(count * axis.stride);
+    kept[i + 1] = Slice(axis.low, axis.low + axis.extent);
+    num_phases *= axis.stride;
+  }
+  split.push_back(channels);
+  for (int64_t extent : {at.groups, filters}) split.push_back(extent);
+  for (int64_t extent : {filters, at.groups * num_phases * channels}) turned.push_back(extent);
+  const Tensor parts = flip(reshape(pad(kernel, longer), split), Axes(order));
+  const Dims kernel_order = joined({order, 2 * axes + 2, 2 * axes + 1, behind, 2 * axes});
+  const Tensor wide = multiply_windows(back, pad(y, borders), reshape(transpose(parts, kernel_order), turned));
+
+  // [n, q..., groups, r..., channels] as [n, q, r, ..., groups, channels].
+  phases.push_back(at.groups);
+  for (const WindowAxis& axis : at.axes) phases.push_back(axis.stride);
+  phases.push_back(channels);
+  for (int i = 0; i < axes; ++i) {
+    order_back.push_back(i + 1);
+    order_back.push_back(axes + 2 + i);
+  }
+  result.push_back(at.groups * channels);
+  const Tensor spread_out = transpose(reshape(wide, phases), joined({order_back, axes + 1, 2 * axes + 2}));
+  return reshape(spread_out, result)[Slices(kept, at.where)];
+}
+
 Tensor multiply_windows_of_results(const Convolution& at, const Tensor& y, const Tensor& kernel) {
+  if (has_phases(at)) return multiply_windows_of_phases(at, y, kernel);
   Convolution back = at;
   for (WindowAxis& axis : back.axes) axis = {axis.extent + axis.span() - 1, axis.size, 1, axis.dilation, axis.extent, 0};
   const Tensor spread_out = spread_results(at, y), turned = kernel_of_way_back(at, kernel);

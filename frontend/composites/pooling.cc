@@ -2,8 +2,12 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "compiler/ir/cat.h"
+#include "etch/custom_gradient.h"
+#include "etch/gradient_tape.h"
 #include "frontend/composites/parts.h"
 #include "frontend/composites/windows.h"
 #include "frontend/shape_args.h"
@@ -56,14 +60,82 @@ std::optional<Tensor> counts_of(const WindowAxes& axes, DType dtype, Location wh
   return cast(*counts, dtype);
 }
 
+/// True if the windows are few elements that lie one behind the other, and cover all of x.
+bool tiles_all(const WindowAxes& axes) {
+  constexpr int64_t kFewElements = 16;
+  int64_t elements = 1;
+  for (const detail::WindowAxis& axis : axes) {
+    if (axis.stride != axis.size || axis.low != 0 || axis.count * axis.size != axis.extent) return false;
+    if (axis.size > kFewElements) return false;
+    elements *= axis.size;
+  }
+  return elements <= kFewElements;
+}
+
+/// Where windows tile x, whose axes become [n, windows, size, ..., c]: g where an element is the first of its window that is y.
+Tensor to_first_of_tiles(const WindowAxes& axes, const Tensor& x, const Tensor& y, const Tensor& g, Location where) {
+  Shape split = x.shape()[0], beside = split;
+  int64_t elements = 1;
+  for (const detail::WindowAxis& axis : axes) {
+    for (int64_t extent : {axis.count, axis.size}) split.push_back(extent);
+    for (int64_t extent : {axis.count, int64_t{1}}) beside.push_back(extent);
+    elements *= axis.size;
+  }
+  split.push_back(x.shape().back());
+  beside.push_back(x.shape().back());
+  const Tensor tiles = reshape(x, split), largest = reshape(y, beside);
+  const auto element = [&](int64_t number) {
+    std::vector<Slice> part(static_cast<size_t>(split.rank()));
+    for (auto i = static_cast<int64_t>(axes.size()) - 1; i >= 0; --i) {
+      const int64_t index = number % axes[i].size;
+      part[2 * i + 2] = Slice(index, index + 1);
+      number /= axes[i].size;
+    }
+    return tiles[Slices(part, where)];
+  };
+  // The first of several is looked for last.
+  Tensor first = full(beside, elements - 1, DType::u8, where);
+  for (int64_t i = elements - 2; i >= 0; --i) first = etch::where(element(i) == largest, full({}, i, DType::u8, where), first);
+  Shape one = Dims::filled(split.rank(), 1);
+  Tensor number = full(one, 0, DType::u8, where);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    one[static_cast<int>(2 * i + 2)] = axes[i].size;
+    number = number * static_cast<int>(axes[i].size) + iota(one, static_cast<int64_t>(2 * i + 2), DType::u8, where);
+    one[static_cast<int>(2 * i + 2)] = 1;
+  }
+  return reshape(etch::where(first == number, reshape(g, beside), 0), x.shape());
+}
+
+/// The same for all windows: what each gives to its elements is summed.
+Tensor to_first_of_windows(const WindowAxes& axes, const Tensor& x, const Tensor& g, Location where) {
+  GradientTape tape({.watch_accessed_variables = false}, where);
+  tape.watch(x, where);
+  const Tensor windows = all_windows(x, axes, where);
+  Shape flat = g.shape(), sizes = windows.shape();
+  flat.push_back(-1);
+  for (int i = 0; i < g.rank(); ++i) sizes[i] = 1;
+  const Tensor elements = stop_gradient(reshape(windows, flat));
+  const Tensor number = reshape(iota(elements.shape().back(), 0, DType::i64, where), sizes);
+  Shape beside = g.shape();
+  for (size_t i = 0; i < axes.size(); ++i) beside.push_back(1);
+  const Tensor first = reshape(argmax(elements, -1), beside);
+  return tape.gradient(windows, x, etch::where(first == number, reshape(g, beside), 0), {}, where);
+}
+
 }  // namespace
 
 Tensor max_pool(const Operand& x, const Dims& sizes, PoolOptions options) {
   Scope scope("max_pool", x.where());
   const WindowAxes axes = pooling_windows(x, sizes, options, "max_pool");
-  const Tensor& tensor = *x.tensor();
-  const Tensor whole = padded(tensor, axes, -std::numeric_limits<float>::infinity(), x.where());
-  return max(all_windows(whole, axes, x.where()), window_axes(axes, tensor.rank()));
+  const Location where = Scope::place_of(x.where());
+  const auto with_gradient = custom_gradient([axes, where](const Tensor& x) {
+    const Tensor y = max(all_windows(x, axes, where), window_axes(axes, x.rank()));
+    return std::pair(y, [=](const Tensor& g) {
+      const Scope scope("max_pool_gradient", where);
+      return tiles_all(axes) ? to_first_of_tiles(axes, x, y, g, where) : to_first_of_windows(axes, x, g, where);
+    });
+  }, where);
+  return with_gradient(padded(*x.tensor(), axes, -std::numeric_limits<float>::infinity(), x.where()));
 }
 
 Tensor avg_pool(const Operand& x, const Dims& sizes, PoolOptions options) {

@@ -168,12 +168,31 @@ TEST(Nn, ForwardModeIsThatOfTheLinearMap) {
   expect_near(change, conv2d(t, kernel), 1e-12);
 }
 
-TEST(Nn, AMaximumSharesItsGradient) {
+/// The gradient of the sum of pools of equal elements.
+std::vector<float> gradient_of_ties(const Shape& shape, const Dims& sizes, PoolOptions options = {}) {
   GradientTape tape;
-  const Tensor x = ones({1, 4, 1});
+  const Tensor x = ones(shape);
   tape.watch(x);
-  const Tensor y = max_pool(x, 2);
-  EXPECT_THAT(tape.gradient(y, x).to_vector<float>(), ElementsAre(0.5, 0.5, 0.5, 0.5));
+  const Tensor y = max_pool(x, sizes, options);
+  return tape.gradient(y, x).to_vector<float>();
+}
+
+TEST(Nn, TheFirstOfEqualElementsHasTheGradientOfAMaximum) {
+  EXPECT_THAT(gradient_of_ties({1, 4, 1}, 2), ElementsAre(1, 0, 1, 0));
+  EXPECT_THAT(gradient_of_ties({1, 2, 4, 1}, 2), ElementsAre(1, 0, 1, 0, 0, 0, 0, 0));
+  EXPECT_THAT(gradient_of_ties({1, 5, 1}, 2), ElementsAre(1, 0, 1, 0, 0));
+  EXPECT_THAT(gradient_of_ties({1, 4, 1}, 3, {.strides = 1}), ElementsAre(1, 1, 0, 0));
+  EXPECT_THAT(gradient_of_ties({1, 40, 1}, 20), testing::Contains(1).Times(2));
+}
+
+TEST(Nn, GradientsOfPoolingAreLinear) {
+  const Tensor x = draw({1, 4, 6, 2}, 1), g = draw({1, 2, 3, 2}, 2);
+  const auto gradient = [&](const Tensor& g) {
+    GradientTape tape;
+    tape.watch(x);
+    return tape.gradient(max_pool(x, 2), x, g);
+  };
+  check_gradients(gradient, g);
 }
 
 // ---- Corners -------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ struct PoolOptions {
   Padding padding = Padding::valid;
 };
 /// The largest element of every window along the axes between the first and the last, of f[n, w, c] or f[n, h, w, c]. What
-/// is beyond the borders does not count. A gradient is shared by equal elements, as that of `max`.
+/// is beyond the borders does not count. Of equal elements the first one has the gradient, as in TensorFlow.
 [[nodiscard]] Tensor max_pool(const Operand& x, const Dims& sizes, PoolOptions options = {});
 /// The mean of every window, of what lies within the borders.
 [[nodiscard]] Tensor avg_pool(const Operand& x, const Dims& sizes, PoolOptions options = {});
