@@ -11,11 +11,14 @@
 
 #include "compiler/ir/cat.h"
 #include "etch/custom_gradient.h"
+#include "etch/function.h"
+#include "etch/init_scope.h"
 #include "frontend/composites/parts.h"
 #include "frontend/composites/windows.h"
 #include "frontend/shape_args.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
+#include "runtime/check.h"
 
 namespace etch {
 
@@ -262,6 +265,30 @@ Tensor multiply_windows_of_results(const Convolution& at, const Tensor& y, const
   return sum(windows * depthwise_kernel(at, turned), Axes(range_of(axes + 2, windows.rank())));
 }
 
+// ---- The same with padding, and as one kernel
+
+enum class Product : uint8_t { forward, backprop_input, backprop_filter };
+
+Tensor formula(Product product, const Convolution& at, const Tensor& a, const Tensor& b) {
+  switch (product) {
+    case Product::forward: return multiply_windows(at, padded(a, at.axes, 0, at.where), b);
+    case Product::backprop_input: return multiply_windows_of_results(at, a, b);
+    case Product::backprop_filter: return multiply_windows_and_results(at, padded(a, at.axes, 0, at.where), b);
+  }
+  ETCH_UNREACHABLE("no product");
+}
+
+/// Eager, all ops of the formula are one function: on its own `window` would store every patch.
+Tensor multiply(Product product, const Convolution& at, const Tensor& a, const Tensor& b) {
+  if (detail::Trace::current() != nullptr) return formula(product, at, a, b);
+  static const auto& compiled = *new auto(function(
+      [](Product product, const WindowAxes& axes, int64_t groups, bool depthwise, Tensor a, Tensor b) {
+        return formula(product, {axes, groups, depthwise, Location::current()}, a, b);
+      },
+      {.name = "convolution", .on_retrace = Retrace::allow}));
+  return init_scope([&] { return compiled(product, at.axes, at.groups, at.depthwise, a, b); });
+}
+
 // ---- The same with their gradients
 
 Tensor conv(const Convolution& at, const Tensor& x, const Tensor& kernel);
@@ -270,8 +297,7 @@ Tensor conv_backprop_filter(const Convolution& at, const Tensor& x, const Tensor
 
 Tensor conv(const Convolution& at, const Tensor& x, const Tensor& kernel) {
   const auto with_gradient = custom_gradient([at](const Tensor& x, const Tensor& kernel) {
-    const Tensor y = multiply_windows(at, padded(x, at.axes, 0, at.where), kernel);
-    return std::pair(y, [=](const Tensor& g) {
+    return std::pair(multiply(Product::forward, at, x, kernel), [=](const Tensor& g) {
       return std::tuple(conv_backprop_input(at, g, kernel), conv_backprop_filter(at, x, g));
     });
   }, at.where);
@@ -281,7 +307,7 @@ Tensor conv(const Convolution& at, const Tensor& x, const Tensor& kernel) {
 Tensor conv_backprop_input(const Convolution& at, const Tensor& y, const Tensor& kernel) {
   const Scope scope("conv_backprop_input", at.where);
   const auto with_gradient = custom_gradient([at](const Tensor& y, const Tensor& kernel) {
-    return std::pair(multiply_windows_of_results(at, y, kernel), [=](const Tensor& g) {
+    return std::pair(multiply(Product::backprop_input, at, y, kernel), [=](const Tensor& g) {
       return std::tuple(conv(at, g, kernel), conv_backprop_filter(at, g, y));
     });
   }, at.where);
@@ -291,8 +317,7 @@ Tensor conv_backprop_input(const Convolution& at, const Tensor& y, const Tensor&
 Tensor conv_backprop_filter(const Convolution& at, const Tensor& x, const Tensor& y) {
   const Scope scope("conv_backprop_filter", at.where);
   const auto with_gradient = custom_gradient([at](const Tensor& x, const Tensor& y) {
-    const Tensor kernel = multiply_windows_and_results(at, padded(x, at.axes, 0, at.where), y);
-    return std::pair(kernel, [=](const Tensor& g) {
+    return std::pair(multiply(Product::backprop_filter, at, x, y), [=](const Tensor& g) {
       return std::tuple(conv_backprop_input(at, y, g), conv(at, x, g));
     });
   }, at.where);
