@@ -2,7 +2,7 @@
 //
 // With x the input, k the kernel and y the result, three functions are linear in each of their two operands: conv(x, k) = y,
 // conv_backprop_input(y, k) = x and conv_backprop_filter(x, y) = k. The gradients of each are the other two, so
-// derivatives of every order are products over windows, and none adds up windows.
+// derivatives of every order are products over windows; windows are added up where channels are few.
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -130,14 +130,15 @@ Tensor multiply_windows_and_results(const Convolution& at, const Tensor& x, cons
   Shape shape;
   for (const WindowAxis& axis : at.axes) shape.push_back(axis.size);
   if (at.depthwise) {
-    const Tensor windows = depthwise_windows(at, x);
+    // [n, rows of windows, sizes..., windows in a row, c, m], summed along rows first: their elements lie in order.
+    const Tensor windows = all_windows(x, at.axes, at.where);
+    const Tensor turned = transpose(windows, joined({range_of(0, axes), range_of(axes + 2, windows.rank()), axes, axes + 1}));
     const int64_t channels = x.shape().back();
-    Shape split = y.shape();
-    split[axes + 1] = channels;
-    split.push_back(y.shape().back() / channels);
+    Shape split;
+    for (int i = 0; i < axes; ++i) split.push_back(y.shape()[i]);
     for (int i = 0; i < axes; ++i) split.push_back(1);
-    const Tensor products = sum(windows * reshape(y, split), Axes(range_of(0, axes + 1)));
-    return transpose(products, joined({range_of(2, axes + 2), 0, 1}));
+    for (int64_t extent : {y.shape()[axes], channels, y.shape().back() / channels}) split.push_back(extent);
+    return sum(sum(expand_dims(turned, -1) * reshape(y, split), 2 * axes), Axes(range_of(0, axes)));
   }
   const Tensor matrix = matmul(patches_of(at, x), result_matrix(at, y), {.transpose_a = true});
   shape.push_back(x.shape().back() / at.groups);
@@ -250,7 +251,34 @@ Tensor multiply_windows_of_phases(const Convolution& at, const Tensor& y, const 
   return reshape(spread_out, result)[Slices(kept, at.where)];
 }
 
+/// True if a product with as few columns as x has channels would be slower than adding up so few windows.
+bool adds_up(const Convolution& at, const Tensor& kernel) {
+  constexpr int64_t kFewChannels = 4;
+  return !at.depthwise && at.groups == 1 && kernel.shape()[at.num_axes()] <= kFewChannels;
+}
+
+/// The same as what each result gives to its window.
+Tensor add_up_windows(const Convolution& at, const Tensor& y, const Tensor& kernel) {
+  const int axes = at.num_axes();
+  const int64_t channels = kernel.shape()[axes];
+  Shape split = y.shape(), shape = y.shape()[0];
+  split.pop_back();
+  std::vector<Slice> kept(static_cast<size_t>(axes) + 1);
+  for (int i = 0; i < axes; ++i) {
+    const WindowAxis& axis = at.axes[i];
+    split.push_back(axis.size);
+    shape.push_back(axis.extent + axis.low + std::max<int64_t>(axis.high(), 0));
+    kept[i + 1] = Slice(axis.low, axis.low + axis.extent);
+  }
+  split.push_back(channels);
+  shape.push_back(channels);
+  const Tensor patches = reshape(matmul(result_matrix(at, y), kernel_matrix(at, kernel), {.transpose_b = true}), split);
+  const Dims order = joined({range_of(0, axes + 1), 2 * axes + 1, range_of(axes + 1, 2 * axes + 1)});
+  return sum_of_windows(transpose(patches, order), shape, at.axes, at.where)[Slices(kept, at.where)];
+}
+
 Tensor multiply_windows_of_results(const Convolution& at, const Tensor& y, const Tensor& kernel) {
+  if (adds_up(at, kernel)) return add_up_windows(at, y, kernel);
   if (has_phases(at)) return multiply_windows_of_phases(at, y, kernel);
   Convolution back = at;
   for (WindowAxis& axis : back.axes) axis = {axis.extent + axis.span() - 1, axis.size, 1, axis.dilation, axis.extent, 0};

@@ -7,7 +7,6 @@
 
 #include "compiler/ir/cat.h"
 #include "etch/custom_gradient.h"
-#include "etch/gradient_tape.h"
 #include "frontend/composites/parts.h"
 #include "frontend/composites/windows.h"
 #include "frontend/shape_args.h"
@@ -106,20 +105,18 @@ Tensor to_first_of_tiles(const WindowAxes& axes, const Tensor& x, const Tensor& 
   return reshape(etch::where(first == number, reshape(g, beside), 0), x.shape());
 }
 
-/// The same for all windows: what each gives to its elements is summed.
+/// The same for all windows.
 Tensor to_first_of_windows(const WindowAxes& axes, const Tensor& x, const Tensor& g, Location where) {
-  GradientTape tape({.watch_accessed_variables = false}, where);
-  tape.watch(x, where);
   const Tensor windows = all_windows(x, axes, where);
   Shape flat = g.shape(), sizes = windows.shape();
   flat.push_back(-1);
   for (int i = 0; i < g.rank(); ++i) sizes[i] = 1;
-  const Tensor elements = stop_gradient(reshape(windows, flat));
+  const Tensor elements = reshape(windows, flat);
   const Tensor number = reshape(iota(elements.shape().back(), 0, DType::i64, where), sizes);
   Shape beside = g.shape();
   for (size_t i = 0; i < axes.size(); ++i) beside.push_back(1);
   const Tensor first = reshape(argmax(elements, -1), beside);
-  return tape.gradient(windows, x, etch::where(first == number, reshape(g, beside), 0), {}, where);
+  return sum_of_windows(etch::where(first == number, reshape(g, beside), 0), x.shape(), axes, where);
 }
 
 }  // namespace

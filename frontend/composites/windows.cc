@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/ir/cat.h"
+#include "etch/gradient_tape.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 
@@ -64,6 +65,13 @@ Tensor all_windows(const Tensor& x, const WindowAxes& axes, Location where) {
     options.dilations.push_back(axes[i].dilation);
   }
   return window(Operand(x, where), sizes, Axes(along), options);
+}
+
+Tensor sum_of_windows(const Tensor& windows, const Shape& shape, const WindowAxes& axes, Location where) {
+  GradientTape tape({.watch_accessed_variables = false}, where);
+  const Tensor x = zeros(shape, windows.dtype(), where);  // its elements do not matter
+  tape.watch(x, where);
+  return tape.gradient(all_windows(x, axes, where), x, windows, {}, where);
 }
 
 }  // namespace etch::detail

@@ -45,4 +45,7 @@ Tensor padded(const Tensor& x, const WindowAxes& axes, const Operand& value, Loc
 /// All windows of a padded x: its axes, whose extents are the numbers of windows, and behind them one for each size.
 Tensor all_windows(const Tensor& x, const WindowAxes& axes, Location where);
 
+/// The transpose of that: what windows give to the elements of an x of this shape that they see, summed.
+Tensor sum_of_windows(const Tensor& windows, const Shape& shape, const WindowAxes& axes, Location where);
+
 }  // namespace etch::detail
