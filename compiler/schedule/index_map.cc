@@ -127,8 +127,15 @@ int Domain::folded_axis() const {
 bool Domain::can_split(int axis, int64_t inner) const {
   if (roles[axis] == Role::batch) return true;
   if (!has(Role::row) || roles[axis] == Role::vector) return false;
-  const bool is_innermost = roles[axis] == Role::row || axis == rank - 1;
-  return !is_innermost || inner >= kShortestPiece;
+  if (roles[axis] == Role::row) return takes_rows(inner);
+  const auto row = std::ranges::find(roles, Role::row) - roles.begin();
+  return takes_rows(extents[row]) && (axis < rank - 1 || inner >= kShortestPiece);
+}
+
+bool Domain::takes_rows(int64_t rows) const {
+  const auto columns = std::ranges::find(roles, Role::vector) - roles.begin();
+  if (rows < kShortestPiece) return false;
+  return extents[columns] <= kMostColumnsForARow * rows || size_from(static_cast<int>(columns)) <= kMostElementsForPieces;
 }
 
 int64_t Domain::block_size(const BlockSizes& blocks) const {

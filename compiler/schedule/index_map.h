@@ -17,8 +17,11 @@ inline constexpr int kMaxDomainRank = 12;
 inline constexpr int64_t kShortAxis = 4;
 
 /// A product takes its rows, and its steps, in pieces that lie apart, if they have so many elements at least: shorter ones would
-/// leave its tiles empty.
-inline constexpr int64_t kShortestPiece = 8;
+/// leave its tiles empty. For each piece of its rows it goes through its second operand, which has to stay in the second cache
+/// unless it has few columns for each row.
+inline constexpr int64_t kShortestPiece = 3;
+inline constexpr int64_t kMostColumnsForARow = 16;
+inline constexpr int64_t kMostElementsForPieces = 1 << 18;
 
 /// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
 struct Domain {
@@ -40,6 +43,8 @@ struct Domain {
   int folded_axis() const;
   /// True if the axis may be seen as two, the inner one of this extent, which divides its own.
   bool can_split(int axis, int64_t inner) const;
+  /// True if a product may take so many of its rows at a time.
+  bool takes_rows(int64_t rows) const;
   /// Where the folded axis is cut into blocks: how long they are, which depends on whether lanes lie along it; how many.
   int64_t block_size(const BlockSizes& blocks) const;
   int64_t num_blocks(const BlockSizes& blocks) const;
