@@ -49,7 +49,6 @@ Ref<const Concrete> FunctionCore::find(const Call& call, bool is_call) {
   std::unique_lock lock(mutex_);
   calls_ += is_call;
   if (last_ && last_->key == key && !broken_guard(last_->concrete->trace)) [[likely]] {
-    last_->last_used = calls_;
     stats_.hits += is_call;
     return last_->concrete;
   }
@@ -67,7 +66,7 @@ Ref<const Concrete> FunctionCore::find(const Call& call, bool is_call) {
     lock.unlock();
     concrete = build(call, std::move(leaves), std::move(reason));
   } else {
-    entries_.push_back({std::string(key), {}, calls_});
+    entries_.push_back({std::string(key), {}});
     const auto entry = std::prev(entries_.end());
     add_key(entry);
     lock.unlock();
@@ -87,7 +86,7 @@ Ref<const Concrete> FunctionCore::find_known(std::unique_lock<std::mutex>& lock,
     if (it == by_key_.end()) return {};
     for (const Entries::iterator& entry : it->second) {
       if (!entry->concrete || broken_guard(entry->concrete->trace)) continue;
-      entry->last_used = calls_;
+      entries_.splice(entries_.end(), entries_, entry);
       stats_.hits += is_call;
       last_ = &*entry;
       return entry->concrete;
@@ -201,6 +200,7 @@ Ref<const Concrete> FunctionCore::build_entry(const Call& call, Entries::iterato
   entry->concrete = concrete;
   stats_.bytes += concrete->bytes;
   ++stats_.entries;
+  entries_.splice(entries_.end(), entries_, entry);
   last_ = &*entry;
   evict(evicted);
   built_.notify_all();
@@ -223,13 +223,12 @@ bool FunctionCore::rename(Entries::iterator entry, const std::string& key) {
 }
 
 void FunctionCore::evict(Entries& evicted) {
-  while (stats_.entries > 1 && (stats_.entries > options_.max_entries || stats_.bytes > options_.max_bytes)) {
-    auto oldest = entries_.end();
-    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-      if (!it->concrete || &*it == last_) continue;
-      if (oldest == entries_.end() || it->last_used < oldest->last_used) oldest = it;
-    }
-    if (oldest == entries_.end()) return;
+  const auto is_full = [&] {
+    return stats_.entries > 1 && (stats_.entries > options_.max_entries || stats_.bytes > options_.max_bytes);
+  };
+  for (auto it = entries_.begin(); it != entries_.end() && is_full();) {
+    const auto oldest = it++;
+    if (!oldest->concrete || &*oldest == last_) continue;
     stats_.bytes -= oldest->concrete->bytes;
     --stats_.entries;
     ++stats_.evictions;

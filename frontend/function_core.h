@@ -35,7 +35,6 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
   struct Entry {
     std::string key;
     Ref<const Concrete> concrete;  // empty while it is being built
-    int64_t last_used = 0;
     pthread_t builder = pthread_self();
   };
   using Entries = std::list<Entry>;
@@ -68,7 +67,7 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
 
   std::mutex mutex_;        // guards all below
   std::condition_variable built_;
-  Entries entries_;
+  Entries entries_;         // those used last at the end
   // Those of one key differ in their guards. It stands in the first of them.
   absl::flat_hash_map<std::string_view, std::vector<Entries::iterator>> by_key_;
   Entry* last_ = nullptr;   // the entry of the last call

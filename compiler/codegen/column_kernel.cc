@@ -49,7 +49,7 @@ class ColumnKernel {
         masked_(masks_all_accesses(program, options.target) || work_of(program, options.target, [](int) { return true; }) >= kDear),
         kept_(program.body.size()) {
     for (size_t i = 0; i < program_.body.size(); ++i) {
-      if (program_.body[i].kind == InstrKind::reduce) reducers_.emplace_back(k_, i, 64);
+      if (program_.body[i].kind == InstrKind::reduce) reducers_.emplace_back(k_, i, position_bits(i));
     }
     plan_scratch();
   }
@@ -97,7 +97,7 @@ class ColumnKernel {
       }
     }
     // A reduction has a state, perhaps a position, and a total over the blocks.
-    for (const Reducer& r : reducers_) bytes += size_of(r.dtype()) * (r.ordered() ? 2 : 1) + (r.has_position() ? 8 : 0);
+    for (const Reducer& r : reducers_) bytes += size_of(r.dtype()) * (r.ordered() ? 2 : 1) + (r.has_position() ? 16 : 0);
     columns_ = program_.blocks.panel;
     while (columns_ > kMinPanel && columns_ * bytes > kPanelBytes) columns_ /= 2;
     for (auto [i, dtype] : waits_) kept_[i] = new_row(memory_type(k_.context, dtype));
@@ -105,8 +105,15 @@ class ColumnKernel {
       std::vector<Row> rows;
       for (llvm::Value* value : r.initial(1)) rows.push_back(new_row(stored_type(value->getType())));
       states_.push_back(rows);
-      totals_.push_back(r.ordered() && !one_block() ? new_row(rows[0].element) : Row());
+      const bool has_total = r.has_position() || (r.ordered() && !one_block());
+      totals_.push_back(has_total ? new_row(r.has_position() ? b_.getInt64Ty() : rows[0].element) : Row());
     }
+  }
+
+  /// Positions count the rows of a block from 1, in no more bits than they need: 0 says that none of them won.
+  unsigned position_bits(int reduce) const {
+    const int64_t bytes = size_of(operand_dtype(program_, program_.body[reduce]));
+    return bytes >= 4 || program_.blocks.column >= 1 << 16 ? 32 : 16;
   }
 
   llvm::Type* stored_type(llvm::Type* type) { return type->isIntegerTy(1) ? b_.getInt8Ty() : type; }
@@ -176,7 +183,7 @@ class ColumnKernel {
       for_columns([&](llvm::Value* column, const Mask&) {
         Values state = reducers_[r].initial(width_);
         for (size_t s = 0; s < state.size(); ++s) store(states_[r][s], column, state[s]);
-        if (totals_[r].memory) store(totals_[r], column, state[0]);
+        if (totals_[r].memory) store(totals_[r], column, reducers_[r].has_position() ? k_.i64(0) : state[0]);
       }, true);
     });
     run_rows(stage, rowwise, origin, rows, values);
@@ -226,6 +233,7 @@ class ColumnKernel {
     const int work = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); });
     const bool several = work < kCheapWork && !shuffles_much(program_);
     auto run = [&](llvm::Value* from, llvm::Value* to) {
+      block_ = from;
       if (!several) return run_by(from, to, 1);
       llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));
       llvm::Value* even = b_.CreateSub(to, rest);
@@ -238,15 +246,25 @@ class ColumnKernel {
     k_.loop(k_.i64(0), rows, k_.i64(program_.blocks.column), {}, true, [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*>) {
       run(start, smin(b_.CreateAdd(start, k_.i64(program_.blocks.column)), rows));
       for_reducers(stage, [&](size_t r) {
-        if (!totals_[r].memory) return;
-        for_columns([&](llvm::Value* column, const Mask&) {
-          llvm::Value* total = load(totals_[r], column, false);
-          store(totals_[r], column, reducers_[r].combine(total, load(states_[r][0], column, false)));
-          store(states_[r][0], column, reducers_[r].initial(width_)[0]);
-        }, true);
+        if (totals_[r].memory) for_columns([&](llvm::Value* column, const Mask&) { end_block(r, column, start); }, true);
       });
       return Values{};
     });
+  }
+
+  /// Brings what the block that begins at row `start` came to into the total.
+  void end_block(size_t r, llvm::Value* column, llvm::Value* start) {
+    const Reducer& reducer = reducers_[r];
+    llvm::Value* total = load(totals_[r], column, false);
+    if (!reducer.has_position()) {
+      store(totals_[r], column, reducer.combine(total, load(states_[r][0], column, false)));
+      return store(states_[r][0], column, reducer.initial(width_)[0]);
+    }
+    llvm::Value* position = load(states_[r][1], column, false);
+    llvm::Value* wide = b_.CreateZExt(position, total->getType());
+    llvm::Value* row = b_.CreateAdd(wide, splat(b_, b_.CreateSub(start, k_.i64(1)), width_));
+    store(totals_[r], column, b_.CreateSelect(b_.CreateIsNotNull(position), row, total));
+    store(states_[r][1], column, llvm::Constant::getNullValue(position->getType()));
   }
 
   /// Emits instructions for all columns of the panel, one row after the other; values[r] holds what is known of
@@ -335,7 +353,12 @@ class ColumnKernel {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (reducers_[r].instr() != i) continue;
       if (states[r].empty()) states[r] = load_state(r, column);
-      states[r] = reducers_[r].step(states[r], splat(b_, x, width_), row, nullptr);
+      llvm::Value* position = nullptr;
+      if (reducers_[r].has_position()) {
+        llvm::Type* bits = states[r][1]->getType()->getScalarType();
+        position = b_.CreateTrunc(b_.CreateAdd(b_.CreateSub(row, block_), k_.i64(1)), bits);
+      }
+      states[r] = reducers_[r].step(states[r], splat(b_, x, width_), position, nullptr);
     }
   }
 
@@ -352,7 +375,8 @@ class ColumnKernel {
     const Row& result = kept_[reducers_[r].instr()];
     if (!result.memory) return;
     for_columns([&](llvm::Value* column, const Mask&) {
-      Values state = totals_[r].memory ? Values{load(totals_[r], column, false)} : load_state(r, column);
+      Values state = load_state(r, column);
+      if (totals_[r].memory) state.back() = load(totals_[r], column, false);
       store(result, column, reducers_[r].finish(state, rows));
     }, true);
   }
@@ -373,6 +397,7 @@ class ColumnKernel {
   std::vector<Row> kept_;                    // per instruction: where such a value waits
   std::vector<std::vector<Row>> states_;     // per reducer
   std::vector<Row> totals_;                  // per reducer: of the blocks so far, if there are blocks
+  llvm::Value* block_ = nullptr;             // the first row of the block
   llvm::Value* first_ = nullptr;             // columns of the panel
   llvm::Value* last_ = nullptr;
 };

@@ -1,9 +1,12 @@
 // Elementwise ops as LLVM IR: expands the `emit` column of ops.def on lanes, and casts.
+#include <llvm/IR/IntrinsicsX86.h>
+
 #include <bit>
 #include <concepts>
 
 #include "compiler/codegen/emit.h"
 #include "compiler/codegen/llvm_lanes.h"
+#include "compiler/codegen/tile.h"
 #include "compiler/math/conversion.h"
 #include "compiler/math/vector_math.h"
 #include "runtime/check.h"
@@ -55,6 +58,28 @@ Vec<U> convert_to_long_by_32_bits(const Vec<T>& x) {
   return if_any(~near, convert<U>(narrow), [&] { return convert<U>(x); });
 }
 
+/// Truncated to 32 bits; what does not fit, and a NaN, is the lowest integer.
+llvm::Value* truncate_to_32_bits(Builder& b, llvm::Value* x, const Target& target) {
+  const int width = lanes_of(x);
+  if (width == 4) return b.CreateIntrinsic(llvm::Intrinsic::x86_sse2_cvttps2dq, {}, {x});
+  if (width == 8 && target.vector_bytes >= 32) return b.CreateIntrinsic(llvm::Intrinsic::x86_avx_cvtt_ps2dq_256, {}, {x});
+  llvm::Value* low = truncate_to_32_bits(b, half_of(b, x, false), target);
+  return concat_lanes(b, low, truncate_to_32_bits(b, half_of(b, x, true), target));
+}
+
+/// Floats to narrow unsigned integers, saturated, in the form that LLVM knows as packing: it saturates, too, and takes NaNs,
+/// which are the lowest integer here, to 0.
+template <std::unsigned_integral U>
+llvm::Value* pack_saturated(Builder& b, llvm::Value* value, const Target& target) {
+  constexpr int32_t kHigh = std::numeric_limits<U>::max();
+  const Vec<float> x(&b, value);
+  llvm::Value* whole = truncate_to_32_bits(b, select(x > float{kHigh}, float{kHigh}, x).v, target);
+  llvm::Type* wide = whole->getType();
+  llvm::Value* low = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, whole, llvm::Constant::getNullValue(wide));
+  llvm::Value* high = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, low, llvm::ConstantInt::get(wide, kHigh));
+  return b.CreateTrunc(high, wide->getWithNewType(b.getIntNTy(8 * sizeof(U))));
+}
+
 /// An f16 by the processor's own instructions; `math::cast` gives the same bits.
 llvm::Value* cast_to_half(Builder& b, llvm::Value* value, DType from) {
   llvm::Value* wide = dispatch_computed(
@@ -77,10 +102,13 @@ llvm::Value* cast(Builder& b, llvm::Value* value, DType from, DType to, const Ta
     return cast(b, cast(b, value, from, info(from).compute, target), info(from).compute, to, target);
   }
   if (value->getType()->isVectorTy() && !target.masked_ops) {
+    const bool packs = lanes_of(value) >= 4 && llvm::StringRef(target.features).contains("+sse4.1");
     if (from == DType::i64 && is_floating(to)) return convert_long_by_mantissa(Vec<int64_t>(&b, value), to, target);
     if (from == DType::u64 && is_floating(to)) return convert_long_by_mantissa(Vec<uint64_t>(&b, value), to, target);
     if (from == DType::f32 && to == DType::i64) return convert_to_long_by_32_bits<int64_t>(Vec<float>(&b, value)).v;
     if (from == DType::f64 && to == DType::i64) return convert_to_long_by_32_bits<int64_t>(Vec<double>(&b, value)).v;
+    if (from == DType::f32 && to == DType::u8 && packs) return pack_saturated<uint8_t>(b, value, target);
+    if (from == DType::f32 && to == DType::u16 && packs) return pack_saturated<uint16_t>(b, value, target);
     if (from == DType::f32 && to == DType::u64) return convert_to_long_by_32_bits<uint64_t>(Vec<float>(&b, value)).v;
     if (from == DType::f64 && to == DType::u64) return convert_to_long_by_32_bits<uint64_t>(Vec<double>(&b, value)).v;
   }

@@ -274,6 +274,52 @@ class Squares {
   std::vector<int> plain_stores_;
 };
 
+/// Fetches what marked loads read soon: the same lanes of the next row, or lanes a page behind. Only where rows are short, so
+/// that several share a page of memory, and where all of them are more than the caches near by hold.
+class Ahead {
+ public:
+  explicit Ahead(KernelEmitter& k) : k_(k) {
+    for (const Instr& instr : k.program.body) {
+      const bool marked = instr.kind == InstrKind::load && k.program.accesses[instr.slot].ahead;
+      if (marked) loads_.push_back(instr.slot);
+    }
+    if (loads_.empty()) return;
+    Builder& b = k.b;
+    const int axis = k.program.rank() - 2;
+    llvm::Value* next_row = b.CreateMul(k.access_stride(loads_[0], axis), k.i64(bytes_of(loads_[0])));
+    llvm::Value* all = b.CreateMul(next_row, k.extent(axis));
+    distance_ = b.CreateBinaryIntrinsic(llvm::Intrinsic::umin, next_row, k.i64(kPageBytes));
+    helps_ = b.CreateAnd(b.CreateICmpULE(next_row, k.i64(kShortRows)), b.CreateICmpSGT(all, k.i64(kNearBytes)));
+  }
+
+  void fetch(const Cursor& at) {
+    if (loads_.empty()) return;
+    k_.if_then(helps_, [&] {
+      for (int access : loads_) {
+        for (int64_t line = 0; line < at.width * bytes_of(access); line += kLineBytes) fetch(at.accesses[access].lane0, line);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kPageBytes = 4096, kShortRows = 4 * kPageBytes, kNearBytes = 1 << 20;
+
+  int64_t bytes_of(int access) const { return size_of(k_.program.accesses[access].dtype); }
+
+  void fetch(llvm::Value* now, int64_t line) {
+    Builder& b = k_.b;
+    constexpr int kRead = 0, kKeep = 3, kData = 1;
+    llvm::Value* soon = b.CreateConstGEP1_64(b.getInt8Ty(), b.CreateGEP(b.getInt8Ty(), now, distance_), line);
+    b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
+                      {soon, b.getInt32(kRead), b.getInt32(kKeep), b.getInt32(kData)});
+  }
+
+  KernelEmitter& k_;
+  std::vector<int> loads_;  // of one buffer
+  llvm::Value* distance_ = nullptr;  // bytes
+  llvm::Value* helps_ = nullptr;
+};
+
 }  // namespace
 
 llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& given, llvm::Module& module,
@@ -306,6 +352,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   Builder& b = k.b;
   llvm::Value* block = k.i64(kBlockVectors * width);
   Segments segments(k, levels, kBlockVectors * width);
+  Ahead ahead(k);
 
   auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
     std::vector<llvm::Value*> scalars = of_kernel;
@@ -316,7 +363,9 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
       auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
         std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
         llvm::Value* in_block = segments.count() == 1 ? nullptr : b.CreateSub(i, first);
-        segments.emit(part, in_block, k.cursor(origin, i, lanes, mask), values);
+        const Cursor at = k.cursor(origin, i, lanes, mask);
+        if (part == 0 && lanes == width) ahead.fetch(at);
+        segments.emit(part, in_block, at, values);
         return Values{};
       };
       if (single_rest) {

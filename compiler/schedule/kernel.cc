@@ -103,6 +103,7 @@ std::string to_string(const KernelProgram& program) {
     if (access.repeats) text += " repeats";
     if (access.group >= 0) text += cat(" group #", access.group, " element ", static_cast<int>(access.element));
     if (access.next_row > 0) text += cat(" next row ", static_cast<int>(access.next_row));
+    if (access.ahead) text += " ahead";
     text += '\n';
   }
   for (size_t i = 0; i < program.body.size(); ++i) append(text, program.body[i], i);

@@ -68,6 +68,9 @@ struct Access {
   // Where lanes are far apart in a loop, but each has its element of the next row near its own: so many elements behind.
   // With short rows: 1 where values per row lie beside each other. Else 0.
   int8_t next_row = 0;
+  // One of several loads of a loop that walk rows of one buffer side by side: what they read next is fetched ahead, for
+  // rows that share a page of memory look like disorder to the processor.
+  bool ahead = false;
   bool operator==(const Access&) const = default;
 };
 

@@ -411,6 +411,24 @@ void find_groups(const std::vector<AccessMap>& maps, bool is_loop, std::vector<A
   }
 }
 
+/// Marks loads that walk several rows of one buffer side by side.
+void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Access>& accesses) {
+  constexpr size_t kFewestRows = 3;
+  const auto is_row = [&](size_t a) {
+    return accesses[a].stride == Stride::one && !accesses[a].repeats && !maps[a].stores && !accesses[a].ahead;
+  };
+  for (size_t first = 0; first + kFewestRows <= maps.size(); ++first) {
+    if (!is_row(first)) continue;
+    std::vector<size_t> rows;
+    for (size_t a = first; a < maps.size(); ++a) {
+      const bool same = maps[a].storage == maps[first].storage && maps[a].address.coef == maps[first].address.coef;
+      if (same && is_row(a)) rows.push_back(a);
+    }
+    if (rows.size() < kFewestRows) continue;
+    for (size_t a : rows) accesses[a].ahead = true;
+  }
+}
+
 /// Iterations of begin..end and what one does. A product runs over its rows; all other kernels over elements or over what
 /// each row or column comes to.
 void measure(const Domain& domain, const std::vector<Instr>& body, ScheduledKernel& kernel) {
@@ -459,6 +477,7 @@ ScheduledKernel lay_out(KernelDraft draft) {
     if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
   }
   find_groups(draft.accesses, is_loop, program.accesses);
+  if (is_loop && rank > 1) find_rows_side_by_side(draft.accesses, program.accesses);
   const bool has_next_rows = is_loop && rank > 1 && domain.extents[rank - 2] >= kLongEnough;
   for (size_t a = 0; has_next_rows && a < draft.accesses.size(); ++a) {
     Access& access = program.accesses[a];

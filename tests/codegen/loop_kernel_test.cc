@@ -373,6 +373,29 @@ TEST(LoopKernel, AnAccessRepeatsAlongTheLanes) {
   }
 }
 
+TEST(LoopKernel, WhatIsFetchedAheadMayLieBehindTheBuffer) {
+  constexpr int64_t rows = 4, n = 255, count = 1100;  // more bytes than the caches near by hold
+  for (const Target& target : targets()) {
+    TestBuffer in(DType::f32, count * rows * n), out(DType::f32, count * n);
+    fill_random<float>(in, 3);
+    TestKernel k(KernelKind::loop, {count, n});
+    int sum = -1;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int access = k.access(in, {rows * n, 1}, r * n);
+      k.program.accesses[access].ahead = true;
+      const int x = k.load(access);
+      sum = r == 0 ? x : k.compute(Op::add, DType::f32, {sum, x});
+    }
+    k.store(k.access(out, k.dense()), sum);
+    k.target = target;
+    k.run();
+    for (int64_t i = 0; i < count * n; ++i) {
+      const float* x = in.data<float>() + i / n * rows * n + i % n;
+      ASSERT_TRUE(same(out.data<float>()[i], ((x[0] + x[n]) + x[2 * n]) + x[3 * n])) << target.cpu << " at " << i;
+    }
+  }
+}
+
 TEST(LoopKernel, ParamsAreDataOfEveryDtype) {
   TestKernel k(KernelKind::loop, {21});
   TestBuffer f(DType::f32, 21), d(DType::f64, 21), i(DType::i32, 21), l(DType::i64, 21), u(DType::u8, 21),

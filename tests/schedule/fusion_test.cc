@@ -119,6 +119,15 @@ TEST(Fusion, RowsAcrossThoseOfMemoryAreTurnedRoundFirst) {
   EXPECT_EQ(schedule.kernels[1].program.accesses[0].stride, Stride::one);
 }
 
+TEST(Fusion, RowsOfOneBufferSideBySideAreFetchedAhead) {
+  Schedule few = schedule_of(graph_of("graph(%0: f32[900,2,50]) {\n%1 = reduce(%0) kind=sum axes=[1] : f32[900,50]\nreturn %1\n}"));
+  Schedule many = schedule_of(graph_of("graph(%0: f32[900,3,50]) {\n%1 = reduce(%0) kind=sum axes=[1] : f32[900,50]\nreturn %1\n}"));
+  ASSERT_EQ(few.kernels[0].program.kind(), KernelKind::loop);
+  ASSERT_EQ(many.kernels[0].program.kind(), KernelKind::loop);
+  for (const Access& access : few.kernels[0].program.accesses) EXPECT_FALSE(access.ahead);
+  for (int load = 0; load < 3; ++load) EXPECT_TRUE(many.kernels[0].program.accesses[load].ahead);
+}
+
 TEST(Fusion, ArgmaxOfALongRowIsNotSplit) {
   Schedule schedule = schedule_of(graph_of(
       "graph(%0: f32[40000]) {\n%1 = reduce(%0) kind=argmax axes=[0] : i64[]\nreturn %1\n}"));
