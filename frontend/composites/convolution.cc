@@ -204,52 +204,108 @@ bool has_phases(const Convolution& at) {
   return !at.depthwise && std::ranges::any_of(at.axes, strides) && std::ranges::none_of(at.axes, dilates);
 }
 
-/// The same without zeros between results. With an element of x at q * stride + r, counted from the first window on, only those
-/// of the kernel at t * stride + r met it, and from result q - t: a convolution in q with a kernel over t, whose filters are the
-/// phases r and the channels.
-Tensor multiply_windows_of_phases(const Convolution& at, const Tensor& y, const Tensor& kernel) {
-  const int axes = at.num_axes();
-  const int64_t n = y.shape()[0], channels = kernel.shape()[axes], filters = kernel.shape().back() / at.groups;
-  Convolution back = at;
-  Shape split, turned, phases = n, result = n;
-  Dims order, behind, order_back = 0;  // of the kernel, its last axes; of the phases
-  std::vector<std::array<int64_t, 2>> longer(static_cast<size_t>(axes) + 2, {0, 0}), borders = longer;
-  std::vector<Slice> kept(static_cast<size_t>(axes) + 1);
-  int64_t num_phases = 1;
-  for (int i = 0; i < axes; ++i) {
-    const WindowAxis& axis = at.axes[i];
-    const int64_t size = (axis.size - 1) / axis.stride + 1, count = (axis.extent + axis.low - 1) / axis.stride + 1;
-    longer[i] = {0, size * axis.stride - axis.size};
-    borders[i + 1] = {size - 1, count - axis.count};
-    back.axes[i] = {count + size - 1, size, 1, 1, count, 0};
-    for (int64_t extent : {size, axis.stride}) split.push_back(extent);
-    order.push_back(2 * i);
-    behind.push_back(2 * i + 1);
-    turned.push_back(size);
-    phases.push_back(count);
-    result.push_back(count * axis.stride);
-    kept[i + 1] = Slice(axis.low, axis.low + axis.extent);
-    num_phases *= axis.stride;
+/// The way back without zeros between results. With an element of x at q * stride + r, counted from the first window on, only those
+/// of the kernel at t * stride + r met it, and from result q - t: for each phase r a convolution in q with a part of the kernel.
+class Phases {
+ public:
+  Phases(const Convolution& at, const Tensor& y, const Tensor& kernel)
+      : at_(at), kernel_(kernel), axes_(at.num_axes()), channels_(kernel.shape()[axes_]), shape_(y.shape()[0]) {
+    std::vector<std::array<int64_t, 2>> borders(static_cast<size_t>(axes_) + 2, {0, 0});
+    for (int i = 0; i < axes_; ++i) {
+      const WindowAxis& axis = at.axes[i];
+      counts_.push_back((axis.extent + axis.low - 1) / axis.stride + 1);
+      sizes_.push_back((axis.size - 1) / axis.stride + 1);
+      borders[i + 1] = {sizes_[i] - 1, counts_[i] - axis.count};
+      number_ *= axis.stride;
+      are_equal_ = are_equal_ && axis.size % axis.stride == 0;
+    }
+    y_ = pad(y, borders);
+    shape_ = joined({shape_, counts_});
+    for (const WindowAxis& axis : at.axes) shape_.push_back(axis.stride);
+    shape_.push_back(at.groups * channels_);
   }
-  split.push_back(channels);
-  for (int64_t extent : {at.groups, filters}) split.push_back(extent);
-  for (int64_t extent : {filters, at.groups * num_phases * channels}) turned.push_back(extent);
-  const Tensor parts = flip(reshape(pad(kernel, longer), split), Axes(order));
-  const Dims kernel_order = joined({order, 2 * axes + 2, 2 * axes + 1, behind, 2 * axes});
-  const Tensor wide = multiply_windows(back, pad(y, borders), reshape(transpose(parts, kernel_order), turned));
 
-  // [n, q..., groups, r..., channels] as [n, q, r, ..., groups, channels].
-  phases.push_back(at.groups);
-  for (const WindowAxis& axis : at.axes) phases.push_back(axis.stride);
-  phases.push_back(channels);
-  for (int i = 0; i < axes; ++i) {
-    order_back.push_back(i + 1);
-    order_back.push_back(axes + 2 + i);
+  Tensor run() const {
+    constexpr int64_t kMostProducts = 9;
+    const Tensor phases = are_equal_ || number_ > kMostProducts ? in_one_product() : in_a_product_each();
+    Dims order = 0;
+    Shape result = shape_[0];
+    std::vector<Slice> kept(static_cast<size_t>(axes_) + 1);
+    for (int i = 0; i < axes_; ++i) {
+      const WindowAxis& axis = at_.axes[i];
+      order = joined({order, {i + 1, axes_ + 1 + i}});
+      result.push_back(counts_[i] * axis.stride);
+      kept[i + 1] = Slice(axis.low, axis.low + axis.extent);
+    }
+    result.push_back(shape_.back());
+    return reshape(transpose(phases, joined({order, 2 * axes_ + 1})), result)[Slices(kept, at_.where)];
   }
-  result.push_back(at.groups * channels);
-  const Tensor spread_out = transpose(reshape(wide, phases), joined({order_back, axes + 1, 2 * axes + 2}));
-  return reshape(spread_out, result)[Slices(kept, at.where)];
-}
+
+ private:
+  /// Windows of these sizes, one for each q.
+  Convolution of_sizes(const Dims& sizes) const {
+    Convolution back = at_;
+    for (int i = 0; i < axes_; ++i) back.axes[i] = {counts_[i] + sizes[i] - 1, sizes[i], 1, 1, counts_[i], 0};
+    return back;
+  }
+
+  /// The phases are filters, whose kernels may end with zeros: [n, q..., r..., channels].
+  Tensor in_one_product() const {
+    std::vector<std::array<int64_t, 2>> longer(static_cast<size_t>(axes_) + 2, {0, 0});
+    Shape split, phases = joined({shape_[0], counts_, at_.groups});
+    Dims places, rests;
+    for (int i = 0; i < axes_; ++i) {
+      longer[i] = {0, sizes_[i] * at_.axes[i].stride - at_.axes[i].size};
+      split = joined({split, {sizes_[i], at_.axes[i].stride}});
+      places.push_back(2 * i);
+      rests.push_back(2 * i + 1);
+      phases.push_back(at_.axes[i].stride);
+    }
+    const int64_t filters = kernel_.shape().back() / at_.groups;
+    split = joined({split, {channels_, at_.groups, filters}});
+    phases.push_back(channels_);
+    const Dims order = joined({places, {2 * axes_ + 2, 2 * axes_ + 1}, rests, 2 * axes_});
+    const Tensor parts = transpose(flip(reshape(pad(kernel_, longer), split), Axes(places)), order);
+    const Tensor wide = multiply_windows(of_sizes(sizes_), y_,
+                                         reshape(parts, joined({sizes_, {filters, at_.groups * number_ * channels_}})));
+    const Dims groups_last = joined({range_of(0, axes_ + 1), range_of(axes_ + 2, 2 * axes_ + 2), {axes_ + 1, 2 * axes_ + 2}});
+    return reshape(transpose(reshape(wide, phases), groups_last), shape_);
+  }
+
+  /// The same, each phase with what it has of the kernel.
+  Tensor in_a_product_each() const {
+    std::vector<Tensor> phases;
+    for (int64_t phase = 0; phase < number_; ++phase) {
+      std::vector<Slice> part(static_cast<size_t>(axes_)), seen(static_cast<size_t>(axes_) + 1);
+      Dims sizes = sizes_;
+      int64_t rest = phase;
+      for (int i = axes_ - 1; i >= 0; --i) {
+        const int64_t stride = at_.axes[i].stride, r = rest % stride;
+        sizes[i] = std::max<int64_t>(at_.axes[i].size - r + stride - 1, 0) / stride;
+        part[i] = Slice::from(r).by(stride);
+        seen[i + 1] = Slice::from(sizes_[i] - sizes[i]);
+        rest /= stride;
+      }
+      Shape none = joined({shape_[0], counts_, shape_.back()});
+      const bool meets = sizes.product() > 0;
+      phases.push_back(meets ? multiply_windows(of_sizes(sizes), y_[Slices(seen, at_.where)],
+                                                kernel_of_way_back(at_, kernel_[Slices(part, at_.where)]))
+                             : zeros(none, y_.dtype(), at_.where));
+    }
+    return reshape(concat(phases, axes_ + 1, at_.where), shape_);
+  }
+
+  const Convolution& at_;
+  const Tensor& kernel_;
+  const int axes_;
+  const int64_t channels_;  // of a group
+  Dims counts_;             // numbers of q
+  Dims sizes_;              // the most elements of the kernel that a phase has
+  int64_t number_ = 1;
+  bool are_equal_ = true;   // all phases have as many elements
+  Tensor y_;
+  Shape shape_;  // [n, q..., r..., channels]
+};
 
 /// True if a product with as few columns as x has channels would be slower than adding up so few windows.
 bool adds_up(const Convolution& at, const Tensor& kernel) {
@@ -279,7 +335,7 @@ Tensor add_up_windows(const Convolution& at, const Tensor& y, const Tensor& kern
 
 Tensor multiply_windows_of_results(const Convolution& at, const Tensor& y, const Tensor& kernel) {
   if (adds_up(at, kernel)) return add_up_windows(at, y, kernel);
-  if (has_phases(at)) return multiply_windows_of_phases(at, y, kernel);
+  if (has_phases(at)) return Phases(at, y, kernel).run();
   Convolution back = at;
   for (WindowAxis& axis : back.axes) axis = {axis.extent + axis.span() - 1, axis.size, 1, axis.dilation, axis.extent, 0};
   const Tensor spread_out = spread_results(at, y), turned = kernel_of_way_back(at, kernel);

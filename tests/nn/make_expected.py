@@ -46,6 +46,8 @@ case("conv2d_dilated", conv2d(padding="VALID", dilations=[2, 3]), (1, 7, 8, 5), 
 case("conv2d_of_one", conv2d(padding="VALID"), (2, 3, 4, 3), (1, 1, 3, 2))
 case("conv2d_groups", lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), (2, 5, 4, 6), (3, 3, 2, 9))
 case("conv2d_groups_stride", lambda x, k: tf.nn.conv2d(x, k, 2, "VALID"), (1, 6, 5, 4), (3, 2, 2, 4))
+case("conv2d_groups_tiles", lambda x, k: tf.nn.conv2d(x, k, 2, "VALID"), (1, 4, 5, 4), (2, 2, 2, 4))
+case("conv2d_long_stride", conv2d(padding="SAME", strides=[4, 4]), (1, 9, 6, 5), (3, 5, 5, 2))
 case("depthwise", lambda x, k: tf.nn.depthwise_conv2d(x, k, [1, 1, 1, 1], "VALID"), (1, 5, 6, 3), (3, 2, 3, 2))
 case("depthwise_same_stride", lambda x, k: tf.nn.depthwise_conv2d(x, k, [1, 2, 2, 1], "SAME"), (1, 5, 6, 3), (3, 3, 3, 1))
 case("depthwise_dilated", lambda x, k: tf.nn.depthwise_conv2d(x, k, [1, 1, 1, 1], "SAME", dilations=[2, 2]),
@@ -53,6 +55,7 @@ case("depthwise_dilated", lambda x, k: tf.nn.depthwise_conv2d(x, k, [1, 1, 1, 1]
 case("transpose", lambda x, k: tf.nn.conv2d_transpose(x, k, [1, 6, 6, 2], 1, "VALID"), (1, 4, 5, 3), (3, 2, 2, 3))
 case("transpose_stride", lambda x, k: tf.nn.conv2d_transpose(x, k, [1, 7, 6, 5], 2, "VALID"), (1, 3, 3, 2), (3, 1, 5, 2))
 case("transpose_same_stride", lambda x, k: tf.nn.conv2d_transpose(x, k, [1, 6, 9, 2], [2, 3], "SAME"), (1, 3, 3, 2), (3, 2, 2, 2))
+case("transpose_tiles", lambda x, k: tf.nn.conv2d_transpose(x, k, [1, 4, 6, 5], 2, "VALID"), (1, 2, 3, 2), (2, 2, 5, 2))
 for kind in ["max", "avg"]:
     pool = getattr(tf.nn, kind + "_pool")
     case(kind + "_pool1d", lambda x: pool(x, 2, 2, "VALID"), (2, 7, 3))
