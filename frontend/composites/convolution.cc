@@ -199,13 +199,14 @@ Tensor kernel_of_way_back(const Convolution& at, const Tensor& kernel) {
 
 /// True if windows move by more than one element, and the elements of one lie beside each other.
 bool has_phases(const Convolution& at) {
-  const auto strides = [](const WindowAxis& axis) { return axis.stride > 1; };
+  const auto strides = [](const WindowAxis& axis) { return axis.stride > 1 && axis.count > 1; };
   const auto dilates = [](const WindowAxis& axis) { return axis.dilation > 1; };
   return !at.depthwise && std::ranges::any_of(at.axes, strides) && std::ranges::none_of(at.axes, dilates);
 }
 
-/// The way back without zeros between results. With an element of x at q * stride + r, counted from the first window on, only those
-/// of the kernel at t * stride + r met it, and from result q - t: for each phase r a convolution in q with a part of the kernel.
+/// The way back without zeros between results. With an element of x at q * stride + r, counted from the first window on, only
+/// those of the kernel at t * stride + r met it, and from result q - t: for each phase r a convolution in q with a part of the
+/// kernel.
 class Phases {
  public:
   Phases(const Convolution& at, const Tensor& y, const Tensor& kernel)
@@ -508,6 +509,8 @@ Tensor conv2d_transpose(const Operand& x, const Operand& kernel, ConvTransposeOp
     axis.low = is_same ? std::max<int64_t>(axis.high(), 0) / 2 : 0;
     axes.push_back(axis);
   }
+  const Shape result{std::max<int64_t>(input.shape()[0], 1), axes[0].extent, axes[1].extent, weights.shape()[2]};
+  detail::check_type({input.dtype(), result}, kName, x.where());
   return conv_backprop_input({axes, 1, false, Scope::place_of(x.where())}, input, weights);
 }
 

@@ -39,6 +39,7 @@ WindowAxes windows_of(const Tensor& x, const WindowWords& words) {
     }
     if (axis.size > kMaxBytes / axis.dilation) fail_in_op(words.where, cat(words.op, ": size ", axis.size, " is too large"));
     axis.count = is_same ? (axis.extent - 1) / axis.stride + 1 : (axis.extent - axis.span()) / axis.stride + 1;
+    axis.stride = std::min(axis.stride, axis.extent);  // beyond it there is one window
     axis.low = is_same ? std::max<int64_t>(axis.high(), 0) / 2 : 0;
     axes.push_back(axis);
   }

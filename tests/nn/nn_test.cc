@@ -212,6 +212,15 @@ TEST(Nn, ABatchOfNothingGivesNothing) {
   EXPECT_EQ(max_pool(ones({0, 5, 5, 2}), 2).shape(), Shape({0, 2, 2, 2}));
 }
 
+TEST(Nn, StridesBeyondTheBordersAreOneWindow) {
+  GradientTape tape;
+  const Tensor x = ones({1, 5, 5, 5}), kernel = ones({3, 3, 5, 1});
+  tape.watch(x);
+  const Tensor y = conv2d(x, kernel, {.strides = INT64_MAX});
+  EXPECT_THAT(y.to_vector<float>(), ElementsAre(45));
+  EXPECT_EQ(sum(tape.gradient(y, x)).item<float>(), 45);
+}
+
 TEST(Nn, HalvesAreSummedInSingles) {
   const Tensor x = full({1, 4096, 1}, 1.f, DType::bf16), kernel = ones({4096, 1, 1}, DType::bf16);
   EXPECT_EQ(cast(conv1d(x, kernel), DType::f32).item<float>(), 4096);
@@ -238,6 +247,8 @@ TEST(NnErrors, NameTheOpTheTypesAndTheWayOut) {
       {[&] { (void)conv2d(x, ones({0, 3, 4, 6})); }, "the kernel f32[0,3,4,6] has no elements"},
       {[&] { (void)depthwise_conv2d(x, ones({3, 3, 3, 1})); }, "the kernel is for 3 channels, but there are 4"},
       {[&] { (void)conv2d_transpose(x, kernel); }, "the kernel is for 6 channels, but there are 4"},
+      {[&] { (void)conv2d_transpose(x, ones({3, 3, 6, 4}), {.strides = int64_t{1} << 40}); }, "conv2d_transpose"},
+      {[&] { (void)conv2d(x, kernel, {.dilations = INT64_MAX}); }, "does not fit into axis 1"},
       {[&] { (void)max_pool(ones({5, 5}), 2); }, "max_pool takes [n, width, channels] or [n, height, width, channels], not"},
       {[&] { (void)max_pool(x, {2, 2, 2}); }, "size has 3 entries; give one, or one for each of 2 axes"},
       {[&] { (void)avg_pool(x, 6); }, "a window of 6 elements, 1 apart, does not fit into axis 1"},
