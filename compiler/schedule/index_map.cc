@@ -127,15 +127,10 @@ int Domain::folded_axis() const {
 bool Domain::can_split(int axis, int64_t inner) const {
   if (roles[axis] == Role::batch) return true;
   if (!has(Role::row) || roles[axis] == Role::vector) return false;
-  if (roles[axis] == Role::row) return takes_rows(inner);
-  const auto row = std::ranges::find(roles, Role::row) - roles.begin();
-  return takes_rows(extents[row]) && (axis < rank - 1 || inner >= kShortestPiece);
-}
-
-bool Domain::takes_rows(int64_t rows) const {
-  const auto columns = std::ranges::find(roles, Role::vector) - roles.begin();
-  if (rows < kShortestPiece) return false;
-  return extents[columns] <= kMostColumnsForARow * rows || size_from(static_cast<int>(columns)) <= kMostElementsForPieces;
+  const auto row = static_cast<int>(std::ranges::find(roles, Role::row) - roles.begin());
+  const int64_t rows = axis == row ? inner : extents[row], columns = extents[row + 1];
+  const bool is_long = axis == row || axis < rank - 1 || inner >= kShortestPiece;
+  return is_long && takes_rows(rows, size_from(row + 2), columns);
 }
 
 int64_t Domain::block_size(const BlockSizes& blocks) const {

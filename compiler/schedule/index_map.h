@@ -20,8 +20,12 @@ inline constexpr int64_t kShortAxis = 4;
 /// leave its tiles empty. For each piece of its rows it goes through its second operand, which has to stay in the second cache
 /// unless it has few columns for each row.
 inline constexpr int64_t kShortestPiece = 3;
-inline constexpr int64_t kMostColumnsForARow = 16;
-inline constexpr int64_t kMostElementsForPieces = 1 << 18;
+
+/// True if a product with a second operand of so many steps and columns may take so many of its rows at a time.
+constexpr bool takes_rows(int64_t rows, int64_t steps, int64_t columns) {
+  constexpr int64_t kMostColumnsForARow = 16, kMostElements = 1 << 18;
+  return rows >= kShortestPiece && (columns <= kMostColumnsForARow * rows || steps * columns <= kMostElements);
+}
 
 /// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
 struct Domain {
@@ -43,8 +47,6 @@ struct Domain {
   int folded_axis() const;
   /// True if the axis may be seen as two, the inner one of this extent, which divides its own.
   bool can_split(int axis, int64_t inner) const;
-  /// True if a product may take so many of its rows at a time.
-  bool takes_rows(int64_t rows) const;
   /// Where the folded axis is cut into blocks: how long they are, which depends on whether lanes lie along it; how many.
   int64_t block_size(const BlockSizes& blocks) const;
   int64_t num_blocks(const BlockSizes& blocks) const;

@@ -189,12 +189,18 @@ bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, 
   const int64_t m = shape[shape.rank() - 2], n = shape.back();
   int axis = domain.rank - 1;
   if (n != 1 && (axis < 0 || domain.extents[axis--] != n)) return false;
-  // The rows may be several axes, of which the last one is long enough.
-  const bool is_piece = axis >= 0 && domain.extents[axis] < m;
-  if (is_piece && domain.extents[axis] < kShortestPiece) return false;
+  // The rows may be several axes, which become one again unless something else is read along them in another way.
   int64_t rows = 1;
+  const int last = axis;
   while (rows < m && axis >= 0) rows *= domain.extents[axis--];
-  return rows == m;
+  if (rows != m) return false;
+  const bool is_one = std::ranges::all_of(cluster.maps, [&](const Affine& map) {
+    for (int i = axis + 1; i < last; ++i) {
+      if (map.coef[i] != map.coef[i + 1] * domain.extents[i + 1]) return false;
+    }
+    return true;
+  });
+  return is_one || takes_rows(domain.extents[last], graph.type(node.operands[0]).shape.back(), n);
 }
 
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
