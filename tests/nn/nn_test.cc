@@ -151,6 +151,19 @@ TEST(Nn, EagerUnfusedAndFusedOnOneThreadAndTwoGiveTheSameBits) {
   }
 }
 
+TEST(Nn, NoPatchIsStored) {
+  auto f = function([](Tensor x, Tensor kernel, Tensor g) {
+    GradientTape tape;
+    tape.watch(std::pair(x, kernel));
+    const Tensor y = relu(conv2d(x, kernel) + 1);
+    return std::pair(y, tape.gradient(y, std::pair(x, kernel), g));
+  });
+  const Tensor x = ones({2, 12, 12, 8}), kernel = ones({3, 3, 8, 16}), g = ones({2, 10, 10, 16});
+  const std::string schedule = f.concrete(x, kernel, g).text("schedule");
+  EXPECT_THAT(schedule, testing::Not(HasSubstr("window"))) << "a kernel copies patches";
+  EXPECT_THAT(schedule, testing::Not(testing::ContainsRegex("arena [^\n]*72\\]"))) << "patches stand in memory";
+}
+
 // ---- Derivatives ---------------------------------------------------------------------------------------------------
 
 Tensor draw(const Shape& shape, uint64_t seed) { return random::normal(Tensor(seed), shape, {.dtype = DType::f64}); }
