@@ -58,7 +58,7 @@ absl::StatusOr<std::vector<KernelHandle>> generate(const Schedule& schedule, con
                                                    CompileCounts& counts) {
   std::vector<const KernelProgram*> programs;
   for (const ScheduledKernel& kernel : schedule.kernels) {
-    ETCH_CHECK(kernel.buffers.size() <= kMaxSlots, "kernel " + kernel.name + " has too many buffers");
+    ETCH_CHECK(kernel.buffers.size() < kMaxSlots, "kernel " + kernel.name + " has too many buffers");
     if (!kernel.call) programs.push_back(&kernel.program);
   }
   return compile_kernels(programs, options.codegen(), &counts, verifies(options));

@@ -30,6 +30,20 @@ Code code_of(const ScheduledKernel& call) {
   return {Step::Kind::call, function.fn, function.scratch_bytes(call.sizes.data())};
 }
 
+/// The last slot of a launch, for its errors, and the checks that look at them when it has run.
+void add_checks(Executable& executable, const ScheduledKernel& kernel, Launch& launch) {
+  launch.error_slot = static_cast<int32_t>(executable.slots.size());
+  launch.num_errors = static_cast<int32_t>(kernel.checks.size());
+  executable.slots.push_back({Slot::Kind::arena, kernel.errors});
+  executable.slot_pool.push_back(launch.error_slot);
+  ++launch.num_slots;
+  for (const ScheduledCheck& check : kernel.checks) {
+    const auto entry = static_cast<int32_t>(&check - kernel.checks.data());
+    executable.steps.push_back({Step::Kind::check, static_cast<int32_t>(executable.checks.size())});
+    executable.checks.push_back({launch.error_slot, entry, check.shape, check.extent, check.text});
+  }
+}
+
 void add_launch(Executable& executable, const ScheduledKernel& kernel, const Code& code) {
   Launch launch;
   launch.fn = code.fn;
@@ -42,6 +56,7 @@ void add_launch(Executable& executable, const ScheduledKernel& kernel, const Cod
   executable.slot_pool.insert(executable.slot_pool.end(), kernel.buffers.begin(), kernel.buffers.end());
   executable.sizes_pool.insert(executable.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
   executable.steps.push_back({code.kind, static_cast<int32_t>(executable.launches.size())});
+  if (!kernel.checks.empty()) add_checks(executable, kernel, launch);
   executable.launches.push_back(launch);
   executable.names.push_back(kernel.name);
 }

@@ -170,6 +170,8 @@ Tensors run(const EagerKernel& kernel, Op op, const ResolvedList& operands, cons
     kernel.executable->run(inputs.data(), outputs.data(), options);
   } catch (const std::bad_alloc&) {
     fail_allocation(where, kernel.executable->memory_bytes(options), user_name(name(op)));
+  } catch (const Error& error) {
+    throw Error(cat(at(where), error.what()));  // of elements: one code serves many places
   }
   return tensors;
 }

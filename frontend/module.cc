@@ -4,17 +4,16 @@
 #include <algorithm>
 #include <map>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "compiler/ir/cat.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
 struct [[gnu::visibility("hidden")]] Cloner::State {
-  absl::flat_hash_map<const VariableCell*, Variable> variables;
-  absl::flat_hash_map<const void*, std::shared_ptr<void>> shared;
+  FlatMap<const VariableCell*, Variable> variables;
+  FlatMap<const void*, std::shared_ptr<void>> shared;
 };
 
 Cloner::Cloner() : state_(std::make_unique<State>()) {}
@@ -128,7 +127,7 @@ class Lister final : public ModuleVisitor {
   std::vector<size_t> ends_;
   size_t innermost_ = 0;
   std::vector<size_t> open_;
-  absl::flat_hash_set<const VariableCell*> seen_;
+  FlatSet<const VariableCell*> seen_;
   std::vector<std::pair<size_t, size_t>> order_;
 };
 

@@ -14,6 +14,7 @@ namespace etch {
 
 using detail::apply;
 using detail::fail;
+using detail::fail_in_op;
 using detail::tensor_of;
 
 // A row of the table is a function of its name, but for `min` and `max`, whose names the reductions have.
@@ -159,6 +160,41 @@ TopK top_k(const Operand& x, Integer k, Integer axis) {
   const Operand operand(moved, x.where());
   const detail::Tensors results = detail::apply_all(op::TopK{k}, {&operand, 1}, {}, x.where());
   return {swapped(results[0]), swapped(results[1])};
+}
+
+namespace {
+
+/// Indices in a dtype that the graph takes.
+Tensor indices_of(const Operand& indices, std::string_view op) {
+  const Tensor& tensor = tensor_of(indices, op);
+  if (!is_integer(tensor.dtype())) {
+    fail_in_op(indices.where(), cat(op, ": indices are integers, not ", to_string(Type{tensor.dtype(), tensor.shape()})));
+  }
+  const bool fits = tensor.dtype() == DType::i32 || tensor.dtype() == DType::i64;
+  return fits ? tensor : cast(Operand(tensor, indices.where()), DType::i64);
+}
+
+}  // namespace
+
+Tensor gather(const Operand& x, const Operand& indices, Integer axis) {
+  const int rank = tensor_of(x, "gather").rank();
+  const int64_t along = rank == 0 ? int64_t{axis} : detail::resolve_axis(axis, rank, "gather", x.where());
+  const Tensor places = indices_of(indices, "gather");
+  return apply(op::Gather{along}, {x, Operand(places, x.where())});
+}
+
+Tensor scatter_add(const Operand& x, const Operand& indices, const Operand& updates, Integer axis) {
+  const Tensor& tensor = tensor_of(x, "scatter_add");
+  if (tensor.rank() == 0) fail_in_op(x.where(), "scatter_add: the tensor has rank 0, so there is no axis to add along");
+  const int along = detail::resolve_axis(axis, tensor.rank(), "scatter_add", x.where());
+  const Tensor places = indices_of(indices, "scatter_add");
+  return apply(op::ScatterAdd{along, tensor.shape()[along]}, {x, Operand(places, x.where()), updates});
+}
+
+Tensor cumsum(const Operand& x, Integer axis, CumsumOptions options) {
+  const int rank = tensor_of(x, "cumsum").rank();
+  const int64_t along = rank == 0 ? int64_t{axis} : detail::resolve_axis(axis, rank, "cumsum", x.where());
+  return apply(op::Cumsum{along, options.exclusive, options.reverse}, {x});
 }
 
 Tensor reshape(const Operand& x, const Shape& shape) {

@@ -5,7 +5,6 @@
 #include <map>
 #include <optional>
 
-#include "absl/container/flat_hash_set.h"
 #include "compiler/ir/cat.h"
 #include "etch/custom_gradient.h"
 #include "etch/gradient_tape.h"
@@ -13,6 +12,7 @@
 #include "frontend/eager_events.h"
 #include "frontend/run_graph.h"
 #include "frontend/trace.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 namespace {
@@ -75,7 +75,7 @@ class Evaluation {
   std::vector<int> unit_;  // per new node: the first node of its unit
   std::map<int, std::vector<Value>> outputs_;  // of each unit, in the order of the units
   std::map<int32_t, int> last_use_;  // of each output: the unit, or -1 for the caller
-  absl::flat_hash_set<int> seen_;
+  FlatSet<int> seen_;
   std::vector<int> open_;
 };
 

@@ -33,15 +33,17 @@ int64_t grain_of(const Launch& launch, const RunOptions& options) {
   return options.grain > 0 ? options.grain : launch.grain;
 }
 
-[[noreturn]] void fail(const Check& check, int64_t failed) {
-  std::string text = check.text + " at index [";
-  const Dims strides = row_major_strides(check.shape);
-  for (int axis = 0; axis < check.shape.rank(); ++axis) {
-    const int64_t stride = std::max<int64_t>(strides[axis], 1);
-    text += (axis > 0 ? "," : "") + std::to_string(failed / stride);
-    failed %= stride;
+[[noreturn]] void fail(const Check& check, const IndexError& error) {
+  Dims place = row_major_strides(check.shape);
+  int64_t rest = error.position;
+  for (int64_t& axis : place) {
+    const int64_t stride = std::max<int64_t>(axis, 1);
+    axis = rest / stride;
+    rest %= stride;
   }
-  throw Error(text + "]");
+  throw Error(check.text + ": index " + std::to_string(error.index) + ", at " + to_string(place) +
+              " of the indices, is not in 0.." + std::to_string(check.extent - 1) +
+              (error.index < 0 ? "; negative indices do not count from the end" : "; clip the indices first"));
 }
 
 }  // namespace
@@ -65,7 +67,7 @@ struct Executable::Run {
     }
     return memory.data() + slot.index;
   }
-  int64_t& error(int32_t slot_index) const { return *static_cast<int64_t*>(pointer(slot_index)); }
+  IndexError* errors(int32_t slot_index) const { return static_cast<IndexError*>(pointer(slot_index)); }
 
   const Executable& executable;
   const void* const* inputs;
@@ -103,7 +105,7 @@ void Executable::run(const void* const* inputs, void* const* outputs, const RunO
 void Executable::run_launch(const Launch& launch, const Run& run) const {
   std::array<void*, kMaxSlots> pointers;
   for (int32_t i = 0; i < launch.num_slots; ++i) pointers[i] = run.pointer(slot_pool[launch.first_slot + i]);
-  if (launch.error_slot >= 0) run.error(launch.error_slot) = kNoError;
+  for (int32_t i = 0; i < launch.num_errors; ++i) run.errors(launch.error_slot)[i] = {kNoError, 0, 0};
   const int64_t* sizes = sizes_pool.data() + launch.first_size;
   const int64_t grain = grain_of(launch, run.options);
   if (launch.iterations <= grain) {
@@ -130,7 +132,8 @@ bool Executable::can_fail_after_writing(int output) const {
 }
 
 void Executable::run_check(const Check& check, const Run& run) const {
-  if (const int64_t failed = run.error(check.error_slot); failed != kNoError) fail(check, failed);
+  const IndexError& error = run.errors(check.error_slot)[check.entry];
+  if (error.position != kNoError) fail(check, error);
 }
 
 std::vector<double> Executable::profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
@@ -168,7 +171,7 @@ std::string to_string(const Executable& executable) {
   for (const Step& step : executable.steps) {
     if (step.kind == Step::Kind::check) {
       const Check& check = executable.checks[step.index];
-      text += "check s" + number(check.error_slot) + ": " + check.text + "\n";
+      text += "check s" + number(check.error_slot) + "[" + number(check.entry) + "]: " + check.text + "\n";
       continue;
     }
     const Launch& launch = executable.launches[step.index];

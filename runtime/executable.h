@@ -28,17 +28,20 @@ struct Launch {
   KernelFn fn = nullptr;
   int32_t first_slot = 0, num_slots = 0;  // one per access, into slot_pool
   int32_t first_size = 0;                 // into sizes_pool
-  int32_t error_slot = -1;                // of its slots, the one of an int64_t where it writes an index that failed
+  int32_t error_slot = -1;                // of its slots, the one of the IndexErrors that it may write
+  int32_t num_errors = 0;
   int64_t iterations = 0;
   int64_t grain = 1;                      // iterations a task takes at the least; a split happens at multiples of it
   int64_t scratch_bytes = 0;              // that each thread of it needs
 };
 
-/// Looks at the error slot of an earlier launch, and throws if it holds an index.
+/// Looks at an entry of the error slot of an earlier launch, and throws if it holds an index.
 struct Check {
   int32_t error_slot = -1;
-  Shape shape;       // the index that failed is one of this shape, flattened
-  std::string text;  // such as `demo.cc:12: gather: an index is not in 0..9`; the Error adds where it failed
+  int32_t entry = 0;
+  Shape shape;         // of the indices
+  int64_t extent = 0;  // they have to be in 0 .. extent - 1
+  std::string text;    // such as `demo.cc:12: gather(f32[10,4], i64[3]) axis=0`; the Error adds which index it was
 };
 
 /// A step of a run, by its kind and its number in the list of that kind.

@@ -13,8 +13,18 @@ namespace etch {
 /// run on any threads in any order. The function does not throw.
 using KernelFn = void (*)(void* const* buffers, const int64_t* sizes, int64_t begin, int64_t end, std::byte* scratch);
 
-/// What an error slot holds while nothing has failed. A kernel that finds an error lowers the slot to the index that
-/// failed, atomically: the lowest one stays, whatever the threads.
+/// Where an IndexError stands while nothing has failed.
 inline constexpr int64_t kNoError = std::numeric_limits<int64_t>::max();
+
+/// An entry of an error slot: the first of the indices that a kernel looked at and could not use. Its memory holds
+/// anything before the launch resets it.
+struct IndexError {
+  int64_t position;  // of the index among the indices, flattened, or kNoError
+  int64_t index;     // its value
+  int32_t busy;      // a thread writes the entry
+};
+
+/// Notes an index that cannot be used; that of the lowest position stays, whatever the threads. Kernels call it.
+void report_index(IndexError* error, int64_t position, int64_t index);
 
 }  // namespace etch

@@ -27,6 +27,9 @@ struct LibraryFunction {
 
 LibraryFunction library_function(Library function, DType dtype);
 
+/// Columns that cumsum adds up side by side.
+inline constexpr int64_t kCumsumPanel = 64;
+
 /// The rows, each in its file.
 namespace library {
 #define ETCH_LIBRARY(name) LibraryFunction name(DType dtype);

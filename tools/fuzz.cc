@@ -101,6 +101,9 @@ std::string check_graph(const Graph& graph, uint64_t seed, bool exact, const Tar
   const std::vector<Way> ways = ways_of(graph, seed, target);
   std::mt19937_64 random(seed);
   std::vector<Literal> inputs = random_inputs(graph, exact && seed % 2 ? Draw::whole : Draw::special, random);
+  absl::StatusOr<std::vector<Literal>> oracle = interpret(graph, inputs);
+  if (absl::IsOutOfRange(oracle.status())) return "";  // shrinking may take away what keeps indices in range
+  if (!oracle.ok()) return absl::StrCat("interpreter: ", oracle.status().ToString());
   std::vector<Literal> expected;
   for (const Way& way : ways) {
     absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.run);
@@ -114,8 +117,6 @@ std::string check_graph(const Graph& graph, uint64_t seed, bool exact, const Tar
     std::string difference = bit_difference(expected, run_eagerly(graph, inputs));
     if (!difference.empty()) return absl::StrCat(ways[0].name, " against eager: ", difference);
   }
-  absl::StatusOr<std::vector<Literal>> oracle = interpret(graph, inputs);
-  if (!oracle.ok()) return absl::StrCat("interpreter: ", oracle.status().ToString());
   if (!exact) return "";
   std::string difference = bit_difference(*oracle, expected);
   return difference.empty() ? "" : absl::StrCat("interpreter against ", ways[0].name, ": ", difference);
@@ -161,7 +162,7 @@ std::string check_ir(const Graph& graph, uint64_t seed) {
   if (absl::Status status = verify(graph); !status.ok()) return status.ToString();
   if (std::string wrong = check_text(graph); !wrong.empty()) return wrong;
   absl::StatusOr<std::vector<Literal>> expected = interpret(graph, inputs, {.max_region_runs = kMaxRegionRuns});
-  if (absl::IsResourceExhausted(expected.status())) return "";
+  if (absl::IsResourceExhausted(expected.status()) || absl::IsOutOfRange(expected.status())) return "";
   if (!expected.ok()) return expected.status().ToString();
   try {
     Graph all = graph;

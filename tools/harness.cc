@@ -143,6 +143,8 @@ absl::StatusOr<std::vector<Literal>> run_compiled(const Graph& graph, const Comp
     return run_executable(*compiled->executable, graph, inputs, run);
   } catch (const InternalError& error) {
     return absl::InternalError(error.what());  // a finding, which the fuzzer makes smaller
+  } catch (const Error& error) {
+    return absl::OutOfRangeError(error.what());
   }
 }
 

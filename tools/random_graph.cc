@@ -2,6 +2,7 @@
 #include "tools/random_graph.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -81,7 +82,7 @@ class Generator {
     Value x = random_value();
     const Type type = builder_.type(x);
     if (options_.region_depth > 0 && pick(5) == 0) return pick(2) ? random_cond(x) : random_while();
-    switch (deep_ && pick(3) == 0 ? 11 : pick(20)) {
+    switch (deep_ && pick(3) == 0 ? 11 : pick(24)) {
       case 0:
       case 13: return random_reduce(x, type);
       case 1: return random_dot(x, type);
@@ -97,6 +98,9 @@ class Generator {
       case 11: return random_shuffle(x, type);
       case 12: return random_top_k(x, type);
       case 14: return random_window(x, type);
+      case 15: return random_gather(x, type);
+      case 16: return random_scatter_add(x, type);
+      case 17: return random_cumsum(x, type);
       default: return random_elementwise(x);
     }
   }
@@ -122,6 +126,10 @@ class Generator {
     std::vector<Value> operands{x};
     while (static_cast<int>(operands.size()) < info(op).arity) operands.push_back(random_value());
     if (info(op).rule == TypeRule::select) std::swap(operands[0], operands[pick(3)]);
+    for (Value& operand : operands) {  // few values are words
+      const Type wide{DType::u64, builder_.type(operand).shape};
+      if (info(op).rule == TypeRule::word64) operand = *builder_.emit(op::Cast{}, {&operand, 1}, wide);
+    }
     return accept(builder_.emit(op, operands));
   }
 
@@ -162,6 +170,62 @@ class Generator {
     if (pick(2) == 0) return (*made)[1];
     if (pick(2) == 0) pool_.push_back((*made)[1]);
     return (*made)[0];
+  }
+
+  /// Some value as indices below an extent.
+  std::optional<Value> random_indices(int64_t extent) {
+    Value index = random_value();
+    const DType dtype = pick(2) ? DType::i32 : DType::i64;
+    const Type type{dtype, builder_.type(index).shape};
+    if (extent == 0 || type.size() > 200) return std::nullopt;
+    if (builder_.type(index).dtype != dtype) index = *builder_.emit(op::Cast{}, {&index, 1}, type);
+    const Value operands[] = {index, *builder_.constant(static_cast<uint64_t>(extent), Type{dtype, {}})};
+    return accept(builder_.emit(Op::floor_mod, operands));
+  }
+
+  std::optional<Value> random_gather(Value x, const Type type) {
+    if (type.shape.empty()) return std::nullopt;
+    const int64_t axis = pick(type.shape.rank());
+    const std::optional<Value> indices = random_indices(type.shape[static_cast<int>(axis)]);
+    if (!indices) return std::nullopt;
+    const Value operands[] = {x, *indices};
+    return accept(builder_.emit(op::Gather{axis}, operands));
+  }
+
+  /// Adds x, or elements of it at the same indices, to a scalar or to zeros of another extent.
+  std::optional<Value> random_scatter_add(Value x, const Type type) {
+    if (type.shape.empty() || type.dtype == DType::boolean) return std::nullopt;
+    const int64_t axis = pick(type.shape.rank()), extent = 1 + pick(9);
+    const std::optional<Value> indices = random_indices(extent);
+    if (!indices) return std::nullopt;
+    Shape updates = type.shape;
+    updates.erase(static_cast<int>(axis));
+    const Shape index_shape = builder_.type(*indices).shape;
+    if (updates.rank() + index_shape.rank() > kMaxRank) return std::nullopt;
+    for (int i = 0; i < index_shape.rank(); ++i) updates.insert(static_cast<int>(axis) + i, index_shape[i]);
+    std::optional<Value> added = x;
+    if (updates != type.shape) added = accept(builder_.emit(op::Gather{axis}, std::array{x, repeated_zero(index_shape)}));
+    if (!added) return std::nullopt;
+    const double bound = bound_of(*added) * static_cast<double>(builder_.type(*added).size() + 1);
+    if (options_.exact_only && is_floating(type.dtype) && bound > exact_limit(info(type.dtype).compute)) return std::nullopt;
+    std::optional<Value> operand = scalar(type.dtype);
+    if (pick(2) == 0) {
+      Shape shape = type.shape;
+      shape[static_cast<int>(axis)] = extent;
+      operand = accept(builder_.emit(op::Broadcast{}, {&*operand, 1}, Type{type.dtype, shape}));
+    }
+    if (!operand) return std::nullopt;
+    return accept(builder_.emit(op::ScatterAdd{axis, extent}, std::array{*operand, *indices, *added}));
+  }
+
+  Value repeated_zero(const Shape& shape) { return *builder_.constant(0, Type{DType::i32, shape}); }
+
+  std::optional<Value> random_cumsum(Value x, const Type& type) {
+    if (type.shape.empty() || type.dtype == DType::boolean) return std::nullopt;
+    const int64_t axis = pick(type.shape.rank());
+    const double bound = bound_of(x) * static_cast<double>(type.shape[static_cast<int>(axis)]);
+    if (options_.exact_only && is_floating(type.dtype) && bound > exact_limit(info(type.dtype).compute)) return std::nullopt;
+    return accept(builder_.emit(op::Cumsum{axis, pick(2) == 0, pick(2) == 0}, {&x, 1}));
   }
 
   std::optional<Value> random_dot(Value x, const Type& type) {
@@ -435,7 +499,7 @@ class Generator {
     double largest = 0;
     for (Value value : node.operands) largest = std::max(largest, bounds_[value.id]);
     if (type.dtype == DType::boolean) return 1;
-    if (is_movement(node.op) || place(node.op) == Place::boxes) return largest;
+    if (is_movement(node.op) || place(node.op) == Place::boxes || place(node.op) == Place::indexed) return largest;
     switch (static_cast<Op>(node.op)) {
       case Op::input: return options_.whole_inputs && is_floating(type.dtype) ? 4 : kUnknown;
       case Op::constant: return 4;

@@ -302,6 +302,7 @@ bool masks_all_accesses(const KernelProgram& program, const Target& target) {
     const bool stores = instr.kind == InstrKind::store;
     if (!stores && instr.kind != InstrKind::load) return true;
     const Access& access = program.accesses[instr.slot];
+    if (access.indexed == Indexed::lanes) return false;
     if (access.stride == Stride::zero) return true;
     const bool by_vector = is_dense(access.stride) || (small_step(access.stride) > 0 && (!stores || target.masked_ops));
     return target.masked_ops ? by_vector || size_of(access.dtype) >= 4 : by_vector && size_of(access.dtype) >= 4;
@@ -504,7 +505,7 @@ void KernelEmitter::emit_all(llvm::ArrayRef<int> instrs, const Cursor& at, std::
                              llvm::function_ref<void(int)> reduce) {
   auto is_masked_load = [&](int i) {
     const Instr& instr = program.body[i];
-    return at.mask.full && instr.kind == InstrKind::load && !values[i] &&
+    return at.mask.full && instr.kind == InstrKind::load && instr.args.empty() && !values[i] &&
            at.accesses[instr.slot].stride != Stride::zero;
   };
   llvm::SmallVector<int, 8> stores;

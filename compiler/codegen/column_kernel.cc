@@ -274,6 +274,7 @@ class ColumnKernel {
     std::vector<std::vector<llvm::Value*>> splats = values;
     for (auto& of_row : splats) {
       for (int i : instrs) {
+        if (takes_scalars(program_.body[i])) continue;
         for (int arg : program_.body[i].args) {
           if (of_row[arg]) of_row[arg] = splat(b_, of_row[arg], widest_);
         }
@@ -329,7 +330,7 @@ class ColumnKernel {
                                                   std::vector<std::vector<llvm::Value*>> values, const Mask& mask) {
     std::vector<int> loads;
     for (int i : instrs) {
-      bool loaded = program_.body[i].kind == InstrKind::load && !values[0][i];
+      bool loaded = program_.body[i].kind == InstrKind::load && program_.body[i].args.empty() && !values[0][i];
       if (loaded && program_.accesses[program_.body[i].slot].stride != Stride::zero) loads.push_back(i);
     }
     if (loads.empty()) return values;

@@ -56,7 +56,8 @@ int lanes_of(const KernelProgram& program, const Target& target) {
   int64_t widest = 1, narrowest = 8;
   const auto counts = [](const Instr& instr) {
     // Indices are usually cast at once; an argmax keeps short indices.
-    return instr.kind != InstrKind::index && instr.kind != InstrKind::reduce && !instr.per_row;
+    const bool is_index = instr.kind == InstrKind::index || instr.kind == InstrKind::check;
+    return !is_index && instr.kind != InstrKind::reduce && !instr.per_row;
   };
   for (const Instr& instr : program.body) {
     if (!counts(instr)) continue;
@@ -80,6 +81,7 @@ int lanes_of(const KernelProgram& program, const Target& target) {
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target) {
   if (instr.kind != InstrKind::load && instr.kind != InstrKind::store) return false;
   const Access& access = program.accesses[instr.slot];
+  if (access.indexed == Indexed::lanes) return true;
   if (access.stride == Stride::other) return access.group < 0;
   const bool spreads = instr.kind == InstrKind::store && small_step(access.stride) > 0 && access.group < 0;
   return spreads && !target.masked_ops;
@@ -241,6 +243,10 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
   const Instr& instr = program.body[i];
   switch (instr.kind) {
     case InstrKind::load:
+      if (!instr.args.empty()) {
+        values[i] = load_at(instr, at, values[instr.args[0]]);
+        return;
+      }
       if (goes_together(program.accesses[instr.slot], at)) return load_group(i, at, values);
       values[i] = load(instr.slot, at.accesses[instr.slot], at.width, at.mask.lanes);
       return;
@@ -251,6 +257,9 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
     }
     case InstrKind::param:
       values[i] = param(instr.slot, instr.dtype);
+      return;
+    case InstrKind::check:
+      values[i] = check(instr, at, values[instr.args[0]], values[instr.args[1]]);
       return;
     case InstrKind::compute: {
       if (casts_index(instr, at)) {

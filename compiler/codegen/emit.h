@@ -138,6 +138,10 @@ class KernelEmitter {
 
   /// Loads the lanes of an access: the value in lanes_type.
   llvm::Value* load(int access, const Place& place, int width, llvm::Value* mask);
+  /// Looks at the index of a check, and notes those that are not below its extent; the index, 0 for those.
+  llvm::Value* check(const Instr& instr, const Cursor& at, llvm::Value* index, llvm::Value* position);
+  /// Loads the lanes of an access at an index, one or one for each lane.
+  llvm::Value* load_at(const Instr& instr, const Cursor& at, llvm::Value* index);
   /// Stores lanes (lanes_type) of an access. Stride::zero stores one element; a mask must be null then.
   void store(int access, const Place& place, llvm::Value* value, int width, llvm::Value* mask);
   /// Emits the load `i` and all loads of its group in its stage.
@@ -202,6 +206,9 @@ class KernelEmitter {
   std::map<int, llvm::Value*> params_;
   std::map<int, llvm::Value*> stores_apart_;  // by stage
 
+  /// Calls report_index for the lowest lane of `failed`, i1 or a vector, which has one.
+  void report(const Instr& check, llvm::Value* failed, llvm::Value* index, llvm::Value* position);
+
   /// Writes out what accesses repeat, and lets them find it there.
   void repeat_operands();
 };
@@ -219,6 +226,12 @@ void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int 
 
 /// The dtype of the operands of a compute instruction: of its last one, so that `where` names its values.
 DType operand_dtype(const KernelProgram& program, const Instr& instr);
+
+/// True if an argument of the instruction may stay a scalar among lanes.
+inline bool takes_scalars(const Instr& instr) { return instr.kind == InstrKind::load || instr.kind == InstrKind::check; }
+
+/// The runtime's report_index as kernels know it.
+inline constexpr const char* kReportIndex = "etch_report_index";
 
 /// True if a load or store takes its lanes one by one. Such kernels want few lanes.
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);

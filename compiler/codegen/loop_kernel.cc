@@ -57,7 +57,7 @@ int choose_lanes(const KernelProgram& program, const Target& target, bool by_lan
 bool transposes(const KernelProgram& program) {
   bool far = false, dense = false;
   for (const Access& access : program.accesses) {
-    far = far || access.stride == Stride::other;
+    far = far || (access.stride == Stride::other && access.indexed == Indexed::no);
     dense = dense || access.stride == Stride::one;
   }
   return program.rank() >= 2 && far && (dense || goes_across(program));

@@ -214,9 +214,11 @@ std::vector<Level> levels_of(const KernelProgram& program) {
       case InstrKind::load: {
         const Access& access = program.accesses[instr.slot];
         if (!access.uniform) level = access.stride == Stride::zero ? Level::row : Level::element;
+        for (int arg : instr.args) level = std::max(level, levels[arg]);
         break;
       }
       case InstrKind::param: break;
+      case InstrKind::check:
       case InstrKind::compute:
         for (int arg : instr.args) level = std::max(level, levels[arg]);
         break;
@@ -236,7 +238,7 @@ std::vector<Level> levels_of(const KernelProgram& program) {
 void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int width,
                         std::vector<llvm::Value*>& values) {
   for (size_t i = 0; i < levels.size(); ++i) {
-    if (levels[i] != Level::element) continue;
+    if (levels[i] != Level::element || takes_scalars(k.program.body[i])) continue;
     for (int arg : k.program.body[i].args) {
       if (values[arg] && levels[arg] != Level::element) values[arg] = splat(k.b, values[arg], width);
     }

@@ -70,7 +70,9 @@ class LoopPrinter {
     for (int arg : instr.args) args.push_back(cat("v", arg));
     std::string list = absl::StrJoin(args, ", ");
     switch (instr.kind) {
-      case InstrKind::load: return cat("v", i, " = ", place(instr.slot));
+      case InstrKind::load:
+        return cat("v", i, " = ", place(instr.slot), args.empty() ? "" : cat(" at ", list));
+      case InstrKind::check: return cat("v", i, " = check", static_cast<int>(instr.slot), "(", list, ")");
       case InstrKind::index: return cat("v", i, " = index", static_cast<int>(instr.slot));
       case InstrKind::param: return cat("v", i, " = p", static_cast<int>(instr.slot));
       case InstrKind::compute:

@@ -357,6 +357,7 @@ class RowKernel {
   /// The values with those that instructions per element read as lanes.
   std::vector<llvm::Value*> ready_for(int width, std::vector<llvm::Value*> values) {
     for (int i : elements_) {
+      if (takes_scalars(program_.body[i])) continue;
       for (int arg : program_.body[i].args) {
         if (values[arg]) values[arg] = splat(b_, values[arg], width);
       }

@@ -50,7 +50,7 @@ std::vector<int> segment_of(const KernelProgram& program, const std::vector<Leve
       place = cuts ? Place{place.segment + 1, length} : Place{place.segment, place.chain + length};
     }
     places.push_back(place);
-    const bool dense = instr.kind == InstrKind::load && program.accesses[instr.slot].stride == Stride::one;
+    const bool dense = instr.kind == InstrKind::load && instr.args.empty() && program.accesses[instr.slot].stride == Stride::one;
     const bool anew = dense || instr.kind == InstrKind::index;
     segments.push_back(levels[i] != Level::element || anew ? -1 : place.segment);
     last = std::max(last, segments.back());

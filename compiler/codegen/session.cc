@@ -179,7 +179,8 @@ void disable_passes() {
   }
 }
 
-/// What LLVM calls where the processor has no instruction: only processors without FMA or SSE4.1, and large copies.
+/// What kernels call: for indices that are wrong, and where the processor has no instruction (only processors without FMA or
+/// SSE4.1, and large copies).
 llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
   llvm::orc::SymbolMap symbols;
   auto add = [&](const char* name, auto* function) {
@@ -199,6 +200,7 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
   add("roundevenf", static_cast<float (*)(float)>(&std::nearbyint));
   add("memcpy", &std::memcpy);
   add("memset", &std::memset);
+  add(kReportIndex, &report_index);
   return symbols;
 }
 

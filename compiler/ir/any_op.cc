@@ -56,6 +56,16 @@ AnyOp canonical(AnyOp op, std::span<const Type> results) {
   });
 }
 
+absl::Status check_operands(const AnyOp& op, Literals operands) {
+  return op.visit([&](const auto& fields) -> absl::Status {
+    if constexpr (requires { fields.check(operands); }) {
+      return fields.check(operands);
+    } else {
+      return absl::OkStatus();
+    }
+  });
+}
+
 std::vector<Literal> evaluate(const AnyOp& op, Literals operands, std::span<const Type> results) {
   if (computes_wide(op) && !std::all_of(operands.begin(), operands.end(), is_computed_in)) {
     return evaluate_wide(op, operands, results);

@@ -123,7 +123,10 @@ absl::StatusOr<Types> infer(const AnyOp& op, std::span<const Type> operands, std
 /// The op, so that equal ops have equal fields: what the result's type makes meaningless is set to one value.
 AnyOp canonical(AnyOp op, std::span<const Type> results);
 
-/// The results of a legal op without regions on operands: the oracle.
+/// Why the op cannot run on operands with these elements.
+absl::Status check_operands(const AnyOp& op, Literals operands);
+
+/// The results of a legal op without regions on operands that check_operands has nothing against: the oracle.
 std::vector<Literal> evaluate(const AnyOp& op, Literals operands, std::span<const Type> results);
 
 /// The same of an op with regions, which `run_region` runs.

@@ -156,6 +156,16 @@ Ex dot(const Ex& a, const Ex& b) {
   return make_node(a.maker(), op::Dot{}, operands);
 }
 
+Ex gather(const Ex& x, const Ex& indices, int64_t axis) {
+  const Value operands[] = {x.value(), indices.value()};
+  return make_node(x.maker(), op::Gather{axis}, operands);
+}
+
+Ex scatter_add(const Ex& x, const Ex& indices, const Ex& updates, int64_t axis, int64_t extent) {
+  const Value operands[] = {x.value(), indices.value(), updates.value()};
+  return make_node(x.maker(), op::ScatterAdd{axis, extent}, operands);
+}
+
 Ex spread(const Ex& x, int axis, int64_t start, int64_t step, int64_t extent) {
   Shape shape = x.shape();
   const int64_t count = shape[axis];

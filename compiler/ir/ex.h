@@ -143,6 +143,10 @@ Ex sum(const Ex& x, const Dims& axes);
 /// x, summed over the axes along which a tensor of this shape repeats to become one of x's shape.
 Ex sum_to(const Ex& x, Shape shape);
 Ex dot(const Ex& a, const Ex& b);
+/// x at indices along an axis, whose place the axes of the indices take.
+Ex gather(const Ex& x, const Ex& indices, int64_t axis);
+/// The updates added to x, of rank 0 or of the result's shape, at indices along an axis of this extent.
+Ex scatter_add(const Ex& x, const Ex& indices, const Ex& updates, int64_t axis, int64_t extent);
 /// Zeros along an axis of this extent, with x's elements at start, start + step, ...; start is not negative, step
 /// positive, and all of them have a place.
 Ex spread(const Ex& x, int axis, int64_t start, int64_t step, int64_t extent);

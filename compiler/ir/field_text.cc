@@ -73,6 +73,7 @@ std::optional<uint64_t> parse_float(std::string_view text) {
 }
 
 std::string field_text(int64_t value, DType) { return std::to_string(value); }
+std::string field_text(bool flag, DType) { return flag ? "true" : "false"; }
 std::string field_text(uint64_t bits, DType dtype) { return constant_text(bits, dtype); }
 std::string field_text(const Dims& dims, DType) { return to_string(dims); }
 std::string field_text(ReduceKind kind, DType) { return std::string(name(kind)); }

@@ -76,6 +76,7 @@ class Run {
 
  private:
   absl::StatusOr<std::vector<Literal>> results_of(const Graph& graph, const Node& node, Literals operands) {
+    if (absl::Status status = check_operands(node.op, operands); !status.ok()) return status;
     if (place(node.op) != Place::region) return evaluate(node.op, operands, graph.result_types(node));
     return evaluate_regions(node.op, operands, [&](const Region& region, Literals inputs) {
       return run_region(node.op, region, inputs);

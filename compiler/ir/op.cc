@@ -46,6 +46,11 @@ const OpInfo& info(Op op) { return kTableOps[static_cast<int>(op)]; }
 
 Place place(Op op) { return is_table_op(op) ? Place::elementwise : structural(op).traits.place; }
 
+bool computes_wide(Op op) {
+  if (is_table_op(op)) return op != Op::nextafter;
+  return place(op) == Place::reduction || place(op) == Place::product || structural(op).traits.adds_up;
+}
+
 bool needs_type(Op op) { return !is_table_op(op) && structural(op).traits.type == ResultType::given; }
 
 int cost_of(Op op) { return is_table_op(op) ? info(op).cost : structural(op).traits.cost; }

@@ -91,7 +91,8 @@ enum class Place : uint8_t {
   index,        // each element is its index along an axis
   view,         // the operand's elements in their order under another shape: the same memory
   movement,     // each element is the operand's at an index that is affine in its own
-  boxes,      // operands fill boxes of the result
+  boxes,        // operands fill boxes of the result
+  indexed,      // operand 0's elements at indices along an axis, which operand 1 holds
   reduction,    // drops axes
   product,      // [batch..., m, k] x [batch..., k, n] -> [batch..., m, n]
   call,         // a library function computes the results from operands in memory
@@ -109,15 +110,13 @@ inline bool is_movement(Op op) { return place(op) == Place::view || place(op) ==
 /// Ops that a kernel computes: their elements are neither given nor known beforehand, nor an operand's own memory.
 inline bool is_computed(Op op) {
   const Place kind = place(op);
-  return kind == Place::elementwise || kind == Place::movement || kind == Place::reduction || kind == Place::product;
+  return kind == Place::elementwise || kind == Place::movement || kind == Place::indexed || kind == Place::reduction ||
+         kind == Place::product;
 }
 
 /// True if the op computes in the wider dtype where its operands are of a storage-only one (dtypes.def). The others move,
 /// make or convert elements; nextafter steps along the numbers of the dtype itself.
-inline bool computes_wide(Op op) {
-  if (is_table_op(op)) return op != Op::nextafter;
-  return place(op) == Place::reduction || place(op) == Place::product;
-}
+bool computes_wide(Op op);
 
 /// True if the type of the result says what the op does, as for a cast: then it must be given.
 bool needs_type(Op op);

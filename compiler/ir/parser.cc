@@ -63,7 +63,7 @@ class Parser {
   /// The graph, or the region inside of it, at hand.
   struct Scope {
     GraphBuilder builder;
-    absl::flat_hash_map<int64_t, Value> values;
+    FlatMap<int64_t, Value> values;
     std::vector<Value> outputs;
   };
 
@@ -275,6 +275,13 @@ class Parser {
     if (error != std::errc()) return fail(at, "expected a number");
     at_ = end - text_.data();
     return true;
+  }
+
+  bool parse(bool& flag) {
+    const size_t at = skip();
+    const std::string_view text = until_blank();
+    flag = text == "true";
+    return flag || text == "false" || fail(at, "expected true or false");
   }
 
   /// A constant can be read only when its dtype is known, which follows it.

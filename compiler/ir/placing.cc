@@ -49,6 +49,10 @@ std::vector<Box> boxes_of(const AnyOp& op, std::span<const Type> operands, const
   return boxes;
 }
 
+int indexed_axis(const AnyOp& op) {
+  return ask<Place::indexed, int>(op, [](const auto& fields) { return fields.indexed_axis(); });
+}
+
 Reduction reduction_of(const AnyOp& op) {
   return ask<Place::reduction, Reduction>(op, [](const auto& fields) { return fields.reduction(); });
 }

@@ -41,6 +41,8 @@ struct LibraryCall {
   std::vector<int64_t> sizes;  // what the function says
   int64_t iterations = 0;      // threads may share them
   int64_t work = 1;            // rough cost of an iteration in additions
+  // It looks at indices, operand 1, which have to be below this; then an IndexError comes behind the results.
+  std::optional<int64_t> index_extent = std::nullopt;
 };
 
 /// Where a value enters or leaves a region of an op: the region's number and that of its input or output.
@@ -79,6 +81,8 @@ int index_axis(const AnyOp& op);
 Movement movement_of(const AnyOp& op, const Shape& operand, const Shape& result);
 /// The boxes that have elements; they do not overlap and cover the result.
 std::vector<Box> boxes_of(const AnyOp& op, std::span<const Type> operands, const Type& result);
+/// The axis of operand 0 in whose place the result has the axes of operand 1.
+int indexed_axis(const AnyOp& op);
 Reduction reduction_of(const AnyOp& op);
 LibraryCall call_of(const AnyOp& op, std::span<const Type> operands);
 std::vector<Channel> channels_of(const AnyOp& op, int num_operands);

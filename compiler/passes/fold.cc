@@ -149,6 +149,7 @@ Bits fold_expr(const Rewriter& graph, const Expr& expr) {
     case Place::boxes: return common_bits(graph, expr.operands);
     case Place::input:
     case Place::splat:
+    case Place::indexed:
     case Place::product:
     case Place::call:
     case Place::region: break;

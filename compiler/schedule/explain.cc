@@ -41,6 +41,7 @@ std::string list(const std::vector<std::string_view>& words) {
 struct Contents {
   std::vector<Value> reductions;
   size_t elementwise = 0;
+  size_t indexed = 0;
   Value product;
   int64_t kept_bytes = 0;  // of values that are not stored
   size_t kept = 0;
@@ -54,7 +55,9 @@ Contents contents_of(const Graph& graph, const ScheduledKernel& kernel, const Cl
     if (kind == Place::reduction) contents.reductions.push_back(value);
     if (kind == Place::product) contents.product = value;
     contents.elementwise += kind == Place::elementwise;
-    bool computed = kind == Place::elementwise || kind == Place::reduction || kind == Place::product;
+    contents.indexed += kind == Place::indexed;
+    bool computed = kind == Place::elementwise || kind == Place::indexed || kind == Place::reduction ||
+                    kind == Place::product;
     bool stored = std::any_of(cluster.roots.begin(), cluster.roots.end(), [&](const Root& root) {
       return root.storage == value.id || root.value == value;
     });
@@ -146,9 +149,10 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
   if (contents.elementwise == 0) {
     const Place kind = place(graph.node(root).op);
     bool fills = kind == Place::splat || kind == Place::index;
-    return cat(fills ? "fills " : "copies ", to_string(graph.type(Value{cluster.roots[0].storage})), end);
+    return cat(fills ? "fills " : contents.indexed > 0 ? "takes elements at indices into " : "copies ", to_string(graph.type(Value{cluster.roots[0].storage})), end);
   }
-  return cat(count(contents.elementwise, "elementwise op"), " on ", to_string(graph.type(root)), end);
+  return cat(count(contents.elementwise, "elementwise op"), contents.indexed > 0 ? " and elements at indices" : "", " on ",
+             to_string(graph.type(root)), end);
 }
 
 }  // namespace etch::schedule

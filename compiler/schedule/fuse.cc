@@ -58,6 +58,7 @@ class Fusion {
       case Place::view:
       case Place::movement: return place_movement(value);
       case Place::boxes: return place_parts(value);
+      case Place::indexed: return place_indexed(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
       case Place::call: return place_call(value);
@@ -95,7 +96,7 @@ class Fusion {
     int scattered = 0, strided = 0;  // kernels, in whose order sites are
     for (size_t i = 0; i < sites.size(); ++i) {
       const Site& site = sites[i];
-      if (site.in_order) return place_alone(value, sites, reason::kLibrary);
+      if (site.in_order) return place_alone(value, sites, why_in_order(site));
       const std::optional<Affine> next = continue_map(graph_, cluster(site), node, 0, site.map);
       if (!next) return place_alone(value, sites, reason::kOtherOrder);
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
@@ -181,6 +182,41 @@ class Fusion {
     for (size_t i = 0; i < node.operands.size(); ++i) sites_.pass_on(value, static_cast<int>(i), use);
   }
 
+  // ---- Elements at indices
+
+  void place_indexed(Value value) {
+    Sites::List sites = sites_.of(value);
+    if (sites.size() > 1) {
+      siblings_.merge_readers(value);
+      sites = sites_.of(value);
+    }
+    const auto can = [&](const Site& site) { return !policy_.cannot_index(value, site); };
+    const char* why = sites.size() == 1 ? policy_.cannot_index(value, sites[0]) : reason::kSeveral;
+    if (!required_[value.id] && sites.size() == 1 && why == nullptr) {
+      home(value) = sites[0].cluster;
+      return join_indexed(value, sites[0]);
+    }
+    if (store_in_a_consumer(value, sites, can)) return;
+    place_alone(value, sites, why ? why : reason::kOutputElsewhere);
+  }
+
+  void join_indexed(Value value, const Site& site) {
+    const Node& node = graph_.node(value);
+    sites_.leave(site);
+    Cluster& c = cluster(site);
+    c.instrs += kIndexedInstrs;
+    const int folded = c.domain.folded_axis();
+    const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
+    c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
+    const int repeated = site.repeated + (policy_.repeats(value, site) ? cost_of(node.op) : 0);
+    const std::optional<IndexedElement> element = continue_indexed(graph_, c, node, site.map);
+    Site table{site.cluster, intern(c, element->base), value, true, true, 0};
+    table.in_order = true;
+    sites_.add(storage_of(graph_, node.operands[0]), table);
+    const int index = intern(cluster(site), element->index);
+    sites_.add(node.operands[1], {site.cluster, index, value, false, site.element || along_row, repeated});
+  }
+
   // ---- Reductions and products
 
   void place_reduce(Value value) {
@@ -261,6 +297,7 @@ class Fusion {
     const Node& node = graph_.node(value);
     if (etch::place(node.op) == Place::reduction) return join_reduce(value, site);
     if (etch::place(node.op) == Place::product) return join_dot(value, site);
+    if (etch::place(node.op) == Place::indexed) return join_indexed(value, site);
     join(value, site, 0);
   }
 
@@ -346,8 +383,13 @@ class Fusion {
   void loaded_by(Value value, const Sites::List& sites, int level, const char* why) {
     for (const Site& site : sites) {
       cluster(site).ceiling = std::min(cluster(site).ceiling, level);
-      if (why) not_fused(value, site, site.in_order ? reason::kLibrary : site.memory ? reason::kDotOperand : why);
+      if (why) not_fused(value, site, site.in_order ? why_in_order(site) : site.memory ? reason::kDotOperand : why);
     }
+  }
+
+  const char* why_in_order(const Site& site) const {
+    const bool is_table = etch::place(graph_.node(site.consumer).op) == Place::indexed;
+    return is_table ? reason::kTable : reason::kLibrary;
   }
 
   void place_alone(Value value, const Sites::List& sites, const char* why) {

@@ -221,6 +221,17 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   return nullptr;
 }
 
+const char* FusionPolicy::cannot_index(Value value, const Site& site) const {
+  const Node& node = graph_.node(value);
+  Cluster& c = sites_.cluster(site);
+  if (site.memory) return reason::kDotOperand;
+  if (c.alone) return reason::kUndone;
+  if (c.domain.has(Role::row)) return reason::kIndexedInProduct;
+  if (c.instrs + kIndexedInstrs > kMaxInstrs || c.accesses + 2 > kMaxAccesses) return reason::kFull;
+  if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
+  return continue_indexed(graph_, c, node, site.map) ? nullptr : reason::kOtherOrder;
+}
+
 const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   if (site.memory) return reason::kDotOperand;

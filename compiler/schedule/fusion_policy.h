@@ -26,6 +26,8 @@ inline constexpr char kOutputElsewhere[] =
 inline constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
 inline constexpr char kLibrary[] = "a library function reads it in memory, in order";
 inline constexpr char kLibraryResult[] = "a library function writes it to memory";
+inline constexpr char kTable[] = "indices lead into it, so it stands in memory";
+inline constexpr char kIndexedInProduct[] = "a kernel of products does not look for elements at indices";
 inline constexpr char kScattered[] =
     "the kernel would fetch what it is computed from one by one, and there is more to fetch than the value itself";
 inline constexpr char kShortRows[] =
@@ -47,6 +49,9 @@ inline constexpr size_t kMaxSiblingRoots = 4;
 inline constexpr size_t kMaxScatteredRoots = 6;
 inline constexpr size_t kMaxOverflowRoots = 8;
 
+/// Instructions of an element at an index, beside the index's own.
+inline constexpr int kIndexedInstrs = 3;
+
 /// Whether fusing pays. Where it is not legal it does not pay either: legality is asked here too, of partition.h.
 class FusionPolicy {
  public:
@@ -57,10 +62,11 @@ class FusionPolicy {
   bool is_fused_freely(Value value) const { return care_[value.id] == Care::none; }
 
   /// Why a node cannot, or should not, be computed at a site; nullptr if it can. By its place: elementwise, reduction,
-  /// product.
+  /// product, indexed.
   const char* cannot_join(Value value, const Site& site) const;
   const char* cannot_reduce(Value value, const Site& site) const;
   const char* cannot_multiply(Value value, const Site& site) const;
+  const char* cannot_index(Value value, const Site& site) const;
 
   /// True if a cluster has no room for another instruction.
   bool is_full(const Cluster& cluster) const;

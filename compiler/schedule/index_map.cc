@@ -203,6 +203,24 @@ Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain
   return {axes.axes[axis], std::nullopt};
 }
 
+IndexedAxis indexed_axis(const Graph& graph, const Node& node) {
+  const Shape& shape = graph.type(node.operands[0]).shape;
+  const int along = etch::indexed_axis(node.op);
+  IndexedAxis axis;
+  for (int i = 0; i < shape.rank(); ++i) (i < along ? axis.before : i == along ? axis.extent : axis.step) *= shape[i];
+  return axis;
+}
+
+ContinuedIndexed indexed_maps(const Graph& graph, const Node& node, const Affine& map, const Domain& domain) {
+  const IndexedAxis axis = indexed_axis(graph, node);
+  const Shape rows{axis.before, graph.type(node.operands[1]).size(), axis.step};
+  const AxisMaps axes = axis_maps(rows, map, domain);
+  if (!axes.ok) return {std::nullopt, axes.split};
+  IndexedElement element{axes.axes[2], axes.axes[1]};
+  element.base.add(axes.axes[0], axis.extent * axis.step);
+  return {element, std::nullopt};
+}
+
 Continued operand_map(const Graph& graph, const Node& node, int operand, const Affine& map, const Domain& domain) {
   const Shape& shape = graph.type(node.result()).shape;
   const Shape& source = graph.type(node.operands[operand]).shape;

@@ -94,6 +94,23 @@ struct Continued {
 /// For node = movement op, or elementwise op, whose operand broadcasts as NumPy says. `map` leads to the node.
 Continued operand_map(const Graph& graph, const Node& node, int operand, const Affine& map, const Domain& domain);
 
+/// Where an element of a node with Place::indexed comes from.
+struct IndexedElement {
+  Affine base;   // the element of operand 0, were its index 0
+  Affine index;  // the element of operand 1, which holds the index
+};
+struct ContinuedIndexed {
+  std::optional<IndexedElement> element;
+  std::optional<Split> split;  // as in Continued
+};
+ContinuedIndexed indexed_maps(const Graph& graph, const Node& node, const Affine& map, const Domain& domain);
+
+/// The extent of the axis that a node with Place::indexed looks along, and the elements from one index to the next.
+struct IndexedAxis {
+  int64_t before = 1, extent = 1, step = 1;
+};
+IndexedAxis indexed_axis(const Graph& graph, const Node& node);
+
 /// The index along one axis of a value of this shape, the same way.
 Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain& domain);
 

@@ -16,7 +16,7 @@ constexpr std::string_view kKinds[] = {
 };
 constexpr std::string_view kRoles[] = {"batch", "row", "vector", "reduce", "block", "results"};
 constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "-1", "s"};
-constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "compute", "reduce", "dot", "store"};
+constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "check", "compute", "reduce", "dot", "store"};
 
 void append(std::string& text, const Instr& instr, size_t position) {
   text += cat("%", position, " = ");
@@ -44,6 +44,7 @@ int cost_of(const Instr& instr) {
     case InstrKind::param:
     case InstrKind::index: return 0;
     case InstrKind::compute: return cost_of(instr.op);
+    case InstrKind::check: return 2;
     case InstrKind::load:
     case InstrKind::store:
     case InstrKind::reduce:
@@ -78,7 +79,8 @@ SizesLayout::SizesLayout(const KernelProgram& program)
       accesses(rank + (program.has(Role::block) ? 1 : 0)),
       indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
       params(indices + static_cast<int64_t>(program.indices.size()) * (1 + rank)),
-      count(params + program.num_params) {}
+      checks(params + program.num_params),
+      count(checks + 2 * program.num_checks) {}
 
 std::string to_string(const KernelProgram& program) {
   std::string text(name(program.kind()));
@@ -88,7 +90,9 @@ std::string to_string(const KernelProgram& program) {
   for (size_t i = 0; i < program.indices.size(); ++i) {
     text += cat(i ? "," : "", kStrides[static_cast<int>(program.indices[i])]);
   }
-  text += cat("] params ", static_cast<int>(program.num_params), "\n");
+  text += cat("] params ", static_cast<int>(program.num_params));
+  if (program.num_checks > 0) text += cat(" checks ", static_cast<int>(program.num_checks));
+  text += '\n';
   if (program.blocks != BlockSizes{}) {
     const BlockSizes& b = program.blocks;
     text += cat("blocks row ", b.row, " column ", b.column, " panel ", b.panel, " tile ", b.tile, " depth ", b.depth,
@@ -103,6 +107,7 @@ std::string to_string(const KernelProgram& program) {
     if (access.repeats) text += " repeats";
     if (access.group >= 0) text += cat(" group #", access.group, " element ", static_cast<int>(access.element));
     if (access.next_row > 0) text += cat(" next row ", static_cast<int>(access.next_row));
+    if (access.indexed != Indexed::no) text += access.indexed == Indexed::shared ? " at an index" : " at indices";
     if (access.ahead) text += " ahead";
     text += '\n';
   }

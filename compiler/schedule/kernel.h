@@ -50,6 +50,13 @@ constexpr int small_step(Stride stride) {
   return stride >= Stride::two && stride <= Stride::four ? static_cast<int>(stride) : 0;
 }
 
+/// How a value of the kernel, an index, takes part in an element's address.
+enum class Indexed : uint8_t {
+  no,
+  shared,  // the lanes have one index, and their elements lie at the stride
+  lanes,   // each lane has its own
+};
+
 /// One buffer that the kernel reads or writes. The element's address is affine in the domain's indices: offset and one
 /// stride per axis are sizes. A store of a value per row has stride 0 along the reduced axis.
 struct Access {
@@ -71,14 +78,16 @@ struct Access {
   // One of several loads of a loop that walk rows of one buffer side by side: what they read next is fetched ahead, for
   // rows that share a page of memory look like disorder to the processor.
   bool ahead = false;
+  Indexed indexed = Indexed::no;  // a load that has an argument
   bool operator==(const Access&) const = default;
 };
 
 /// What an instruction does.
 enum class InstrKind : uint8_t {
-  load,       // access -> value
+  load,       // access [, index] -> value: with an index, that of a check, it lies so many of the check's steps further on
   index,      // index -> i64 value: offset + sum of stride * domain index, like an access, without memory
   param,      // param -> value: a constant of the graph; its bits are data
+  check,      // check, args index and its position (i64) -> the index; 0, and an IndexError, if it is not below the extent
   compute,    // op, args -> value: an elementwise op (table op, cast or bitcast)
   reduce,     // reduce kind, arg per element -> value per row, ready in the stages after its own
   dot,        // args a, b -> accumulator, ready in stage 1
@@ -93,7 +102,7 @@ struct Instr {
   DType dtype = DType::f32;              // of the result; of the stored value for a store
   int8_t stage = 0;                      // ascending through the body; 0 only where no axis is folded
   bool per_row = false;                  // computed once per row, before the elements of its stage
-  int16_t slot = -1;                     // load, store: index into accesses; index, param: index into theirs
+  int16_t slot = -1;                     // load, store: index into accesses; index, param, check: index into theirs
   absl::InlinedVector<int32_t, 3> args;  // positions of earlier instructions
   bool operator==(const Instr&) const = default;
 };
@@ -147,6 +156,7 @@ struct KernelProgram {
   std::vector<Access> accesses;
   std::vector<Stride> indices;  // along the axis of the lanes: zero, one or other
   int16_t num_params = 0;
+  int16_t num_checks = 0;  // then the buffer behind those of the accesses holds so many IndexErrors
   std::vector<Instr> body;
 
   int rank() const { return static_cast<int>(axes.size()); }
@@ -168,7 +178,8 @@ struct KernelProgram {
 constexpr int64_t reduction_lanes(DType dtype) { return size_of(dtype) == 8 ? 32 : 64; }
 
 /// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks; then for each access,
-/// then each index: offset and `rank` strides, in elements (see Access::repeats); then for each param its bits.
+/// then each index: offset and `rank` strides, in elements (see Access::repeats); then for each param its bits; then for each
+/// check its extent, and the step in elements from one index to the next.
 struct SizesLayout {
   explicit SizesLayout(const KernelProgram& program);
 
@@ -177,8 +188,9 @@ struct SizesLayout {
   int64_t access(int i) const { return accesses + i * (1 + rank); }
   int64_t index(int i) const { return indices + i * (1 + rank); }
   int64_t param(int i) const { return params + i; }
+  int64_t check(int i) const { return checks + 2 * i; }
 
-  int64_t rank, accesses, indices, params, count;
+  int64_t rank, accesses, indices, params, checks, count;
 };
 
 /// A program as text, for people; keys compare the program itself.

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/schedule/costs.h"
 #include "runtime/check.h"
+#include "runtime/flat_map.h"
 
 namespace etch::schedule {
 namespace {
@@ -100,6 +100,7 @@ class Resolver {
       case Place::index: return make_index(value, map);
       case Place::reduction: return make_reduce(value);
       case Place::product: return make_dot(value);
+      case Place::indexed: return make_indexed(value, map);
       case Place::elementwise: break;
       case Place::input:
       case Place::view:
@@ -123,7 +124,7 @@ class Resolver {
   void complete(Term& term) const {
     term.dtype = graph_.type(term.value).dtype;
     term.per_row = has_rows();
-    term.cost = cost_of(term.op);
+    term.cost = term.kind == InstrKind::compute ? cost_of(term.op) : 0;
     for (int arg : term.args) {
       const Term& operand = terms_[arg];
       term.stage = std::max(term.stage, operand.stage);
@@ -131,6 +132,43 @@ class Resolver {
       term.per_row = term.per_row && row_value;
       if (!row_value) term.cost = std::min<int64_t>(term.cost + operand.cost, 1000);
     }
+  }
+
+  /// A load at an index, which a check looks at first.
+  Term make_indexed(Value value, const Affine& map) {
+    const Node& node = graph_.node(value);
+    const ContinuedIndexed maps = indexed_maps(graph_, node, map, domain_);
+    ETCH_CHECK(maps.element, cat("the indices of %", value.id, " cannot be expressed in its kernel:\n", print(graph_)));
+    Term position = leaf(InstrKind::index, value, maps.element->index);
+    position.along = maps.element->index;
+    position.dtype = DType::i64;
+    Term check;
+    check.kind = InstrKind::check;
+    check.value = value;
+    check.args = {in_64_bits(resolve(node.operands[1], maps.element->index), value), add(std::move(position))};
+    complete(check);
+    check.dtype = DType::i64;
+    Term load = leaf(InstrKind::load, value, map);
+    load.storage = storage_of(graph_, node.operands[0]).id;
+    load.along = maps.element->base;
+    load.args = {add(std::move(check))};
+    const Term& index = terms_[load.args[0]];
+    load.stage = std::max(load.stage, index.stage);
+    load.per_row = has_rows() && index.per_row && !varies(load.along);
+    load.cost += cost_of(node.op);
+    return load;
+  }
+
+  int in_64_bits(int index, Value user) {
+    if (terms_[index].dtype == DType::i64) return index;
+    Term cast;
+    cast.kind = InstrKind::compute;
+    cast.value = user;
+    cast.op = kConversion;
+    cast.args = {index};
+    complete(cast);
+    cast.dtype = DType::i64;
+    return add(std::move(cast));
   }
 
   Term make_index(Value value, const Affine& map) {
@@ -200,7 +238,7 @@ class Resolver {
   const int folded_;
   KernelTerms& result_;
   std::vector<Term>& terms_;
-  absl::flat_hash_map<int32_t, std::vector<int>> terms_of_;  // per value
+  FlatMap<int32_t, std::vector<int>> terms_of_;  // per value
 };
 
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.
@@ -224,7 +262,7 @@ class Stages {
  private:
   void use(int index, int stage) {
     Term& term = terms_[index];
-    const bool computes = term.kind == InstrKind::compute;
+    const bool computes = term.kind == InstrKind::compute || term.kind == InstrKind::check;
     if (term.per_row || !(computes || term.kind == InstrKind::load) || term.last_stage == stage) return;
     bool again = term.first_stage >= 0;
     if (!again) term.first_stage = stage;

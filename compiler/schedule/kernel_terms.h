@@ -15,7 +15,7 @@ struct Term {
   ReduceKind reduce = ReduceKind::sum;
   DType dtype = DType::f32;
   Affine map;              // the element of the value; load: of its memory
-  Affine along;            // index: the index along the iota's axis
+  Affine along;            // index: the index along an axis; load with an argument: the element of its memory at index 0
   std::vector<int> args;   // terms
   int storage = -1;        // load: the memory, see Partition
   int dot_operand = -1;

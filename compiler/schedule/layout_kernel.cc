@@ -25,6 +25,7 @@ constexpr int64_t kMostElements = 1 << 21;
 /// How far behind an element that of the next row lies, if the lanes are far apart and tiles of rows can serve them.
 int64_t next_row(const AccessMap& map, int lanes_axis, int axis) {
   constexpr int64_t kNear = 4;
+  if (map.indexed) return 0;
   const int64_t step = map.address.coef[axis];
   const bool far = stride_class(map.address.coef[lanes_axis]) == Stride::other;
   return far && step >= 1 && step <= (map.stores ? 1 : kNear) ? step : 0;
@@ -295,7 +296,7 @@ class Layout {
   bool repeats(const AccessMap& access) const {
     const auto& coef = access.address.coef;
     const int last = domain_.rank - 1;
-    return !access.stores && coef[last] == 1 && std::all_of(coef.begin(), coef.begin() + last, [](int64_t c) { return c == 0; });
+    return !access.stores && !access.indexed && coef[last] == 1 && std::all_of(coef.begin(), coef.begin() + last, [](int64_t c) { return c == 0; });
   }
 
   /// How many of `rows` rows of a period each join: as many as divide them and are not too long together; 0 if those are
@@ -389,11 +390,11 @@ void find_groups(const std::vector<AccessMap>& maps, bool is_loop, std::vector<A
   for (size_t first : by_offset) {
     const int step = small_step(accesses[first].stride);
     const bool stores = maps[first].stores, far = is_loop && accesses[first].stride == Stride::other;
-    if (accesses[first].group >= 0 || !(far || step > 0)) continue;
+    if (accesses[first].group >= 0 || !(far || step > 0) || maps[first].indexed) continue;
     std::map<int64_t, size_t> members;  // by element
     for (size_t a = 0; a < maps.size(); ++a) {
       const int64_t element = maps[a].address.offset - maps[first].address.offset;
-      const bool fits = maps[a].stores == stores && maps[a].storage == maps[first].storage && element >= 0 &&
+      const bool fits = !maps[a].indexed && maps[a].stores == stores && maps[a].storage == maps[first].storage && element >= 0 &&
                         element < (far ? kMaxSpan : step) && maps[a].address.coef == maps[first].address.coef;
       if (fits && accesses[a].group < 0) members.emplace(element, a);  // another stage may have taken the element
     }
@@ -411,11 +412,37 @@ void find_groups(const std::vector<AccessMap>& maps, bool is_loop, std::vector<A
   }
 }
 
+/// Which instructions give each lane a value of its own.
+std::vector<bool> vary_along_lanes(const KernelDraft& draft) {
+  const KernelProgram& program = draft.program;
+  const int lanes = program.lanes_axis();
+  std::vector<bool> varies;
+  for (const Instr& instr : program.body) {
+    bool own = std::any_of(instr.args.begin(), instr.args.end(), [&](int32_t arg) { return varies[arg]; });
+    if (instr.kind == InstrKind::load) own = own || draft.accesses[instr.slot].address.coef[lanes] != 0;
+    if (instr.kind == InstrKind::index) own = draft.indices[instr.slot].coef[lanes] != 0;
+    if (instr.kind == InstrKind::reduce) own = lanes != program.folded_axis();
+    varies.push_back(own || instr.kind == InstrKind::dot);
+  }
+  return varies;
+}
+
+/// Says of the loads at indices whether lanes share their index.
+void mark_indexed(const KernelDraft& draft, std::vector<Access>& accesses) {
+  if (draft.checks.empty()) return;
+  const std::vector<bool> varies = vary_along_lanes(draft);
+  for (const Instr& instr : draft.program.body) {
+    if (instr.kind != InstrKind::load || instr.args.empty()) continue;
+    accesses[instr.slot].indexed = varies[instr.args[0]] ? Indexed::lanes : Indexed::shared;
+  }
+}
+
 /// Marks loads that walk several rows of one buffer side by side.
 void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Access>& accesses) {
   constexpr size_t kFewestRows = 3;
   const auto is_row = [&](size_t a) {
-    return accesses[a].stride == Stride::one && !accesses[a].repeats && !maps[a].stores && !accesses[a].ahead;
+    return accesses[a].stride == Stride::one && !accesses[a].repeats && !maps[a].stores && !maps[a].indexed &&
+           !accesses[a].ahead;
   };
   for (size_t first = 0; first + kFewestRows <= maps.size(); ++first) {
     if (!is_row(first)) continue;
@@ -457,6 +484,7 @@ ScheduledKernel lay_out(KernelDraft draft) {
   KernelProgram& program = draft.program;
   program.axes.assign(domain.roles.begin(), domain.roles.begin() + rank);
   program.num_params = static_cast<int16_t>(draft.params.size());
+  program.num_checks = static_cast<int16_t>(draft.checks.size());
 
   ScheduledKernel kernel;
   std::vector<int64_t>& sizes = kernel.sizes;
@@ -471,7 +499,8 @@ ScheduledKernel lay_out(KernelDraft draft) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
     const Stride stride = stride_class(coef[program.lanes_axis()], program.has(Role::row));
-    program.accesses.push_back({access.dtype, stride, !varies && access.dot_operand < 0, access.period > 0});
+    const bool uniform = !varies && access.dot_operand < 0 && !access.indexed;
+    program.accesses.push_back({access.dtype, stride, uniform, access.period > 0});
     kernel.buffers.push_back(access.storage);
     append(access.address);
     if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
@@ -492,6 +521,8 @@ ScheduledKernel lay_out(KernelDraft draft) {
     append(index);
   }
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
+  for (const IndexedAxis& axis : draft.checks) sizes.insert(sizes.end(), {axis.extent, axis.step});
+  mark_indexed(draft, program.accesses);
   measure(domain, program.body, kernel);
   kernel.program = std::move(program);
   return kernel;

@@ -15,6 +15,7 @@ struct AccessMap {
   Affine address;
   bool stores = false;
   int dot_operand = -1;  // 0 or 1: read by the products of a dot
+  bool indexed = false;  // a load at an index: what it reads lies somewhere behind the address
   int64_t period = 0;    // it repeats along the last axis; 0 if it does not
 };
 
@@ -25,6 +26,7 @@ struct KernelDraft {
   std::vector<AccessMap> accesses;
   std::vector<Affine> indices;
   std::vector<uint64_t> params;
+  std::vector<IndexedAxis> checks;
 };
 
 /// Cuts the axis that is folded in blocks, drops batch axes of extent 1, joins neighbours that every access walks as one,

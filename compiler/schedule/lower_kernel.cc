@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "compiler/ir/cat.h"
+#include "compiler/ir/field_text.h"
 #include "compiler/schedule/kernel_terms.h"
 #include "compiler/schedule/layout_kernel.h"
 
@@ -16,6 +18,16 @@ struct Written {
   int position = -1;  // then: its instruction
   int access = -1;    // of the memory that keeps it for later stages
 };
+
+/// The check of a node's indices, those of operand 1.
+ScheduledCheck check_of(const Graph& graph, const Node& node, int64_t extent) {
+  const std::string_view file = graph.name_of(node.origin.file);
+  std::string text = file.empty() ? "" : cat(file, ":", node.origin.line, ": ");
+  text += name(node.op);
+  for (size_t i = 0; i < node.operands.size(); ++i) text += cat(i ? ", " : "(", to_string(graph.type(node.operands[i])));
+  text += cat(")", fields_text(node.op, graph.type(node.result()).dtype));
+  return {graph.type(node.operands[1]).shape, extent, std::move(text)};
+}
 
 class Lowering {
  public:
@@ -46,8 +58,8 @@ class Lowering {
     return next_id_++;
   }
 
-  int access(int storage, DType dtype, const Affine& address, bool stores, int dot_operand = -1) {
-    draft_.accesses.push_back({storage, dtype, address, stores, dot_operand});
+  int access(int storage, DType dtype, const Affine& address, bool stores, int dot_operand = -1, bool indexed = false) {
+    draft_.accesses.push_back({storage, dtype, address, stores, dot_operand, indexed});
     return static_cast<int>(draft_.accesses.size()) - 1;
   }
 
@@ -55,7 +67,13 @@ class Lowering {
     if (slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        slot = access(term.storage, term.dtype, term.map, false, term.dot_operand);
+        slot = term.args.empty() ? access(term.storage, term.dtype, term.map, false, term.dot_operand)
+                                 : access(term.storage, term.dtype, term.along, false, -1, true);
+        break;
+      case InstrKind::check:
+        slot = static_cast<int>(draft_.checks.size());
+        draft_.checks.push_back(indexed_axis(graph_, graph_.node(term.value)));
+        checks_.push_back(check_of(graph_, graph_.node(term.value), draft_.checks.back().extent));
         break;
       case InstrKind::index:
         slot = static_cast<int>(draft_.indices.size());
@@ -94,7 +112,7 @@ class Lowering {
       if (term.dot_operand >= 0) instr.stage = 0;
     }
     for (int arg : term.args) instr.args.push_back(emit(arg, stage));
-    if (written.slot < 0) note(term.value);
+    if (written.slot < 0 || term.kind == InstrKind::check) note(term.value);
     written.stage = stage;
     return written.position = push(std::move(instr));
   }
@@ -162,6 +180,7 @@ class Lowering {
     }
     draft_.domain = cluster_.domain;
     ScheduledKernel kernel = lay_out(std::move(draft_));
+    kernel.checks = std::move(checks_);
     for (const Root& root : cluster_.roots) note(partition_.value_of(root.storage));
     kernel.values = std::move(values_);
     return kernel;
@@ -177,6 +196,7 @@ class Lowering {
   std::vector<Written> written_;  // per term
 
   KernelDraft draft_;
+  std::vector<ScheduledCheck> checks_;
   std::vector<StageCode> code_;
   int next_id_ = 0;
   std::vector<Value> values_;
@@ -199,6 +219,7 @@ void lower_call(const Graph& graph, const Cluster& cluster, int self, Lowered& l
   kernel.sizes = std::move(call.sizes);
   kernel.iterations = call.iterations;
   kernel.additions = call.work;
+  if (call.index_extent) kernel.checks.push_back(check_of(graph, node, *call.index_extent));
   lowered.kernels.push_back(std::move(kernel));
   lowered.cluster.push_back(self);
 }

@@ -74,6 +74,14 @@ std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const N
   }
 }
 
+std::optional<IndexedElement> continue_indexed(const Graph& graph, Cluster& cluster, const Node& node, int map) {
+  while (true) {
+    ContinuedIndexed next = indexed_maps(graph, node, cluster.maps[map], cluster.domain);
+    if (next.element || !next.split) return next.element;
+    refine(cluster, *next.split);
+  }
+}
+
 std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, int axis, int map) {
   while (true) {
     Continued next = axis_map(shape, axis, cluster.maps[map], cluster.domain);
@@ -309,14 +317,16 @@ bool wants_memory(const Graph& graph, Value value, const std::vector<bool>& forc
   return (kind != Place::splat && kind != Place::index) || forced[value.id];
 }
 
-/// Constants that products and library functions read, and iotas seen through a reshape, get memory.
+/// Constants that products and library functions read, or that indices lead into, and iotas seen through a reshape, get
+/// memory.
 std::vector<bool> splats_in_memory(const Graph& graph) {
   std::vector<bool> forced(graph.num_values());
   for (const Node& node : graph.nodes()) {
     for (Value operand : node.operands) {
       Value source = storage_of(graph, operand);
       bool index_in_view = place(graph.node(source).op) == Place::index && place(node.op) == Place::view;
-      bool reads_memory = place(node.op) == Place::product || place(node.op) == Place::call;
+      bool reads_memory = place(node.op) == Place::product || place(node.op) == Place::call ||
+                          (place(node.op) == Place::indexed && operand == node.operands[0]);
       if (reads_memory || index_in_view) forced[source.id] = true;
     }
   }

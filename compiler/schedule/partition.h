@@ -106,6 +106,7 @@ void insert_axis(Cluster& cluster, int at, int64_t extent, Role role);
 
 /// operand_map in a cluster: refines its domain if that helps.
 std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map);
+std::optional<IndexedElement> continue_indexed(const Graph& graph, Cluster& cluster, const Node& node, int map);
 std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, int axis, int map);
 
 /// Outer, reduced and inner extents of a reduce.

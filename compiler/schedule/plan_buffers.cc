@@ -7,6 +7,7 @@
 
 #include "compiler/schedule/take_over.h"
 #include "etch/buffer.h"
+#include "runtime/kernel_abi.h"
 
 namespace etch::schedule {
 namespace {
@@ -92,6 +93,11 @@ class Planner {
     }
     for (size_t k = 0; k < lowered_.kernels.size(); ++k) {
       for (const int storage : lowered_.kernels[k].buffers) last_use_[storage] = static_cast<int>(k);
+    }
+    // Errors keep their memory for the whole run: there is little of it.
+    for (ScheduledKernel& kernel : lowered_.kernels) {
+      const auto bytes = static_cast<int64_t>(kernel.checks.size() * sizeof(IndexError));
+      if (bytes > 0) kernel.errors = arena_.allocate(bytes);
     }
     for (size_t k = 0; k < lowered_.kernels.size(); ++k) plan_kernel(static_cast<int>(k));
     schedule_.arena_bytes = arena_.size();

@@ -36,6 +36,14 @@ std::string numbers(const int64_t* from, int64_t count) {
   return text + "]";
 }
 
+std::string checks_text(const ScheduledKernel& kernel) {
+  std::string text;
+  for (const ScheduledCheck& check : kernel.checks) {
+    text += cat("  checks that indices are below ", check.extent, ": ", check.text, "\n");
+  }
+  return text;
+}
+
 std::string call_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
   std::string text = cat(kernel.name, " of ", name(kernel.call->dtype), ", sizes ",
                          numbers(kernel.sizes.data(), static_cast<int64_t>(kernel.sizes.size())), ", ",
@@ -45,7 +53,7 @@ std::string call_text(const Schedule& schedule, const ScheduledKernel& kernel, c
     text += cat(i < kernel.call->num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
                 buffer_text(schedule, kernel.buffers[i], graph), "\n");
   }
-  return text;
+  return text + checks_text(kernel);
 }
 
 std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
@@ -59,7 +67,7 @@ std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel,
                 kernel.program.accesses[a].repeats ? " (the last one a period)" : "", " = ",
                 buffer_text(schedule, kernel.buffers[a], graph), "\n");
   }
-  return text + indent(to_string(kernel.program));
+  return text + checks_text(kernel) + indent(to_string(kernel.program));
 }
 
 /// One line for all consumers of a producer that have the same reason.

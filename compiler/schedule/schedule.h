@@ -31,6 +31,13 @@ struct ScheduledCall {
   int num_operands = 0;  // whose buffers come first; the others are those of the results
 };
 
+/// Indices that a kernel or call looks at while it runs.
+struct ScheduledCheck {
+  Shape shape;         // of the indices
+  int64_t extent = 0;  // they have to be in 0 .. extent - 1
+  std::string text;    // whose indices they are, such as `demo.cc:12: gather(f32[10,4], i64[3]) axis=0`
+};
+
 /// One kernel on its sizes, or one call of a library function.
 struct ScheduledKernel {
   std::string name;                 // such as `loop_3_tanh_add`: readable and unique in the schedule
@@ -38,6 +45,8 @@ struct ScheduledKernel {
   std::optional<ScheduledCall> call;  // then the program is empty
   std::vector<int> buffers;         // per access, or operand and result of a call: index into Schedule::buffers
   std::vector<int64_t> sizes;       // see SizesLayout; of a call what its function says
+  std::vector<ScheduledCheck> checks;  // one for each check of the program, or that of the call
+  int64_t errors = -1;              // where their IndexErrors lie in the arena, -1 if there are no checks
   int64_t iterations = 0;           // of begin..end
   int64_t additions = 0;            // rough cost of one iteration
   int64_t touches = 0;              // elements that it loads and stores; of a call they are among the additions

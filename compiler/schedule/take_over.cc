@@ -33,6 +33,7 @@ bool read_before_written(const ScheduledKernel& kernel, int read, int written) {
 
 /// True if the kernel stores an element of `result` where an access reads. An unrolled body has an access for each element.
 bool is_stored_over(const ScheduledKernel& kernel, const std::vector<bool>& stored, int read, int result) {
+  if (kernel.program.accesses[read].indexed != Indexed::no) return false;
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     if (kernel.buffers[a] == result && stored[a] && same_place(kernel, read, static_cast<int>(a))) return true;
   }

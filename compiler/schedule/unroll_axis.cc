@@ -81,12 +81,15 @@ class Unroller {
   bool varies(const Instr& instr) const {
     switch (instr.kind) {
       case InstrKind::load:
+        if (old_accesses_[instr.slot].address.coef[axis_] != 0) return true;
+        break;
       case InstrKind::store: return old_accesses_[instr.slot].address.coef[axis_] != 0;
       case InstrKind::index: return old_indices_[instr.slot].coef[axis_] != 0;
       case InstrKind::reduce:
         if (reduces_) return false;
         break;
       case InstrKind::param:
+      case InstrKind::check:
       case InstrKind::compute:
       case InstrKind::dot: break;
     }
@@ -121,6 +124,7 @@ class Unroller {
         if (reduces_) return joined(instr);
         break;
       case InstrKind::param:
+      case InstrKind::check:
       case InstrKind::compute:
       case InstrKind::dot: break;
     }
@@ -139,7 +143,7 @@ class Unroller {
   int32_t load(Instr made, int64_t i) {
     const AccessMap& access = old_accesses_[made.slot];
     const Affine address = at_index(access.address, i);
-    if (becomes_loop_) {
+    if (becomes_loop_ && !access.indexed) {
       for (const Store& store : stores_) {
         if (store.storage == access.storage && store.address == address) return store.value;
       }
@@ -149,7 +153,7 @@ class Unroller {
     }
     made.slot = access.stores ? slot_of_store(access, address) : new_access(access, address);
     const int32_t value = push(std::move(made));
-    loaded_.push_back({access.storage, address, value});
+    if (!access.indexed) loaded_.push_back({access.storage, address, value});
     return value;
   }
 
@@ -297,11 +301,10 @@ int64_t unrolled_work(const KernelDraft& draft, int axis) {
     same_as.push_back(static_cast<int32_t>(repeats ? known - seen.begin() : seen.size()));
     seen.push_back(std::move(made));
     bool each = false;
-    if (instr.kind == InstrKind::load || instr.kind == InstrKind::store) {
-      each = draft.accesses[instr.slot].address.coef[axis] != 0;
-    } else if (instr.kind == InstrKind::index) {
-      each = draft.indices[instr.slot].coef[axis] != 0;
-    } else {
+    const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+    if (touches) each = draft.accesses[instr.slot].address.coef[axis] != 0;
+    if (instr.kind == InstrKind::index) each = draft.indices[instr.slot].coef[axis] != 0;
+    if (instr.kind != InstrKind::store) {
       for (int32_t arg : instr.args) each = each || varies[arg];
     }
     if (!repeats) count += (each ? n : 1) * std::max(1, cost_of(instr));

@@ -6,6 +6,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "runtime/kernel_abi.h"
 
 namespace etch {
 namespace {
@@ -52,6 +53,7 @@ class KernelCheck {
 
   std::string run() {
     check_buffers();
+    check_errors();
     if (kernel_.call) {
       if (error_.empty()) check_call();
       return error_;
@@ -72,6 +74,17 @@ class KernelCheck {
   void check_buffers() {
     for (int id : kernel_.buffers) {
       if (id < 0 || id >= static_cast<int>(schedule_.buffers.size())) fail("an access has no buffer");
+    }
+  }
+
+  /// Errors lie in memory of their own.
+  void check_errors() {
+    if (kernel_.checks.empty()) return;
+    const int64_t begin = kernel_.errors, end = begin + static_cast<int64_t>(kernel_.checks.size() * sizeof(IndexError));
+    if (begin < 0 || end > schedule_.arena_bytes) fail("its errors lie outside the arena");
+    for (const ScheduledBuffer& buffer : schedule_.buffers) {
+      const bool apart = buffer.offset >= end || buffer.offset + buffer.bytes <= begin;
+      if (is_temporary(buffer) && !apart) fail("its errors lie in the memory of a value");
     }
   }
 
@@ -116,6 +129,7 @@ class KernelCheck {
     if (program_.groups_rows && kernel_.sizes[program_.rank() - 1] > kMostGroupedRow) fail("its rows are too long for groups");
     if (static_cast<int64_t>(kernel_.sizes.size()) != SizesLayout(program_).count) fail("its number of sizes is wrong");
     if (kernel_.buffers.size() != program_.accesses.size()) fail("its number of buffers is wrong");
+    if (static_cast<int>(kernel_.checks.size()) != program_.num_checks) fail("its number of checks is wrong");
   }
 
   void check_body() {
@@ -125,6 +139,7 @@ class KernelCheck {
       if (instr.stage < stage) fail("its stages do not ascend");
       stage = instr.stage;
       check_slot(instr, i);
+      check_index(instr, i);
       for (int32_t arg : instr.args) {
         bool before = arg >= 0 && arg < static_cast<int32_t>(i);
         if (!before) return fail(cat("an argument of %", i, " does not come before it"));
@@ -140,6 +155,7 @@ class KernelCheck {
       case InstrKind::store: count = static_cast<int>(program_.accesses.size()); break;
       case InstrKind::index: count = static_cast<int>(program_.indices.size()); break;
       case InstrKind::param: count = program_.num_params; break;
+      case InstrKind::check: count = program_.num_checks; break;
       case InstrKind::compute:
       case InstrKind::reduce:
       case InstrKind::dot: return;
@@ -148,6 +164,14 @@ class KernelCheck {
     if (!error_.empty() || instr.kind != InstrKind::store) return;
     const ScheduledBuffer& buffer = schedule_.buffers[kernel_.buffers[instr.slot]];
     if (buffer.kind == ScheduledBuffer::Kind::input) fail(cat("it writes ", text(instr.slot)));
+  }
+
+  /// Nothing but what a check let through leads into memory.
+  void check_index(const Instr& instr, size_t position) {
+    if (instr.kind != InstrKind::load || !error_.empty()) return;
+    const bool indexed = program_.accesses[instr.slot].indexed != Indexed::no;
+    const bool checked = instr.args.size() == 1 && program_.body[instr.args[0]].kind == InstrKind::check;
+    if (indexed ? !checked : !instr.args.empty()) fail(cat("%", position, " is at an index that nothing checked"));
   }
 
   void check_argument(const Instr& instr, const Instr& arg, size_t position) {
@@ -187,7 +211,7 @@ class KernelCheck {
   void check_bounds() {
     for (int slot = 0; slot < static_cast<int>(kernel_.buffers.size()); ++slot) {
       Address address(kernel_, slot);
-      int64_t least = address.offset(), most = least;
+      int64_t least = address.offset(), most = least + reach_of_index(slot);
       bool empty = false;
       for (int axis = 0; axis < program_.rank(); ++axis) {
         int64_t reach = address.reach(axis, last_index(axis));
@@ -199,6 +223,17 @@ class KernelCheck {
         fail(cat("access #", slot, " leaves ", text(slot)));
       }
     }
+  }
+
+  /// How far behind its address an access may find its element, by an index.
+  int64_t reach_of_index(int slot) const {
+    if (program_.accesses[slot].indexed == Indexed::no) return 0;
+    for (const Instr& instr : program_.body) {
+      if (instr.kind != InstrKind::load || instr.slot != slot) continue;
+      const int64_t* check = kernel_.sizes.data() + SizesLayout(program_).check(program_.body[instr.args[0]].slot);
+      return (check[0] - 1) * check[1];
+    }
+    return 0;
   }
 
   /// Blocks of a reduction: the last one is short, so the axis of blocks reaches less far than its extent says.
@@ -426,6 +461,7 @@ class Summary {
   /// True if one of the stores into a buffer goes where the access reads, of another buffer.
   bool is_stored_over(int read, int id) const {
     const KernelProgram& program = kernel_->program;
+    if (program.accesses[read].indexed != Indexed::no) return false;
     for (const Instr& instr : program.body) {
       if (instr.kind != InstrKind::store || kernel_->buffers[instr.slot] != id) continue;
       if (Address(*kernel_, read) == Address(*kernel_, instr.slot) &&

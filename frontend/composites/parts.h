@@ -26,6 +26,10 @@ struct Pair {
   Tensor a, b;
 };
 
+/// softmax(query . key^T * scale) over the last two axes, with what may not be seen: scaled_dot_product_attention without
+/// its last product. Both are float tensors of 2 axes or more.
+Tensor attention_weights(const Tensor& query, const Tensor& key, const AttentionOptions& options, Location where);
+
 /// x side by side with itself along one axis.
 Tensor tile_axis(const Tensor& x, int64_t times, int axis, Location where);
 

@@ -88,6 +88,13 @@ const std::map<std::string, Unary> kUnary = {
     {"mean", [](const Tensor& x) { return mean(x, 1); }},
     {"variance", [](const Tensor& x) { return variance(x, 1); }},
     {"stddev", [](const Tensor& x) { return stddev(x, 1); }},
+    {"gather", [](const Tensor& x) { return gather(x, Tensor({2, 0, 2})); }},
+    {"gather along axis 1", [](const Tensor& x) { return gather(x, Tensor({{3, 1}, {1, 1}}), 1); }},
+    {"scatter_add", [](const Tensor& x) { return scatter_add(zeros({2, 4}, DType::f64), Tensor({1, 0, 1}), x); }},
+    {"cumsum", [](const Tensor& x) { return cumsum(x, 1); }},
+    {"cumsum exclusive", [](const Tensor& x) { return cumsum(x, 0, {.exclusive = true, .reverse = true}); }},
+    {"sort", [](const Tensor& x) { return sort(x); }},
+    {"scaled_dot_product_attention", [](const Tensor& x) { return scaled_dot_product_attention(x, x, x, {.causal = true}); }},
 };
 
 const std::map<std::string, Binary> kBinary = {
@@ -97,18 +104,21 @@ const std::map<std::string, Binary> kBinary = {
     {"xlog1py", [](const Tensor& a, const Tensor& b) { return xlog1py(a, b); }},
     {"xdivy", [](const Tensor& a, const Tensor& b) { return xdivy(a, b); }},
     {"squared_difference", [](const Tensor& a, const Tensor& b) { return squared_difference(a, b); }},
+    {"einsum", [](const Tensor& a, const Tensor& b) { return einsum("ij,kj->ki", a, b); }},
+    {"tensordot", [](const Tensor& a, const Tensor& b) { return tensordot(a, b, 0, 1); }},
 };
 
 /// The graph of the case, or the trace of the function that it names.
 absl::StatusOr<Graph> graph_of(const Case& c) {
   if (!c.graph.empty()) return parse(c.graph);
   const TensorSpec spec{c.types[0].dtype, c.types[0].shape};
+  const TensorSpec second{c.types.back().dtype, c.types.back().shape};
   if (c.types.size() == 1) {
     const auto traced = function([&](Tensor x) { return kUnary.at(c.name)(x); });
     return parse(traced.concrete(spec).text("trace"));
   }
   const auto traced = function([&](Tensor a, Tensor b) { return kBinary.at(c.name)(a, b); });
-  return parse(traced.concrete(spec, spec).text("trace"));
+  return parse(traced.concrete(spec, second).text("trace"));
 }
 
 bool agree(double got, double expected) {

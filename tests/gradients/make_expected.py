@@ -50,7 +50,8 @@ def case(name, function, inputs, body, weights=None, order=1):
             tape.watch(variables)
             before = derivative(n - 1)
         seeds = [weights] if n == 1 else None
-        return tape.gradient(before, variables, output_gradients=seeds)
+        gradients = tape.gradient(before, variables, output_gradients=seeds)
+        return [None if g is None else tf.convert_to_tensor(g) for g in gradients]  # that of gather comes in slices
 
     result = function(*variables)
     weights = tf.ones_like(result) if weights is None else tf.constant(weights, tf.float64)
@@ -192,6 +193,25 @@ for name, function, x in [
         ("stddev", lambda x: tf.math.reduce_std(x, 1), A[:2])]:
     case(name, function, [x], None, weights=np.linspace(0.5, 3, function(tf.constant(x)).numpy().size).reshape(
         function(tf.constant(x)).shape))
+
+
+def attention(x):
+    """With a causal mask."""
+    scores = tf.matmul(x, x, transpose_b=True) / np.sqrt(x.shape[1])
+    seen = np.tril(np.ones((x.shape[0], x.shape[0]), bool))
+    return tf.matmul(tf.nn.softmax(tf.where(seen, scores, tf.constant(-1e9, tf.float64))), x)
+
+
+B = np.array([[3.0, -1, 2, 0.5], [-2, 7, 1, 4], [0.25, 5, -3, 6]])
+for name, function in {
+        "gather": lambda x: tf.gather(x, [2, 0, 2]), "gather along axis 1": lambda x: tf.gather(x, [[3, 1], [1, 1]], axis=1),
+        "scatter_add": lambda x: tf.math.unsorted_segment_sum(x, [1, 0, 1], 2),
+        "cumsum": lambda x: tf.cumsum(x, 1), "cumsum exclusive": lambda x: tf.cumsum(x, 0, exclusive=True, reverse=True),
+        "sort": tf.sort, "scaled_dot_product_attention": attention}.items():
+    result = function(tf.constant(B)).numpy()
+    case(name, function, [B], None, weights=np.linspace(0.5, 3, result.size).reshape(result.shape))
+case("einsum", lambda a, b: tf.einsum("ij,kj->ki", a, b), [B, B[:2] + 1], None, weights=np.arange(6.0).reshape(2, 3))
+case("tensordot", lambda a, b: tf.tensordot(a, b, [[0], [1]]), [B, B.T[:2]], None, weights=np.arange(8.0).reshape(4, 2))
 for name, function in {"divide_no_nan": m.divide_no_nan, "multiply_no_nan": m.multiply_no_nan, "xlogy": m.xlogy,
                        "xlog1py": m.xlog1py, "xdivy": m.xdivy, "squared_difference": m.squared_difference}.items():
     case(name, function, [np.array([0.0, 0, 0, 2, 3, -1]), np.array([0.0, 2, -0.5, 0, 0.5, 4])], None,

@@ -10,6 +10,7 @@
 namespace etch {
 
 inline void flip(int64_t& field) { ++field; }
+inline void flip(bool& field) { field = !field; }
 inline void flip(uint64_t& field) { field ^= 1; }
 inline void flip(ReduceKind& field) { field = static_cast<ReduceKind>((static_cast<int>(field) + 1) % kNumReduceKinds); }
 inline void flip(Dims& field) { field.push_back(3); }

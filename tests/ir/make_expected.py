@@ -616,6 +616,51 @@ for dtype in SHORT:
 case("top_k of no rows", [np.zeros((0, 3), np.float32)], [("top_k(%0) k=2 : f32[0,2], i64[0,2]", 2)],
      [np.zeros((0, 2), np.float32), np.zeros((0, 2), np.int64)])
 
+# ---- gather, scatter_add and cumsum ----------------------------------------------------------------------------------
+
+x = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+for axis, index in [(0, np.int64([1, 0, 1])), (1, np.int32([[2, 0], [1, 1]])), (2, np.int64(3)), (1, np.zeros((0,), np.int32))]:
+    one_op(f"gather {axis} {index.shape}", "gather", [x, index], np.take(x, index, axis), attributes=f" axis={axis}")
+one_op("gather of bf16", "gather", [array_of(np.float32([1, 2, -3]), "bf16"), np.int32([2, 0])],
+       array_of(np.float32([-3, 1]), "bf16"), attributes=" axis=0")
+one_op("gather of rows without elements", "gather", [np.zeros((2, 0), np.float32), np.int32([1, 9])],
+       np.zeros((2, 0), np.float32), attributes=" axis=0")
+
+
+def added(operand, shape, index, updates, axis):
+    """One update after the other."""
+    result = np.array(np.broadcast_to(operand, shape))
+    for before in np.ndindex(*shape[:axis]):
+        for place in np.ndindex(*np.shape(index)):
+            result[before + (index[place],)] += updates[before + place]
+    return result
+
+
+for dtype in FLOATS + INTS:
+    numbers = np.random.default_rng(5)
+    shape, index = (2, 3, 2), np.int32([[2, 0], [2, 2]])
+    updates = (numbers.standard_normal((2, 2, 2, 2)) * 60).astype(DTYPES[dtype])
+    for operand in [DTYPES[dtype](1), numbers.integers(0, 99, shape).astype(DTYPES[dtype])]:
+        one_op(f"scatter_add {dtype} {operand.shape}", "scatter_add", [operand, index, updates],
+               added(operand, shape, index, updates, 1), attributes=" axis=1 extent=3")
+    y = (numbers.standard_normal((2, 5)) * 60).astype(DTYPES[dtype])
+    sums = np.cumsum(y, 1, dtype=DTYPES[dtype])
+    one_op(f"cumsum {dtype}", "cumsum", [y], sums, attributes=" axis=1 exclusive=false reverse=false")
+    one_op(f"cumsum exclusive {dtype}", "cumsum", [y], np.concatenate([np.zeros_like(y[:, :1]), sums[:, :-1]], 1),
+           attributes=" axis=1 exclusive=true reverse=false")
+    one_op(f"cumsum reverse {dtype}", "cumsum", [y], np.cumsum(y[::-1], 0, dtype=DTYPES[dtype])[::-1],
+           attributes=" axis=0 exclusive=false reverse=true")
+for dtype in SHORT:
+    y = array_of(np.random.default_rng(6).standard_normal((7, 2)), dtype)
+    wide = np.asarray(y, np.float32)
+    one_op(f"cumsum {dtype}", "cumsum", [y], array_of(np.cumsum(wide, 0), dtype),
+           attributes=" axis=0 exclusive=false reverse=false")
+    index = np.int64([1, 0, 1, 1, 0, 1, 1])
+    one_op(f"scatter_add {dtype}", "scatter_add", [array_of(np.float32(3), dtype), index, y],
+           array_of(added(np.float32(3), (2, 2), index, wide, 0), dtype), attributes=" axis=0 extent=2")
+one_op("cumsum begins with the first zero", "cumsum", [np.float32([-0.0, -0.0])], np.float32([-0.0, -0.0]),
+       attributes=" axis=0 exclusive=false reverse=false")
+
 # ---- dot -------------------------------------------------------------------------------------------------------------
 
 for a_shape, b_shape in [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((2, 3, 4), (2, 4, 5)), ((2, 0), (0, 3)), ((0, 2), (2, 3)),

@@ -73,6 +73,7 @@ class RandomEmitter {
 
   // A field of each type that fields may have.
   void draw(int64_t& field) { field = below(4) - (below(20) == 0); }
+  void draw(bool& field) { field = below(2) == 0; }
   void draw(uint64_t& field) { field = below(2) ? bits() >> below(64) : static_cast<uint64_t>(below(2)); }
   void draw(ReduceKind& field) { field = static_cast<ReduceKind>(below(kNumReduceKinds)); }
   void draw(Dims& field) {

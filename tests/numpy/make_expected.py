@@ -990,6 +990,150 @@ for dtype in NUMERIC:
     case("top_k(transpose(a), 2)", [x], top_k(x.T, 2))
     case("top_k(a, 3).indices + top_k(a, 3).indices", [x], 2 * top_k(x, 3)[1])
 
+for dtype in FLOATS + ["i32", "u8", "u64"]:
+    x = small((3, 4, 6), dtype) % DTYPES[dtype](6)
+    if dtype in FLOATS:
+        x[0, 0, :4], x[1, 2, 2:], x[2, :2, 0] = [nan, inf, -inf, nan], [-0.0, 0.0, -0.0, 0.0], -inf
+    for axis, text in [(-1, ""), (1, ", 1"), (0, ", 0")]:
+        indices = np.argsort(x, axis, kind="stable")
+        case(f"sort(a{text})", [x], np.take_along_axis(x, indices, axis))
+        case(f"argsort(a{text})", [x], indices)
+    case("sort(a, -1, Direction::descending)", [x], top_k(x, 6)[0])
+    case("argsort(a, -2, Direction::descending)", [x], top_k(x, 4, -2)[1])
+
+# ---- Indices ---------------------------------------------------------------------------------------------------------
+
+for dtype in ["f32", "i64", "u8", "boolean"]:
+    t = DTYPES[dtype]
+    x = small((3, 5, 4), dtype)
+    for index in [np.int64([2, 0, 2]), np.int32([[1, 1], [0, 2]]), np.uint8([1]), np.int64(2), np.zeros((2, 0), np.int32)]:
+        case("gather(a, b)", [x, index], np.take(x, index, 0))
+    index = np.int32([[3, 0], [1, 1], [2, 3]])
+    for axis in [1, -1]:
+        case(f"gather(a, b, {axis})", [x, index], np.take(x, index, axis))
+    case("gather(a, b * 2 - 1, 1)", [x, index[1:] % 2 + 1], np.take(x, index[1:] % 2 * 2 + 1, 1))
+    case("transpose(gather(a, b, 1), {2, 3, 0, 1})", [x, index], np.take(x, index, 1).transpose(2, 3, 0, 1))
+    case("gather(gather(a, b, 1), c, 2)", [x, index, np.int64([1, 0, 1])], np.take(np.take(x, index, 1), [1, 0, 1], 2))
+    case("gather(a, b)", [np.zeros((0, 3), t), np.zeros((0,), np.int32)], np.zeros((0, 3), t))
+    case("gather(a, b)", [np.zeros((2, 0), t), np.int32([1, 0, 7])], np.zeros((3, 0), t))
+for dtype in ["f32", "u8"]:
+    t = DTYPES[dtype]
+    x, index = small((9, 21), dtype), np.random.default_rng(8).integers(0, 9, 19).astype(np.int32)
+    case("gather(a, b) * 2 + 1", [x, index], x[index] * t(2) + t(1))
+    case("gather(a, b, 1) * 2 + 1", [x, index], x[:, index] * t(2) + t(1))
+    case("sum(gather(a, b), 0)", [x, index], x[index].sum(0, dtype=t))
+    case("sum(gather(a, b, 1), 1)", [x, index], x[:, index].sum(1, dtype=t))
+    case("max(gather(a, b), 1)", [x, index], x[index].max(1))
+    case("sum(gather(a, b) + gather(a, b % 3), -1)", [x, index], (x[index] + x[index % 3]).sum(-1, dtype=t))
+    column, place = small((100,), dtype), np.random.default_rng(9).integers(0, 100, 83)
+    case("gather(a, b) * 2 + 1", [column, place], column[place] * t(2) + t(1))
+    case("sum(gather(a, b))", [column, place], column[place].sum(dtype=t))
+    case("matmul(gather(a, b), transpose(a))", [x % t(3), index], (x % t(3))[index] @ (x % t(3)).T)
+
+
+def added(x, index, updates, axis):
+    """In the order of the indices, in the dtype."""
+    x, rank = np.moveaxis(x.copy(), axis, 0), np.ndim(index)
+    updates = np.moveaxis(updates, range(axis, axis + rank), range(rank))
+    for place in np.ndindex(np.shape(index)):
+        x[index[place]] = x[index[place]] + updates[place]
+    return np.moveaxis(x, 0, axis)
+
+
+for dtype in FLOATS + ["i32", "u8", "u64"]:
+    t = DTYPES[dtype]
+    numbers = np.random.default_rng(3)
+    draw = (lambda shape: numbers.standard_normal(shape).astype(t)) if dtype in FLOATS else \
+           (lambda shape: (numbers.integers(0, 256, shape) * 19088743).astype(t))
+    x, index = draw((4, 3, 2)), np.int32([[1, 3], [1, 1], [0, 1]])
+    for axis, shape in [(0, (3, 2, 3, 2)), (1, (4, 3, 2, 2)), (2, (4, 3, 3, 2))]:
+        here = index % x.shape[axis]
+        updates = draw(shape)
+        text = f", {axis}" if axis else ""
+        case(f"scatter_add(a, b, c{text})", [x, here, updates], added(x, here, updates, axis))
+    row = draw((3, 2))
+    case("scatter_add(a, b, c)", [x, np.int64(2), row], added(x, np.int64(2), row, 0))
+    case("scatter_add(a, b, c)", [x, np.zeros((0,), np.int32), np.zeros((0, 3, 2), t)], x)
+    case("scatter_add(a, b, c)", [np.zeros((0, 3), t), np.zeros((0,), np.int32), np.zeros((0, 3), t)], np.zeros((0, 3), t))
+    wide, many = draw((3, 21)), numbers.integers(0, 3, 11).astype(np.uint8)
+    updates = draw((11, 21))
+    case("scatter_add(a, b, c)", [wide, many, updates], added(wide, many, updates, 0))
+    case("scatter_add(zeros_like(a), b, c * 2) * 2", [wide, many, updates],
+         added(np.zeros_like(wide), many, updates * t(2), 0) * t(2))
+    for axis, text in [(0, ""), (1, ", 1"), (-1, ", -1")]:
+        case(f"cumsum(a{text})", [x], np.cumsum(x, axis, dtype=t))
+    case("cumsum(a)", [np.zeros((0, 3), t)], np.zeros((0, 3), t))
+    case("cumsum(a, 1)", [wide], np.cumsum(wide, 1, dtype=t))
+    case("cumsum(a, 0, {.reverse = true})", [x], np.flip(np.cumsum(np.flip(x, 0), 0, dtype=t), 0))
+    shifted = np.concatenate([np.zeros_like(x[:, :1]), np.cumsum(x, 1, dtype=t)[:, :-1]], 1)
+    case("cumsum(a, 1, {.exclusive = true})", [x], shifted)
+    back = np.flip(np.cumsum(np.flip(x, 2), 2, dtype=t), 2)
+    case("cumsum(a * 2, -1, {.exclusive = true, .reverse = true}) + 1", [x],
+         np.concatenate([back[:, :, 1:], np.zeros_like(x[:, :, :1])], 2) * t(2) + t(1))
+    panel = draw((3, 70))
+    case("cumsum(a)", [panel], np.cumsum(panel, 0, dtype=t))
+index = np.array([[2, 0, -1], [1, 4, 3]])
+flags = index[..., None] == np.arange(4)
+for dtype in INTS:
+    if dtype in ["u8", "u32", "u64"]:
+        continue
+    here = index.astype(DTYPES[dtype])
+    case("one_hot(a, 4)", [here], flags.astype(np.float32))
+    case("one_hot(a, 4, f64, 0)", [here], np.moveaxis(flags, -1, 0).astype(np.float64))
+    case("one_hot(a, 4, boolean, 1)", [here], np.moveaxis(flags, -1, 1))
+    case("one_hot(a, 0, i32)", [here], np.zeros((2, 3, 0), np.int32))
+case("one_hot(a, 4, i64)", [np.uint8(3)], np.int64([0, 0, 0, 1]))
+
+# ---- Sums of products by letters -------------------------------------------------------------------------------------
+
+for dtype in ["f32", "f64", "i32"]:
+    t = DTYPES[dtype]
+    numbers = np.random.default_rng(4)
+    draw = lambda *shape: numbers.integers(0, 4, shape).astype(t)
+    a, b, c = draw(3, 4), draw(4, 5), draw(5, 2)
+    for text, operands in [("ij,jk->ik", [a, b]), ("ij,jk", [a, b]), ("ij,jk->ki", [a, b]), ("ij,jk,kl->il", [a, b, c]),
+                           ("ij,jk,kl->li", [a, b, c]), ("ij,kl->ijkl", [a, c]), ("ij->ji", [a]), ("ij->", [a]),
+                           ("ij->j", [a]), ("ij, ij -> i", [a, a]), ("ij,ij", [a, a]), ("ij,ij->ji", [a, a]),
+                           ("i,i", [a[0], a[0]]), ("i,j->ij", [a[0], b[0]]), (",ij->ij", [t(3), a]),
+                           ("ba,bc", [draw(4, 3), draw(4, 5)]),
+                           ("ii->i", [draw(4, 4)]), ("ii", [draw(4, 4)]), ("iij->ji", [draw(3, 3, 2)]),
+                           ("iii->i", [draw(3, 3, 3)]), ("ijij,jk->ik", [draw(2, 3, 2, 3), draw(3, 2)]),
+                           ("bij,bjk->bik", [draw(2, 3, 4), draw(2, 4, 5)]),
+                           ("bhtd,bhsd->bhts", [draw(2, 2, 3, 4), draw(2, 2, 5, 4)]),
+                           ("btE,Ehd->bhtd", [draw(2, 3, 4), draw(4, 2, 3)]),
+                           ("...ij,...jk->...ik", [draw(2, 1, 3, 4), draw(5, 4, 2)]), ("...ij,jk", [draw(2, 3, 4), draw(4, 2)]),
+                           ("...i->...", [draw(2, 3)]), ("i...->...", [draw(2, 3, 2)]), ("...,...->...", [draw(3, 1), draw(2)]),
+                           ("ij,jk->ik", [draw(2, 0), draw(0, 3)]), ("ij,j->i", [draw(0, 2), draw(2)])]:
+        names = ", ".join("abc"[:len(operands)])
+        case(f'einsum("{text}", {names})', operands, np.asarray(np.einsum(text, *operands), t))
+    x, y = draw(2, 3, 4), draw(3, 4, 5)
+    case("tensordot(a, b)", [x, y], np.tensordot(x, y))
+    case("tensordot(a, b, 1)", [a, b], np.tensordot(a, b, 1))
+    case("tensordot(a, b, 0)", [a, c], np.tensordot(a, c, 0))
+    case("tensordot(a, b, {1, 2}, {0, 1})", [x, y], np.tensordot(x, y, ((1, 2), (0, 1))))
+    case("tensordot(a, b, {-1, 1}, {1, 0})", [x, y], np.tensordot(x, y, ((-1, 1), (1, 0))))
+
+
+def attention(q, k, v, mask=True, scale=None):
+    scores = np.einsum("...td,...sd->...ts", q, k) * (1 / np.sqrt(LONG(q.shape[-1])) if scale is None else scale)
+    scores = np.where(mask, scores, LONG(-1e9))
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("...ts,...sm->...tm", weights / weights.sum(-1, keepdims=True), v)
+
+
+for dtype in FLOATS:
+    q, k, v = random((2, 3, 4), dtype), random((2, 5, 4), dtype, 1), random((2, 5, 6), dtype, 2)
+    wide = [x.astype(LONG) for x in (q, k, v)]
+    bound = 64 * LONG(np.finfo(DTYPES[dtype]).eps) * np.abs(v).max()
+    name = "scaled_dot_product_attention"
+    case(f"{name}(a, b, c)", [q, k, v], attention(*wide).astype(DTYPES[dtype]), ulp=1, absolute=bound)
+    case(f"{name}(a, b, c, {{.causal = true}})", [q, k, v],
+         attention(*wide, mask=np.tril(np.ones((3, 5), bool))).astype(DTYPES[dtype]), ulp=1, absolute=bound)
+    case(f"{name}(a, b, c, {{.mask = iota({{3, 5}}, 1) > 1, .scale = 0.25}})", [q, k, v],
+         attention(*wide, mask=np.arange(5) > 1, scale=LONG(0.25)).astype(DTYPES[dtype]), ulp=1, absolute=bound)
+    case(f"{name}(a, b, c, {{.mask = iota({{3, 5}}, 0) > 0}})", [q, k, v],  # the first query sees nothing
+         attention(*wide, mask=(np.arange(3) > 0)[:, None]).astype(DTYPES[dtype]), ulp=1, absolute=bound)
+
 path = pathlib.Path(__file__).with_name("expected.txt")
 path.write_text("\n".join(lines) + "\n")
 print(f"{path.name}: {sum(line.startswith('case ') for line in lines)} cases, {path.stat().st_size} bytes")

@@ -37,18 +37,16 @@ void sort_rows(void* const* buffers, const int64_t* sizes, int64_t begin, int64_
   }
 }
 
-/// out[i] = table[index[i]], and the lowest i whose index is not in 0..sizes[0]-1 goes to the error slot, the last buffer.
+/// out[i] = table[index[i]], and what is wrong with an index goes to the error slot, the last buffer.
 void gather(void* const* buffers, const int64_t* sizes, int64_t begin, int64_t end, std::byte*) {
   const auto* table = static_cast<const int64_t*>(buffers[0]);
   const auto* index = static_cast<const int64_t*>(buffers[1]);
   auto* out = static_cast<int64_t*>(buffers[2]);
-  std::atomic_ref<int64_t> error(*static_cast<int64_t*>(buffers[3]));
+  auto* error = static_cast<IndexError*>(buffers[3]);
   for (int64_t i = begin; i < end; ++i) {
     const bool good = index[i] >= 0 && index[i] < sizes[0];
     out[i] = good ? table[index[i]] : 0;
-    int64_t lowest = error.load();
-    while (!good && i < lowest && !error.compare_exchange_weak(lowest, i)) {
-    }
+    if (!good) report_index(error, i, index[i]);
   }
 }
 
@@ -74,9 +72,9 @@ struct Maker {
     executable.names.push_back(std::move(name));
     return executable.launches.back();
   }
-  void check(int32_t slot, Shape shape, std::string text) {
+  void check(int32_t slot, Shape shape, int64_t extent, std::string text) {
     executable.steps.push_back({Step::Kind::check, static_cast<int32_t>(executable.checks.size())});
-    executable.checks.push_back({slot, shape, std::move(text)});
+    executable.checks.push_back({slot, 0, shape, extent, std::move(text)});
   }
   Executable executable;
 };
@@ -171,10 +169,12 @@ Executable checked_gather() {
   Maker m;
   const int32_t table = m.slot(Slot::Kind::input, 0), index = m.slot(Slot::Kind::input, 1);
   const int32_t out = m.slot(Slot::Kind::output, 0), error = m.slot(Slot::Kind::arena, 0);
-  m.executable.arena_bytes = 8;
+  m.executable.arena_bytes = sizeof(IndexError);
   m.executable.outputs = {{12 * 8}};
-  m.launch(Step::Kind::launch, "gather", gather, {table, index, out, error}, {5}, 12, 4).error_slot = error;
-  m.check(error, {3, 4}, "demo.cc:12: gather: an index is not in 0..4");
+  Launch& launch = m.launch(Step::Kind::launch, "gather", gather, {table, index, out, error}, {5}, 12, 4);
+  launch.error_slot = error;
+  launch.num_errors = 1;
+  m.check(error, {3, 4}, 5, "demo.cc:12: gather");
   return m.executable;
 }
 
@@ -196,7 +196,7 @@ TEST(Executable, ACheckPassesAndFails) {
   std::vector<int64_t> index{0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1};
   EXPECT_EQ(error_of_gather(index, {}), "");
   index[11] = 9;
-  EXPECT_EQ(error_of_gather(index, {}), "demo.cc:12: gather: an index is not in 0..4 at index [2,3]");
+  EXPECT_EQ(error_of_gather(index, {}), "demo.cc:12: gather: index 9, at [2,3] of the indices, is not in 0..4; clip the indices first");
 }
 
 TEST(Executable, TheLowestFailingIndexIsNamedOnAnyNumberOfThreads) {
@@ -206,7 +206,8 @@ TEST(Executable, TheLowestFailingIndexIsNamedOnAnyNumberOfThreads) {
   index[11] = 7;
   for (int threads : {1, 2, 4}) {
     EXPECT_EQ(error_of_gather(index, {.threads = threads, .grain = 1}),
-              "demo.cc:12: gather: an index is not in 0..4 at index [1,2]");
+              "demo.cc:12: gather: index -1, at [1,2] of the indices, is not in 0..4; negative indices do not count from "
+              "the end");
   }
 }
 
@@ -243,7 +244,7 @@ TEST(Executable, HasText) {
             "s2: output 0\n"
             "s3: memory at 0\n"
             "launch gather(s0, s1, s2, s3) for 12 by 4, errors in s3\n"
-            "check s3: demo.cc:12: gather: an index is not in 0..4\n"
+            "check s3[0]: demo.cc:12: gather\n"
             "output 0: 96 bytes\n");
 }
 

@@ -35,7 +35,9 @@ inline constexpr uint64_t kSeeds = 1500;
 /// Lowered random graphs of several sizes.
 inline Graph random_lowered(uint64_t seed) {
   Graph graph = random_graph({.seed = seed, .ops = 4 + static_cast<int>(seed % 40)});
-  absl::StatusOr<Graph> lowered = find_pass("lower_reductions")->run(graph);
+  absl::StatusOr<Graph> wide = find_pass("widen")->run(graph);
+  EXPECT_TRUE(wide.ok()) << wide.status();
+  absl::StatusOr<Graph> lowered = find_pass("lower_reductions")->run(*std::move(wide));
   EXPECT_TRUE(lowered.ok()) << lowered.status();
   return *std::move(lowered);
 }

@@ -1,5 +1,6 @@
 // What the struct of a structural op must have: fields, traits, inference, oracle, gradient, equality. By its place it
-// has one more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, reduction `reduction`, call `call`.
+// has one more: splat `bits`, index `index_axis`, movement `movement`, boxes `boxes`, indexed `indexed_axis`, reduction
+// `reduction`, call `call`.
 // Ops with regions: see region_op.h.
 #pragma once
 
@@ -32,7 +33,8 @@ struct Traits {
   int arity;
   ResultType type;
   Place place;
-  int cost;  // see cost_of
+  int cost;              // see cost_of
+  bool adds_up = false;  // a library function that sums: see computes_wide
 };
 
 // An op is an aggregate in namespace etch::op. Its fields have types that fields.h knows, and are printed, parsed, hashed,
@@ -46,5 +48,7 @@ struct Traits {
 //     static constexpr std::string_view kNoGradient = "why", which follows the op's name: "reads bits"
 //   bool operator==(const Struct&) const = default;
 //   void make_canonical(const Type& type);                      // optional: equal ops get equal fields
+//   absl::Status check(Literals operands) const;                // optional: OutOfRange for elements that are errors;
+//     evaluate is not called on those
 
 }  // namespace etch

@@ -9,7 +9,9 @@
 
 #include "etch/activations.h"
 #include "etch/initializers.h"
+#include "etch/layers/attention.h"
 #include "etch/layers/convolution.h"
+#include "etch/layers/embedding.h"
 #include "etch/layers/pooling.h"
 #include "etch/module.h"
 #include "etch/ops.h"

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "etch/tensor.h"
@@ -338,7 +339,16 @@ template <class A, class B, class... More>
 /// The index of the first smallest element along an axis, i64. NaN counts as smallest (NumPy). Numeric.
 [[nodiscard]] Tensor argmin(const Operand& x, Integer axis, Flag keepdims = false);
 
-// --- Selection -----------------------------------------------------------------------------------------------------
+/// How cumsum adds.
+struct CumsumOptions {
+  bool exclusive = false;  // each sum without the element itself: the first one is 0
+  bool reverse = false;    // from the end
+};
+/// The sums of the elements so far along an axis, added in their order (TensorFlow's cumsum). Numeric; integers wrap around,
+/// f16 and bf16 are summed in f32.
+[[nodiscard]] Tensor cumsum(const Operand& x, Integer axis = 0, CumsumOptions options = {});
+
+// --- Selection and order -------------------------------------------------------------------------------------------
 
 /// What top_k gives: `auto [values, indices] = top_k(x, 5);`
 struct TopK {
@@ -349,6 +359,27 @@ struct TopK {
 /// elements the one with the lower index comes first; so it is for the two zeros, which are equal. NaN counts as largest,
 /// as for argmax. Error if k is negative or larger than the extent. Numeric.
 [[nodiscard]] TopK top_k(const Operand& x, Integer k, Integer axis = -1);
+enum class Direction : uint8_t { ascending, descending };
+/// The elements along an axis in order (TensorFlow's sort). NaN counts as largest. Equal elements, as which the two zeros
+/// count, keep their order. Numeric.
+[[nodiscard]] Tensor sort(const Operand& x, Integer axis = -1, Direction direction = Direction::ascending);
+/// Where the elements of sort(x) stand along the axis, i64 (TensorFlow's argsort, stable). Numeric.
+[[nodiscard]] Tensor argsort(const Operand& x, Integer axis = -1, Direction direction = Direction::ascending);
+
+// --- Indices -------------------------------------------------------------------------------------------------------
+// Integers of any dtype that say where elements stand along an axis, from 0 on; negative ones do not count from the end. An
+// index that is not below the axis' extent is an Error at the time when it is used; it names the index, its place and the op.
+// A function that throws it has changed no variable. What no result needs is not looked at.
+
+/// x at indices along an axis, whose place the axes of the indices take (TensorFlow's gather). Any dtype.
+[[nodiscard]] Tensor gather(const Operand& x, const Operand& indices, Integer axis = 0);
+/// x with updates added at indices along an axis, what goes to one element in the order of the indices: the transpose of
+/// gather, whose result the updates have the shape of (NumPy's add.at; TensorFlow's tensor_scatter_nd_add along axis 0).
+/// Numeric; f16 and bf16 are summed in f32.
+[[nodiscard]] Tensor scatter_add(const Operand& x, const Operand& indices, const Operand& updates, Integer axis = 0);
+/// 1 where a new axis of extent `depth` is at the index, else 0; all 0 for an index that it does not have (TensorFlow's
+/// one_hot). The new axis stands at `axis` of the result. Error for a negative depth. Any dtype.
+[[nodiscard]] Tensor one_hot(const Operand& indices, Integer depth, DType dtype = DType::f32, Integer axis = -1);
 
 // --- Products ------------------------------------------------------------------------------------------------------
 
@@ -359,6 +390,36 @@ struct MatmulOptions {
 /// The matrix product over the last two axes; the axes before broadcast. A rank-1 operand is a row (a) or a column (b)
 /// whose axis is dropped from the result, as in NumPy. Numeric, the same dtype. f32 products accumulate in f32.
 [[nodiscard]] Tensor matmul(const Operand& a, const Operand& b, MatmulOptions options = {});
+
+/// Products of elements that carry the same letters, summed over the letters that the result lacks (NumPy's and
+/// TensorFlow's einsum): `einsum("bij,bjk->bik", a, b)`. Each operand has a letter for each axis, or `...` for any axes, which
+/// broadcast; a letter twice in one operand takes its diagonal. Without `->` the result has `...` and the letters that
+/// occur once, in the order of the alphabet. Operands are multiplied from the first to the last, by matrix products. Error
+/// for a text that does not fit, which it quotes. Numeric, the same dtype. A plain list wants the namespace.
+[[nodiscard]] Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands,
+                            Location where = Location::current());
+/// The same without a list.
+template <std::same_as<Tensor>... More>
+[[nodiscard]] Tensor einsum(std::string_view equation, const Operand& first, const More&... more) {
+  return einsum(equation, std::vector<Tensor>{detail::tensor_in(first, "einsum"), more...}, first.where());
+}
+/// Products summed over the last `axes` axes of a and the first of b (NumPy's and TensorFlow's tensordot); 0 is the outer
+/// product. Numeric, the same dtype.
+[[nodiscard]] Tensor tensordot(const Operand& a, const Operand& b, Integer axes = 2);
+/// The same over axes of a and, one for each, of b. The result has the other axes of a, then those of b.
+[[nodiscard]] Tensor tensordot(const Operand& a, const Operand& b, const Axes& a_axes, const Axes& b_axes);
+
+/// What scaled_dot_product_attention may see.
+struct AttentionOptions {
+  Tensor mask{};                  // bool[..., queries, keys], which broadcasts: true where a query may look at a key
+  bool causal = false;            // a query looks at the keys up to its own number
+  std::optional<double> scale{};  // 1 / sqrt(width of a query) by default
+};
+/// softmax(query . key^T * scale) . value over the last two axes: f[..., queries, n], f[..., keys, n], f[..., keys, m] ->
+/// f[..., queries, m]; the other axes broadcast (Vaswani et al., "Attention Is All You Need", 2017). A score that may not be
+/// seen counts as -1e9 (f16: -3e4), as in Keras: where none may, all keys weigh the same. Float.
+[[nodiscard]] Tensor scaled_dot_product_attention(const Operand& query, const Operand& key, const Operand& value,
+                                                  const AttentionOptions& options = {});
 
 // --- Shape ---------------------------------------------------------------------------------------------------------
 
