@@ -37,6 +37,8 @@ namespace [[gnu::visibility("default")]] etch {
 /// of std it is known.
 template <class T>
 inline constexpr bool kHoldsNoVariables = false;
+template <>
+inline constexpr bool kHoldsNoVariables<Dims> = true;
 
 /// A variable of a module and its name, the path of members that leads to it: `blocks[2].hidden.kernel`.
 struct NamedVariable {
