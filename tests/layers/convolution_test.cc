@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "etch/layers.h"
+#include "etch/regularizers.h"
 #include "tests/frontend/error_of.h"
 #include "tests/layers/as_keras.h"
 
@@ -84,6 +85,18 @@ TEST(KerasPictures, AreNormalisedInGroups) {
   expect_like("group_normalization", layers::GroupNormalization{2});
   expect_like("group_normalization_options",
               layers::GroupNormalization{.groups = -1, .axis = 1, .epsilon = 0.1, .scale = false});
+}
+
+TEST(Convolution, VariablesHaveTheRegularisersOfTheirLayer) {
+  const layers::Conv2D conv{.filters = 2, .kernel_size = 2, .kernel_regularizer = regularizers::l2(1)};
+  const layers::SeparableConv2D separable{.filters = 2, .kernel_size = 2, .pointwise_regularizer = regularizers::l2(1)};
+  const layers::GroupNormalization norm{.groups = 1, .gamma_regularizer = regularizers::l2(1)};
+  const Tensor x = ones({1, 3, 3, 2});
+  (void)conv(x), (void)separable(x), (void)norm(x);
+  const auto loss = [](const auto& layer) { return regularization_loss(layer).template item<float>(); };
+  EXPECT_NEAR(loss(conv), sum(square(conv.kernel)).item<float>(), 1e-6);
+  EXPECT_NEAR(loss(separable), sum(square(separable.pointwise_kernel)).item<float>(), 1e-6);
+  EXPECT_NEAR(loss(norm), 2, 1e-6);
 }
 
 TEST(ConvolutionErrors, NameTheLayerAndTheWayOut) {

@@ -5,9 +5,11 @@
 #include <cstdint>
 
 #include "etch/activations.h"
+#include "etch/constraints.h"
 #include "etch/initializers.h"
 #include "etch/module.h"
 #include "etch/nn.h"
+#include "etch/regularizers.h"
 #include "etch/variable.h"
 
 namespace [[gnu::visibility("default")]] etch {
@@ -28,9 +30,17 @@ struct Conv1D {
   bool use_bias = true;
   Initializer kernel_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer kernel_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint kernel_constraint{};
+  Constraint bias_constraint{};
 
-  Variable kernel = Variable::deferred({.name = "kernel"});  // f[size, c / groups, filters]
-  Variable bias = Variable::deferred({.name = "bias"});      // f[filters]
+  // f[size, c / groups, filters]
+  Variable kernel = Variable::deferred(
+      {.name = "kernel", .regularizer = kernel_regularizer, .constraint = kernel_constraint});
+  // f[filters]
+  Variable bias = Variable::deferred(
+      {.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -47,9 +57,17 @@ struct Conv2D {
   bool use_bias = true;
   Initializer kernel_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer kernel_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint kernel_constraint{};
+  Constraint bias_constraint{};
 
-  Variable kernel = Variable::deferred({.name = "kernel"});  // f[rows, columns, c / groups, filters]
-  Variable bias = Variable::deferred({.name = "bias"});      // f[filters]
+  // f[rows, columns, c / groups, filters]
+  Variable kernel = Variable::deferred(
+      {.name = "kernel", .regularizer = kernel_regularizer, .constraint = kernel_constraint});
+  // f[filters]
+  Variable bias = Variable::deferred(
+      {.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -65,9 +83,17 @@ struct DepthwiseConv2D {
   bool use_bias = true;
   Initializer depthwise_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer depthwise_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint depthwise_constraint{};
+  Constraint bias_constraint{};
 
-  Variable kernel = Variable::deferred({.name = "kernel"});  // f[rows, columns, c, depth_multiplier]
-  Variable bias = Variable::deferred({.name = "bias"});      // f[c * depth_multiplier]
+  // f[rows, columns, c, depth_multiplier]
+  Variable kernel = Variable::deferred(
+      {.name = "kernel", .regularizer = depthwise_regularizer, .constraint = depthwise_constraint});
+  // f[c * depth_multiplier]
+  Variable bias = Variable::deferred(
+      {.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -86,10 +112,22 @@ struct SeparableConv2D {
   Initializer depthwise_initializer = initializers::glorot_uniform();
   Initializer pointwise_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer depthwise_regularizer{};
+  Regularizer pointwise_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint depthwise_constraint{};
+  Constraint pointwise_constraint{};
+  Constraint bias_constraint{};
 
-  Variable depthwise_kernel = Variable::deferred({.name = "depthwise_kernel"});  // f[rows, columns, c, depth_multiplier]
-  Variable pointwise_kernel = Variable::deferred({.name = "pointwise_kernel"});  // f[1, 1, c * depth_multiplier, filters]
-  Variable bias = Variable::deferred({.name = "bias"});                          // f[filters]
+  // f[rows, columns, c, depth_multiplier]
+  Variable depthwise_kernel = Variable::deferred(
+      {.name = "depthwise_kernel", .regularizer = depthwise_regularizer, .constraint = depthwise_constraint});
+  // f[1, 1, c * depth_multiplier, filters]
+  Variable pointwise_kernel = Variable::deferred(
+      {.name = "pointwise_kernel", .regularizer = pointwise_regularizer, .constraint = pointwise_constraint});
+  // f[filters]
+  Variable bias = Variable::deferred(
+      {.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -105,9 +143,17 @@ struct Conv2DTranspose {
   bool use_bias = true;
   Initializer kernel_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer kernel_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint kernel_constraint{};
+  Constraint bias_constraint{};
 
-  Variable kernel = Variable::deferred({.name = "kernel"});  // f[rows, columns, filters, c]
-  Variable bias = Variable::deferred({.name = "bias"});      // f[filters]
+  // f[rows, columns, filters, c]
+  Variable kernel = Variable::deferred(
+      {.name = "kernel", .regularizer = kernel_regularizer, .constraint = kernel_constraint});
+  // f[filters]
+  Variable bias = Variable::deferred(
+      {.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -144,9 +190,15 @@ struct GroupNormalization {
   bool scale = true;   // has gamma
   Initializer beta_initializer = initializers::zeros();
   Initializer gamma_initializer = initializers::ones();
+  Regularizer beta_regularizer{};
+  Regularizer gamma_regularizer{};
+  Constraint beta_constraint{};
+  Constraint gamma_constraint{};
 
-  Variable gamma = Variable::deferred({.name = "gamma"});  // of the extent of the axis
-  Variable beta = Variable::deferred({.name = "beta"});
+  Variable gamma = Variable::deferred(
+      {.name = "gamma", .regularizer = gamma_regularizer, .constraint = gamma_constraint});  // of the extent of the axis
+  Variable beta = Variable::deferred(
+      {.name = "beta", .regularizer = beta_regularizer, .constraint = beta_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
