@@ -6,8 +6,8 @@
 #include <memory>
 #include <mutex>
 
-#include "absl/container/flat_hash_map.h"
 #include "frontend/dispatch.h"
+#include "runtime/flat_map.h"
 #include "runtime/fork.h"
 
 namespace etch::detail {
@@ -60,7 +60,7 @@ class CompiledCache {
   std::mutex mutex_;
   const ForkHandler fork_handler_;
   std::list<Entry> order_;
-  absl::flat_hash_map<View, typename std::list<Entry>::iterator> entries_;  // keys point into order_
+  FlatMap<View, typename std::list<Entry>::iterator> entries_;  // keys point into order_
   int64_t hits_ = 0;
   int64_t misses_ = 0;
 };

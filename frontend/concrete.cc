@@ -150,11 +150,11 @@ void Concrete::place_variables(const Call& call, Variables& variables, const Ten
   }
 }
 
-void Concrete::run(const Call& call, Tensor* results, std::vector<Tensor>* inputs) const {
+void Concrete::run(const Call& call, Tensor* results, const Record* record) const {
   try {
-    if (trace.variables.empty()) [[likely]] return run_with(call, nullptr, results, inputs);
+    if (trace.variables.empty()) [[likely]] return run_with(call, nullptr, results, record);
     Variables variables(trace.variables);
-    run_with(call, &variables, results, inputs);
+    run_with(call, &variables, results, record);
   } catch (const std::bad_alloc&) {
     fail(call.where, cat("calling function ", function, ": out of memory"));
   }
@@ -172,10 +172,11 @@ std::vector<Tensor> Concrete::input_tensors(const Call& call, const Variables* v
   return inputs;
 }
 
-void Concrete::run_with(const Call& call, Variables* variables, Tensor* results, std::vector<Tensor>* used) const {
+void Concrete::run_with(const Call& call, Variables* variables, Tensor* results, const Record* record) const {
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());
-  if (used) [[unlikely]] *used = input_tensors(call, variables);  // what holds them, too, so nothing is written over them
+  std::vector<Tensor> recorded;  // holds them, so nothing is written over them
+  if (record) [[unlikely]] recorded = input_tensors(call, variables);
   absl::FixedArray<void*, kFew> outputs(output_types.size());
   for (size_t i = 0; i < num_results(); ++i) {
     const Sharing& sharing = trace.sharing[i];
@@ -195,6 +196,7 @@ void Concrete::run_with(const Call& call, Variables* variables, Tensor* results,
   }
   if (variables) place_variables(call, *variables, results, outputs.data());
   launch(call, inputs.data(), outputs.data());
+  if (record) [[unlikely]] (*record)(recorded);
   if (variables) variables->put();
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "compiler/compile.h"
 #include "frontend/counted.h"
 #include "frontend/trace_function.h"
@@ -68,8 +69,10 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   size_t num_results() const { return trace.num_results; }
   /// Runs on the call's tensors; the results are new. If it throws, all variables are as they were.
   void run(const Call& call, Tensor* results) const { run(call, results, nullptr); }
-  /// The same; `inputs` gets the tensors that are the inputs of the graph, with the values that variables had.
-  void run(const Call& call, Tensor* results, std::vector<Tensor>* inputs) const;
+  /// Sees the tensors that were the inputs of the graph, with the values that variables had.
+  using Record = absl::FunctionRef<void(std::span<const Tensor> inputs)>;
+  /// The same; `record` is called before variables change, and may throw, too.
+  void run(const Call& call, Tensor* results, const Record* record) const;
   /// Runs into existing tensors; Error if they do not fit or share memory with others.
   void run_into(const Call& call, const Destinations& outputs) const;
 
@@ -86,7 +89,7 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   void check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs, size_t i) const;
   /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
   void launch(const Call& call, const void* const* inputs, void* const* outputs) const;
-  void run_with(const Call& call, Variables* variables, Tensor* results, std::vector<Tensor>* used) const;
+  void run_with(const Call& call, Variables* variables, Tensor* results, const Record* record) const;
   std::vector<Tensor> input_tensors(const Call& call, const Variables* variables) const;
   void run_into_with(const Call& call, Variables* variables, const Destinations& outputs) const;
 };

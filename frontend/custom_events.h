@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/events.h"
 #include "compiler/ir/gradient.h"
 #include "etch/custom_gradient.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
@@ -35,7 +35,7 @@ struct CustomEvent {
   std::string failure;                       // or why it is not recorded
   Location where;                            // of the call
 };
-using CustomEvents = absl::flat_hash_map<int, CustomEvent>;  // by the stand-in's number among the events
+using CustomEvents = FlatMap<int, CustomEvent>;  // by the stand-in's number among the events
 
 /// Error unless what the backward function does is recorded.
 void check_recorded(const CustomEvent& custom);

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "frontend/event_log.h"
 #include "frontend/tensor_impl.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
@@ -79,7 +79,7 @@ class EagerEvents : public EventLog {
   std::vector<Tensor> tensors_;  // by value
   std::vector<bool> depends_;    // by value
   int num_extended_ = 0;         // events
-  absl::flat_hash_map<uint64_t, Value> values_;  // by the numbers of tensors
+  FlatMap<uint64_t, Value> values_;  // by the numbers of tensors
 };
 
 /// The log of this thread's tapes, if there is one; a new one for `open_eager_events`.

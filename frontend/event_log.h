@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/events.h"
 #include "compiler/ir/gradient.h"
 #include "frontend/custom_events.h"
 #include "frontend/variable_cell.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
@@ -64,9 +64,9 @@ class [[gnu::visibility("hidden")]] EventLog {
  private:
   std::vector<NodeRange> groups_;
   CustomEvents custom_events_;
-  absl::flat_hash_map<const VariableCell*, Value> leaves_;
-  absl::flat_hash_map<Value, Ref<VariableCell>> variables_;  // by leaf
-  absl::flat_hash_map<const char*, int32_t> files_;
+  FlatMap<const VariableCell*, Value> leaves_;
+  FlatMap<Value, Ref<VariableCell>> variables_;  // by leaf
+  FlatMap<const char*, int32_t> files_;
   const char* last_file_ = nullptr;  // ops beside each other stand in one file
   int32_t last_file_index_ = -1;
 };

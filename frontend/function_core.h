@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "frontend/concrete.h"
+#include "runtime/flat_map.h"
 #include "runtime/fork.h"
 
 namespace etch::detail {
@@ -69,7 +69,7 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
   std::condition_variable built_;
   Entries entries_;         // those used last at the end
   // Those of one key differ in their guards. It stands in the first of them.
-  absl::flat_hash_map<std::string_view, std::vector<Entries::iterator>> by_key_;
+  FlatMap<std::string_view, std::vector<Entries::iterator>> by_key_;
   Entry* last_ = nullptr;   // the entry of the last call
   int64_t calls_ = 0;
   int64_t num_concrete_ = 0;

@@ -174,4 +174,9 @@ Tensor cosine_similarity(const Operand& y, const Operand& p, const LossOptions& 
                  [](const Tensor& y, const Tensor& p) { return -sum(unit_vectors(y) * unit_vectors(p), -1); });
 }
 
+Tensor Loss::weighted(const Tensor& losses, const Tensor& sample_weight, Location where) {
+  if (losses.rank() > 0 || !sample_weight.defined()) return reduced(losses, sample_weight, Reduction::mean, "loss", where);
+  fail_in_op(where, "loss: a loss that gives one number for all samples cannot weigh them; let it give one for each sample");
+}
+
 }  // namespace etch::losses

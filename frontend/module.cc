@@ -4,17 +4,17 @@
 #include <algorithm>
 #include <map>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "compiler/ir/cat.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
 struct [[gnu::visibility("hidden")]] Cloner::State {
-  absl::flat_hash_map<const VariableCell*, Variable> variables;
-  absl::flat_hash_map<const void*, std::shared_ptr<void>> shared;
+  FlatMap<const VariableCell*, Variable> variables;
+  FlatMap<const void*, std::shared_ptr<void>> shared;
+  std::shared_ptr<std::map<int64_t, int64_t>> originals = std::make_shared<std::map<int64_t, int64_t>>();
 };
 
 Cloner::Cloner() : state_(std::make_unique<State>()) {}
@@ -25,9 +25,10 @@ Variable Cloner::variable(const Variable& original) {
   if (cell == nullptr) return {};
   Variable& copy = state_->variables[cell];
   if (copy.defined()) return copy;
-  const VariableOptions options{cell->name(), cell->is_made_trainable()};
+  const VariableOptions& options = cell->options();
   copy = original.built() ? Variable(init_scope([&] { return original.value(); }), options) : Variable::deferred(options);
   VariableAccess::get(copy)->set_frozen(cell->is_frozen());
+  state_->originals->emplace(VariableAccess::get(copy)->number(), cell->number());
   return copy;
 }
 
@@ -35,6 +36,8 @@ std::shared_ptr<void> Cloner::find_shared(const void* original) const {
   const auto known = state_->shared.find(original);
   return known == state_->shared.end() ? nullptr : known->second;
 }
+
+std::shared_ptr<const std::map<int64_t, int64_t>> Cloner::originals() const { return state_->originals; }
 
 void Cloner::add_shared(const void* original, std::shared_ptr<void> copy) {
   state_->shared.emplace(original, std::move(copy));
@@ -128,7 +131,7 @@ class Lister final : public ModuleVisitor {
   std::vector<size_t> ends_;
   size_t innermost_ = 0;
   std::vector<size_t> open_;
-  absl::flat_hash_set<const VariableCell*> seen_;
+  FlatSet<const VariableCell*> seen_;
   std::vector<std::pair<size_t, size_t>> order_;
 };
 

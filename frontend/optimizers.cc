@@ -18,14 +18,26 @@ using detail::Scope;
 
 namespace {
 
+/// Assigns where an update takes place: with gradient accumulation that is known by the step alone.
+struct Assign {
+  Tensor applies{};  // bool[]; none for always
+
+  void operator()(const Variable& variable, const Tensor& value) const {
+    variable.assign(applies.defined() ? where(applies, value, variable) : value);
+  }
+};
+
 /// One variable of an update: its value, its gradient, and what all of them share.
 struct Update {
+  Assign assign;
   Variable variable;
   Tensor gradient;
   Tensor learning_rate;               // of the variable's dtype
   Tensor step;                        // this update's number from 1 on, of that dtype
   std::span<const Variable> slots;    // in the order of Rule::slots
   std::span<const Tensor> shared;     // what Rule::begin gave
+
+  void move(const Tensor& by) const { assign(variable, variable - by); }
 };
 
 /// A variable beside each variable that is updated.
@@ -35,16 +47,16 @@ struct Slot {
 };
 
 /// Moves a slot towards a value and gives it.
-Tensor moved(const Variable& slot, const Tensor& value, double rate) {
-  const Tensor next = slot + (value - slot) * (1 - rate);
-  slot.assign(next);
+Tensor moved(const Update& u, size_t slot, const Tensor& value, double rate) {
+  const Tensor next = u.slots[slot] + (value - u.slots[slot]) * (1 - rate);
+  u.assign(u.slots[slot], next);
   return next;
 }
 
 /// The same, as some rules write it.
-Tensor averaged(const Variable& slot, const Tensor& value, double rate) {
-  const Tensor next = slot * rate + value * (1 - rate);
-  slot.assign(next);
+Tensor averaged(const Update& u, size_t slot, const Tensor& value, double rate) {
+  const Tensor next = u.slots[slot] * rate + value * (1 - rate);
+  u.assign(u.slots[slot], next);
   return next;
 }
 
@@ -54,15 +66,15 @@ struct [[gnu::visibility("hidden")]] Optimizer::Rule {
   virtual ~Rule() = default;
   virtual std::vector<Slot> slots() const = 0;
   /// What an update computes once, from its number, f32. Variables of it are made by the first update.
-  virtual std::vector<Tensor> begin(const Tensor&) { return {}; }
+  virtual std::vector<Tensor> begin(const Tensor&, const Assign&) { return {}; }
   virtual void update(const Update& update) const = 0;
   virtual void visit(detail::ModuleVisitor&) const {}
+  virtual std::unique_ptr<Rule> clone(detail::Cloner& cloner) const = 0;
 };
 
 struct [[gnu::visibility("hidden")]] Optimizer::State {
   LearningRate given;
-  Clipping clipping;
-  double weight_decay;
+  Common common;
   std::unique_ptr<Rule> rule;
   Variable learning_rate;  // undefined for a schedule
   Variable iterations;
@@ -70,17 +82,38 @@ struct [[gnu::visibility("hidden")]] Optimizer::State {
   std::mutex mutex;  // guards what follows
   std::vector<std::vector<Variable>> slots;  // of each variable, in the order of first use
   std::map<int64_t, size_t> slots_by_number;  // of the variable
+  std::shared_ptr<const std::map<int64_t, int64_t>> originals;  // of variables that were cloned with the optimizer
+
+  bool accumulates() const { return common.gradient_accumulation_steps > 1; }
+  bool averages() const { return common.ema.momentum > 0; }
+  /// Those of the rule, then the accumulated gradient and the average, if there are such.
+  std::vector<Slot> slot_specs() const {
+    std::vector<Slot> specs = rule->slots();
+    if (accumulates()) specs.push_back({"gradient_accumulator"});
+    if (averages()) specs.push_back({"average"});
+    return specs;
+  }
+
+  /// Where the slots of a variable stand, or where they stood for the one that it was cloned from; with the mutex held.
+  std::optional<size_t> find_slots(int64_t number) const {
+    if (const auto known = slots_by_number.find(number); known != slots_by_number.end()) return known->second;
+    if (!originals) return {};
+    const auto original = originals->find(number);
+    if (original == originals->end()) return {};
+    const auto known = slots_by_number.find(original->second);
+    return known == slots_by_number.end() ? std::optional<size_t>() : known->second;
+  }
 
   /// The variables beside a variable; made, if they are not there, but not built.
   std::vector<Variable> slots_of(const Variable& variable) {
     const int64_t number = detail::VariableAccess::get(variable)->number();
     const std::lock_guard lock(mutex);
-    const auto [known, is_new] = slots_by_number.try_emplace(number, slots.size());
-    if (!is_new) return slots[known->second];
+    if (const std::optional<size_t> known = find_slots(number)) return slots[*known];
     std::vector<Variable> own;
-    for (const Slot& slot : rule->slots()) {
+    for (const Slot& slot : slot_specs()) {
       own.push_back(Variable::deferred({cat(variable.name(), "_", slot.name), false}));
     }
+    slots_by_number.emplace(number, slots.size());
     slots.push_back(own);
     return own;
   }
@@ -88,7 +121,7 @@ struct [[gnu::visibility("hidden")]] Optimizer::State {
   /// The same, built.
   std::vector<Variable> built_slots_of(const Variable& variable) {
     std::vector<Variable> own = slots_of(variable);
-    const std::vector<Slot> specs = rule->slots();
+    const std::vector<Slot> specs = slot_specs();
     for (size_t i = 0; i < own.size(); ++i) {
       if (!own[i].built()) own[i].build([&] { return full(variable.shape(), specs[i].initial, variable.dtype()); });
     }
@@ -96,9 +129,9 @@ struct [[gnu::visibility("hidden")]] Optimizer::State {
   }
 };
 
-Optimizer::Optimizer(LearningRate learning_rate, const Clipping& clipping, double weight_decay, std::unique_ptr<Rule> rule,
-                     Location where)
+Optimizer::Optimizer(LearningRate learning_rate, const Common& common, std::unique_ptr<Rule> rule, Location where)
     : state_(std::make_shared<State>()) {
+  const Clipping& clipping = common.clipping;
   const int count = clipping.value.has_value() + clipping.norm.has_value() + clipping.global_norm.has_value();
   if (count > 1) detail::fail(where, "optimizer: one of clipping's value, norm and global_norm may be set, not several");
   for (const std::optional<double>& bound : {clipping.value, clipping.norm, clipping.global_norm}) {
@@ -106,12 +139,24 @@ Optimizer::Optimizer(LearningRate learning_rate, const Clipping& clipping, doubl
       detail::fail(where, cat("optimizer: clipping to ", detail::number_text(*bound), "; the bound is above 0"));
     }
   }
-  if (!(weight_decay >= 0)) {
-    detail::fail(where, cat("optimizer: weight_decay is ", detail::number_text(weight_decay), "; it may not be below 0"));
+  if (!(common.weight_decay >= 0)) {
+    detail::fail(where, cat("optimizer: weight_decay is ", detail::number_text(common.weight_decay),
+                            "; it may not be below 0"));
+  }
+  if (!(common.ema.momentum >= 0 && common.ema.momentum < 1)) {
+    detail::fail(where, cat("optimizer: ema.momentum is ", detail::number_text(common.ema.momentum),
+                            "; it is 0 for none, or below 1"));
+  }
+  if (common.ema.overwrite_frequency < 0) {
+    detail::fail(where, cat("optimizer: ema.overwrite_frequency is ", common.ema.overwrite_frequency,
+                            "; it may not be below 0"));
+  }
+  if (common.gradient_accumulation_steps < 1) {
+    detail::fail(where, cat("optimizer: gradient_accumulation_steps is ", common.gradient_accumulation_steps,
+                            "; it is 1 or more"));
   }
   state_->given = std::move(learning_rate);
-  state_->clipping = clipping;
-  state_->weight_decay = weight_decay;
+  state_->common = common;
   state_->rule = std::move(rule);
   if (!state_->given.schedule()) {
     state_->learning_rate =
@@ -137,6 +182,20 @@ void Optimizer::etch_visit(detail::ModuleVisitor& visitor) const {
   visitor.enter(std::string_view("slots"));
   for (size_t i = 0; i < state_->slots.size(); ++i) detail::visit_part(uint64_t{i}, state_->slots[i], visitor);
   visitor.leave();
+}
+
+Optimizer::Copy Optimizer::etch_clone(detail::Cloner& cloner) const {
+  auto copy = std::make_shared<State>();
+  copy->given = state_->given;
+  copy->common = state_->common;
+  copy->rule = state_->rule->clone(cloner);
+  copy->learning_rate = cloner.variable(state_->learning_rate);
+  copy->iterations = cloner.variable(state_->iterations);
+  copy->originals = cloner.originals();
+  const std::lock_guard lock(state_->mutex);
+  copy->slots_by_number = state_->slots_by_number;
+  for (const std::vector<Variable>& slots : state_->slots) copy->slots.push_back(detail::clone_value(slots, cloner));
+  return {*this, std::move(copy)};
 }
 
 namespace {
@@ -202,27 +261,62 @@ void clip_gradients(std::vector<Pair>& pairs, const Clipping& clipping) {
   }
 }
 
+/// Moves the average of a variable, and puts it in its place where it is time.
+void move_average(const Variable& variable, const Variable& average, const Tensor& updates, const Ema& ema) {
+  const DType dtype = variable.dtype();
+  const Tensor momentum = where(updates == int64_t{0}, zeros({}, dtype), full({}, ema.momentum, dtype));
+  const Tensor next = momentum * average + (1 - momentum) * variable;
+  average.assign(next);
+  if (ema.overwrite_frequency == 0) return;
+  const Tensor is_time = floor_mod(updates + int64_t{1}, ema.overwrite_frequency) == int64_t{0};
+  variable.assign(where(is_time, next, variable));
+}
+
 }  // namespace
 
 void Optimizer::apply_gradients(const std::vector<Tensor>& gradients, const std::vector<Variable>& variables,
                                 Location where) const {
   const Scope scope("apply_gradients", where);
   std::vector<Pair> pairs = checked_pairs(gradients, variables, where);
-  clip_gradients(pairs, state_->clipping);
-  const Tensor iterations = state_->iterations;
-  const Tensor rate = state_->given.schedule() ? state_->given.schedule()(iterations) : state_->learning_rate.value();
-  const Tensor step = iterations + int64_t{1};
-  const std::vector<Tensor> shared = state_->rule->begin(cast(step, DType::f32));
-  for (const Pair& pair : pairs) {
-    const std::vector<Variable> slots = state_->built_slots_of(pair.variable);
-    const DType dtype = pair.variable.dtype();
-    const Update update{pair.variable, pair.gradient, cast(rate, dtype), cast(step, dtype), slots, shared};
-    if (state_->weight_decay > 0) {
-      pair.variable.assign(pair.variable - pair.variable * (update.learning_rate * state_->weight_decay));
+  State& state = *state_;
+  const int64_t n = state.common.gradient_accumulation_steps;
+  const Tensor iterations = state.iterations;
+  const Tensor rate = state.given.schedule() ? state.given.schedule()(iterations) : state.learning_rate.value();
+  const Tensor updates = n > 1 ? floor_div(iterations, n) : iterations;  // there were so far
+  const Tensor step = updates + int64_t{1};
+  const Assign assign{n > 1 ? floor_mod(iterations + int64_t{1}, n) == int64_t{0} : Tensor()};
+
+  if (state.accumulates()) {
+    for (Pair& pair : pairs) {
+      const Variable accumulator = state.built_slots_of(pair.variable)[state.rule->slots().size()];
+      const Tensor sum = pair.gradient + accumulator;
+      accumulator.assign(etch::where(assign.applies, zeros({}, sum.dtype()), sum));
+      pair.gradient = sum / static_cast<double>(n);
     }
-    state_->rule->update(update);
   }
-  state_->iterations.assign(step);
+  clip_gradients(pairs, state.common.clipping);
+  const std::vector<Tensor> shared = state.rule->begin(cast(step, DType::f32), assign);
+  for (const Pair& pair : pairs) {
+    const Variable& variable = pair.variable;
+    const std::vector<Variable> slots = state.built_slots_of(variable);
+    const DType dtype = variable.dtype();
+    const Update update{assign, variable, pair.gradient, cast(rate, dtype), cast(step, dtype), slots, shared};
+    if (state.common.weight_decay > 0) update.move(variable * (update.learning_rate * state.common.weight_decay));
+    state.rule->update(update);
+    if (state.averages()) move_average(variable, slots.back(), updates, state.common.ema);
+    if (const Constraint& constraint = detail::VariableAccess::get(variable)->options().constraint) {
+      variable.assign(constraint(variable));
+    }
+  }
+  state.iterations.assign(iterations + int64_t{1});
+}
+
+void Optimizer::finalize_variable_values(const std::vector<Variable>& variables) const {
+  if (!state_->averages()) return;
+  for (const Variable& variable : variables) {
+    const Variable average = state_->slots_of(variable).back();
+    if (average.built()) variable.assign(average.value());
+  }
 }
 
 namespace {
@@ -233,13 +327,14 @@ struct SGDRule final : Optimizer::Rule {
     if (options.momentum == 0) return {};
     return {{"momentum"}};
   }
+  std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<SGDRule>(*this); }
   void update(const Update& u) const override {
     const Tensor change = u.gradient * u.learning_rate;
-    if (options.momentum == 0) return u.variable.assign_sub(change);
+    if (options.momentum == 0) return u.move(change);
     const Variable& momentum = u.slots[0];
     const Tensor next = momentum * options.momentum - change;
-    momentum.assign(next);
-    u.variable.assign_add(options.nesterov ? next * options.momentum - change : next);
+    u.assign(momentum, next);
+    u.assign(u.variable, u.variable + (options.nesterov ? next * options.momentum - change : next));
   }
   SGDOptions options;
 };
@@ -247,14 +342,15 @@ struct SGDRule final : Optimizer::Rule {
 struct AdamRule final : Optimizer::Rule {
   AdamRule(double beta_1, double beta_2, double epsilon) : beta_1(beta_1), beta_2(beta_2), epsilon(epsilon) {}
   std::vector<Slot> slots() const override { return {{"momentum"}, {"velocity"}}; }
+  std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<AdamRule>(*this); }
   void update(const Update& u) const override {
     const DType dtype = u.variable.dtype();
     const Tensor rest_1 = 1 - pow(full({}, beta_1, dtype), u.step);
     const Tensor rest_2 = 1 - pow(full({}, beta_2, dtype), u.step);
     const Tensor rate = u.learning_rate * sqrt(rest_2) / rest_1;
-    const Tensor m = moved(u.slots[0], u.gradient, beta_1);
-    const Tensor v = moved(u.slots[1], square(u.gradient), beta_2);
-    u.variable.assign_sub(m * rate / (sqrt(v) + epsilon));
+    const Tensor m = moved(u, 0, u.gradient, beta_1);
+    const Tensor v = moved(u, 1, square(u.gradient), beta_2);
+    u.move(m * rate / (sqrt(v) + epsilon));
   }
   double beta_1, beta_2, epsilon;
 };
@@ -263,24 +359,29 @@ struct NadamRule final : Optimizer::Rule {
   explicit NadamRule(const AdamOptions& options) : options(options) {}
   std::vector<Slot> slots() const override { return {{"momentum"}, {"velocity"}}; }
   /// The momenta of this update and the next, and their products with those of all updates before.
-  std::vector<Tensor> begin(const Tensor& step) override {
+  std::vector<Tensor> begin(const Tensor& step, const Assign& assign) override {
     if (!product.built()) product.build([] { return Tensor(1.f); });
     const auto momentum = [&](const Tensor& t) {
       return (1 - pow(full({}, 0.96, DType::f32), t) * 0.5) * options.beta_1;
     };
     const Tensor now = momentum(step), next = momentum(step + 1);
     const Tensor product_now = product * now;
-    product.assign(product_now);
+    assign(product, product_now);
     return {now, next, product_now, product_now * next};
   }
   void update(const Update& u) const override {
     const DType dtype = u.variable.dtype();
     const auto shared = [&](size_t i) { return cast(u.shared[i], dtype); };
-    const Tensor m = moved(u.slots[0], u.gradient, options.beta_1);
-    const Tensor v = moved(u.slots[1], square(u.gradient), options.beta_2);
+    const Tensor m = moved(u, 0, u.gradient, options.beta_1);
+    const Tensor v = moved(u, 1, square(u.gradient), options.beta_2);
     const Tensor m_hat = m * shared(1) / (1 - shared(3)) + u.gradient * (1 - shared(0)) / (1 - shared(2));
     const Tensor v_hat = v / (1 - pow(full({}, options.beta_2, dtype), u.step));
-    u.variable.assign_sub(m_hat * u.learning_rate / (sqrt(v_hat) + options.epsilon));
+    u.move(m_hat * u.learning_rate / (sqrt(v_hat) + options.epsilon));
+  }
+  std::unique_ptr<Rule> clone(detail::Cloner& cloner) const override {
+    auto copy = std::make_unique<NadamRule>(options);
+    copy->product = cloner.variable(product);
+    return copy;
   }
   void visit(detail::ModuleVisitor& visitor) const override {
     detail::visit_part(std::string_view("product"), product, visitor);
@@ -297,14 +398,15 @@ struct RMSpropRule final : Optimizer::Rule {
     if (options.centered) slots.push_back({"average_gradient"});
     return slots;
   }
+  std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<RMSpropRule>(*this); }
   void update(const Update& u) const override {
-    Tensor spread = averaged(u.slots[0], square(u.gradient), options.rho);
-    if (options.centered) spread = spread - square(averaged(u.slots.back(), u.gradient, options.rho));
+    Tensor spread = averaged(u, 0, square(u.gradient), options.rho);
+    if (options.centered) spread = spread - square(averaged(u, options.momentum > 0 ? 2 : 1, u.gradient, options.rho));
     const Tensor change = u.gradient * u.learning_rate * rsqrt(spread + options.epsilon);
-    if (options.momentum <= 0) return u.variable.assign_sub(change);
+    if (options.momentum <= 0) return u.move(change);
     const Tensor next = u.slots[1] * options.momentum + change;
-    u.slots[1].assign(next);
-    u.variable.assign_sub(next);
+    u.assign(u.slots[1], next);
+    u.move(next);
   }
   RMSpropOptions options;
 };
@@ -312,10 +414,11 @@ struct RMSpropRule final : Optimizer::Rule {
 struct AdagradRule final : Optimizer::Rule {
   explicit AdagradRule(const AdagradOptions& options) : options(options) {}
   std::vector<Slot> slots() const override { return {{"accumulator", options.initial_accumulator_value}}; }
+  std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<AdagradRule>(*this); }
   void update(const Update& u) const override {
     const Tensor sum = u.slots[0] + square(u.gradient);
-    u.slots[0].assign(sum);
-    u.variable.assign_sub(u.gradient * u.learning_rate / sqrt(sum + options.epsilon));
+    u.assign(u.slots[0], sum);
+    u.move(u.gradient * u.learning_rate / sqrt(sum + options.epsilon));
   }
   AdagradOptions options;
 };
@@ -323,11 +426,12 @@ struct AdagradRule final : Optimizer::Rule {
 struct AdadeltaRule final : Optimizer::Rule {
   explicit AdadeltaRule(const AdadeltaOptions& options) : options(options) {}
   std::vector<Slot> slots() const override { return {{"accumulated_gradient"}, {"accumulated_change"}}; }
+  std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<AdadeltaRule>(*this); }
   void update(const Update& u) const override {
-    const Tensor gradients = averaged(u.slots[0], square(u.gradient), options.rho);
+    const Tensor gradients = averaged(u, 0, square(u.gradient), options.rho);
     const Tensor change = sqrt(u.slots[1] + options.epsilon) * u.gradient / sqrt(gradients + options.epsilon);
-    averaged(u.slots[1], square(change), options.rho);
-    u.variable.assign_sub(change * u.learning_rate);
+    averaged(u, 1, square(change), options.rho);
+    u.move(change * u.learning_rate);
   }
   AdadeltaOptions options;
 };
@@ -335,10 +439,11 @@ struct AdadeltaRule final : Optimizer::Rule {
 struct LionRule final : Optimizer::Rule {
   explicit LionRule(const LionOptions& options) : options(options) {}
   std::vector<Slot> slots() const override { return {{"momentum"}}; }
+  std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<LionRule>(*this); }
   void update(const Update& u) const override {
     const Tensor direction = sign(u.slots[0] * options.beta_1 + u.gradient * (1 - options.beta_1));
-    u.variable.assign_sub(direction * u.learning_rate);
-    averaged(u.slots[0], u.gradient, options.beta_2);
+    u.move(direction * u.learning_rate);
+    averaged(u, 0, u.gradient, options.beta_2);
   }
   LionOptions options;
 };
@@ -346,34 +451,29 @@ struct LionRule final : Optimizer::Rule {
 }  // namespace
 
 SGD::SGD(LearningRate learning_rate, const SGDOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<SGDRule>(options), where) {}
+    : Optimizer(std::move(learning_rate), common(options), std::make_unique<SGDRule>(options), where) {}
 
 Adam::Adam(LearningRate learning_rate, const AdamOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay,
+    : Optimizer(std::move(learning_rate), common(options),
                 std::make_unique<AdamRule>(options.beta_1, options.beta_2, options.epsilon), where) {}
 
 AdamW::AdamW(LearningRate learning_rate, const AdamWOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay,
+    : Optimizer(std::move(learning_rate), common(options),
                 std::make_unique<AdamRule>(options.beta_1, options.beta_2, options.epsilon), where) {}
 
 Nadam::Nadam(LearningRate learning_rate, const AdamOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<NadamRule>(options),
-                where) {}
+    : Optimizer(std::move(learning_rate), common(options), std::make_unique<NadamRule>(options), where) {}
 
 RMSprop::RMSprop(LearningRate learning_rate, const RMSpropOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<RMSpropRule>(options),
-                where) {}
+    : Optimizer(std::move(learning_rate), common(options), std::make_unique<RMSpropRule>(options), where) {}
 
 Adagrad::Adagrad(LearningRate learning_rate, const AdagradOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<AdagradRule>(options),
-                where) {}
+    : Optimizer(std::move(learning_rate), common(options), std::make_unique<AdagradRule>(options), where) {}
 
 Adadelta::Adadelta(LearningRate learning_rate, const AdadeltaOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<AdadeltaRule>(options),
-                where) {}
+    : Optimizer(std::move(learning_rate), common(options), std::make_unique<AdadeltaRule>(options), where) {}
 
 Lion::Lion(LearningRate learning_rate, const LionOptions& options, Location where)
-    : Optimizer(std::move(learning_rate), options.clipping, options.weight_decay, std::make_unique<LionRule>(options),
-                where) {}
+    : Optimizer(std::move(learning_rate), common(options), std::make_unique<LionRule>(options), where) {}
 
 }  // namespace etch::optimizers

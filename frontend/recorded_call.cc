@@ -140,12 +140,16 @@ void run_recorded(const Concrete& concrete, const Call& call, Tensor* results, E
 
   const TraceResult& trace = concrete.trace;
   const Forward& forward = forward_of(concrete, sources, call.where);
-  std::vector<Tensor> tensors(trace.num_results + forward.kept.size()), inputs;
-  forward.concrete->run(call, tensors.data(), &inputs);
-  const std::vector<Value> values = log.record_call(trace, inputs);
-  size_t next = 0;
-  for (Value result : results_of(trace)) log.hold(values[result.id], *results++ = tensors[next++]);
-  for (Value kept : forward.kept) log.hold(values[kept.id], tensors[next++]);
+  std::vector<Tensor> tensors(trace.num_results + forward.kept.size());
+  const auto record = [&](std::span<const Tensor> inputs) {
+    const std::vector<Value> values = log.record_call(trace, inputs);
+    size_t next = 0;
+    for (Value result : results_of(trace)) log.hold(values[result.id], tensors[next++]);
+    for (Value kept : forward.kept) log.hold(values[kept.id], tensors[next++]);
+  };
+  const Concrete::Record before_variables_change = record;
+  forward.concrete->run(call, tensors.data(), &before_variables_change);
+  std::move(tensors.begin(), tensors.begin() + static_cast<ptrdiff_t>(trace.num_results), results);
 }
 
 void check_unrecorded(const Concrete& concrete, const Call& call, const EagerEvents& log) {

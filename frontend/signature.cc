@@ -5,10 +5,10 @@
 #include <map>
 #include <span>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "frontend/concrete.h"
 #include "frontend/variable_cell.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
@@ -77,7 +77,7 @@ void ArgReader::begin_object() {
 void ArgReader::end_object() {
   constexpr size_t kFew = 16;  // so many are compared with each other
   const std::span<const TensorImpl* const> tensors = object_tensors();
-  absl::flat_hash_map<const TensorImpl*, uint32_t> first;
+  FlatMap<const TensorImpl*, uint32_t> first;
   if (tensors.size() > kFew) first.reserve(tensors.size());
   const auto first_of = [&](uint32_t i) {
     if (tensors.size() > kFew) return first.try_emplace(tensors[i], i).first->second;

@@ -5,7 +5,6 @@
 #include <map>
 #include <optional>
 
-#include "absl/container/flat_hash_set.h"
 #include "compiler/ir/cat.h"
 #include "etch/custom_gradient.h"
 #include "etch/gradient_tape.h"
@@ -13,6 +12,7 @@
 #include "frontend/eager_events.h"
 #include "frontend/run_graph.h"
 #include "frontend/trace.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 namespace {
@@ -75,7 +75,7 @@ class Evaluation {
   std::vector<int> unit_;  // per new node: the first node of its unit
   std::map<int, std::vector<Value>> outputs_;  // of each unit, in the order of the units
   std::map<int32_t, int> last_use_;  // of each output: the unit, or -1 for the caller
-  absl::flat_hash_set<int> seen_;
+  FlatSet<int> seen_;
   std::vector<int> open_;
 };
 
@@ -137,7 +137,7 @@ class [[gnu::visibility("hidden")]] Tape {
       cotangents.push_back(constant(recorder, bits_of(1, type.dtype), type).value());
     }
     UserGradients custom(*this, recorder, begin, where);
-    const Gradients made = make_gradients(recorder, {of, cotangents, in, log().groups(), recorded_, &custom});
+    const Gradients made = make_gradients(recorder, {of, cotangents, in, log().groups(), recorded_, &custom, first_event_});
     std::string why;
     const bool all_none = std::ranges::none_of(made.values, [](const auto& value) { return value.has_value(); });
     const bool is_error = all_none && question.options.unconnected == Unconnected::none && !question.may_all_be_none;
@@ -235,6 +235,7 @@ class [[gnu::visibility("hidden")]] Tape {
       if (tape_.eager_) Evaluation(*tape_.eager_, begin_, made).run(given, where_);
       std::vector<Tensor> cotangents;
       for (Value value : given) cotangents.push_back(tape_.tensor_of(value, custom.where));
+      if (tape_.eager_) tape_.eager_->extend();  // what the function computes of cotangents alone depends as they do
       std::vector<Value> gradients;
       for (const Tensor& gradient : custom.run(cotangents)) {
         const TensorImpl* impl = TensorAccess::get(gradient);
@@ -261,7 +262,8 @@ class [[gnu::visibility("hidden")]] Tape {
     log_id_ = log().id();
     thread_ = pthread_self();
     has_watched_ = false;
-    recorded_.assign(log().num_events(), false);
+    first_event_ = log().num_events();
+    recorded_.assign(first_event_, false);
     depends_.assign(log().events().num_values(), false);
     if (paused_ == 0) count_recording(1);
   }
@@ -447,6 +449,7 @@ class [[gnu::visibility("hidden")]] Tape {
   uint64_t log_id_ = 0;
   pthread_t thread_{};
   bool has_watched_ = false;
+  int first_event_ = 0;         // when the tape was opened
   std::vector<bool> recorded_;  // per event
   std::vector<bool> depends_;   // per value: on a watched one
 };

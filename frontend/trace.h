@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "frontend/event_log.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 
@@ -131,12 +131,12 @@ class Trace : public EventLog {
 
   std::string name_;
   std::vector<Capture> captures_;
-  absl::flat_hash_map<const TensorImpl*, Value> captured_;
+  FlatMap<const TensorImpl*, Value> captured_;
   std::vector<TracedVariable> variables_;
-  absl::flat_hash_map<const VariableCell*, size_t> variable_index_;
+  FlatMap<const VariableCell*, size_t> variable_index_;
   std::vector<Location> made_variables_;
   std::vector<FlagGuard> guards_;
-  absl::flat_hash_map<const VariableCell*, bool> frozen_;
+  FlatMap<const VariableCell*, bool> frozen_;
 };
 
 /// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name

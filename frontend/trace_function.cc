@@ -6,10 +6,10 @@
 #include <new>
 #include <optional>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "frontend/trace.h"
+#include "runtime/flat_map.h"
 
 namespace etch::detail {
 namespace {
@@ -30,7 +30,7 @@ Sharing input_at(int32_t input, const TraceResult& trace) {
 std::vector<Sharing> sharing_of(const TraceResult& trace) {
   const Events& events = trace.events;
   std::vector<Sharing> sharing;
-  absl::flat_hash_map<Value, int32_t> owners;  // the first output of each value
+  FlatMap<Value, int32_t> owners;  // the first output of each value
   for (Value output : trace.outputs) {
     Value value = events.source(output);
     while (place(events.node(value).op) == Place::view) value = events.source(events.node(value).operands[0]);

@@ -54,6 +54,7 @@ class [[gnu::visibility("hidden")]] VariableCell : public Counted<VariableCell> 
   /// Of one that is built.
   const Type& type() const { return type_; }
   const std::string& name() const { return options_.name; }
+  const VariableOptions& options() const { return options_; }
   /// Whether it is to be trained: made so and not frozen. See ask_frozen.
   bool trainable() const;
   /// Whether it was made to be trained, and whether that is switched off now.

@@ -1,10 +1,13 @@
 """Writes the files that tests/keras_file.h reads."""
+import pathlib
+import sys
+
 import numpy as np
 
 
 class File:
     def __init__(self, versions):
-        self.lines = [f"# Written by make_expected.py with {versions}; do not edit."]
+        self.lines = [f"# Written by {pathlib.Path(sys.argv[0]).name} with {versions}; do not edit."]
 
     def case(self, name, **arrays):
         self.lines.append(f"case {name}")

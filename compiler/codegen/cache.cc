@@ -7,11 +7,11 @@
 #include <new>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/kernel_key.h"
 #include "compiler/codegen/session.h"
+#include "runtime/flat_map.h"
 #include "runtime/fork.h"
 
 namespace etch {
@@ -91,7 +91,7 @@ class Cache {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  absl::flat_hash_set<SlotPtr, KeyHash, KeyEqual> slots_;
+  FlatSet<SlotPtr, KeyHash, KeyEqual> slots_;
   std::list<SlotPtr> recent_;  // used last in front
   CompileCounts totals_;
   const ForkHandler fork_handler_{ForkOrder::kernel_cache, this, [](void* self) { static_cast<Cache*>(self)->mutex_.lock(); },
@@ -269,7 +269,7 @@ void Cache::forget(const SlotPtr& slot) {
 
 /// What other threads of the parent were compiling will not come.
 void Cache::start_as_child() {
-  absl::erase_if(slots_, [](const SlotPtr& slot) { return !slot->ready; });
+  erase_if(slots_, [](const SlotPtr& slot) { return !slot->ready; });
   new (&changed_) std::condition_variable;  // the old one remembers threads that wait
   mutex_.unlock();
 }

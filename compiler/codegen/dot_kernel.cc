@@ -47,8 +47,8 @@ class DotEmitter : private DotParts {
       : DotParts(program, program.body[dot].dtype, options, module, name),
         dot_(dot),
         dtype_(program.body[dot].dtype),
-        m_axis_(program.rank() - 3),
-        n_axis_(program.rank() - 2),
+        m_axis_(program.axis(Role::row)),
+        n_axis_(m_axis_ + 1),
         k_axis_(program.rank() - 1),
         a_access_(plain_access(0)),
         b_access_(plain_access(1)),
@@ -77,6 +77,8 @@ class DotEmitter : private DotParts {
 
   void segment(const Origin& origin, llvm::Value* from, llvm::Value* to);
   void block(const Origin& origin, const Part& part);
+  /// Adds the steps of one piece of k; `is_first` and `is_last` say whether it is the first one and the last one.
+  void block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
@@ -148,8 +150,26 @@ void DotEmitter::segment(const Origin& origin, llvm::Value* from, llvm::Value* t
   });
 }
 
-/// A block of the result, from a first to a last block of steps.
+/// A block of the result, from a first to a last block of steps. Steps along the last axis are those of a block; where k is
+/// several axes, the others are walked around it.
 void DotEmitter::block(const Origin& origin, const Part& part) {
+  if (k_axis_ == n_axis_ + 1) return block_of_steps(origin, part, b_.getTrue(), b_.getTrue());
+  llvm::Value* pieces = k_.i64(1);
+  for (int axis = n_axis_ + 1; axis < k_axis_; ++axis) pieces = b_.CreateMul(pieces, k_.extent(axis));
+  count(k_.i64(0), pieces, k_.i64(1), false, [&](llvm::Value* piece) {
+    Origin at = origin;
+    llvm::Value* rest = piece;
+    for (int axis = k_axis_ - 1; axis > n_axis_ + 1; --axis) {
+      at = k_.move(at, axis, b_.CreateURem(rest, k_.extent(axis)));
+      rest = b_.CreateUDiv(rest, k_.extent(axis));
+    }
+    at = k_.move(at, n_axis_ + 1, rest);
+    llvm::Value* is_last = b_.CreateICmpEQ(b_.CreateAdd(piece, k_.i64(1)), pieces);
+    block_of_steps(at, part, b_.CreateIsNull(piece), is_last);
+  });
+}
+
+void DotEmitter::block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last) {
   llvm::Value* k = k_.extent(k_axis_);
   llvm::Value* single = nullptr;
   const bool wide_tiles = b_access_ && b_stride() == Stride::one;
@@ -157,14 +177,15 @@ void DotEmitter::block(const Origin& origin, const Part& part) {
     single = b_.CreateAnd(b_.CreateICmpEQ(part.rows, k_.i64(1)), b_.CreateICmpSGT(k, k_.i64(0)));
   }
   // Sums of one panel suffice if its steps are all added at once.
-  llvm::Value* sums_per_column =
-      b_.CreateSelect(b_.CreateICmpSGT(k, k_.i64(blocking_.depth)), k_.i64(blocking_.rows), k_.i64(0));
+  llvm::Value* at_once = b_.CreateAnd(b_.CreateAnd(is_first, is_last), b_.CreateICmpSLE(k, k_.i64(blocking_.depth)));
+  llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), k_.i64(blocking_.rows));
 
   // At least once: without products the sums are 0.
   count(k_.i64(0), k, k_.i64(blocking_.depth), false, [&](llvm::Value* start) {
     llvm::Value* left = b_.CreateSub(k, start);
     llvm::Value* depth = min(left, k_.i64(blocking_.depth));
-    const Steps steps{start, depth, b_.CreateIsNull(start), b_.CreateICmpEQ(depth, left)};
+    const Steps steps{start, depth, b_.CreateAnd(is_first, b_.CreateIsNull(start)),
+                      b_.CreateAnd(is_last, b_.CreateICmpEQ(depth, left))};
     const Matrix a = block_of_a(origin, part, steps);
 
     auto* head = llvm::BasicBlock::Create(k_.context, "panel", k_.function);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_set.h"
 #include "compiler/ir/cat.h"
 
 namespace etch {
@@ -95,7 +94,7 @@ Graph Events::close(std::span<const Value> outputs, int end) const {
 
 Excerpt Events::excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(Value)> is_given) const {
   Excerpt excerpt;
-  absl::flat_hash_set<Value> seen;
+  FlatSet<Value> seen;
   std::vector<int32_t> needed;  // nodes
   const auto there = [&](Value value) { return is_given(value) ? value : source(value); };
   std::vector<Value> open(outputs.begin(), outputs.end());
@@ -119,7 +118,7 @@ Excerpt Events::excerpt(std::span<const Value> outputs, absl::FunctionRef<bool(V
   GraphBuilder builder;
   builder.types_ = types_;  // so that indices hold
   builder.names_ = names_;
-  absl::flat_hash_map<Value, Value> renamed;
+  FlatMap<Value, Value> renamed;
   for (Value input : excerpt.inputs) {
     const int32_t type = type_index_of(input);
     const auto index = static_cast<int64_t>(builder.inputs_.size());

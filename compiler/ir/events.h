@@ -4,11 +4,11 @@
 #include <span>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "compiler/ir/graph.h"
+#include "runtime/flat_map.h"
 
 namespace etch {
 
@@ -76,9 +76,9 @@ class Events : public NodeMaker {
 
   absl::StatusOr<TypeIndices> types_of(const AnyOp& op, std::span<const Value> operands, std::span<const Type> types);
 
-  absl::flat_hash_map<Value, Value> sources_;  // of stand-ins, which are none themselves
+  FlatMap<Value, Value> sources_;  // of stand-ins, which are none themselves
   // So that an op like one before costs a look-up, and one like the last a comparison.
-  absl::flat_hash_map<Signature, int32_t> inferred_;
+  FlatMap<Signature, int32_t> inferred_;
   Signature last_;
   int32_t last_type_ = -1;
 };

@@ -2,6 +2,7 @@
 #include "compiler/ir/gradient.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -72,12 +73,12 @@ std::string reason(const Nodes& nodes, const Node& node, int operand) {
   return cat("gives ", dtype(node.result()));
 }
 
-/// Per value, whether a derivative in one of the sources passes to it; the recorded nodes before `end` count.
-std::vector<bool> find_active(const Nodes& nodes, std::span<const Value> sources, int end,
+/// Per value, whether a derivative in one of the sources passes to it; the recorded nodes from `begin` to before `end` count.
+std::vector<bool> find_active(const Nodes& nodes, std::span<const Value> sources, int begin, int end,
                               const std::vector<bool>& recorded) {
   std::vector<bool> active(nodes.num_values(), false);
   for (Value source : sources) active[source.id] = is_floating(nodes, source);
-  for (int n = 0; n < end; ++n) {
+  for (int n = begin; n < end; ++n) {
     if (!is_recorded(recorded, n)) continue;
     const Node& node = nodes.nodes()[n];
     bool reached = false;
@@ -103,12 +104,13 @@ class ReverseWalk {
  public:
   ReverseWalk(ExMaker& maker, const Derivation& derivation)
       : maker_(maker),
+        begin_(derivation.begin),
         end_(end_of(maker.nodes(), derivation.targets)),
-        active_(find_active(maker.nodes(), derivation.sources, end_, derivation.recorded)),
+        active_(find_active(maker.nodes(), derivation.sources, begin_, end_, derivation.recorded)),
         recorded_(derivation.recorded),
         custom_(derivation.custom),
         cotangents_(active_.size()) {
-    groups_.assign(derivation.groups.begin(), derivation.groups.end());
+    std::ranges::copy_if(derivation.groups, std::back_inserter(groups_), [&](NodeRange group) { return group.end > begin_; });
     // As they are entered on the way back: later ones first, outer ones before inner ones.
     std::stable_sort(groups_.begin(), groups_.end(), [](NodeRange a, NodeRange b) {
       return a.end != b.end ? a.end > b.end : a.begin < b.begin;
@@ -121,7 +123,7 @@ class ReverseWalk {
 
   void run() {
     size_t next_group = 0;
-    for (int i = end_ - 1; i >= 0; --i) {
+    for (int i = end_ - 1; i >= begin_; --i) {
       while (!open_.empty() && open_.back().begin > i) close_group();
       for (; next_group < groups_.size() && groups_[next_group].end > i; ++next_group) {
         if (groups_[next_group].begin <= i) open_.push_back({groups_[next_group].begin, num_nodes(), {}});
@@ -209,7 +211,7 @@ class ReverseWalk {
   }
 
   ExMaker& maker_;
-  const int end_;
+  const int begin_, end_;
   const std::vector<bool> active_;
   const std::vector<bool>& recorded_;
   CustomGradients* const custom_;
@@ -365,14 +367,14 @@ GradientGraph differentiate_forward(const Graph& graph, std::span<const Value> t
 }
 
 bool has_gradient(const Nodes& nodes, std::span<const Value> targets, Value source, const std::vector<bool>& recorded) {
-  const std::vector<bool> active = find_active(nodes, {&source, 1}, end_of(nodes, targets), recorded);
+  const std::vector<bool> active = find_active(nodes, {&source, 1}, 0, end_of(nodes, targets), recorded);
   return std::ranges::any_of(targets, [&](Value target) { return active[target.id]; });
 }
 
 std::vector<BrokenEdge> broken_edges(const Nodes& nodes, std::span<const Value> targets, Value source,
                                      const std::vector<bool>& recorded) {
   const int end = end_of(nodes, targets);
-  const std::vector<bool> active = find_active(nodes, {&source, 1}, end, recorded);
+  const std::vector<bool> active = find_active(nodes, {&source, 1}, 0, end, recorded);
   std::vector<bool> leads(nodes.num_values(), false);  // to a target
   for (Value target : targets) leads[target.id] = true;
   std::vector<BrokenEdge> edges;

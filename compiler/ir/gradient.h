@@ -53,6 +53,7 @@ struct Derivation {
   /// Per node whether derivatives pass through it; through all that have one where it is empty.
   std::vector<bool> recorded = {};
   CustomGradients* custom = nullptr;  // may be asked for stand-ins
+  int begin = 0;  // the first node that is looked at: derivatives pass through none before it
 };
 
 /// What differentiating made.

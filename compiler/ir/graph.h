@@ -8,13 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "compiler/ir/any_op.h"
 #include "compiler/ir/placing.h"
+#include "runtime/flat_map.h"
 
 namespace etch {
 
@@ -178,8 +177,8 @@ class NodeMaker : public Nodes {
   Results append(Node node, std::span<const int32_t> types);
 
   std::vector<Value> inputs_;
-  absl::flat_hash_map<Type, int32_t> index_of_type_;  // of more than kFewTypes; fewer are searched in order
-  absl::flat_hash_map<std::string, int32_t> name_index_;
+  FlatMap<Type, int32_t> index_of_type_;  // of more than kFewTypes; fewer are searched in order
+  FlatMap<std::string, int32_t> name_index_;
 };
 
 /// Makes graphs. An equal node (op, operands, types) is made once; its first origin stands.
@@ -231,7 +230,7 @@ class GraphBuilder : public NodeMaker {
   AnyOp share_regions(const AnyOp& op);
 
   NodeTable table_;
-  absl::flat_hash_set<Region> regions_;
+  FlatSet<Region> regions_;
 };
 
 /// True if a node owns regions.

@@ -63,7 +63,7 @@ class Parser {
   /// The graph, or the region inside of it, at hand.
   struct Scope {
     GraphBuilder builder;
-    absl::flat_hash_map<int64_t, Value> values;
+    FlatMap<int64_t, Value> values;
     std::vector<Value> outputs;
   };
 

@@ -3,10 +3,10 @@
 
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/hash/hash.h"
 #include "compiler/ir/cat.h"
 #include "compiler/passes/pass.h"
+#include "runtime/flat_map.h"
 
 namespace etch {
 namespace {
@@ -34,7 +34,7 @@ std::string list(const Graph& graph, const std::vector<int>& nodes) {
 }  // namespace
 
 std::string describe_change(const Graph& before, const Graph& after) {
-  absl::flat_hash_map<size_t, int> left;  // nodes of `after` that no node of `before` has claimed
+  FlatMap<size_t, int> left;  // nodes of `after` that no node of `before` has claimed
   for (const Node& node : after.nodes()) ++left[fingerprint(after, node)];
   const std::vector<bool> needed = needed_nodes(before);
   const auto claim = [&](int i) { return left[fingerprint(before, before.nodes()[i])]-- > 0; };
@@ -47,7 +47,7 @@ std::string describe_change(const Graph& before, const Graph& after) {
   for (int i = 0; i < count; ++i) {
     if (!needed[i] && !claim(i)) pruned.push_back(i);
   }
-  absl::flat_hash_map<size_t, int> known;
+  FlatMap<size_t, int> known;
   for (const Node& node : before.nodes()) ++known[fingerprint(before, node)];
   for (int i = 0; i < static_cast<int>(after.nodes().size()); ++i) {
     if (known[fingerprint(after, after.nodes()[i])]-- <= 0) made.push_back(i);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "compiler/passes/fold.h"
 #include "compiler/passes/lower_reductions.h"
@@ -12,6 +11,7 @@
 #include "compiler/passes/unroll_reductions.h"
 #include "compiler/passes/widen.h"
 #include "runtime/check.h"
+#include "runtime/flat_map.h"
 
 namespace etch {
 namespace {
@@ -55,7 +55,7 @@ class InsideOut {
   }
 
   PassFn pass_;
-  absl::flat_hash_map<Region, Region> done_;
+  FlatMap<Region, Region> done_;
 };
 
 template <PassFn kPass>

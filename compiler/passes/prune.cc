@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/passes/inline_graph.h"
+#include "runtime/flat_map.h"
 
 namespace etch {
 namespace {
@@ -82,7 +82,7 @@ class Needs {
     return operands;
   }
 
-  absl::flat_hash_map<Region, PerOutput> known_;
+  FlatMap<Region, PerOutput> known_;
 };
 
 /// The graph with some of its inputs, which are all that the outputs need, and other outputs.
@@ -91,7 +91,7 @@ absl::StatusOr<Graph> select(const Graph& graph, const Flags& inputs, std::span<
 class Prune {
  public:
   absl::StatusOr<Graph> run(Graph graph) {
-    absl::flat_hash_map<int32_t, Flags> kept;  // by the first result: the channels of an op that loses some
+    FlatMap<int32_t, Flags> kept;  // by the first result: the channels of an op that loses some
     if (!find_unneeded(graph, kept)) return graph;
     return rewrite(std::move(graph), [&](GraphBuilder& builder, const Node& node,
                               std::span<const Value> operands) -> absl::StatusOr<Replacement> {
@@ -103,7 +103,7 @@ class Prune {
 
  private:
   /// True if there is anything to drop.
-  bool find_unneeded(const Graph& graph, absl::flat_hash_map<int32_t, Flags>& kept) {
+  bool find_unneeded(const Graph& graph, FlatMap<int32_t, Flags>& kept) {
     bool found = false;
     Flags needed(graph.num_values());
     for (Value output : graph.outputs()) needed[output.id] = true;
@@ -124,7 +124,7 @@ class Prune {
 
   /// True if some channels of an op are not needed; marks the operands that are.
   bool find_unneeded_channels(const Node& node, const Flags& wanted, Flags& needed,
-                              absl::flat_hash_map<int32_t, Flags>& kept) {
+                              FlatMap<int32_t, Flags>& kept) {
     const std::vector<Channel> channels = channels_of(node.op, static_cast<int>(node.operands.size()));
     Flags of_channels = needs_.channels(node.op, channels, wanted);
     for (size_t c = 0; c < channels.size(); ++c) {

@@ -102,6 +102,9 @@ class Fusion {
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
+      if (policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
+        return place_alone(value, sites, reason::kDotOperand);
+      }
       if (required_[value.id] && policy_.is_fused_freely(value) && policy_.strides_along_row(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
@@ -305,11 +308,10 @@ class Fusion {
     const Cluster& c = cluster(site);
     const Affine& map = c.maps[site.map];
     if (size == c.domain.size() && map == linear_index(c.domain)) return !c.domain.has(Role::results);
-    const int folded = c.domain.folded_axis();
-    if (folded < 0) return false;
+    if (c.domain.folded_axis() < 0) return false;
     int64_t rows = 1;
-    for (int i = 0; i < c.domain.rank; ++i) rows *= i == folded ? 1 : c.domain.extents[i];
-    return rows == size && map == linear_index(c.domain, folded);
+    for (int i = 0; i < c.domain.rank; ++i) rows *= c.domain.is_folded(i) ? 1 : c.domain.extents[i];
+    return rows == size && map == row_index(c.domain);
   }
 
   /// The lowest level at which the cluster of a site can produce a value for the other clusters; -1 if it is used there

@@ -32,12 +32,11 @@ bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_r
 int64_t FusionPolicy::computations(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   const Affine& map = c.maps[site.map];
-  const int folded = c.domain.folded_axis();
   int64_t count = 1;
   bool varies = false;
   for (int i = 0; i < c.domain.rank; ++i) {
     varies |= map.coef[i] != 0;
-    bool once_a_row = i == folded && map.coef[i] == 0;
+    bool once_a_row = c.domain.is_folded(i) && map.coef[i] == 0;
     if (!once_a_row) count *= c.domain.extents[i];
   }
   return varies ? count : 1;
@@ -107,6 +106,21 @@ bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
     return c.maps[root.address].coef[folded] != 0;
   });
   return c.ordered || stores_elements;
+}
+
+bool FusionPolicy::packs_again(const Site& site, const Affine& map) const {
+  const Domain& domain = sites_.cluster(site).domain;
+  if (!site.memory || !domain.has(Role::row)) return false;
+  const auto row = std::ranges::find(domain.roles, Role::row) - domain.roles.begin();
+  // A batch of matrices whose steps are one axis mostly has rows that join.
+  const bool has_pieces = domain.rank - row > 3;
+  const int64_t step = map.coef[row + 1];
+  if (!has_pieces) return false;
+  if (step == 0 || step == 1 || domain.extents[row] >= blocks_.dot_rows) return false;
+  for (int axis = 0; axis < row; ++axis) {
+    if (map.coef[axis] == 0 && domain.extents[axis] > 1) return true;
+  }
+  return false;
 }
 
 /// True if the lanes of the site's kernel find the elements at this map far apart.

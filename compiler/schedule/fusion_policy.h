@@ -91,6 +91,10 @@ class FusionPolicy {
   /// along another axis.
   bool turns_rows(const Site& site, const Affine& map) const;
 
+  /// True if the site's kernel multiplies patches, as matrices of few rows, with what it reads at `map`, the same for many of
+  /// them, and would turn its columns round for each.
+  bool packs_again(const Site& site, const Affine& map) const;
+
   /// True if with a movement op, by which it reads at `map`, the site's kernel strides along its lanes, and would not
   /// without it; and if they also lie along rows that it folds.
   bool strides(const Site& site, const Affine& map) const;

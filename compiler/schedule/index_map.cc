@@ -36,8 +36,8 @@ bool divide(const Affine& map, int64_t inner, const Domain& domain, Affine& high
     int64_t reach = c * (domain.extents[k] - 1);
     if (std::abs(reach) >= inner) {
       int64_t step = std::abs(c);
-      bool possible = inner % step == 0 && domain.extents[k] % (inner / step) == 0 &&
-                      domain.roles[k] == Role::batch && domain.rank < kMaxDomainRank - 1;
+      bool possible = inner % step == 0 && domain.extents[k] % (inner / step) == 0 && domain.can_split(k, inner / step) &&
+                      domain.rank < kMaxDomainRank - 1;
       if (possible) split = Split{k, inner / step};
       return false;
     }
@@ -115,11 +115,22 @@ bool Domain::has(Role role) const {
   return std::find(roles.begin(), roles.begin() + rank, role) != roles.begin() + rank;
 }
 
+bool Domain::is_folded(int axis) const { return etch::is_folded(roles[axis]) || roles[axis] == Role::block; }
+
 int Domain::folded_axis() const {
   for (int i = rank - 1; i >= 0; --i) {
-    if (is_folded(roles[i]) || roles[i] == Role::block) return i;
+    if (is_folded(i)) return i;
   }
   return -1;
+}
+
+bool Domain::can_split(int axis, int64_t inner) const {
+  if (roles[axis] == Role::batch) return true;
+  if (!has(Role::row) || roles[axis] == Role::vector) return false;
+  const auto row = static_cast<int>(std::ranges::find(roles, Role::row) - roles.begin());
+  const int64_t rows = axis == row ? inner : extents[row], columns = extents[row + 1];
+  const bool is_long = axis == row || axis < rank - 1 || inner >= kShortestPiece;
+  return is_long && takes_rows(rows, size_from(row + 2), columns);
 }
 
 int64_t Domain::block_size(const BlockSizes& blocks) const {
@@ -136,15 +147,28 @@ void Affine::add(const Affine& other, int64_t factor) {
   for (int i = 0; i < kMaxDomainRank; ++i) coef[i] += factor * other.coef[i];
 }
 
-Affine linear_index(const Domain& domain, int skip) {
+namespace {
+
+template <class Skips>
+Affine index_without(const Domain& domain, Skips skips) {
   Affine map;
   int64_t stride = 1;
   for (int i = domain.rank - 1; i >= 0; --i) {
-    if (i == skip) continue;
+    if (skips(i)) continue;
     map.coef[i] = domain.extents[i] == 1 ? 0 : stride;
     stride *= domain.extents[i];
   }
   return map;
+}
+
+}  // namespace
+
+Affine linear_index(const Domain& domain, int skip) {
+  return index_without(domain, [&](int axis) { return axis == skip; });
+}
+
+Affine row_index(const Domain& domain) {
+  return index_without(domain, [&](int axis) { return domain.is_folded(axis); });
 }
 
 void insert_axis(int at, int64_t extent, Role role, Domain& domain) {
@@ -164,7 +188,8 @@ void insert_axis(int at, Affine& map) {
 void apply(const Split& split, Domain& domain) {
   int64_t outer = domain.extents[split.axis] / split.inner;
   domain.extents[split.axis] = split.inner;
-  insert_axis(split.axis, outer, domain.roles[split.axis], domain);
+  const Role role = domain.roles[split.axis];
+  insert_axis(split.axis, outer, role == Role::row ? Role::batch : role, domain);
 }
 
 void apply(const Split& split, Affine& map) {

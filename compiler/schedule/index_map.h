@@ -16,10 +16,23 @@ inline constexpr int kMaxDomainRank = 12;
 /// A vector along an axis of so few elements wastes most of its lanes, and rows of them most of their time.
 inline constexpr int64_t kShortAxis = 4;
 
+/// A product takes its rows, and its steps, in pieces that lie apart, if they have so many elements at least: shorter ones would
+/// leave its tiles empty. For each piece of its rows it goes through its second operand, which has to stay in the second cache
+/// unless it has few columns for each row.
+inline constexpr int64_t kShortestPiece = 3;
+
+/// True if a product with a second operand of so many steps and columns may take so many of its rows at a time.
+constexpr bool takes_rows(int64_t rows, int64_t steps, int64_t columns) {
+  constexpr int64_t kMostColumnsForARow = 16, kMostElements = 1 << 18;
+  return rows >= kShortestPiece && (columns <= kMostColumnsForARow * rows || steps * columns <= kMostElements);
+}
+
 /// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
 struct Domain {
   std::array<int64_t, kMaxDomainRank> extents{};
-  std::array<Role, kMaxDomainRank> roles{};  // only batch axes may be split, joined and left out
+  // Batch axes may be split, joined and left out; also split may be those of a product that is not its lanes: rows of which
+  // the outer part is a batch, and steps, which then are folded along several axes.
+  std::array<Role, kMaxDomainRank> roles{};
   int rank = 0;
 
   /// The axes of a shape whose extent is not 1.
@@ -29,8 +42,11 @@ struct Domain {
   /// The product of the extents of the axes from..rank.
   int64_t size_from(int from) const;
   bool has(Role role) const;
+  bool is_folded(int axis) const;
   /// The axis that is folded, or -1. Where a cluster folds it in blocks, no axis of blocks exists yet: it is that itself.
   int folded_axis() const;
+  /// True if the axis may be seen as two, the inner one of this extent, which divides its own.
+  bool can_split(int axis, int64_t inner) const;
   /// Where the folded axis is cut into blocks: how long they are, which depends on whether lanes lie along it; how many.
   int64_t block_size(const BlockSizes& blocks) const;
   int64_t num_blocks(const BlockSizes& blocks) const;
@@ -55,6 +71,8 @@ struct Split {
 
 /// The row-major index of the domain's elements; axis `skip` (if not -1) does not count.
 Affine linear_index(const Domain& domain, int skip = -1);
+/// The same of its rows: no folded axis counts.
+Affine row_index(const Domain& domain);
 
 /// Replaces an axis by two; the same for a map on it.
 void apply(const Split& split, Domain& domain);

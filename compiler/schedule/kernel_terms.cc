@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/schedule/costs.h"
 #include "runtime/check.h"
+#include "runtime/flat_map.h"
 
 namespace etch::schedule {
 namespace {
@@ -238,7 +238,7 @@ class Resolver {
   const int folded_;
   KernelTerms& result_;
   std::vector<Term>& terms_;
-  absl::flat_hash_map<int32_t, std::vector<int>> terms_of_;  // per value
+  FlatMap<int32_t, std::vector<int>> terms_of_;  // per value
 };
 
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.

@@ -247,11 +247,15 @@ class Layout {
     });
   }
 
-  /// Batch axes join. The rows of a product take them in where its second operand does not depend on them.
+  /// Batch axes join. The rows of a product take them in where its second operand does not depend on them, and its folded
+  /// axes join.
   void collapse() {
+    const bool is_product = domain_.has(Role::row);
     for (int axis = domain_.rank - 2; axis >= 0; --axis) {
-      const bool takes = is_batch(axis + 1) || domain_.roles[axis + 1] == Role::row;
-      if (!is_batch(axis) || !takes || !walked_as_one(axis)) continue;
+      const Role behind = domain_.roles[axis + 1];
+      const bool takes = is_batch(axis) ? is_batch(axis + 1) || behind == Role::row
+                                        : is_product && domain_.is_folded(axis) && domain_.is_folded(axis + 1);
+      if (!takes || !walked_as_one(axis)) continue;
       domain_.extents[axis + 1] *= domain_.extents[axis];
       erase(axis);
     }
@@ -356,7 +360,8 @@ class Layout {
 
   /// A product of one row, one column or one term looks like any other.
   void normalise_product() {
-    const int k = domain_.folded_axis(), n = k - 1;
+    const int k = domain_.folded_axis();
+    const int n = static_cast<int>(std::ranges::find(domain_.roles, Role::vector) - domain_.roles.begin());
     for (AccessMap& access : draft_.accesses) {
       std::array<int64_t, kMaxDomainRank>& coef = access.address.coef;
       bool varies = std::any_of(coef.begin(), coef.end(), [](int64_t c) { return c != 0; });
@@ -454,14 +459,13 @@ void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Acce
 /// Iterations of begin..end and what one does. A product runs over its rows; all other kernels over elements or over what
 /// each row or column comes to.
 void measure(const Domain& domain, const std::vector<Instr>& body, ScheduledKernel& kernel) {
-  const int folded = domain.folded_axis();
   const bool is_product = domain.has(Role::row);
-  const int64_t row = folded < 0 ? 1 : domain.extents[folded];
   kernel.iterations = 1;
-  int64_t elements = 1;  // of a product's row
+  int64_t row = 1, elements = 1;  // of a row; of that of a product's result
   for (int axis = 0; axis < domain.rank; ++axis) {
     const bool inside = is_product && domain.roles[axis] == Role::vector;
-    if (axis != folded) (inside ? elements : kernel.iterations) *= domain.extents[axis];
+    const bool folded = is_folded(domain.roles[axis]);
+    (folded ? row : inside ? elements : kernel.iterations) *= domain.extents[axis];
   }
   const int64_t times = is_product ? elements : row;
   for (const Instr& instr : body) {

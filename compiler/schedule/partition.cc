@@ -194,14 +194,21 @@ bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, 
     return false;
   }
   if (!(cluster.maps[map] == linear_index(domain))) return false;
+  const int64_t m = shape[shape.rank() - 2], n = shape.back();
   int axis = domain.rank - 1;
-  for (int i = 0; i < 2; ++i) {
-    int64_t extent = shape[shape.rank() - 1 - i];
-    if (extent == 1) continue;
-    if (axis < 0 || domain.extents[axis] != extent) return false;
-    --axis;
-  }
-  return true;
+  if (n != 1 && (axis < 0 || domain.extents[axis--] != n)) return false;
+  // The rows may be several axes, which become one again unless something else is read along them in another way.
+  int64_t rows = 1;
+  const int last = axis;
+  while (rows < m && axis >= 0) rows *= domain.extents[axis--];
+  if (rows != m) return false;
+  const bool is_one = std::ranges::all_of(cluster.maps, [&](const Affine& map) {
+    for (int i = axis + 1; i < last; ++i) {
+      if (map.coef[i] != map.coef[i + 1] * domain.extents[i + 1]) return false;
+    }
+    return true;
+  });
+  return is_one || takes_rows(domain.extents[last], graph.type(node.operands[0]).shape.back(), n);
 }
 
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
@@ -217,23 +224,26 @@ void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
 
 Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain) {
   const Shape& shape = graph.type(node.operands[operand]).shape;
-  int k = domain.rank - 1;
+  const int64_t m = graph.type(node.result()).shape[shape.rank() - 2];
+  const int row = static_cast<int>(std::ranges::find(domain.roles, Role::row) - domain.roles.begin()), vector = row + 1;
+  const bool is_first = operand == 0;
   Affine map;
-  const auto step = [&](int axis, int64_t stride) {
+  int64_t stride = is_first ? 1 : shape.back();
+  const auto step = [&](int axis) {
     if (domain.extents[axis] != 1) map.coef[axis] = stride;
-  };
-  int64_t stride = shape[shape.rank() - 2] * shape.back();
-  for (int axis = k - 3; axis >= 0; --axis) {
-    step(axis, stride);
     stride *= domain.extents[axis];
+  };
+  for (int axis = domain.rank - 1; axis > vector; --axis) step(axis);
+  if (!is_first) {
+    stride = 1;
+    step(vector);
   }
-  if (operand == 0) {
-    step(k - 2, shape.back());
-    step(k, 1);
-  } else {
-    step(k, shape.back());
-    step(k - 1, 1);
-  }
+  stride = is_first ? shape.back() : 0;
+  int axis = row;
+  step(axis);
+  for (int64_t rows = domain.extents[axis--]; rows < m; rows *= domain.extents[axis--]) step(axis);
+  stride = shape[shape.rank() - 2] * shape.back();
+  for (; axis >= 0; --axis) step(axis);
   return map;
 }
 

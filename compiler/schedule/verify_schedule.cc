@@ -94,9 +94,12 @@ class KernelCheck {
     const auto first = std::find_if_not(axes.begin(), axes.end(), is_batch);
     if (first == axes.end()) return fail("no axis is for the lanes");
     if (std::any_of(first, axes.end(), is_batch)) fail("a batch axis is not among the first");
-    if (std::count_if(axes.begin(), axes.end(), is_folded) > 1) fail("two axes are folded");
+    const bool is_product = program_.has(Role::row);
+    if (!is_product && std::count_if(axes.begin(), axes.end(), is_folded) > 1) fail("two axes are folded");
     for (auto role = first; role != axes.end(); ++role) {
-      if (std::find(role + 1, axes.end(), *role) != axes.end()) fail("two axes have one role");
+      const bool may_repeat = is_product && *role == Role::reduce;
+      if (!may_repeat && std::find(role + 1, axes.end(), *role) != axes.end()) fail("two axes have one role");
+      if (is_product && is_folded(*role) && role + 1 != axes.end() && !is_folded(role[1])) fail("steps are not the last axes");
       const bool before_folded = role + 1 != axes.end() && is_folded(role[1]);
       if (*role == Role::block && !before_folded) fail("blocks are not followed by what they are blocks of");
     }
@@ -301,15 +304,26 @@ class Walk {
   /// Every element of the domain: rows (without the reduced axis), then stages, then the elements of the row.
   void walk_axis(int axis, std::vector<int64_t>& index) {
     if (axis == program().rank()) return visit_row(index);
-    if (axis == program().folded_axis()) return walk_axis(axis + 1, index);
+    if (is_folded(program().axes[axis])) return walk_axis(axis + 1, index);
     for (int64_t i = 0; i < kernel_->sizes[axis]; ++i) {
       index[axis] = i;
       walk_axis(axis + 1, index);
     }
   }
 
+  /// The elements of a row of a product, whose steps are the last axes.
+  void visit_steps(int axis, std::vector<int64_t>& index) {
+    if (axis == program().rank()) return visit(0, false, index);
+    for (index[axis] = 0; index[axis] < kernel_->sizes[axis]; ++index[axis]) visit_steps(axis + 1, index);
+    index[axis] = 0;
+  }
+
   void visit_row(std::vector<int64_t>& index) {
     const int axis = program().folded_axis();
+    if (program().has(Role::row)) {
+      visit_steps(axis, index);
+      return visit(1, false, index);
+    }
     int64_t n = axis < 0 ? 1 : kernel_->sizes[axis];
     if (program().has(Role::block)) {
       int64_t block = kernel_->sizes[axis];
@@ -320,8 +334,7 @@ class Walk {
     for (int stage = 0; stage <= last; ++stage) {
       if (axis >= 0) index[axis] = 0;
       visit(stage, true, index);
-      bool over_elements = !program().has(Role::row) || stage == 0;
-      for (int64_t i = 0; i < (over_elements ? n : 1); ++i) {
+      for (int64_t i = 0; i < n; ++i) {
         if (axis >= 0) index[axis] = i;
         visit(stage, false, index);
       }

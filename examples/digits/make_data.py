@@ -2,6 +2,7 @@
 """Makes or checks the .npy files of this folder (needs NumPy only; README.md says where digits.csv.gz comes from).
 
     make_data.py digits.csv.gz [FOLDER]   trains the perceptron and writes the files
+    make_data.py --training digits.csv.gz [FOLDER]   writes the images that it was trained on, for those who train themselves
     make_data.py --check [FOLDER]         checks that the files in FOLDER are complete and agree with one another
 """
 
@@ -82,11 +83,22 @@ def accuracy(logits, labels):
     return float((logits.argmax(axis=1) == labels).mean())
 
 
-def make(source, folder):
+def shuffled(source):
+    """Returns images, labels, the generator and which images are for training and for the test."""
     images, labels = read_digits(source)
     rng = np.random.Generator(np.random.PCG64(SEED))
     order = rng.permutation(len(images))
-    training, test = order[:TRAIN], order[TRAIN:]
+    return images, labels, rng, order[:TRAIN], order[TRAIN:]
+
+
+def make_training(source, folder):
+    images, labels, _, training, _ = shuffled(source)
+    np.save(folder / "train_images.npy", np.ascontiguousarray(images[training] * 16).astype(np.uint8))
+    np.save(folder / "train_labels.npy", labels[training].astype(np.uint8))
+
+
+def make(source, folder):
+    images, labels, rng, training, test = shuffled(source)
     weights, biases = train(images[training].astype(np.float64), labels[training], rng)
 
     logits = logits_of(images[test], weights, biases)
@@ -124,16 +136,24 @@ def check(folder):
     reached = accuracy(expected, labels)
     if reached < WANTED_ACCURACY:
         raise ValueError(f"test accuracy {reached:.3f} is below {WANTED_ACCURACY}")
-    print(f"{folder}: 9 files agree, test accuracy {reached:.3f}")
+    training = load(folder, "train_images", "|u1", (TRAIN, LAYERS[0]))
+    if training.max() != 16 or set(load(folder, "train_labels", "|u1", (TRAIN,)).tolist()) != set(range(LAYERS[-1])):
+        raise ValueError("train_images.npy and train_labels.npy do not hold digits of 0..16")
+    print(f"{folder}: 11 files agree, test accuracy {reached:.3f}")
 
 
 def main(arguments):
+    only_training = arguments[:1] == ["--training"]
+    arguments = arguments[1:] if only_training else arguments
     if len(arguments) not in (1, 2):
         sys.exit(__doc__)
     folder = pathlib.Path(arguments[1]) if len(arguments) == 2 else pathlib.Path(__file__).resolve().parent
     try:
-        if arguments[0] != "--check":
+        if only_training:
+            make_training(arguments[0], folder)
+        elif arguments[0] != "--check":
             make(arguments[0], folder)
+            make_training(arguments[0], folder)
         check(folder)
     except (OSError, ValueError) as error:
         sys.exit(f"make_data.py: {error}")

@@ -24,6 +24,13 @@ const Tensor& input_of(const Operand& x, std::string_view layer, int min_rank) {
   return *tensor;
 }
 
+const Tensor& input_of_rank(const Operand& x, std::string_view layer, int rank) {
+  const Tensor& t = input_of(x, layer, 0);
+  if (t.rank() == rank) return t;
+  fail_in_op(x.where(), cat(layer, ": takes ", rank == 3 ? "[n, width, channels]" : "[n, height, width, channels]", ", not ",
+                            to_string(Type{t.dtype(), t.shape()})));
+}
+
 void build(const Variable& variable, const Initializer& initializer, const Shape& shape, const Tensor& x,
            std::string_view layer, Location where) {
   const DType dtype = x.dtype();

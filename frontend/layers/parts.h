@@ -15,6 +15,9 @@ namespace etch::layers {
 /// The tensor that a layer is called on. Error unless it is of floats and has at least this rank.
 const Tensor& input_of(const Operand& x, std::string_view layer, int min_rank);
 
+/// The same of exactly this rank, 3 for sequences and 4 for pictures, channels last.
+const Tensor& input_of_rank(const Operand& x, std::string_view layer, int rank);
+
 /// Builds a layer's variable by the first call. Error if it has another shape than this call needs.
 void build(const Variable& variable, const Initializer& initializer, const Shape& shape, const Tensor& x,
            std::string_view layer, Location where);

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "compiler/codegen/codegen.h"
-#include "failing_new.h"
+#include "tests/failing_new.h"
 
 namespace etch {
 namespace {

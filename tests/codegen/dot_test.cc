@@ -25,11 +25,13 @@ struct Case {
   int axes = 3;       // of the domain: 4 has an axis for the batch, 5 splits it in two
   int64_t split = 0;  // rows per call; 0: one call
   BlockSizes blocks = {};
+  int64_t pieces = 1, parts = 1;  // k is three axes where these are not 1: so many pieces of so many parts, which divide it
 
+  bool has_pieces() const { return pieces * parts > 1; }
   std::string text() const {
     std::string s;
     for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split,
-                      int64_t{blocks.depth}, int64_t{blocks.dot_rows}, int64_t{blocks.dot_row_bytes}}) {
+                      int64_t{blocks.depth}, int64_t{blocks.dot_rows}, int64_t{blocks.dot_row_bytes}, pieces, parts}) {
       s += std::to_string(v) + " ";
     }
     return s;
@@ -87,7 +89,12 @@ class Kernel {
     } else if (c.axes == 4) {
       extents = {c.batch};
     }
-    extents.insert(extents.end(), {c.m, c.n, c.k});
+    extents.insert(extents.end(), {c.m, c.n});
+    if (c.has_pieces()) {
+      program.axes.insert(program.axes.end(), 2, Role::reduce);
+      extents.insert(extents.end(), {c.pieces, c.parts});
+    }
+    extents.push_back(c.k / (c.pieces * c.parts));
   }
 
   int access(DType dtype, void* data, int64_t batch, int64_t m, int64_t n, int64_t k) {
@@ -101,7 +108,10 @@ class Kernel {
     access_sizes.push_back(0);
     if (case_.axes == 5) access_sizes.insert(access_sizes.end(), {batch * extents[1], batch});
     if (case_.axes == 4) access_sizes.push_back(batch);
-    access_sizes.insert(access_sizes.end(), {m, n, k});
+    access_sizes.insert(access_sizes.end(), {m, n});
+    const int64_t part = extents.back();
+    if (case_.has_pieces()) access_sizes.insert(access_sizes.end(), {k * part * case_.parts, k * part});
+    access_sizes.push_back(k);
     return static_cast<int>(buffers.size()) - 1;
   }
 
@@ -282,6 +292,22 @@ TYPED_TEST(DotOf, SeveralBlocksAlongEveryAxis) {
   check<TypeParam>({1, 261, 547, 531, Layout::rows, Layout::rows}, rng);
   check<TypeParam>({1, 261, 547, 259, Layout::columns, Layout::columns, 3, 64}, rng);
   check<TypeParam>({1, 1, 1100, 531, Layout::rows, Layout::rows}, rng);
+}
+
+TYPED_TEST(DotOf, SeveralAxesOfSteps) {
+  std::mt19937 rng(13);
+  auto size = [&] { return static_cast<int64_t>(1 + rng() % 90); };
+  for (int i = 0; i < 60; ++i) {
+    Case c{static_cast<int64_t>(1 + rng() % 3), size(), size(), 1, kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    c.pieces = static_cast<int64_t>(1 + rng() % 4);
+    c.parts = static_cast<int64_t>(1 + rng() % 4);
+    c.k = c.pieces * c.parts * static_cast<int64_t>(1 + rng() % 20);
+    if (i % 5 == 0) c.m = 1;
+    if (i % 7 == 0) c.n = 1;
+    if (i % 2 == 0) c.split = size();
+    if (i % 3 == 0) c.blocks.depth = static_cast<int32_t>(1 + rng() % 8);
+    check<TypeParam>(c, rng);
+  }
 }
 
 TYPED_TEST(DotOf, BlocksOfAnySizeGiveTheSameBits) {

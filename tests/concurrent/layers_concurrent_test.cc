@@ -7,6 +7,7 @@
 
 #include "etch/function.h"
 #include "etch/layers.h"
+#include "etch/model.h"
 #include "etch/optimizers.h"
 #include "tests/concurrent/threads.h"
 
@@ -76,6 +77,23 @@ TEST(ConcurrentLayers, ThreadsDrawDifferentNumbers) {
   std::set<uint64_t> all;
   for (const auto& own : drawn) all.insert(own.begin(), own.end());
   EXPECT_EQ(all.size(), static_cast<size_t>(kThreads * kDraws));
+}
+
+TEST(ConcurrentLayers, ThreadsPredictOnOneModelWhileAnotherTrainsIt) {
+  Model model(layers::Sequential{layers::Dense{8, activations::relu}, layers::Dense{1}});
+  model.compile(optimizers::SGD(0), losses::mean_squared_error);
+  const Tensor x = reshape(range(60, DType::f32), {20, 3});
+  const Tensor expected = model.predict(x, {.batch_size = 8, .verbose = Verbose::silent});
+  run_on_threads([&](int t) {
+    for (int i = 0; i < 5; ++i) {
+      if (t == 0) {
+        model.fit(x, zeros({20, 1}), {.batch_size = 8, .verbose = Verbose::silent});
+      } else {
+        const Tensor p = model.predict(x, {.batch_size = 4 + t, .verbose = Verbose::silent});
+        EXPECT_TRUE(array_equal(p, expected).item<bool>());
+      }
+    }
+  });
 }
 
 TEST(ConcurrentLayers, AnOptimizerOfManyThreadsLosesNoUpdate) {

@@ -568,5 +568,15 @@ TEST(CheckGradients, AcceptsRightOnes) {
   EXPECT_LT(check_gradients(f, a, a + 2.0), 1e-7);
 }
 
+/// What the backward function computes of its cotangent alone, before anything else, is recorded as well.
+TEST(CustomGradient, SecondDerivativesPassThroughItsCotangent) {
+  const auto exp2x = custom_gradient([](Tensor x) {
+    const Tensor e = exp(x);
+    return std::pair(e * e, [=](Tensor g) { return g * 2 * e * e; });
+  });
+  const auto slope = grad([&](Tensor x) { return sum(square(exp2x(x))); });
+  EXPECT_LT(check_gradients(slope, Tensor({0.25, 0.5})), 1e-6);
+}
+
 }  // namespace
 }  // namespace etch

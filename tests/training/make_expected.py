@@ -107,6 +107,21 @@ gradients_a[3], gradients_b[7] = 0, 0
 start_a, start_b = draw(3, 2), draw(4)
 file.case("gradients", a=gradients_a, b=gradients_b, start_a=start_a, start_b=start_b)
 optimizers = keras.optimizers
+
+
+def optimizer_case(name, optimizer, constraint=None):
+    """Two variables after each of 20 steps, and at the end of a training."""
+    a, b = keras.Variable(start_a), keras.Variable(start_b)
+    a.constraint = constraint
+    path_a, path_b = [], []
+    for step in range(20):
+        optimizer.apply([tf.constant(gradients_a[step]), tf.constant(gradients_b[step])], [a, b])
+        path_a.append(a.numpy())
+        path_b.append(b.numpy())
+    optimizer.finalize_variable_values([a, b])
+    file.case("optimizer_" + name, a=np.array(path_a), b=np.array(path_b), final_a=a, final_b=b)
+
+
 for name, optimizer in {
         "sgd": optimizers.SGD(0.1), "sgd_momentum": optimizers.SGD(0.1, momentum=0.9),
         "sgd_nesterov": optimizers.SGD(0.1, momentum=0.9, nesterov=True),
@@ -117,14 +132,18 @@ for name, optimizer in {
         "nadam": optimizers.Nadam(0.01), "rmsprop": optimizers.RMSprop(0.01),
         "rmsprop_momentum": optimizers.RMSprop(0.01, momentum=0.9),
         "rmsprop_centered": optimizers.RMSprop(0.01, rho=0.8, momentum=0.5, centered=True),
-        "adagrad": optimizers.Adagrad(0.1), "adadelta": optimizers.Adadelta(1.0), "lion": optimizers.Lion(0.01)}.items():
-    a, b = keras.Variable(start_a), keras.Variable(start_b)
-    path_a, path_b = [], []
-    for step in range(20):
-        optimizer.apply([tf.constant(gradients_a[step]), tf.constant(gradients_b[step])], [a, b])
-        path_a.append(a.numpy())
-        path_b.append(b.numpy())
-    file.case("optimizer_" + name, a=np.array(path_a), b=np.array(path_b))
+        "adagrad": optimizers.Adagrad(0.1), "adadelta": optimizers.Adadelta(1.0), "lion": optimizers.Lion(0.01),
+        "sgd_average": optimizers.SGD(0.1, momentum=0.9, use_ema=True, ema_momentum=0.9),
+        "adam_overwrite": optimizers.Adam(0.05, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=3),
+        "sgd_accumulation": optimizers.SGD(0.1, momentum=0.9, weight_decay=0.1, clipnorm=0.5, gradient_accumulation_steps=4),
+        "adam_accumulation": optimizers.Adam(0.05, gradient_accumulation_steps=3),
+        "nadam_accumulation": optimizers.Nadam(0.05, gradient_accumulation_steps=3),
+        "rmsprop_accumulation": optimizers.RMSprop(0.05, momentum=0.9, centered=True, gradient_accumulation_steps=2),
+        "adam_accumulation_average": optimizers.Adam(schedules.ExponentialDecay(0.1, 5, 0.5), use_ema=True, ema_momentum=0.8,
+                                                     ema_overwrite_frequency=2, gradient_accumulation_steps=2),
+        }.items():
+    optimizer_case(name, optimizer)
+optimizer_case("sgd_constraint", optimizers.SGD(0.1), keras.constraints.MaxNorm(0.7))
 
 # ---- Metrics: two batches, the second one with weights -------------------------------------------------------------------
 
@@ -153,8 +172,65 @@ metric_case("categorical", metrics.CategoricalAccuracy(),
 metric_case("sparse", metrics.SparseCategoricalAccuracy(), *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
 metric_case("sparse_top_k", metrics.SparseTopKCategoricalAccuracy(k=2),
             *[(rng.integers(4, size=9), draw(9, 4)) for _ in range(2)])
+tied = [np.round(draw(9, 4)) for _ in range(2)]
+metric_case("top_k", metrics.TopKCategoricalAccuracy(k=2),
+            *[(np.eye(4, dtype=np.float32)[rng.integers(4, size=9)], scores) for scores in tied])
+metric_case("sparse_top_k_tied", metrics.SparseTopKCategoricalAccuracy(k=2), *[(rng.integers(4, size=9), s) for s in tied])
+
+
+def guesses(*shape):
+    """Probabilities that know something of the labels beside them."""
+    y = (draw(*shape) > 0.4).astype(np.float32)
+    return y, (1 / (1 + np.exp(-(2 * y - 1 + draw(*shape))))).astype(np.float32)
+
+
+batches = [guesses(40) for _ in range(2)]
+tables = [guesses(12, 4) for _ in range(2)]
+for name, make in {"precision": metrics.Precision, "recall": metrics.Recall}.items():
+    metric_case(name, make(), *batches)
+    metric_case(name + "_thresholds", make(thresholds=[0.2, 0.5, 0.7]), *tables)
+    metric_case(name + "_top_k", make(top_k=2), *tables)
+    metric_case(name + "_class", make(class_id=1), *tables)
+for curve in ["ROC", "PR"]:
+    for method in ["interpolation", "minoring", "majoring"]:
+        metric_case(f"auc_{curve.lower()}_{method}", metrics.AUC(curve=curve, summation_method=method), *batches)
+metric_case("auc_thresholds", metrics.AUC(thresholds=[0.6, 0.1, 0.35]), *batches)
+metric_case("auc_few", metrics.AUC(num_thresholds=5), *batches)
+metric_case("auc_logits", metrics.AUC(from_logits=True), *[(y, np.log(p / (1 - p))) for y, p in batches])
+
+
+class ConfusionMatrix:
+    """tf.math.confusion_matrix, summed up."""
+
+    def __init__(self):
+        self.sum = 0
+
+    def update_state(self, y, p, sample_weight):
+        classes = p.argmax(-1) if p.ndim == 2 else p
+        self.sum = self.sum + tf.math.confusion_matrix(y, classes, 3, sample_weight, tf.float32).numpy()
+
+    def result(self):
+        return self.sum
+
+
+metric_case("confusion_scores", ConfusionMatrix(), *[(rng.integers(3, size=20), draw(20, 3)) for _ in range(2)])
+metric_case("confusion_classes", ConfusionMatrix(),
+            *[(rng.integers(3, size=20), rng.integers(3, size=20)) for _ in range(2)])
 metric_case("mean_squared_error", metrics.MeanSquaredError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
 metric_case("mean_absolute_error", metrics.MeanAbsoluteError(), *[(draw(5, 3), draw(5, 3)) for _ in range(2)])
 metric_case("root_mean_squared_error", metrics.RootMeanSquaredError(), (draw(5, 3), draw(5, 3)))
+
+# ---- Regularisers and constraints ---------------------------------------------------------------------------------------
+
+w = draw(4, 3)
+for name, regularizer in {"l1": keras.regularizers.L1(), "l2": keras.regularizers.L2(0.1),
+                          "l1_l2": keras.regularizers.L1L2(0.02, 0.03)}.items():
+    file.case("regularizer_" + name, w=w, loss=regularizer(tf.constant(w)))
+kernel = draw(2, 2, 3, 2)
+for name, constraint in {"max_norm": keras.constraints.MaxNorm(1.5), "non_neg": keras.constraints.NonNeg(),
+                         "unit_norm": keras.constraints.UnitNorm(axis=1),
+                         "min_max_norm": keras.constraints.MinMaxNorm(1.6, 1.9, rate=0.7)}.items():
+    file.case("constraint_" + name, w=w, result=constraint(tf.constant(w)))
+file.case("constraint_of_three_axes", w=kernel, result=keras.constraints.MaxNorm(1, axis=[0, 1, 2])(tf.constant(kernel)))
 
 file.write(pathlib.Path(__file__).with_name("expected.txt"))

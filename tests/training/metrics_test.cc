@@ -44,6 +44,37 @@ TEST(Metrics, SparseCategoricalAccuracy) { expect_as_keras(metrics::SparseCatego
 TEST(Metrics, SparseTopKCategoricalAccuracy) {
   expect_as_keras(metrics::SparseTopKCategoricalAccuracy{2}, "sparse_top_k");
 }
+TEST(Metrics, TopKCategoricalAccuracyWithTies) { expect_as_keras(metrics::TopKCategoricalAccuracy{2}, "top_k"); }
+TEST(Metrics, SparseTopKCategoricalAccuracyWithTies) {
+  expect_as_keras(metrics::SparseTopKCategoricalAccuracy{2}, "sparse_top_k_tied");
+}
+TEST(Metrics, Precision) { expect_as_keras(metrics::Precision(), "precision"); }
+TEST(Metrics, PrecisionAtThresholds) {
+  expect_as_keras(metrics::Precision{.thresholds = {0.2, 0.5, 0.7}}, "precision_thresholds");
+}
+TEST(Metrics, PrecisionOfTheTopK) { expect_as_keras(metrics::Precision{.top_k = 2}, "precision_top_k"); }
+TEST(Metrics, PrecisionOfAClass) { expect_as_keras(metrics::Precision{.class_id = 1}, "precision_class"); }
+TEST(Metrics, Recall) { expect_as_keras(metrics::Recall(), "recall"); }
+TEST(Metrics, RecallAtThresholds) { expect_as_keras(metrics::Recall{.thresholds = {0.2, 0.5, 0.7}}, "recall_thresholds"); }
+TEST(Metrics, RecallOfTheTopK) { expect_as_keras(metrics::Recall{.top_k = 2}, "recall_top_k"); }
+TEST(Metrics, RecallOfAClass) { expect_as_keras(metrics::Recall{.class_id = 1}, "recall_class"); }
+TEST(Metrics, AUCOfBothCurvesByAllMethods) {
+  using metrics::Curve, metrics::SummationMethod;
+  for (const auto& [curve, curve_name] : {std::pair(Curve::roc, "roc"), std::pair(Curve::pr, "pr")}) {
+    for (const auto& [method, name] :
+         {std::pair(SummationMethod::interpolation, "interpolation"), std::pair(SummationMethod::minoring, "minoring"),
+          std::pair(SummationMethod::majoring, "majoring")}) {
+      SCOPED_TRACE(std::string(curve_name) + " " + name);
+      expect_as_keras(metrics::AUC{.curve = curve, .summation_method = method},
+                      std::string("auc_") + curve_name + "_" + name);
+    }
+  }
+}
+TEST(Metrics, AUCOfGivenThresholds) { expect_as_keras(metrics::AUC{.thresholds = {0.6, 0.1, 0.35}}, "auc_thresholds"); }
+TEST(Metrics, AUCOfFewThresholds) { expect_as_keras(metrics::AUC{5}, "auc_few"); }
+TEST(Metrics, AUCOfLogits) { expect_as_keras(metrics::AUC{.from_logits = true}, "auc_logits"); }
+TEST(Metrics, ConfusionMatrixOfScores) { expect_as_keras(metrics::ConfusionMatrix{3}, "confusion_scores"); }
+TEST(Metrics, ConfusionMatrixOfClasses) { expect_as_keras(metrics::ConfusionMatrix{3}, "confusion_classes"); }
 TEST(Metrics, MeanSquaredError) { expect_as_keras(metrics::MeanSquaredError(), "mean_squared_error"); }
 TEST(Metrics, MeanAbsoluteError) { expect_as_keras(metrics::MeanAbsoluteError(), "mean_absolute_error"); }
 TEST(Metrics, RootMeanSquaredError) { expect_as_keras(metrics::RootMeanSquaredError(), "root_mean_squared_error"); }
@@ -57,6 +88,31 @@ TEST(Metrics, AreUpdatedInATrace) {
   EXPECT_EQ(f.stats().traces, 1);
 }
 
+TEST(Metrics, WithThresholdsAreUpdatedInATraceToTheSameBits) {
+  const Tensor y = cast(range(40) % 3 == 0, DType::f32), p = abs(sin(range(40, DType::f32)));
+  const metrics::AUC eager, traced;
+  const metrics::Precision eager_precision, traced_precision;
+  auto f = function([&](Tensor y, Tensor p) {
+    traced.update_state(y, p);
+    traced_precision.update_state(y, p);
+    return std::pair(traced.result(), traced_precision.result());
+  });
+  for (int i = 0; i < 2; ++i) {
+    eager.update_state(y, p);
+    eager_precision.update_state(y, p);
+    const auto [auc, precision] = f(y, p);
+    EXPECT_EQ(auc.item<float>(), eager.result().item<float>());
+    EXPECT_EQ(precision.item<float>(), eager_precision.result().item<float>());
+  }
+  EXPECT_EQ(f.stats().traces, 1);
+}
+
+TEST(Metrics, ALabelThatIsNoClassCountsNowhere) {
+  const metrics::ConfusionMatrix matrix{2};
+  matrix.update_state(Tensor({0, 7, -1, 1}), Tensor({0, 1, 1, 0}));
+  EXPECT_EQ(matrix.result().to_vector<float>(), (std::vector<float>{1, 0, 1, 0}));
+}
+
 TEST(Metrics, BeginAnewAfterAReset) {
   const metrics::Accuracy accuracy;
   accuracy.update_state(Tensor({1, 2}), Tensor({1, 3}));
@@ -68,9 +124,22 @@ TEST(Metrics, BeginAnewAfterAReset) {
 TEST(Metrics, AreNotTrained) { EXPECT_TRUE(trainable_variables(metrics::Accuracy()).empty()); }
 
 TEST(Metrics, MisuseIsAnErrorWithItsPlace) {
-  const std::string error = error_of([] { metrics::Accuracy().update_state(Tensor({1, 2}), Tensor({1.f, 2.f})); });
-  EXPECT_THAT(error, HasSubstr("accuracy: y is i32[2] and the prediction f32[2]"));
-  EXPECT_THAT(error, HasSubstr("metrics_test.cc:"));
+  const auto says = [](auto f, const char* text) {
+    const std::string error = error_of(f);
+    EXPECT_THAT(error, HasSubstr(text));
+    EXPECT_THAT(error, HasSubstr("metrics_test.cc:"));
+  };
+  says([] { metrics::Accuracy().update_state(Tensor({1, 2}), Tensor({1.f, 2.f})); },
+       "accuracy: y is i32[2] and the prediction f32[2]");
+  says([] { metrics::Precision().update_state(ones(3), ones(4)); },
+       "precision: y is f32[3] and the prediction f32[4]; they must be of one shape");
+  says([] { metrics::Recall{.class_id = 4}.update_state(ones({3, 4}), ones({3, 4})); },
+       "recall: there is no class 4 in bool[3,4]");
+  says([] { metrics::Precision{.top_k = 5}.update_state(ones({3, 4}), ones({3, 4})); }, "precision: top_k is 5 of 4 classes");
+  says([] { metrics::TopKCategoricalAccuracy{0}.update_state(ones({3, 4}), ones({3, 4})); }, "k is 0; it is 1 or more");
+  says([] { metrics::AUC{1}.update_state(ones(3), ones(3)); }, "auc: num_thresholds is 1; it is 2 or more");
+  says([] { metrics::ConfusionMatrix{}.update_state(Tensor({1}), Tensor({1})); },
+       "confusion_matrix: num_classes is 0; there is 1 or more");
 }
 
 }  // namespace

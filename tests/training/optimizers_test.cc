@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "etch/constraints.h"
 #include "etch/function.h"
 #include "etch/ops.h"
 #include "etch/options.h"
@@ -62,13 +63,14 @@ TEST(Schedules, BoundariesAndValuesMustFit) {
 
 struct Path {
   std::vector<Tensor> a, b;  // the variables after each step
+  Tensor final_a, final_b;   // and after finalize_variable_values
   int64_t traces = 0;
 };
 
 /// Applies the gradients of the file to two variables.
-Path run(const Optimizer& optimizer) {
+Path run(const Optimizer& optimizer, const Constraint& constraint = {}) {
   const KerasCase& gradients = keras("gradients");
-  const Variable a(gradients.at("start_a"), {"a"}), b(gradients.at("start_b"), {"b"});
+  const Variable a(gradients.at("start_a"), {.name = "a", .constraint = constraint}), b(gradients.at("start_b"), {"b"});
   auto step = function([&](Tensor g_a, Tensor g_b) {
     optimizer.apply_gradients({g_a, g_b}, {a, b});
   });
@@ -78,6 +80,9 @@ Path run(const Optimizer& optimizer) {
     result.a.push_back(a);
     result.b.push_back(b);
   }
+  optimizer.finalize_variable_values({a, b});
+  result.final_a = a;
+  result.final_b = b;
   result.traces = step.stats().traces;
   return result;
 }
@@ -102,18 +107,42 @@ const std::map<std::string, Make> kOptimizers = {
     {"adagrad", [] { return optimizers::Adagrad(0.1); }},
     {"adadelta", [] { return optimizers::Adadelta(1.0); }},
     {"lion", [] { return optimizers::Lion(0.01); }},
+    {"sgd_average", [] { return optimizers::SGD(0.1, {.momentum = 0.9, .ema = {.momentum = 0.9}}); }},
+    {"adam_overwrite",
+     [] { return optimizers::Adam(0.05, {.ema = {.momentum = 0.8, .overwrite_frequency = 3}}); }},
+    {"sgd_accumulation",
+     [] {
+       return optimizers::SGD(0.1, {.momentum = 0.9,
+                                    .weight_decay = 0.1,
+                                    .clipping = {.norm = 0.5},
+                                    .gradient_accumulation_steps = 4});
+     }},
+    {"adam_accumulation", [] { return optimizers::Adam(0.05, {.gradient_accumulation_steps = 3}); }},
+    {"nadam_accumulation", [] { return optimizers::Nadam(0.05, {.gradient_accumulation_steps = 3}); }},
+    {"rmsprop_accumulation",
+     [] { return optimizers::RMSprop(0.05, {.momentum = 0.9, .centered = true, .gradient_accumulation_steps = 2}); }},
+    {"adam_accumulation_average",
+     [] {
+       return optimizers::Adam(
+           schedules::exponential_decay(0.1, 5, 0.5),
+           {.ema = {.momentum = 0.8, .overwrite_frequency = 2}, .gradient_accumulation_steps = 2});
+     }},
+    {"sgd_constraint", [] { return optimizers::SGD(0.1); }},
 };
 
 class TwentySteps : public testing::TestWithParam<std::string> {};
 
 TEST_P(TwentySteps, AreThoseOfKeras) {
   const KerasCase& expected = keras("optimizer_" + GetParam());
-  const Path traced = run(kOptimizers.at(GetParam())());
+  const Path traced =
+      run(kOptimizers.at(GetParam())(), GetParam() == "sgd_constraint" ? constraints::max_norm(0.7) : Constraint());
   for (int64_t i = 0; i < 20; ++i) {
     SCOPED_TRACE(i);
     expect_near(traced.a[i], expected.at("a")[i], 2e-6);
     expect_near(traced.b[i], expected.at("b")[i], 2e-6);
   }
+  expect_near(traced.final_a, expected.at("final_a"), 2e-6);
+  expect_near(traced.final_b, expected.at("final_b"), 2e-6);
   EXPECT_EQ(traced.traces, 1);
 }
 
@@ -187,6 +216,46 @@ TEST(Optimizer, TwoOverPartsOfOneModelKeepApart) {
   EXPECT_EQ(b.value().item<float>(), -10);
 }
 
+TEST(Optimizer, ACloneGoesOnWithStateOfItsOwn) {
+  const Variable w(0.f), v(0.f);
+  const optimizers::SGD sgd(1, {.momentum = 0.5});
+  sgd.apply_gradients({Tensor(1.f)}, {w});
+  const optimizers::SGD copy = clone(sgd);
+  sgd.apply_gradients({Tensor(0.f)}, {w});
+  EXPECT_EQ(w.value().item<float>(), -1.5);
+  copy.apply_gradients({Tensor(0.f)}, {w});  // its momentum is still that of one step
+  EXPECT_EQ(w.value().item<float>(), -2);
+  EXPECT_EQ(copy.iterations().value().item<int64_t>(), 2);
+}
+
+TEST(Optimizer, AModelClonedWithItsOptimizerTrainsOnByItself) {
+  struct Training {
+    optimizers::Nadam optimizer{0.1};
+    Variable w{1.f};
+    void step() const { optimizer.apply_gradients({w * 2}, {w}); }
+  };
+  const Training original;
+  original.step();
+  const Training copy = clone(original);
+  const float before = original.w.value().item<float>();
+  copy.step();
+  EXPECT_EQ(original.w.value().item<float>(), before);
+  original.step();
+  EXPECT_EQ(original.w.value().item<float>(), copy.w.value().item<float>());
+  EXPECT_EQ(variables(copy.optimizer).size(), variables(original.optimizer).size());
+}
+
+TEST(Optimizer, AccumulationUpdatesAtEachNthCallOnly) {
+  const Variable w(0.f);
+  const optimizers::SGD sgd(1, {.gradient_accumulation_steps = 3});
+  std::vector<float> path;
+  for (float g : {1.f, 2.f, 6.f, 3.f}) {
+    sgd.apply_gradients({Tensor(g)}, {w});
+    path.push_back(w.value().item<float>());
+  }
+  EXPECT_THAT(path, ElementsAre(0, 0, -3, -3));
+}
+
 TEST(Optimizer, AnUpdateOfOneVariableIsOneKernel) {
   const Variable w(zeros({64, 64}));
   const optimizers::Adam adam;
@@ -225,6 +294,8 @@ TEST(Optimizer, MisuseIsAnErrorWithItsPlace) {
   says([&] { (void)optimizers::SGD(1, {.clipping = {.value = 1, .norm = 1}}); }, "may be set, not several");
   says([&] { (void)optimizers::SGD(1, {.clipping = {.norm = 0}}); }, "clipping to 0.0; the bound is above 0");
   says([&] { (void)optimizers::SGD(1, {.weight_decay = -1}); }, "weight_decay is -1.0; it may not be below 0");
+  says([&] { (void)optimizers::SGD(1, {.ema = {.momentum = 1}}); }, "ema.momentum is 1.0; it is 0 for none, or below 1");
+  says([&] { (void)optimizers::SGD(1, {.gradient_accumulation_steps = 0}); }, "steps is 0; it is 1 or more");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "etch/layers.h"
 #include "etch/losses.h"
 #include "etch/optimizers.h"
+#include "runtime/parallel.h"
 
 namespace etch {
 namespace {
@@ -33,10 +34,9 @@ struct Trained {
   float accuracy = 0;
 };
 
-Trained train(FunctionOptions options = {}) {
-  random::set_seed(3);
-  const auto [images, labels] = corners(256);
-  Mlp model;
+/// Trains a model for some epochs.
+template <class Model>
+Trained train(Model model, const Tensor& images, const Tensor& labels, int epochs, FunctionOptions options) {
   optimizers::Adam adam{1e-2f};
   options.name = "step";
   auto step = etch::function(
@@ -50,13 +50,40 @@ Trained train(FunctionOptions options = {}) {
       options);
   Trained result;
   Batches shuffled = batches(images, labels, 32, /*seed=*/1);
-  for (int epoch = 0; epoch < 4; ++epoch) {
-    for (auto [x, y] : shuffled) result.losses.push_back(step(x, y).item<float>());
+  for (int epoch = 0; epoch < epochs; ++epoch) {
+    for (auto [x, y] : shuffled) {
+      const Tensor loss = step(x, y);
+      result.losses.push_back(loss.item<float>());
+    }
   }
   result.weights = get_weights(model);
   result.traces = step.stats().traces;
-  result.accuracy = mean(cast(argmax(model(images, false), -1) == cast(labels, DType::i64), DType::f32)).item<float>();
+  const Tensor is_right = argmax(model(images, false), -1) == cast(labels, DType::i64);
+  const Tensor accuracy = mean(cast(is_right, DType::f32));
+  result.accuracy = accuracy.item<float>();
   return result;
+}
+
+Trained train(FunctionOptions options = {}) {
+  random::set_seed(3);
+  const auto [images, labels] = corners(256);
+  return train(Mlp(), images, labels, 4, options);
+}
+
+/// Tells by the last output of an LSTM in which of four places a wave has its peak.
+struct Reader {
+  layers::LSTM lstm{.units = 12, .dropout = 0.1, .recurrent_dropout = 0.1};
+  layers::Dense logits{4};
+  Tensor operator()(Tensor x, bool training) { return logits(lstm(x, training)); }
+};
+
+Trained train_reader(FunctionOptions options = {}) {
+  random::set_seed(3);
+  const Tensor seed(uint64_t{9});
+  const Tensor labels = random::uniform_int(seed, {96}, 0, 4);
+  const Tensor distance = range(8, DType::f32) - expand_dims(cast(labels, DType::f32) * 2 + 0.5f, 1);
+  const Tensor waves = expand_dims(exp(-square(distance)), 2) + random::normal(seed, {96, 8, 3}, {.stddev = 0.1});
+  return train(Reader(), waves, labels, 10, options);
 }
 
 TEST(Program, LearnsInOneTrace) {
@@ -87,6 +114,29 @@ TEST(Program, HasTheSameBitsOnTwoThreads) {
   const Trained one = train({.threads = 1});
   const ScopedFlags flags("grain=16");
   expect_same(train({.threads = 2}), one);
+}
+
+TEST(ProgramWithAnLstm, LearnsInOneTrace) {
+  const Trained trained = train_reader();
+  EXPECT_EQ(trained.traces, 1);
+  EXPECT_GT(trained.accuracy, 0.8f);
+  EXPECT_EQ(trained.weights.size(), 5);
+}
+
+TEST(ProgramWithAnLstm, HasTheSameBitsEagerAndTraced) {
+  const Trained traced = train_reader();
+  const ScopedFlags flags("eager");
+  expect_same(train_reader(), traced);
+}
+
+TEST(ProgramWithAnLstm, HasTheSameBitsFusedAndUnfused) { expect_same(train_reader({.fuse = false}), train_reader()); }
+
+TEST(ProgramWithAnLstm, HasTheSameBitsOnTwoThreads) {
+  const Trained one = train_reader({.threads = 1});
+  const ScopedFlags flags("grain=16");
+  const int64_t split_before = num_split_loops();
+  expect_same(train_reader({.threads = 2}), one);
+  EXPECT_GT(num_split_loops(), split_before);
 }
 
 TEST(Program, CopiesNoBytesForItsVariables) {

@@ -6,6 +6,7 @@
 #include "etch/function.h"
 #include "etch/gradient_tape.h"
 #include "etch/init_scope.h"
+#include "etch/nn.h"
 #include "etch/npy.h"
 #include "etch/ops.h"
 #include "etch/options.h"

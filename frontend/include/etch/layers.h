@@ -8,12 +8,17 @@
 #include <vector>
 
 #include "etch/activations.h"
+#include "etch/constraints.h"
 #include "etch/initializers.h"
 #include "etch/layers/attention.h"
+#include "etch/layers/convolution.h"
 #include "etch/layers/embedding.h"
+#include "etch/layers/pooling.h"
+#include "etch/layers/recurrent.h"
 #include "etch/module.h"
 #include "etch/ops.h"
 #include "etch/random.h"
+#include "etch/regularizers.h"
 
 namespace [[gnu::visibility("default")]] etch {
 
@@ -21,7 +26,8 @@ namespace [[gnu::visibility("default")]] etch {
 // variables, which a user has no need to set. Names and defaults are Keras'. The first call builds the variables, of the dtype of
 // its input, also while a function is traced, and once if several threads call at the same time. Copies of a layer share its
 // variables, built or not; clone() makes others. Each call works on any leading axes. Layers take floats; an input of another
-// width than the first one, and an option that makes no sense, is an Error.
+// width than the first one, and an option that makes no sense, is an Error. Variables get regularisers and constraints when their
+// layer is made.
 namespace layers {
 
 /// activation(x . kernel + bias) over the last axis: f[..., n] -> f[..., units].
@@ -31,9 +37,15 @@ struct Dense {
   bool use_bias = true;
   Initializer kernel_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();
+  Regularizer kernel_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint kernel_constraint{};
+  Constraint bias_constraint{};
 
-  Variable kernel = Variable::deferred({.name = "kernel"});  // f[n, units]
-  Variable bias = Variable::deferred({.name = "bias"});      // f[units]
+  Variable kernel = Variable::deferred(
+      {.name = "kernel", .regularizer = kernel_regularizer, .constraint = kernel_constraint});  // f[n, units]
+  Variable bias =
+      Variable::deferred({.name = "bias", .regularizer = bias_regularizer, .constraint = bias_constraint});  // f[units]
 
   Tensor operator()(const Operand& x) const;
 };
@@ -75,9 +87,14 @@ struct LayerNormalization {
   bool scale = true;   // has gamma
   Initializer beta_initializer = initializers::zeros();
   Initializer gamma_initializer = initializers::ones();
+  Regularizer beta_regularizer{};
+  Regularizer gamma_regularizer{};
+  Constraint beta_constraint{};
+  Constraint gamma_constraint{};
 
-  Variable gamma = Variable::deferred({.name = "gamma"});  // of the extents of the axes
-  Variable beta = Variable::deferred({.name = "beta"});
+  Variable gamma = Variable::deferred(
+      {.name = "gamma", .regularizer = gamma_regularizer, .constraint = gamma_constraint});  // of the extents of the axes
+  Variable beta = Variable::deferred({.name = "beta", .regularizer = beta_regularizer, .constraint = beta_constraint});
 
   Tensor operator()(const Operand& x) const;
 };
@@ -95,9 +112,14 @@ struct BatchNormalization {
   Initializer gamma_initializer = initializers::ones();
   Initializer moving_mean_initializer = initializers::zeros();
   Initializer moving_variance_initializer = initializers::ones();
+  Regularizer beta_regularizer{};
+  Regularizer gamma_regularizer{};
+  Constraint beta_constraint{};
+  Constraint gamma_constraint{};
 
-  Variable gamma = Variable::deferred({.name = "gamma"});  // of the extent of the axis
-  Variable beta = Variable::deferred({.name = "beta"});
+  Variable gamma = Variable::deferred(
+      {.name = "gamma", .regularizer = gamma_regularizer, .constraint = gamma_constraint});  // of the extent of the axis
+  Variable beta = Variable::deferred({.name = "beta", .regularizer = beta_regularizer, .constraint = beta_constraint});
   Variable moving_mean = Variable::deferred({.name = "moving_mean", .trainable = false});
   Variable moving_variance = Variable::deferred({.name = "moving_variance", .trainable = false});
 

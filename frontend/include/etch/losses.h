@@ -1,7 +1,11 @@
 // Losses: how far predictions are from what they should be.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <functional>
+#include <type_traits>
+#include <utility>
 
 #include "etch/ops.h"
 
@@ -78,6 +82,44 @@ struct SparseCrossentropyOptions {
 [[nodiscard]] Tensor categorical_hinge(const Operand& y, const Operand& p, const LossOptions& options = {});
 /// -sum(y p) of vectors scaled to length 1.
 [[nodiscard]] Tensor cosine_similarity(const Operand& y, const Operand& p, const LossOptions& options = {});
+
+/// A loss with its options, as Model::compile takes it:
+///
+///   losses::mean_squared_error
+///   {losses::sparse_categorical_crossentropy, {.from_logits = true}}
+///   [](Tensor y, Tensor p) { return mean(abs(y - p), -1); }   // the losses of samples, or all of them as one number
+class Loss {
+ public:
+  /// None.
+  Loss() = default;
+  template <class Options>
+  Loss(Tensor (*loss)(const Operand&, const Operand&, const Options&), const std::type_identity_t<Options>& options = {})
+      : call_([loss, options](const Tensor& y, const Tensor& p, const Tensor& sample_weight, Location where) {
+          Options own = options;
+          if (sample_weight.defined()) own.sample_weight = sample_weight;
+          return loss(Operand(y, where), Operand(p, where), own);
+        }) {}
+  template <class F>
+    requires(!std::same_as<F, Loss> && std::is_invocable_r_v<Tensor, const F&, const Tensor&, const Tensor&>)
+  Loss(F loss)  // NOLINT: callables convert
+      : call_([loss = std::move(loss)](const Tensor& y, const Tensor& p, const Tensor& sample_weight, Location where) {
+          return weighted(loss(y, p), sample_weight, where);
+        }) {}
+
+  explicit operator bool() const { return static_cast<bool>(call_); }
+  /// The loss of a batch; a weight takes the place of one that the options have. Error for a callable of one's own that gives one
+  /// number, if there are weights.
+  [[nodiscard]] Tensor operator()(const Tensor& y, const Tensor& p, const Tensor& sample_weight = {},
+                                  Location where = Location::current()) const {
+    return call_(y, p, sample_weight, where);
+  }
+
+ private:
+  /// The mean of losses times weights.
+  static Tensor weighted(const Tensor& losses, const Tensor& sample_weight, Location where);
+
+  std::function<Tensor(const Tensor&, const Tensor&, const Tensor&, Location)> call_;
+};
 
 }  // namespace losses
 }  // namespace etch

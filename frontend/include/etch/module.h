@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,6 +37,8 @@ namespace [[gnu::visibility("default")]] etch {
 /// of std it is known.
 template <class T>
 inline constexpr bool kHoldsNoVariables = false;
+template <>
+inline constexpr bool kHoldsNoVariables<Dims> = true;
 
 /// A variable of a module and its name, the path of members that leads to it: `blocks[2].hidden.kernel`.
 struct NamedVariable {
@@ -105,6 +108,8 @@ class Cloner {
   /// The copy of a shared object, or null.
   std::shared_ptr<void> find_shared(const void* original) const;
   void add_shared(const void* original, std::shared_ptr<void> copy);
+  /// The numbers of the variables that were copied, by those of their copies; it grows as the cloner goes on.
+  std::shared_ptr<const std::map<int64_t, int64_t>> originals() const;
 
  private:
   struct State;

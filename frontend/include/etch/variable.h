@@ -12,9 +12,16 @@
 
 namespace [[gnu::visibility("default")]] etch {
 
+/// What the value of a variable adds to a loss (etch/regularizers.h).
+using Regularizer = std::function<Tensor(const Tensor& value)>;
+/// What the value of a variable becomes after an update (etch/constraints.h).
+using Constraint = std::function<Tensor(const Tensor& value)>;
+
 struct VariableOptions {
   std::string name{};     // in errors, reports and prints; by default file:line of where it was made
   bool trainable = true;  // whether training is to change it
+  Regularizer regularizer{};
+  Constraint constraint{};
 };
 
 namespace detail {

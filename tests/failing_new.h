@@ -1,4 +1,4 @@
-// Makes operator new of the test program fail.
+// Makes the memory of the test program fail: operator new, and what tensors are made of.
 #pragma once
 
 #include <cstdint>
