@@ -31,7 +31,7 @@ void perceptron(benchmark::State& state, Way way, int64_t width, int64_t units) 
     adam.apply_gradients(tape.gradient(loss, variables), variables);
     return loss;
   };
-  const auto step = function(body, {.threads = 1, .fuse = way != Way::unfused});
+  const auto step = function(body, {.fuse = way != Way::unfused, .threads = 1});
   const int64_t batch = state.range(0);
   const Tensor x = Generator(1).uniform({batch, width}), y = cast(range(batch) % 10, DType::i32);
   (void)step(x, y);
@@ -76,7 +76,7 @@ void transformer_block(benchmark::State& state, Way way) {
     const Tensor loss = mean(square(block(x)));
     return tape.gradient(loss, trainable_variables(block));
   };
-  const auto step = function(body, {.threads = 1, .fuse = way != Way::unfused});
+  const auto step = function(body, {.fuse = way != Way::unfused, .threads = 1});
   const Tensor x = Generator(1).normal({8, 64, 128});
   (void)step(x);
   state.counters["kernels"] = step.concrete(x).num_kernels();

@@ -11,7 +11,8 @@
 namespace etch {
 namespace {
 
-/// Elements that an access walks over: the extents of the axes along which it moves, and its period if it repeats.
+/// Elements that an access walks over: the extents of the axes along which it moves, and its period if it repeats. At indices
+/// it may find another one each time.
 int64_t elements_of(const ScheduledKernel& kernel, int access) {
   const SizesLayout layout(kernel.program);
   if (kernel.program.accesses[access].repeats) {
@@ -19,7 +20,8 @@ int64_t elements_of(const ScheduledKernel& kernel, int access) {
   }
   int64_t elements = 1;
   for (int axis = 0; axis < kernel.program.rank(); ++axis) {
-    if (kernel.sizes[layout.access(access) + 1 + axis] != 0) elements *= kernel.sizes[layout.extent(axis)];
+    const bool moves = kernel.sizes[layout.access(access) + 1 + axis] != 0;
+    if (moves || kernel.program.accesses[access].indexed != Indexed::no) elements *= kernel.sizes[layout.extent(axis)];
   }
   return elements;
 }

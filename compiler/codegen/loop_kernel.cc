@@ -327,8 +327,13 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   const std::vector<Level> levels = levels_of(program);
   const int count = static_cast<int>(program.body.size());
   const int work = work_of(program, given.target, [&](int i) { return levels[i] == Level::element; });
+  // Beside a dear op, what lanes load at indices of their own is a small part, and masks leave out lanes of it at no cost.
+  const bool is_dear = std::ranges::any_of(program.body, [](const Instr& instr) {
+    return instr.kind == InstrKind::compute && cost_of(instr) >= cost::kDear;
+  });
   const bool by_lane = std::any_of(program.body.begin(), program.body.end(), [&](const Instr& instr) {
-    return goes_by_lane(program, instr, given.target) && program.accesses[instr.slot].next_row == 0;
+    if (!goes_by_lane(program, instr, given.target) || program.accesses[instr.slot].next_row > 0) return false;
+    return !is_dear || program.accesses[instr.slot].indexed == Indexed::no;
   });
   CodegenOptions options = given;
   Target& target = options.target;

@@ -67,9 +67,12 @@ Ex TopK::gradient(const Backward& at, int) const {
   const Shape shape = at.operands[0].shape();
   const int64_t n = shape.back();
   const int64_t rows = n == 0 ? 0 : shape.product() / n;
-  const Ex indices = reshape(at.results[1], {rows, 1, k});
-  const Ex chosen = iota(indices.maker(), 0, {DType::i64, {n, 1}}) == indices;
-  return reshape(sum(where(chosen, reshape(at.cotangents[0], {rows, 1, k}), 0), {2}), shape);
+  ExMaker& maker = at.results[1].maker();
+  const Ex begins = iota(maker, 0, {DType::i64, {rows, 1}}) * number(maker, DType::i64, n);
+  const Ex places = reshape(reshape(at.results[1], {rows, k}) + begins, {rows * k});
+  const Ex& g = at.cotangents[0];
+  const Ex zero = number(maker, g.dtype(), 0);
+  return reshape(scatter_add(zero, places, reshape(g, {rows * k}), 0, rows * n), shape);
 }
 
 }  // namespace etch::op
