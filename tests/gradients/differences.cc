@@ -11,13 +11,13 @@ namespace etch {
 
 std::vector<double> values_of(const Literal& literal) {
   std::vector<double> values(literal.bytes.size() / sizeof(double));
-  std::memcpy(values.data(), literal.bytes.data(), literal.bytes.size());
+  if (!values.empty()) std::memcpy(values.data(), literal.bytes.data(), literal.bytes.size());
   return values;
 }
 
 Literal literal_of(const Shape& shape, const std::vector<double>& values) {
   Literal literal{{DType::f64, shape}, std::vector<std::byte>(values.size() * sizeof(double))};
-  std::memcpy(literal.bytes.data(), values.data(), literal.bytes.size());
+  if (!values.empty()) std::memcpy(literal.bytes.data(), values.data(), literal.bytes.size());
   return literal;
 }
 
