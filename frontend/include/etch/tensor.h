@@ -157,13 +157,21 @@ namespace detail {
 [[nodiscard]] Tensor unary_plus(const Operand& x);
 [[nodiscard]] Tensor truth_not(const Tensor& x);
 
+/// The same operand. A call with it waits for `Result`: compilers look at others before Tensor is complete.
+template <class Result>
+const Operand& later(const Operand& x) {
+  return x;
+}
+
 /// The operators of Tensor and of Variable, found by either. `Result` is Tensor, which is not complete yet where it stands as
 /// a base.
 template <class Result>
 class Operators {
   // Elementwise, with NumPy broadcasting; see the ops of the same meaning in etch/ops.h. Comparisons give bool tensors.
-#define ETCH_BINARY(op, function) \
-  [[nodiscard]] friend Result operator op(const Operand& a, const Operand& b) { return function(a, b); }
+#define ETCH_BINARY(op, function)                                               \
+  [[nodiscard]] friend Result operator op(const Operand& a, const Operand& b) { \
+    return function(later<Result>(a), later<Result>(b));                        \
+  }
   ETCH_BINARY(+, add)
   ETCH_BINARY(-, sub)
   ETCH_BINARY(*, mul)
@@ -181,14 +189,14 @@ class Operators {
   ETCH_BINARY(<<, shift_left)
   ETCH_BINARY(>>, shift_right)
 #undef ETCH_BINARY
-#define ETCH_UNARY(op, Argument, function) \
-  [[nodiscard]] friend Result operator op(const Argument& x) { return function(x); }
-  ETCH_UNARY(-, Operand, neg)
-  ETCH_UNARY(~, Operand, not_of)      // bitwise_not; logical_not of bool
-  ETCH_UNARY(+, Operand, unary_plus)  // x itself; numeric
-  // It takes the tensor as it is: through Operand it would be ambiguous with C++'s own operator on bool.
-  ETCH_UNARY(!, Result, truth_not)  // logical_not
+#define ETCH_UNARY(op, function) \
+  [[nodiscard]] friend Result operator op(const Operand& x) { return function(later<Result>(x)); }
+  ETCH_UNARY(-, neg)
+  ETCH_UNARY(~, not_of)      // bitwise_not; logical_not of bool
+  ETCH_UNARY(+, unary_plus)  // x itself; numeric
 #undef ETCH_UNARY
+  // logical_not. It takes the tensor as it is: through Operand it would be ambiguous with C++'s own operator on bool.
+  [[nodiscard]] friend Result operator!(const Result& x) { return truth_not(x); }
 };
 }  // namespace detail
 
