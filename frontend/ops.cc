@@ -191,6 +191,42 @@ Tensor scatter_add(const Operand& x, const Operand& indices, const Operand& upda
   return apply(op::ScatterAdd{along, tensor.shape()[along]}, {x, Operand(places, x.where()), updates});
 }
 
+namespace {
+
+int along_axis(const Operand& x, Integer axis, std::string_view op) {
+  const Tensor& tensor = tensor_of(x, op);
+  if (tensor.rank() == 0) fail_in_op(x.where(), cat(op, ": the tensor has rank 0, so there is no axis"));
+  return detail::resolve_axis(axis, tensor.rank(), op, x.where());
+}
+
+/// A scalar index in a dtype that the graph takes.
+Tensor index_of(const Operand& index, std::string_view op) {
+  const Tensor number = index.tensor() ? *index.tensor() : full(Shape{}, index.number(), index.where());
+  const Tensor place = indices_of(Operand(number, index.where()), op);
+  if (place.rank() == 0) return place;
+  fail_in_op(index.where(), cat(op, ": the index is ", to_string(Type{place.dtype(), place.shape()}), ", not a scalar"));
+}
+
+}  // namespace
+
+Tensor dynamic_slice(const Operand& x, const Operand& index, Integer count, Integer axis) {
+  const int along = along_axis(x, axis, "dynamic_slice");
+  const Location where = x.where();
+  const int64_t extent = tensor_of(x, "dynamic_slice").shape()[along];
+  if (count < 0 || count > extent) {
+    fail_in_op(where, cat("dynamic_slice: takes ", int64_t{count}, " elements of axis ", along, ", which has ", extent));
+  }
+  const detail::Scope scope("dynamic_slice", where);
+  const Tensor first = clip(index_of(index, "dynamic_slice"), 0, extent - int64_t{count});
+  return gather(x, first + range(int64_t{count}, first.dtype()), along);
+}
+
+Tensor update_slice(const Operand& x, const Operand& update, const Operand& index, Integer axis) {
+  const int along = along_axis(x, axis, "update_slice");
+  const Tensor place = index_of(index, "update_slice");
+  return apply(op::UpdateSlice{along}, {x, update, Operand(place, x.where())});
+}
+
 Tensor cumsum(const Operand& x, Integer axis, CumsumOptions options) {
   const int rank = tensor_of(x, "cumsum").rank();
   const int64_t along = rank == 0 ? int64_t{axis} : detail::resolve_axis(axis, rank, "cumsum", x.where());

@@ -110,12 +110,12 @@ Trace* Trace::innermost() {
 }
 
 void note_made_variable(Location where) {
-  if (Trace* trace = Trace::innermost()) trace->made_variables_.push_back(where);
+  if (Trace* trace = Trace::innermost()) trace->whole().made_variables_.push_back(where);
 }
 
 bool ask_frozen(const VariableCell& cell) {
   Trace* trace = Trace::innermost();
-  return trace ? trace->ask_frozen(cell) : cell.is_frozen();
+  return trace ? trace->whole().ask_frozen(cell) : cell.is_frozen();
 }
 
 bool Trace::ask_frozen(const VariableCell& cell) {
@@ -256,6 +256,7 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
     case TensorImpl::Kind::traced: break;
     case TensorImpl::Kind::spec: fail_no_elements(impl, "computing with it", where);
     case TensorImpl::Kind::eager: {
+      if (outer_) return take(impl, where);
       auto [it, is_new] = captured_.try_emplace(&impl);
       if (is_new) {
         captures_.emplace_back(impl, static_cast<int32_t>(events_.inputs().size()));
@@ -265,11 +266,25 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
     }
   }
   if (impl.trace == id_) return impl.value;
+  if (outer_ && outer_->knows(impl)) return take(impl, where);
   if (const Trace* outer = find_trace(impl.trace)) {
     fail(where, cat("function ", name_, " uses ", made_by(impl), " of another trace, that of function ", outer->name(),
                     "; pass it as an argument, or call the inner function instead of asking for concrete()"));
   }
   fail_no_elements(impl, "computing with it", where);
+}
+
+bool Trace::knows(const TensorImpl& impl) const {
+  return impl.kind == TensorImpl::Kind::traced && (impl.trace == id_ || (outer_ && outer_->knows(impl)));
+}
+
+Value Trace::take(const TensorImpl& impl, Location where) {
+  const auto [it, is_new] = captured_.try_emplace(&impl);
+  if (is_new) {
+    taken_.push_back(TensorAccess::share(&impl));
+    it->second = input(impl.type(), where);
+  }
+  return it->second;
 }
 
 Value Trace::input(const Type& type, Location where) {
@@ -361,7 +376,9 @@ void Trace::record_backward(int event, int order) {
 }
 
 Value Trace::find(const TensorImpl& impl) const {
-  if (impl.kind == TensorImpl::Kind::traced) return impl.trace == id_ ? impl.value : Value();
+  if (impl.kind == TensorImpl::Kind::traced && (impl.trace == id_ || !outer_)) {
+    return impl.trace == id_ ? impl.value : Value();
+  }
   const auto known = captured_.find(&impl);
   return known == captured_.end() ? Value() : known->second;
 }

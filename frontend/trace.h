@@ -76,7 +76,8 @@ struct TracedVariable {
 class Trace : public EventLog {
  public:
   /// @param name of the function, for errors.
-  explicit Trace(std::string name) : name_(std::move(name)) {}
+  /// @param outer the trace of which this one is a region: what tensors of it, and captures, stand for becomes an input.
+  explicit Trace(std::string name, Trace* outer = nullptr) : name_(std::move(name)), outer_(outer) {}
 
   const std::string& name() const { return name_; }
 
@@ -101,6 +102,8 @@ class Trace : public EventLog {
   Value constant(uint64_t bits, const Type& type, Location where);
 
   std::vector<Capture>& captures() { return captures_; }
+  /// Tensors of the trace around a region that it uses, and captures, in the order of their first use.
+  const std::vector<Tensor>& taken() const { return taken_; }
   /// In the order of their first use.
   std::vector<TracedVariable>& variables() { return variables_; }
   /// Runs what backward functions there are on cotangents that are to come, so that calls of the function can be
@@ -120,6 +123,11 @@ class Trace : public EventLog {
   etch::Results record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   Value input(const Type& type, Location where);
   Value current(VariableCell& cell, Location where);
+  /// True for a tensor of this trace or of those that it is a region of.
+  bool knows(const TensorImpl& impl) const;
+  Value take(const TensorImpl& impl, Location where);
+  /// This trace, or the one that it is a region of in the end.
+  Trace& whole() { return outer_ ? outer_->whole() : *this; }
   TracedVariable& variable(VariableCell& cell, Location where);
 
   void record_backward(int event, int order);
@@ -130,6 +138,8 @@ class Trace : public EventLog {
   friend bool ask_frozen(const VariableCell& cell);
 
   std::string name_;
+  Trace* outer_ = nullptr;
+  std::vector<Tensor> taken_;
   std::vector<Capture> captures_;
   FlatMap<const TensorImpl*, Value> captured_;
   std::vector<TracedVariable> variables_;

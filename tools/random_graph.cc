@@ -82,7 +82,7 @@ class Generator {
     Value x = random_value();
     const Type type = builder_.type(x);
     if (options_.region_depth > 0 && pick(5) == 0) return pick(2) ? random_cond(x) : random_while();
-    switch (deep_ && pick(3) == 0 ? 11 : pick(24)) {
+    switch (deep_ && pick(3) == 0 ? 11 : pick(25)) {
       case 0:
       case 13: return random_reduce(x, type);
       case 1: return random_dot(x, type);
@@ -101,6 +101,7 @@ class Generator {
       case 15: return random_gather(x, type);
       case 16: return random_scatter_add(x, type);
       case 17: return random_cumsum(x, type);
+      case 18: return random_update_slice(x, type);
       default: return random_elementwise(x);
     }
   }
@@ -226,6 +227,25 @@ class Generator {
     const double bound = bound_of(x) * static_cast<double>(type.shape[static_cast<int>(axis)]);
     if (options_.exact_only && is_floating(type.dtype) && bound > exact_limit(info(type.dtype).compute)) return std::nullopt;
     return accept(builder_.emit(op::Cumsum{axis, pick(2) == 0, pick(2) == 0}, {&x, 1}));
+  }
+
+  /// A slice of x, put into x at an index that may be anything.
+  std::optional<Value> random_update_slice(Value x, const Type& type) {
+    if (type.shape.empty()) return std::nullopt;
+    const int64_t axis = pick(type.shape.rank());
+    Shape shape = type.shape;
+    int64_t& count = shape[static_cast<int>(axis)];
+    Dims start, step;
+    for (int i = 0; i < type.shape.rank(); ++i) {
+      start.push_back(0);
+      step.push_back(1);
+    }
+    count = pick(count + 1);
+    const auto update = accept(builder_.emit(op::Slice{start, step}, {&x, 1}, Type{type.dtype, shape}));
+    if (!update) return std::nullopt;
+    const DType dtype = pick(2) == 0 ? DType::i32 : DType::i64;
+    const Value index = *builder_.constant(static_cast<uint64_t>(pick(12)) - 2, Type{dtype, {}});
+    return accept(builder_.emit(op::UpdateSlice{axis}, std::array{x, *update, index}));
   }
 
   std::optional<Value> random_dot(Value x, const Type& type) {

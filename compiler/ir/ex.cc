@@ -43,11 +43,19 @@ Value Emitter::make(const AnyOp& op, std::span<const Value> operands, const Type
   return checked(type ? builder_.emit(op, operands, *type, origin()) : builder_.emit(op, operands, origin()));
 }
 
+Results Emitter::make_all(const AnyOp& op, std::span<const Value> operands) {
+  return checked(builder_.emit_all(op, operands, {}, origin()));
+}
+
 Recorder::Recorder(Events& events, Origin origin) : ExMaker(events, origin), events_(events) {}
 
 Value Recorder::make(const AnyOp& op, std::span<const Value> operands, const Type* type) {
   const std::span<const Type> types = type ? std::span(type, 1) : std::span<const Type>();
   return checked(events_.record(op, operands, types, origin()))[0];
+}
+
+Results Recorder::make_all(const AnyOp& op, std::span<const Value> operands) {
+  return checked(events_.record(op, operands, {}, origin()));
 }
 
 uint64_t bits_of(double number, DType dtype) {
@@ -164,6 +172,11 @@ Ex gather(const Ex& x, const Ex& indices, int64_t axis) {
 Ex scatter_add(const Ex& x, const Ex& indices, const Ex& updates, int64_t axis, int64_t extent) {
   const Value operands[] = {x.value(), indices.value(), updates.value()};
   return make_node(x.maker(), op::ScatterAdd{axis, extent}, operands);
+}
+
+Ex update_slice(const Ex& x, const Ex& update, const Ex& index, int64_t axis) {
+  const Value operands[] = {x.value(), update.value(), index.value()};
+  return make_node(x.maker(), op::UpdateSlice{axis}, operands);
 }
 
 Ex spread(const Ex& x, int axis, int64_t start, int64_t step, int64_t extent) {

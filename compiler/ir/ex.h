@@ -20,6 +20,8 @@ class ExMaker {
   /// The result of an op that has one; `type` is given for the ops whose type says what they do, else null. Throws
   /// InternalError if the node is illegal: an ill-typed expression is a bug of who wrote it.
   virtual Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) = 0;
+  /// All results of an op whose types follow from its operands.
+  virtual Results make_all(const AnyOp& op, std::span<const Value> operands) = 0;
 
   /// The node of a value, and its type; the references hold until something is made.
   const Node& node(Value value) const { return nodes_.node(value); }
@@ -43,6 +45,7 @@ class Emitter final : public ExMaker {
  public:
   explicit Emitter(GraphBuilder& builder, Origin origin = {}) : ExMaker(builder, origin), builder_(builder) {}
   Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) override;
+  Results make_all(const AnyOp& op, std::span<const Value> operands) override;
 
  private:
   GraphBuilder& builder_;
@@ -53,6 +56,7 @@ class Recorder final : public ExMaker {
  public:
   explicit Recorder(Events& events, Origin origin = {});
   Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) override;
+  Results make_all(const AnyOp& op, std::span<const Value> operands) override;
 
  private:
   Events& events_;
@@ -147,6 +151,8 @@ Ex dot(const Ex& a, const Ex& b);
 Ex gather(const Ex& x, const Ex& indices, int64_t axis);
 /// The updates added to x, of rank 0 or of the result's shape, at indices along an axis of this extent.
 Ex scatter_add(const Ex& x, const Ex& indices, const Ex& updates, int64_t axis, int64_t extent);
+/// x with the update in its place from an index along an axis on.
+Ex update_slice(const Ex& x, const Ex& update, const Ex& index, int64_t axis);
 /// Zeros along an axis of this extent, with x's elements at start, start + step, ...; start is not negative, step
 /// positive, and all of them have a place.
 Ex spread(const Ex& x, int axis, int64_t start, int64_t step, int64_t extent);

@@ -43,6 +43,7 @@ struct LibraryCall {
   int64_t work = 1;            // rough cost of an iteration in additions
   // It looks at indices, operand 1, which have to be below this; then an IndexError comes behind the results.
   std::optional<int64_t> index_extent = std::nullopt;
+  int overwrites = -1;  // the operand in whose memory the first result may lie, or -1
 };
 
 /// Where a value enters or leaves a region of an op: the region's number and that of its input or output.

@@ -28,6 +28,10 @@ Value Rewriter::make(const AnyOp& op, std::span<const Value> operands, const Typ
   return improve({op, operands, checked(infer(op, types, {}))[0]});
 }
 
+Results Rewriter::make_all(const AnyOp& op, std::span<const Value> operands) {
+  return checked(builder_.emit_all(op, operands, {}, origin()));
+}
+
 namespace {
 
 /// What rules make of the nodes of a graph, and of those of regions that take the place of their op.

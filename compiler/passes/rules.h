@@ -31,6 +31,7 @@ class Rewriter final : public ExMaker {
   /// The same, or the expression as it is.
   Value improve(const Expr& expr);
   Value make(const AnyOp& op, std::span<const Value> operands, const Type* type) override;
+  Results make_all(const AnyOp& op, std::span<const Value> operands) override;
 
   /// The bits of the elements if the value is a constant.
   std::optional<uint64_t> constant_bits(Value value) const { return splat_bits(node(value).op); }

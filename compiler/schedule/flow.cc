@@ -250,6 +250,9 @@ class FlowPlanner {
   void place_in_memory(Carried& carried) {
     const int moving = carried.current;
     carried.current = carried.next = carried.home;
+    if (flow_.places[carried.home].kind == PlaceKind::buffer) {
+      flow_.overwrites.push_back({carried.channel->operand, carried.home - num_operands_});
+    }
     for (ScheduledRegion& region : flow_.regions) {
       std::ranges::replace(region.inputs, moving, carried.home);
       std::ranges::replace(region.outputs, moving, carried.home);

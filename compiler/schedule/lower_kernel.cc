@@ -219,7 +219,7 @@ ScheduledKernel lower_call(const Graph& graph, const Node& node) {
   for (Value operand : node.operands) operands.push_back(graph.type(operand));
   LibraryCall call = call_of(node.op, operands);
   ScheduledKernel kernel = opaque_kernel(graph, node);
-  kernel.call = {call.function, call.dtype};
+  kernel.call = {call.function, call.dtype, call.overwrites};
   kernel.sizes = std::move(call.sizes);
   kernel.iterations = call.iterations;
   kernel.additions = call.work;

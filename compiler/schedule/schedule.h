@@ -30,6 +30,7 @@ struct ScheduledBuffer {
 struct ScheduledCall {
   Library function{};
   DType dtype = DType::f32;
+  int overwrites = -1;  // the operand in whose memory the first result may lie, or -1
 };
 
 struct ScheduledFlow;
@@ -124,6 +125,11 @@ struct ScheduledFlow {
   std::vector<ScheduledRegion> regions;
   std::vector<FlowStep> steps;
   int64_t bytes = 0;  // of memory of its own, with the arenas of the regions
+  // Operands that are only copied to a result at first, so that this may lie in their memory: numbers of both.
+  struct Overwrite {
+    int operand = -1, result = -1;
+  };
+  std::vector<Overwrite> overwrites = {};
 };
 
 /// Calls `visit(schedule, graph, kernel)` for every kernel and call in the order of the schedule, those in regions included.

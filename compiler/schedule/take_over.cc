@@ -48,8 +48,17 @@ bool is_multiplied(const ScheduledKernel& kernel, int storage) {
   });
 }
 
+/// True if a call or flow says that a result may lie where an operand lay, which is no other operand as well.
+bool says_overwrites(const ScheduledKernel& kernel, int operand, int result) {
+  if (std::ranges::count(kernel.buffers, operand) != 1) return false;
+  const auto are = [&](int a, int b) { return kernel.buffers[a] == operand && kernel.buffers[kernel.num_operands + b] == result; };
+  if (kernel.call) return kernel.call->overwrites != kNone && are(kernel.call->overwrites, 0);
+  return std::ranges::any_of(kernel.flow->overwrites, [&](const auto& pair) { return are(pair.operand, pair.result); });
+}
+
 /// True if the kernel only reads `operand`, and only where it stores `result`, and before that.
 bool can_overwrite(const ScheduledKernel& kernel, const std::vector<bool>& stored, int operand, int result) {
+  if (kernel.is_opaque()) return says_overwrites(kernel, operand, result);
   if (is_multiplied(kernel, operand)) return false;
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     if (kernel.buffers[a] != operand) continue;
@@ -81,15 +90,13 @@ class Search {
 
   TakeOvers run(const std::vector<Overwrite>& overwrites) {
     for (int k = 0; k < static_cast<int>(kernels_.size()); ++k) {
-      if (takes_over(k)) find_operands(k);
+      find_operands(k);
     }
     for (const Overwrite& overwrite : overwrites) found_.overwrites.push_back(overwrites_now(overwrite));
     return std::move(found_);
   }
 
  private:
-  bool takes_over(int k) const { return !kernels_[k].is_opaque(); }
-
   void find_operands(int k) {
     const ScheduledKernel& kernel = kernels_[k];
     for (size_t access = 0; access < kernel.buffers.size(); ++access) {
@@ -112,7 +119,7 @@ class Search {
     const int k = first_writer_[storage];
     if (k == kNone) return false;
     if (last_use_[operand] != k) return last_use_[operand] < k;
-    return takes_over(k) && can_overwrite(kernels_[k], stored_[k], operand, storage);
+    return can_overwrite(kernels_[k], stored_[k], operand, storage);
   }
 
   bool overwrites_now(const Overwrite& overwrite) {

@@ -160,6 +160,22 @@ std::string check_memory(const ScheduledFlow& flow) {
   return {};
 }
 
+/// An operand that a result may lie over is only copied there.
+std::string check_overwrites(const ScheduledFlow& flow, int num_operands) {
+  for (const ScheduledFlow::Overwrite& pair : flow.overwrites) {
+    int uses = 0, copies = 0;
+    for (const FlowStep& step : flow.steps) {
+      uses += (step.a == pair.operand && step.kind != FlowStep::Kind::run) + (step.b == pair.operand) + (step.c == pair.operand);
+      copies += step.kind == FlowStep::Kind::copy && step.b == pair.operand && step.a == num_operands + pair.result;
+    }
+    for (const ScheduledRegion& region : flow.regions) {
+      uses += static_cast<int>(std::ranges::count(region.inputs, pair.operand));
+    }
+    if (uses != 1 || copies != 1) return cat("result ", pair.result, " may not lie over operand ", pair.operand);
+  }
+  return {};
+}
+
 }  // namespace
 
 absl::Status verify_flow(const ScheduledFlow& flow, int num_operands, int64_t walked_bytes) {
@@ -167,6 +183,7 @@ absl::Status verify_flow(const ScheduledFlow& flow, int num_operands, int64_t wa
     if (absl::Status status = verify(region.schedule, region.region.graph(), walked_bytes); !status.ok()) return status;
   }
   std::string error = check_memory(flow);
+  if (error.empty()) error = check_overwrites(flow, num_operands);
   if (error.empty()) error = FlowWalk(flow, num_operands).run();
   if (!error.empty()) return absl::InternalError(cat("the schedule is wrong: the way through regions: ", error));
   return absl::OkStatus();

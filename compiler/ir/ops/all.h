@@ -19,5 +19,6 @@
 #include "compiler/ir/ops/slice.h"
 #include "compiler/ir/ops/top_k.h"
 #include "compiler/ir/ops/transpose.h"
+#include "compiler/ir/ops/update_slice.h"
 #include "compiler/ir/ops/while_loop.h"
 #include "compiler/ir/ops/window.h"

@@ -1,11 +1,30 @@
 // cond: the oracle runs the region that the predicate names.
 #include "compiler/ir/ops/cond.h"
 
+#include "compiler/ir/gradient.h"
 #include "compiler/ir/graph.h"
 #include "compiler/ir/inference.h"
 #include "compiler/ir/walk.h"
 
 namespace etch::op {
+namespace {
+
+std::vector<Value> floats_of(const Graph& graph, std::span<const Value> values) {
+  std::vector<Value> floats;
+  for (Value value : values) {
+    if (is_floating(graph.type(value).dtype)) floats.push_back(value);
+  }
+  return floats;
+}
+
+/// From the inputs of a region and the cotangents of its outputs of floats to the cotangents of its inputs of floats.
+Region backward(const Region& region) {
+  const Graph& graph = region.graph();
+  const std::vector<Value> targets = floats_of(graph, graph.outputs()), sources = floats_of(graph, graph.inputs());
+  return Region(differentiate(graph, targets, sources, {.zeros = true}).graph);
+}
+
+}  // namespace
 
 absl::StatusOr<Types> Cond::infer(const Inference& in) const {
   const std::vector<NamedRegion> regions = regions_of(*this);
@@ -31,6 +50,22 @@ absl::StatusOr<Types> Cond::infer(const Inference& in) const {
 
 absl::StatusOr<std::vector<Literal>> Cond::run(Literals operands, const RunRegion& run_region) const {
   return run_region(load<bool>(*operands[0], 0) ? then : otherwise, operands.subspan(1));
+}
+
+Ex Cond::gradient(const Backward& at, int operand) const {
+  ExMaker& maker = at.operands[0].maker();
+  std::vector<Value> operands;
+  int result = 0;
+  for (int i = 0; i < static_cast<int>(at.operands.size()); ++i) {
+    operands.push_back(at.operands[i].value());
+    result += i < operand && is_floating(at.operands[i].dtype());
+  }
+  for (size_t i = 0; i < at.results.size(); ++i) {
+    const Type type = at.results[i].type();
+    if (!is_floating(type.dtype)) continue;
+    operands.push_back(at.cotangents[i].is_none() ? constant(maker, 0, type).value() : at.cotangents[i].value());
+  }
+  return {maker, maker.make_all(Cond{backward(then), backward(otherwise)}, operands)[result]};
 }
 
 std::vector<Channel> Cond::channels(int num_operands) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "etch/buffer.h"
+#include "etch/control_flow.h"
 #include "etch/custom_gradient.h"
 #include "etch/function.h"
 #include "etch/gradient_tape.h"

@@ -377,6 +377,13 @@ enum class Direction : uint8_t { ascending, descending };
 /// gather, whose result the updates have the shape of (NumPy's add.at; TensorFlow's tensor_scatter_nd_add along axis 0).
 /// Numeric; f16 and bf16 are summed in f32.
 [[nodiscard]] Tensor scatter_add(const Operand& x, const Operand& indices, const Operand& updates, Integer axis = 0);
+/// `count` elements of x along an axis from an index on, a scalar of integers; it is clamped to 0 .. extent - count, so that
+/// all of them are there (JAX's dynamic_slice_in_dim). Error if count is negative or above the extent. Any dtype.
+[[nodiscard]] Tensor dynamic_slice(const Operand& x, const Operand& index, Integer count, Integer axis = 0);
+/// x with the update, of the same rank, in its place along an axis from an index on, which is clamped as that of
+/// dynamic_slice (JAX's dynamic_update_slice_in_dim). In a traced function nothing is copied where x is not used any more.
+/// Error if the update is longer along the axis or differs in another one. Any dtype.
+[[nodiscard]] Tensor update_slice(const Operand& x, const Operand& update, const Operand& index, Integer axis = 0);
 /// 1 where a new axis of extent `depth` is at the index, else 0; all 0 for an index that it does not have (TensorFlow's
 /// one_hot). The new axis stands at `axis` of the result. Error for a negative depth. Any dtype.
 [[nodiscard]] Tensor one_hot(const Operand& indices, Integer depth, DType dtype = DType::f32, Integer axis = -1);

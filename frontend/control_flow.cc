@@ -1,0 +1,282 @@
+// cond, while_loop and what is built on them: run at once in eager mode, recorded as ops with regions in a trace.
+#include "etch/control_flow.h"
+
+#include <algorithm>
+#include <new>
+#include <optional>
+
+#include "compiler/ir/any_op.h"
+#include "compiler/ir/cat.h"
+#include "compiler/ir/ops/all.h"
+#include "frontend/region_trace.h"
+#include "frontend/trace.h"
+
+namespace etch {
+namespace detail {
+namespace {
+
+std::vector<Type> types_of(std::span<const Tensor> tensors, Location where) {
+  std::vector<Type> types;
+  for (const Tensor& tensor : tensors) types.push_back(impl_of(tensor, where).type());
+  return types;
+}
+
+/// A predicate as the bool scalar that the graph takes.
+Tensor as_question(const Tensor& predicate, std::string_view op, Location where) {
+  const Type type = impl_of(predicate, where).type();
+  if (type.size() != 1) {
+    fail(where, cat(op, ": the predicate is ", to_string(type), ", not one element; reduce it with any() or all(), or use"
+                    " where() for elements"));
+  }
+  const Tensor truth = type.dtype == DType::boolean ? predicate : predicate != Operand(0, where);
+  return type.shape.empty() ? truth : reshape(Operand(truth, where), Shape{});
+}
+
+/// A recorded callable and what it gave.
+struct Recorded {
+  RegionTrace trace;
+  Flat flat;
+  std::vector<Value> values;  // of its tensors
+
+  Recorded(std::string name, Trace& outer) : trace(std::move(name), outer) {}
+
+  void run(std::span<const Type> arguments, const Turn& callable, Location where) {
+    const TraceScope scope(&trace);
+    flat = callable(trace.arguments(arguments));
+    for (const Tensor& tensor : flat.tensors) values.push_back(trace.value_of(impl_of(tensor, where), where));
+  }
+};
+
+/// The values that a region gives, then those of assigned variables, which are its ports from `first` on where it does not
+/// assign them.
+std::vector<RegionOutput> outputs_of(Recorded& recorded, const RegionUses& uses, int first) {
+  std::vector<RegionOutput> outputs;
+  for (Value value : recorded.values) outputs.push_back({.value = value});
+  for (const Ref<VariableCell>& cell : uses.assigned()) {
+    const Value assigned = recorded.trace.assigned(*cell);
+    outputs.push_back(assigned.id >= 0 ? RegionOutput{.value = assigned} : RegionOutput{.port = first});
+    ++first;
+  }
+  return outputs;
+}
+
+std::vector<RegionPort> ports_of(std::span<const Type> arguments, const RegionUses& uses) {
+  std::vector<RegionPort> ports;
+  for (const Type& type : arguments) ports.push_back({.argument = static_cast<int>(ports.size()), .type = type});
+  for (const Ref<VariableCell>& cell : uses.assigned()) ports.push_back({.cell = cell.get(), .type = cell->type()});
+  for (const RegionPort& port : uses.invariants()) ports.push_back(port);
+  return ports;
+}
+
+/// The operands that stand for the ports behind the arguments.
+void add_operands(Trace& outer, const RegionUses& uses, std::vector<Value>& operands, Location where) {
+  const auto add = [&](const Tensor& tensor) { operands.push_back(outer.value_of(impl_of(tensor, where), where)); };
+  for (const Ref<VariableCell>& cell : uses.assigned()) add(outer.read(*cell, where));
+  for (const Tensor& tensor : uses.tensors()) add(tensor);
+  for (const Ref<VariableCell>& cell : uses.read()) add(outer.read(*cell, where));
+}
+
+/// Emits the op; what it gives for variables is assigned to them.
+std::vector<Tensor> emit(Trace& outer, const AnyOp& op, std::span<const Value> operands, const RegionUses& uses,
+                         Location where) {
+  Tensors results = outer.emit(op, operands, {}, where);
+  const size_t num_tensors = results.size() - uses.assigned().size();
+  for (size_t i = 0; i < uses.assigned().size(); ++i) {
+    outer.assign(*uses.assigned()[i], results[num_tensors + i], where);
+  }
+  return {std::make_move_iterator(results.begin()), std::make_move_iterator(results.begin() + num_tensors)};
+}
+
+void check_arms(const Recorded& then, const Recorded& otherwise, Location where) {
+  const std::vector<Type> a = types_of(then.flat.tensors, where), b = types_of(otherwise.flat.tensors, where);
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (a[i] == b[i]) continue;
+    fail(where, cat("cond: ", a.size() == 1 ? "" : cat("tensor ", i, " of "), "the result is ", to_string(a[i]), " where the predicate is true and ",
+                    to_string(b[i]), " where it is false; both must be the same"));
+  }
+  if (a.size() == b.size() && then.flat.structure == otherwise.flat.structure) return;
+  fail(where, cat("cond: the result has ", a.size(), a.size() == 1 ? " tensor" : " tensors", " where the predicate is true and ",
+                  b.size(), " where it is false, or other values beside them differ; both must be the same"));
+}
+
+void check_state(std::string_view op, const Flat& before, const Flat& after, Location where) {
+  const std::vector<Type> a = types_of(before.tensors, where), b = types_of(after.tensors, where);
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (a[i] == b[i]) continue;
+    fail(where, cat(op, ": tensor ", i, " of the state is ", to_string(a[i]), " before a turn and ", to_string(b[i]),
+                    " after it; keep one type, or use a TensorArray"));
+  }
+  if (a.size() == b.size() && before.structure == after.structure) return;
+  fail(where, cat(op, ": the state has ", a.size(), a.size() == 1 ? " tensor" : " tensors", " before a turn and ", b.size(),
+                  " after it, or other values beside them change; only tensors can change"));
+}
+
+std::vector<Tensor> run_eagerly(std::string_view op, Flat state, const Test& test, const Turn& body, WhileOptions options,
+                                Location where) {
+  for (int64_t turn = 0; options.max_iterations < 0 || turn < options.max_iterations; ++turn) {
+    if (!truth_of(test(state.tensors), op, where)) break;
+    Flat next = body(state.tensors);
+    check_state(op, state, next, where);
+    state = std::move(next);
+  }
+  return std::move(state.tensors);
+}
+
+std::vector<Tensor> record_while(Trace& outer, std::string_view op, const Flat& state, const Test& test, const Turn& body,
+                                 Location where) {
+  const std::vector<Type> types = types_of(state.tensors, where);
+  Recorded asks(std::string(op), outer), turns(std::string(op), outer);
+  asks.run(types, [&](std::span<const Tensor> now) {
+    return Flat{{as_question(test(now), op, where)}, {}};
+  }, where);
+  turns.run(types, body, where);
+  check_state(op, state, turns.flat, where);
+  RegionUses uses;
+  uses.add(asks.trace);
+  uses.add(turns.trace);
+
+  const std::vector<RegionPort> ports = ports_of(types, uses);
+  const auto num_state = static_cast<int>(types.size());
+  std::vector<RegionOutput> handed = outputs_of(asks, uses, num_state);
+  std::vector<RegionOutput> as_it_came;
+  for (int i = 0; i < num_state; ++i) as_it_came.push_back({.port = i});
+  handed.insert(handed.begin() + 1, as_it_came.begin(), as_it_came.end());
+  const AnyOp loop = op::WhileLoop{asks.trace.region(ports, handed), turns.trace.region(ports, outputs_of(turns, uses, num_state))};
+  std::vector<Value> operands;
+  for (const Tensor& tensor : state.tensors) operands.push_back(outer.value_of(impl_of(tensor, where), where));
+  add_operands(outer, uses, operands, where);
+  return emit(outer, loop, operands, uses, where);
+}
+
+}  // namespace
+
+std::string structure_key(const ArgReader& reader) {
+  return {reinterpret_cast<const char*>(reader.key().data()), reader.key().size()};
+}
+
+CountsAsOne::CountsAsOne(std::string_view name) {
+  static_assert(sizeof(Scope) <= sizeof scope_ && alignof(Scope) <= 8);
+  new (scope_) Scope(name);
+}
+
+CountsAsOne::~CountsAsOne() { reinterpret_cast<Scope*>(scope_)->~Scope(); }
+
+bool is_recording() { return Trace::current() != nullptr; }
+
+bool truth_of(const Tensor& predicate, std::string_view op, Location where) {
+  return as_question(predicate, op, where).item<bool>(where);
+}
+
+std::vector<Tensor> record_cond(const Tensor& predicate, const Arm& then, const Arm& otherwise, Location where) {
+  Trace& outer = *Trace::current();
+  const Tensor question = as_question(predicate, "cond", where);
+  Recorded yes("cond", outer), no("cond", outer);
+  yes.run({}, [&](std::span<const Tensor>) { return then(); }, where);
+  no.run({}, [&](std::span<const Tensor>) { return otherwise(); }, where);
+  check_arms(yes, no, where);
+  RegionUses uses;
+  uses.add(yes.trace);
+  uses.add(no.trace);
+  if (yes.values.empty() && uses.assigned().empty()) return {};  // nothing comes of it
+
+  const std::vector<RegionPort> ports = ports_of({}, uses);
+  const AnyOp op = op::Cond{yes.trace.region(ports, outputs_of(yes, uses, 0)), no.trace.region(ports, outputs_of(no, uses, 0))};
+  std::vector<Value> operands = {outer.value_of(impl_of(question, where), where)};
+  add_operands(outer, uses, operands, where);
+  return emit(outer, op, operands, uses, where);
+}
+
+std::vector<Tensor> run_while(std::string_view op, Flat state, const Test& test, const Turn& body, WhileOptions options,
+                              Location where) {
+  Trace* const outer = Trace::current();
+  if (outer == nullptr) return run_eagerly(op, std::move(state), test, body, options, where);
+  if (options.max_iterations < 0) return record_while(*outer, op, state, test, body, where);
+  // A counter is carried behind the state.
+  const auto without_counter = [](std::span<const Tensor> all) { return all.first(all.size() - 1); };
+  state.tensors.push_back(full(Shape{}, int64_t{0}, where));
+  std::vector<Tensor> result = record_while(
+      *outer, op, state,
+      [&](std::span<const Tensor> all) {
+        return (all.back() < Operand(options.max_iterations, where)) & as_question(test(without_counter(all)), op, where);
+      },
+      [&](std::span<const Tensor> all) {
+        Flat next = body(without_counter(all));
+        next.tensors.push_back(all.back() + 1);
+        return next;
+      },
+      where);
+  result.pop_back();
+  return result;
+}
+
+int64_t num_rows(std::span<const Tensor> tensors, std::string_view op, Location where) {
+  if (tensors.empty()) fail(where, cat(op, ": there is no tensor to go along"));
+  std::optional<int64_t> rows;
+  for (const Tensor& tensor : tensors) {
+    const Shape& shape = tensor.shape(where);
+    if (shape.empty()) fail(where, cat(op, ": a tensor of rank 0 has no rows"));
+    if (rows && shape[0] != *rows) fail(where, cat(op, ": one tensor has ", *rows, " rows and another one ", shape[0]));
+    rows = shape[0];
+  }
+  return *rows;
+}
+
+std::vector<Tensor> rows_at(std::span<const Tensor> tensors, const Tensor& i) {
+  std::vector<Tensor> rows;
+  for (const Tensor& tensor : tensors) rows.push_back(gather(tensor, i));
+  return rows;
+}
+
+std::vector<Tensor> rows_like(std::span<const Tensor> tensors) {
+  std::vector<Tensor> rows;
+  for (const Tensor& tensor : tensors) {
+    Shape shape = tensor.shape();
+    shape.erase(0);
+    rows.push_back(zeros(shape, tensor.dtype()));
+  }
+  return rows;
+}
+
+std::vector<Tensor> with_rows(std::span<const Tensor> tensors, std::span<const Tensor> rows, const Tensor& i) {
+  std::vector<Tensor> changed;
+  for (size_t t = 0; t < tensors.size(); ++t) changed.push_back(update_slice(tensors[t], expand_dims(rows[t], 0), i));
+  return changed;
+}
+
+std::vector<Tensor> stacks_like(int64_t n, const std::function<std::vector<Tensor>()>& record, Location where) {
+  std::vector<Type> types;
+  {
+    Trace apart("scan", Trace::current());
+    const TraceScope scope(&apart);
+    types = types_of(record(), where);
+  }
+  std::vector<Tensor> stacks;
+  for (const Type& type : types) {
+    Shape shape = type.shape;
+    shape.insert(0, n);
+    stacks.push_back(zeros(shape, type.dtype));
+  }
+  return stacks;
+}
+
+}  // namespace detail
+
+TensorArray TensorArray::of(Integer n, DType dtype, const Shape& row, Location where) {
+  Shape shape = row;
+  shape.insert(0, n);
+  return {zeros(shape, dtype, where)};
+}
+
+Tensor TensorArray::read(const Operand& i) const {
+  const Tensor row = dynamic_slice(Operand(elements, i.where()), i, 1);
+  Shape shape = elements.shape(i.where());
+  shape.erase(0);
+  return reshape(Operand(row, i.where()), shape);
+}
+
+void TensorArray::write(const Operand& i, const Operand& row) {
+  const Tensor value = row.tensor() ? *row.tensor() : full(Shape{}, row.number(), row.where());
+  elements = update_slice(Operand(elements, row.where()), expand_dims(Operand(value, row.where()), 0), i);
+}
+
+}  // namespace etch

@@ -1,0 +1,231 @@
+// Control flow over tensors in explicit forms: cond, while_loop, for_range, scan, map and switch_case. In eager mode they are
+// C++'s own if and for; while a function is traced each is one op, whose callables run once each to be recorded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "etch/gradient_tape.h"
+#include "etch/ops.h"
+#include "etch/tensor.h"
+#include "etch/values.h"
+
+namespace [[gnu::visibility("default")]] etch {
+
+struct WhileOptions {
+  int64_t max_iterations = -1;  // then the loop ends, as it stands; negative: there is no bound
+};
+
+namespace detail {
+
+/// The tensors of a result, and its structure without them.
+struct Flat {
+  std::vector<Tensor> tensors;
+  std::string structure;
+};
+
+/// The bytes of a signature (ArgReader) of a value that holds no tensors.
+std::string structure_key(const ArgReader& reader);
+
+template <class T>
+Flat flatten(T value) {
+  Flat flat;
+  for (Tensor* tensor : TensorList::of(value)) flat.tensors.push_back(std::exchange(*tensor, Tensor()));
+  ArgReader reader;
+  read(value, reader);
+  flat.structure = structure_key(reader);
+  return flat;
+}
+
+/// A value of the same structure with these tensors.
+template <class T>
+T with_tensors(T value, std::span<const Tensor> tensors) {
+  size_t next = 0;
+  for (Tensor* tensor : TensorList::of(value)) *tensor = tensors[next++];
+  return value;
+}
+
+using Arm = std::function<Flat()>;
+using Turn = std::function<Flat(std::span<const Tensor> state)>;
+using Test = std::function<Tensor(std::span<const Tensor> state)>;
+
+/// True if ops of this thread are recorded.
+bool is_recording();
+/// The ops of this thread count as one where they are differentiated, as a recorded form does.
+class CountsAsOne {
+ public:
+  explicit CountsAsOne(std::string_view name);
+  ~CountsAsOne();
+  CountsAsOne(const CountsAsOne&) = delete;
+  CountsAsOne& operator=(const CountsAsOne&) = delete;
+
+ private:
+  alignas(8) std::byte scope_[96];
+};
+/// See cond: records both arms, and gives the tensors of the result.
+std::vector<Tensor> record_cond(const Tensor& predicate, const Arm& then, const Arm& otherwise, Location where);
+/// See while_loop: the state when the loop has ended. In eager mode it runs.
+std::vector<Tensor> run_while(std::string_view op, Flat state, const Test& test, const Turn& body, WhileOptions options,
+                              Location where);
+/// The truth of a predicate of one element; Error for more of them.
+bool truth_of(const Tensor& predicate, std::string_view op, Location where);
+/// The extent of the first axis, the same for all tensors.
+int64_t num_rows(std::span<const Tensor> tensors, std::string_view op, Location where);
+/// The tensors at an index of the first axis.
+std::vector<Tensor> rows_at(std::span<const Tensor> tensors, const Tensor& i);
+/// Zeros of the types that those have.
+std::vector<Tensor> rows_like(std::span<const Tensor> tensors);
+/// The tensors with these rows at an index of the first axis.
+std::vector<Tensor> with_rows(std::span<const Tensor> tensors, std::span<const Tensor> rows, const Tensor& i);
+/// Zeros for n of each tensor that `record` gives, which runs apart to tell the types.
+std::vector<Tensor> stacks_like(int64_t n, const std::function<std::vector<Tensor>()>& record, Location where);
+
+/// What a callable gives for a state: of a tuple it takes the elements, of anything else the whole.
+template <class F, class State>
+auto call_on(F& f, State state) {
+  if constexpr (std::is_invocable_v<F&, State>) {
+    return f(std::move(state));
+  } else {
+    return std::apply(f, std::move(state));
+  }
+}
+
+/// A state as such: callables may give a tuple of what converts to it.
+template <class State, class F>
+Flat next_state(F& f, const State& state, std::span<const Tensor> tensors) {
+  return flatten<State>(State(call_on(f, with_tensors(state, tensors))));
+}
+
+}  // namespace detail
+
+/// `then()` if the predicate, one element, is true, else `otherwise()`. Both give the same type, any structure of tensors,
+/// with the same dtypes and shapes; or nothing, where they only assign variables. In a traced function both are recorded
+/// and one of them runs; tensors and variables that they use need not be named. Error that names both types where they
+/// differ.
+template <class Then, class Otherwise>
+auto cond(const Operand& predicate, Then&& then, Otherwise&& otherwise) {
+  using Result = std::invoke_result_t<Then&>;
+  static_assert(std::is_same_v<Result, std::invoke_result_t<Otherwise&>>,
+                "etch::cond: both callables must give the same type; write -> Tensor if one of them gives a number");
+  const Location where = predicate.where();
+  const Tensor asked = predicate.tensor() ? *predicate.tensor() : full(Shape{}, predicate.number(), where);
+  if (!detail::is_recording()) {
+    const detail::CountsAsOne group("cond");
+    return detail::truth_of(asked, "cond", where) ? then() : otherwise();
+  }
+  if constexpr (std::is_void_v<Result>) {
+    const auto arm = [](auto& f) { return [&f] { return f(), detail::Flat(); }; };
+    detail::record_cond(asked, arm(then), arm(otherwise), where);
+  } else {
+    std::optional<Result> like;
+    const auto arm = [&](auto& f) {
+      return [&] {
+        like = f();
+        return detail::flatten(*like);
+      };
+    };
+    const std::vector<Tensor> tensors = detail::record_cond(asked, arm(then), arm(otherwise), where);
+    return detail::with_tensors(*std::move(like), tensors);
+  }
+}
+
+/// Runs `state = body(state)` as long as `test(state)`, one element, is true, and gives the state then. A state is any
+/// structure of tensors whose dtypes and shapes stay; a callable takes a tuple as its elements. In a traced function each
+/// callable is recorded once and the loop is one op; tensors and variables that they use need not be named, and variables
+/// that they assign are carried too. Error that names both types where one changes.
+template <class Test, class Body, class State>
+State while_loop(Test&& test, Body&& body, State state, WhileOptions options = {},
+                 Location where = Location::current()) {
+  const std::vector<Tensor> tensors = detail::run_while(
+      "while_loop", detail::flatten(state),
+      [&](std::span<const Tensor> now) -> Tensor { return detail::call_on(test, detail::with_tensors(state, now)); },
+      [&](std::span<const Tensor> now) { return detail::next_state(body, state, now); }, options, where);
+  return detail::with_tensors(std::move(state), tensors);
+}
+
+/// Runs `state = body(i, state)` for i = 0 .. n - 1, a scalar of n's dtype (i64 of a number), and gives the state then: a
+/// while_loop that counts.
+template <class Body, class State>
+State for_range(const Operand& n, Body&& body, State state) {
+  const Location where = n.where();
+  const Tensor end = n.tensor() ? *n.tensor() : cast(full(Shape{}, n.number(), where), DType::i64);
+  using Counted = std::tuple<Tensor, State>;
+  return std::get<1>(while_loop([&](const Tensor& i, const State&) { return i < end; },
+                                [&](const Tensor& i, const State& now) {
+                                  const auto on_state = [&](auto&&... parts) { return body(i, parts...); };
+                                  if constexpr (std::is_invocable_v<Body&, const Tensor&, const State&>) {
+                                    return Counted(i + 1, State(body(i, now)));
+                                  } else {
+                                    return Counted(i + 1, State(std::apply(on_state, now)));
+                                  }
+                                },
+                                Counted(zeros_like(end), std::move(state)), {}, where));
+}
+
+/// Carries a state along the rows of tensors: `(state, y) = step(state, row)` for each row of `xs`, a structure of tensors
+/// with one extent of the first axis. Gives the last state and the y of all rows, stacked along a new first axis (JAX's
+/// scan). In a traced function the step is recorded twice, once to learn the types of y, and the loop is one op. Error
+/// unless all extents are the same.
+template <class Step, class State, class Xs>
+auto scan(Step&& step, State state, const Xs& xs, Location where = Location::current()) {
+  using Y = std::remove_cvref_t<decltype(step(state, xs).second)>;
+  const detail::Flat rows = detail::flatten(xs);
+  const int64_t n = detail::num_rows(rows.tensors, "scan", where);
+  std::optional<Y> like;
+  const std::vector<Tensor> empty = detail::stacks_like(n, [&] {
+    like = step(state, detail::with_tensors(xs, detail::rows_like(rows.tensors))).second;
+    return detail::flatten(*like).tensors;
+  }, where);
+  if (n == 0) return std::pair(std::move(state), detail::with_tensors(*std::move(like), empty));
+  using Carried = std::tuple<State, std::vector<Tensor>>;
+  auto [last, stacks] = for_range(n, [&](const Tensor& i, const Carried& carried) {
+    auto [next, y] = step(std::get<0>(carried), detail::with_tensors(xs, detail::rows_at(rows.tensors, i)));
+    return Carried(std::move(next), detail::with_rows(std::get<1>(carried), detail::flatten(y).tensors, i));
+  }, Carried(std::move(state), empty));
+  return std::pair(std::move(last), detail::with_tensors(*std::move(like), stacks));
+}
+
+/// f of each row of the tensors, stacked along a new first axis: a scan that carries nothing.
+template <class F, class Xs>
+auto map(F&& f, const Xs& xs, Location where = Location::current()) {
+  return scan([&](std::tuple<> none, const Xs& row) { return std::pair(none, f(row)); }, std::tuple<>(), xs, where).second;
+}
+
+/// The result of one of several callables of the same result type, that of number `index`, a scalar of integers; the last
+/// one for an index that there is none for (TensorFlow's switch_case).
+template <class First, class... Others>
+auto switch_case(const Operand& index, First&& first, Others&&... others) {
+  if constexpr (sizeof...(others) == 0) {
+    return first();
+  } else {
+    const Location where = index.where();
+    const Tensor which = index.tensor() ? *index.tensor() : full(Shape{}, index.number(), where);
+    return cond(Operand(which == 0, where), first, [&] { return switch_case(Operand(which - 1, where), others...); });
+  }
+}
+
+/// Rows that are written one by one: a handle on a dense tensor [n, ...], which a traced function writes in place. A plain
+/// value that a loop may carry, and that helpers may change.
+struct TensorArray {
+  Tensor elements;
+
+  /// n rows of zeros.
+  static TensorArray of(Integer n, DType dtype, const Shape& row, Location where = Location::current());
+  /// Row i; the index is clamped to 0 .. n - 1.
+  Tensor read(const Operand& i) const;
+  /// Puts a tensor of a row's type there.
+  void write(const Operand& i, const Operand& row);
+  /// All rows.
+  const Tensor& stack() const { return elements; }
+};
+
+}  // namespace etch
