@@ -65,6 +65,8 @@ std::vector<Way> ways_of(const Graph& graph, uint64_t seed, const Target& target
       {"fused for another target, split", with(true, true, false), split()},
   };
   ways.back().options.target = other_target(target, seed);
+  if (has_regions(graph)) ways.push_back({"fused, each region with kernels of its own", with(true, true, true), {}});
+  if (has_regions(graph)) ways.back().options.native_regions = false;
   for (size_t i = 1; i < ways.size(); ++i) ways[i].options.overwrites = overwrites_of(graph);
   return ways;
 }
@@ -156,7 +158,7 @@ std::string check_after(const Graph& after, std::span<const Literal> inputs, std
 
 }  // namespace
 
-std::string check_ir(const Graph& graph, uint64_t seed) {
+std::string check_regions(const Graph& graph, uint64_t seed) {
   std::mt19937_64 random(seed);
   const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
   if (absl::Status status = verify(graph); !status.ok()) return status.ToString();
@@ -178,6 +180,12 @@ std::string check_ir(const Graph& graph, uint64_t seed) {
     const Pass& prune = *find_pass("prune");
     const Graph once = prune.run(graph).value();
     if (!(prune.run(once).value() == once)) return "prune finds more the second time";
+    for (const Way& way : ways_of(graph, seed, host_target())) {
+      absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.run);
+      if (!outputs.ok()) return cat(way.name, ": ", outputs.status().ToString());
+      const std::string difference = bit_difference(*expected, *outputs);
+      if (!difference.empty()) return cat("interpreter against ", way.name, ": ", difference);
+    }
   } catch (const InternalError& error) {
     return error.what();
   }
@@ -188,15 +196,16 @@ Graph fuzz_region_graph(uint64_t seed) {
   return random_graph({.seed = seed,
                        .ops = 3 + static_cast<int>(seed % 12),
                        .exact_only = true,
-                       .region_depth = 1 + static_cast<int>(seed % 4)});
+                       .region_depth = 1 + static_cast<int>(seed % 4),
+                       .small_values = seed % 3 != 0});
 }
 
 std::string fuzz_region_case(uint64_t seed) {
   const Graph graph = fuzz_region_graph(seed);
-  const std::string what = check_ir(graph, seed);
+  const std::string what = check_regions(graph, seed);
   if (what.empty()) return "";
-  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_ir(g, seed).empty(); });
-  return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_ir(smallest, seed), "\n", print(smallest));
+  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_regions(g, seed).empty(); });
+  return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_regions(smallest, seed), "\n", print(smallest));
 }
 
 }  // namespace etch

@@ -8,6 +8,7 @@
 
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/fusion_policy.h"
+#include "compiler/schedule/native_region.h"
 #include "compiler/schedule/siblings.h"
 #include "compiler/schedule/sites.h"
 
@@ -16,10 +17,11 @@ namespace {
 
 class Fusion {
  public:
-  Fusion(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks)
+  Fusion(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks, const NativeKernels* natives)
       : graph_(graph), sites_(graph, partition_), policy_(graph, care, partition_.blocks, sites_),
         siblings_(graph, partition_, sites_, policy_), required_(graph.num_values()) {
     partition_.blocks = blocks;
+    partition_.natives = natives;
     partition_.home.assign(graph.num_values(), kNowhere);
   }
 
@@ -61,8 +63,8 @@ class Fusion {
       case Place::indexed: return place_indexed(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
-      case Place::call: return place_call(value);
-      case Place::region: return;  // make_schedule takes no regions
+      case Place::call:
+      case Place::region: return place_call(value);
     }
   }
 
@@ -268,7 +270,7 @@ class Fusion {
     }
   }
 
-  // ---- Library functions
+  // ---- Library functions and regions
 
   /// The results of a node are placed one after the other, with nothing between them; the first one that is used makes
   /// the cluster.
@@ -278,7 +280,8 @@ class Fusion {
     if (home(value) == kNowhere) add_call(node);
     int& level = partition_.clusters[home(value)].level;
     for (const Site& site : sites) level = std::max(level, cluster(site).level + 1);
-    loaded_by(value, sites, level, reason::kLibraryResult);
+    const bool is_library = etch::place(node.op) == Place::call;
+    loaded_by(value, sites, level, is_library ? reason::kLibraryResult : reason::kRegionResult);
     siblings_.merge_readers(value);
   }
 
@@ -286,7 +289,9 @@ class Fusion {
     const auto self = static_cast<int>(partition_.clusters.size());
     partition_.clusters.push_back(call_cluster(node));
     for (Value result : results(node)) home(result) = self;
+    const bool is_native = partition_.native(node) != nullptr;
     for (Value operand : node.operands) {
+      if (is_native && is_known(graph_, operand)) continue;
       Site site{self, 0, node.result(), true, true, 0};
       site.in_order = true;
       sites_.add(storage_of(graph_, operand), site);
@@ -441,8 +446,9 @@ class Fusion {
 
 }  // namespace
 
-Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks) {
-  return Fusion(graph, care, blocks).run();
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks,
+                          const NativeKernels* natives) {
+  return Fusion(graph, care, blocks, natives).run();
 }
 
 }  // namespace etch::schedule

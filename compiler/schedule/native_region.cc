@@ -172,13 +172,13 @@ class Lowering {
   /// The first NaN, else the first of the best.
   Id index_of_best(ReduceKind kind, const Elements& row, DType dtype) {
     const Op better = kind == ReduceKind::argmax ? Op::greater : Op::less;
-    const auto is_nan = [&](Id id) { return draft_.compute(Op::not_equal, Elements{id, id}, DType::boolean); };
+    const auto logical = [&](Op op, Id a, Id b) { return draft_.compute(op, Elements{a, b}, DType::boolean); };
     Id best = row[0], index = draft_.number(0, DType::i64);
     for (size_t i = 1; i < row.size(); ++i) {
-      Id wins = draft_.compute(better, Elements{row[i], best}, DType::boolean);
+      Id wins = logical(better, row[i], best);
       if (is_floating(dtype)) {
-        const Id first_nan = draft_.compute(better, Elements{is_nan(row[i]), is_nan(best)}, DType::boolean);
-        wins = draft_.compute(Op::logical_or, Elements{wins, first_nan}, DType::boolean);
+        const Id first_nan = logical(Op::logical_and, logical(Op::not_equal, row[i], row[i]), logical(Op::equal, best, best));
+        wins = logical(Op::logical_or, wins, first_nan);
       }
       best = draft_.compute(Op::where, Elements{wins, row[i], best}, dtype);
       index = draft_.compute(Op::where, Elements{wins, draft_.number(i, DType::i64), index}, DType::i64);
@@ -329,8 +329,7 @@ std::string obstacle_of(const Graph& graph, const Node& node) {
 /// An operand's elements: numbers that the kernel knows, or loads.
 Elements operand_elements(const Graph& graph, Value operand, ScalarDraft& draft) {
   const Value source = storage_of(graph, operand);
-  const Place kind = place(graph.node(source).op);
-  if (kind == Place::splat || kind == Place::index) {
+  if (is_known(graph, operand)) {
     return Lowering(draft).results_of(graph, graph.node(source), {})[0];
   }
   const Type& type = graph.type(operand);
@@ -360,12 +359,35 @@ std::string why_not_native(const Graph& graph, const Node& node, ScheduledKernel
 
 }  // namespace
 
+bool is_known(const Graph& graph, Value operand) {
+  const Place kind = place(graph.node(storage_of(graph, operand)).op);
+  return kind == Place::splat || kind == Place::index;
+}
+
 std::optional<ScheduledKernel> native_kernel(const Graph& graph, const Node& node, std::string* why_not) {
   ScheduledKernel kernel;
   std::string why = why_not_native(graph, node, kernel);
   if (why.empty()) return kernel;
   if (why_not) *why_not = std::move(why);
   return std::nullopt;
+}
+
+NativeKernels::NativeKernels(const Graph& graph) {
+  for (const Node& node : graph.nodes()) {
+    if (place(node.op) != Place::region) continue;
+    Entry& entry = entries_[node.first_result];
+    entry.kernel = native_kernel(graph, node, &entry.why_not);
+  }
+}
+
+const ScheduledKernel* NativeKernels::kernel(const Node& node) const {
+  const auto found = entries_.find(node.first_result);
+  return found != entries_.end() && found->second.kernel ? &*found->second.kernel : nullptr;
+}
+
+std::string_view NativeKernels::why_not(const Node& node) const {
+  const auto found = entries_.find(node.first_result);
+  return found == entries_.end() ? std::string_view() : found->second.why_not;
 }
 
 }  // namespace etch::schedule

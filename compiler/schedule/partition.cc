@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/native_region.h"
 
 namespace etch::schedule {
 namespace {
@@ -39,6 +40,8 @@ std::optional<Split> split_at(const Domain& domain, int64_t inner) {
 int64_t Partition::bytes_of(const Graph& graph, int storage) const {
   return is_partial(storage) ? partials[storage - num_values()].bytes : graph.type(Value{storage}).bytes();
 }
+
+const ScheduledKernel* Partition::native(const Node& node) const { return natives ? natives->kernel(node) : nullptr; }
 
 int Partition::partial_of(Value reduction) const {
   const auto it = std::find_if(partials.begin(), partials.end(), [&](const Partial& p) { return p.value == reduction; });
@@ -325,7 +328,7 @@ std::vector<bool> splats_in_memory(const Graph& graph) {
     for (Value operand : node.operands) {
       Value source = storage_of(graph, operand);
       bool index_in_view = place(graph.node(source).op) == Place::index && place(node.op) == Place::view;
-      bool reads_memory = place(node.op) == Place::product || place(node.op) == Place::call ||
+      bool reads_memory = place(node.op) == Place::product || is_called(node.op) ||
                           (place(node.op) == Place::indexed && operand == node.operands[0]);
       if (reads_memory || index_in_view) forced[source.id] = true;
     }
@@ -365,7 +368,7 @@ Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
       }
       continue;
     }
-    if (place(node.op) == Place::call) {
+    if (is_called(node.op)) {
       if (partition.home[node.first_result] >= 0) continue;
       for (Value result : results(node)) partition.home[result.id] = static_cast<int32_t>(partition.clusters.size());
       partition.clusters.push_back(call_cluster(node));
