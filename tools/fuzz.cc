@@ -180,7 +180,9 @@ std::string check_regions(const Graph& graph, uint64_t seed) {
     const Pass& prune = *find_pass("prune");
     const Graph once = prune.run(graph).value();
     if (!(prune.run(once).value() == once)) return "prune finds more the second time";
-    for (const Way& way : ways_of(graph, seed, host_target())) {
+    const std::vector<Way> ways = ways_of(graph, seed, host_target());
+    for (size_t i : {size_t{0}, 1 + seed % (ways.size() - 1)}) {  // each compiles all over again
+      const Way& way = ways[i];
       absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.run);
       if (!outputs.ok()) return cat(way.name, ": ", outputs.status().ToString());
       const std::string difference = bit_difference(*expected, *outputs);

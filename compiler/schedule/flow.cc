@@ -68,14 +68,14 @@ class FlowPlanner {
   /// Memory of the op's own, for its whole run.
   int add_memory(int64_t bytes) {
     const int64_t offset = flow_.bytes;
-    flow_.bytes += aligned(bytes);
+    flow_.bytes += std::max<int64_t>(aligned(bytes), Buffer::kAlignment);  // no two places are the same
     return add_place(PlaceKind::frame, offset);
   }
 
   int next_step() const { return static_cast<int>(flow_.steps.size()); }
   FlowStep& add(FlowStep step) { return flow_.steps.emplace_back(step); }
   void add_copy(int to, int from, int64_t bytes) {
-    if (to != from && bytes > 0) add({.kind = StepKind::copy, .a = to, .b = from, .bytes = bytes});
+    if (to != from) add({.kind = StepKind::copy, .a = to, .b = from, .bytes = bytes});
   }
 
   void enter(const Channel& channel, int place) {

@@ -26,7 +26,7 @@ TEST(KernelCosts, ASliceCountsWhatIsReadOfIt) {
 }
 
 TEST(KernelCosts, SharesAreOfTheProbes) {
-  const Graph graph = graph_of("graph(%0: f32[1000]) {\n%1 = neg(%0) : f32[1000]\nreturn %1\n}");
+  const Graph graph = *parse("graph(%0: f32[1000]) {\n%1 = neg(%0) : f32[1000]\nreturn %1\n}");
   const Schedule schedule = make_schedule(graph, {}).value();
   const double microseconds[] = {2.0};
   const std::string text =
