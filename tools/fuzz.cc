@@ -210,4 +210,42 @@ std::string fuzz_region_case(uint64_t seed) {
   return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_regions(smallest, seed), "\n", print(smallest));
 }
 
+namespace {
+
+std::string check_native(const Graph& graph, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
+  const absl::Status ends = interpret(graph, inputs, {.max_region_runs = kMaxRegionRuns}).status();
+  if (absl::IsResourceExhausted(ends) || absl::IsOutOfRange(ends)) return "";
+  const std::vector<Way> ways{
+      {"op by op", {.prune_and_simplify = false, .fuse = false}, {}},
+      {"one kernel", {.prune_and_simplify = false, .verify = true}, {}},
+      {"one kernel, simplified", {}, {}},
+      {"one kernel for another target", {.target = other_target(host_target(), seed)}, {}},
+      {"kernels for regions", {.native_regions = false}, {}},
+  };
+  std::vector<Literal> expected;
+  for (const Way& way : ways) {
+    absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.run);
+    if (!outputs.ok()) return cat(way.name, ": ", outputs.status().ToString());
+    if (expected.empty()) expected = *outputs;
+    const std::string difference = bit_difference(expected, *outputs);
+    if (!difference.empty()) return cat(ways[0].name, " against ", way.name, ": ", difference);
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string fuzz_native_case(uint64_t seed) {
+  const Graph graph = random_graph({.seed = seed,
+                                    .ops = 3 + static_cast<int>(seed % 12),
+                                    .region_depth = 1 + static_cast<int>(seed % 3),
+                                    .small_values = true});
+  const std::string what = check_native(graph, seed);
+  if (what.empty()) return "";
+  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_native(g, seed).empty(); });
+  return cat("seed ", seed, ": ", what, "\nshrunk: ", check_native(smallest, seed), "\n", print(smallest));
+}
+
 }  // namespace etch

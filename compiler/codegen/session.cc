@@ -177,7 +177,6 @@ class Worker {
     passes.add(llvm::createCFGSimplificationPass());
     passes.add(llvm::createInstructionCombiningPass());
     passes.add(llvm::createLICMPass());
-    passes.add(llvm::createCFGSimplificationPass());
     passes.add(llvm::createEarlyCSEPass());
   }
 

@@ -393,8 +393,9 @@ class Fusion {
   }
 
   const char* why_in_order(const Site& site) const {
-    const bool is_table = etch::place(graph_.node(site.consumer).op) == Place::indexed;
-    return is_table ? reason::kTable : reason::kLibrary;
+    const Place consumer = etch::place(graph_.node(site.consumer).op);
+    if (consumer == Place::region) return reason::kRegion;
+    return consumer == Place::indexed ? reason::kTable : reason::kLibrary;
   }
 
   void place_alone(Value value, const Sites::List& sites, const char* why) {

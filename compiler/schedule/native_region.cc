@@ -7,6 +7,7 @@
 #include "compiler/ir/cat.h"
 #include "compiler/ir/oracle.h"
 #include "compiler/ir/walk.h"
+#include "compiler/schedule/costs.h"
 #include "compiler/schedule/partition.h"
 #include "compiler/schedule/scalar_draft.h"
 #include "compiler/schedule/unroll_axis.h"
@@ -315,8 +316,12 @@ std::string obstacle_of(const Graph& graph, const Node& node) {
         if (!obstacle.empty()) return obstacle;
       }
       return {};
-    case Place::input:
     case Place::elementwise:
+      if (cost_of(node.op) >= cost::kDear && graph.type(node.result()).size() > kMostDearElements) {
+        return cat(name(node.op), " of ", to_string(graph.type(node.result())), " is dear to write out for each element");
+      }
+      return {};
+    case Place::input:
     case Place::splat:
     case Place::index:
     case Place::view:

@@ -13,6 +13,9 @@ namespace etch::schedule {
 /// Values of such a kernel have at most so many elements; each of them is a scalar of its own.
 inline constexpr int64_t kMostNativeElements = 16;
 
+/// An op that is dear is written out for so many elements at the most: its code is long, and vectors need it once.
+inline constexpr int64_t kMostDearElements = 4;
+
 /// The most elements that it loads or stores.
 inline constexpr size_t kMostNativeAccesses = 256;
 

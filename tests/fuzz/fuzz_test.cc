@@ -127,6 +127,10 @@ int count_regions(const Graph& graph, int depth, std::map<int, int>& by_depth) {
   return count;
 }
 
+TEST(Fuzz, ControlFlowInOneKernelGivesTheSameBits) {
+  for (uint64_t seed = 1; seed <= 250; ++seed) EXPECT_EQ(fuzz_native_case(seed), "");
+}
+
 TEST(Fuzz, ManyRegionsAreOneKernel) {
   int native = 0, others = 0, loops = 0;
   for (uint64_t seed = 1; seed <= kRegionCases; ++seed) {

@@ -205,9 +205,15 @@ std::string cond_of(const std::string& type, const std::string& result) {
 
 TEST(NativeRegion, LargeValuesAreNot) {
   EXPECT_EQ(why_not(cond_of("f32[17]", "%9 = neg(%0) : f32[17]\n")), "cond gives f32[17], more than 16 elements");
-  EXPECT_EQ(why_not(cond_of("f32[]", "%7 = broadcast(%0) : f32[2,9]\n%8 = exp(%7) : f32[2,9]\n"
+  EXPECT_EQ(why_not(cond_of("f32[]", "%7 = broadcast(%0) : f32[2,9]\n%8 = neg(%7) : f32[2,9]\n"
                                      "%6 = reshape(%8) : f32[18]\n%9 = reduce(%6) kind=max axes=[0] : f32[]\n")),
             "broadcast gives f32[2,9], more than 16 elements");
+}
+
+TEST(NativeRegion, DearOpsOnManyElementsAreNot) {
+  EXPECT_EQ(why_not(cond_of("f32[5]", "%9 = exp(%0) : f32[5]\n")), "exp of f32[5] is dear to write out for each element");
+  const Graph graph = graph_of(cond_of("f32[4]", "%9 = exp(%0) : f32[4]\n"));
+  EXPECT_TRUE(schedule::native_kernel(graph, region_node(graph)).has_value());
 }
 
 TEST(NativeRegion, WorkOnMemoryIsNot) {
