@@ -105,9 +105,27 @@ std::vector<Value> merged_outputs(const Ways& ways, int region, const std::vecto
   return made.ok() ? *std::move(made) : std::vector<Value>();
 }
 
+/// True if two channels begin with one operand, or a region gives one value twice: else no two carry the same.
+bool may_carry_the_same(const RegionExpr& expr, const Ways& ways) {
+  std::vector<Value> begun;
+  for (const Channel& channel : ways.channels) {
+    if (channel.operand < 0 || channel.decides) continue;
+    const Value operand = expr.operands[channel.operand];
+    if (std::ranges::find(begun, operand) != begun.end()) return true;
+    begun.push_back(operand);
+  }
+  return std::ranges::any_of(ways.regions, [](const NamedRegion& region) {
+    const std::span<const Value> outputs = region.region.graph().outputs();
+    return std::ranges::any_of(outputs, [&](const Value& output) {
+      return std::find(outputs.data(), &output, output) != &output;
+    });
+  });
+}
+
 /// x and y begin alike and change alike: y is x. Classes of channels begin as large as operands allow, and are taken apart
 /// until what the regions give agrees with them.
 std::optional<RegionEdit> channels_that_are_equal(const RegionExpr& expr, const Ways& ways) {
+  if (!may_carry_the_same(expr, ways)) return std::nullopt;
   const auto count = static_cast<int>(ways.channels.size());
   const auto type_of = [&](const Channel& channel) {
     return channel.operand >= 0 ? expr.builder.type(expr.operands[channel.operand])

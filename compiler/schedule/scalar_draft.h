@@ -31,12 +31,13 @@ class ScalarDraft {
   explicit ScalarDraft(const Node& node) : node_(node) {}
 
   Id load(int storage, int64_t element, DType dtype) {
-    return entry(loads_, {storage, element}, {.instr = memory_instr(InstrKind::load, dtype), .storage = storage, .offset = element});
+    const Entry made{.instr = memory_instr(InstrKind::load, dtype), .storage = storage, .offset = element};
+    return entry(loads_, {storage, element}, made);
   }
 
   /// A number that is data of the kernel. Where an instruction is better for knowing it, it becomes part of the code.
   Id number(uint64_t bits, DType dtype) {
-    Entry made{.instr = memory_instr(InstrKind::param, dtype), .bits = bits};
+    const Entry made{.instr = memory_instr(InstrKind::param, dtype), .bits = bits};
     return entry(numbers_, {bits, dtype}, made);
   }
 
@@ -163,7 +164,7 @@ class ScalarDraft {
     const bool compares = is_table_op(op) && (info(op).rule == TypeRule::equality || info(op).rule == TypeRule::ordering ||
                                               info(op).rule == TypeRule::select);
     if (compares && known.bits > 1) return operand;
-    Entry made{.instr = memory_instr(InstrKind::constant, dtype), .bits = known.bits};
+    const Entry made{.instr = memory_instr(InstrKind::constant, dtype), .bits = known.bits};
     return entry(constants_, {known.bits, dtype}, made);
   }
 

@@ -202,12 +202,14 @@ TEST(ScalarKernel, LoopsOfCollatz) {
 )");
 }
 
-/// A loop of `turns` turns whose body is `step` on a value of this type, which it reads as %1, and gives as %9.
+/// A loop of %0 turns whose body `step` works on a value of this type, which it reads as %1 beside an invariant %3, and
+/// gives as %9.
 std::string counted(const std::string& type, const std::string& step) {
-  return cat("graph(%0: i64[], %1: ", type, ", %2: ", type, ") {\n%3 = constant value=0 : i64[]\n%4, %5 = while_loop(%3, %1; %0, %2) : i64[], ", type,
-             " {\ntest(%0: i64[], %1: ", type, ", %2: i64[], %3: ", type, ") {\n%4 = less(%0, %2) : bool[]\nreturn %4, %0, %1\n}\nbody(%0: i64[], %1: ",
-             type, ", %2: i64[], %3: ", type, ") {\n%4 = constant value=1 : i64[]\n%5 = add(%0, %4) : i64[]\n", step,
-             "return %5, %9\n}\n}\nreturn %4, %5\n}\n");
+  const std::string test = cat("test(%0: i64[], %1: ", type, ", %2: i64[], %3: ", type, ")");
+  return cat("graph(%0: i64[], %1: ", type, ", %2: ", type, ") {\n%3 = constant value=0 : i64[]\n",
+             "%4, %5 = while_loop(%3, %1; %0, %2) : i64[], ", type, " {\n", test,
+             " {\n%4 = less(%0, %2) : bool[]\nreturn %4, %0, %1\n}\nbody", test.substr(4),
+             " {\n%4 = constant value=1 : i64[]\n%5 = add(%0, %4) : i64[]\n", step, "return %5, %9\n}\n}\nreturn %4, %5\n}\n");
 }
 
 /// For 0, 1, 2 and many turns, on numbers and on what is none.
@@ -243,8 +245,8 @@ TEST(ScalarKernel, ArithmeticInEveryDType) {
 TEST(ScalarKernel, StorageOnlyDTypesAndBoolAreCarried) {
   for (const char* dtype : {"f16", "bf16"}) {
     const std::string type = cat(dtype, "[]");
-    expect_like_interpreter(counted(type, cat("%6 = cast(%1) : f32[]\n%7 = cast(%3) : f32[]\n%8 = sub(%6, %7) : f32[]\n%9 = cast(%8) : ", type, "\n")),
-                            Draw::special);
+    const std::string step = cat("%6 = cast(%1) : f32[]\n%7 = cast(%3) : f32[]\n%8 = sub(%6, %7) : f32[]\n%9 = cast(%8) : ", type);
+    expect_like_interpreter(counted(type, step + "\n"), Draw::special);
   }
   expect_like_interpreter(counted("bool[]", "%9 = logical_xor(%1, %3) : bool[]\n"), Draw::special);
 }
