@@ -178,6 +178,29 @@ template void saturate(const float*, uint8_t*, int64_t);
 template void saturate(const float*, int32_t*, int64_t);
 template void saturate(const float*, int64_t*, int64_t);
 
+int64_t collatz(int64_t turns) {
+  int64_t from = 0;
+  while (turns > 0) {
+    ++from;
+    for (int64_t n = from; n != 1; --turns) n = n % 2 == 0 ? n / 2 : 3 * n + 1;
+  }
+  return from;
+}
+
+double newton(int64_t turns, double x) {
+  double square = 1;
+  for (int64_t i = 0; i < turns; ++i) {
+    square += 1;
+    x = 0.5 * (x + square / x);
+  }
+  return x;
+}
+
+uint64_t congruence(int64_t turns, uint64_t x) {
+  for (int64_t i = 0; i < turns; ++i) x = x * 6364136223846793005u + 1442695040888963407u;
+  return x;
+}
+
 void copy(const float* __restrict x, float* __restrict y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i];
 }

@@ -35,6 +35,12 @@ void interleave3(const T* x, T* y, int64_t n);
 template <class T>
 void saturate(const float* x, T* y, int64_t n);
 
+/// Loops of so many turns over scalars: turns of Collatz' rule for 1, 2, 3 ... one after the other (the number at which it
+/// stands); steps of Newton's rule towards the root of a growing number; steps of a linear congruence.
+int64_t collatz(int64_t turns);
+double newton(int64_t turns, double x);
+uint64_t congruence(int64_t turns, uint64_t x);
+
 /// Probes of the machine: copies n floats; runs n fused multiply-adds per lane on 8 independent vectors.
 void copy(const float* x, float* y, int64_t n);
 float fma_peak(int64_t n);

@@ -33,7 +33,7 @@ absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, c
 
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
   absl::StatusOr<Schedule> made = make_schedule(
-      graph, {.fuse = options.fuse, .blocks = options.blocks, .shared_outputs = options.shared_outputs,
+      graph, {.fuse = options.fuse, .native_regions = options.native_regions, .blocks = options.blocks, .shared_outputs = options.shared_outputs,
               .overwrites = options.overwrites});
   if (!made.ok() || !verifies(options)) return made;
   checked(verify(*made, graph));

@@ -65,6 +65,8 @@ std::vector<Way> ways_of(const Graph& graph, uint64_t seed, const Target& target
       {"fused for another target, split", with(true, true, false), split()},
   };
   ways.back().options.target = other_target(target, seed);
+  if (has_regions(graph)) ways.push_back({"fused, each region with kernels of its own", with(true, true, true), {}});
+  if (has_regions(graph)) ways.back().options.native_regions = false;
   for (size_t i = 1; i < ways.size(); ++i) ways[i].options.overwrites = overwrites_of(graph);
   return ways;
 }
@@ -196,7 +198,8 @@ Graph fuzz_region_graph(uint64_t seed) {
   return random_graph({.seed = seed,
                        .ops = 3 + static_cast<int>(seed % 12),
                        .exact_only = true,
-                       .region_depth = 1 + static_cast<int>(seed % 4)});
+                       .region_depth = 1 + static_cast<int>(seed % 4),
+                       .small_values = seed % 3 != 0});
 }
 
 std::string fuzz_region_case(uint64_t seed) {
@@ -205,6 +208,44 @@ std::string fuzz_region_case(uint64_t seed) {
   if (what.empty()) return "";
   const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_regions(g, seed).empty(); });
   return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_regions(smallest, seed), "\n", print(smallest));
+}
+
+namespace {
+
+std::string check_native(const Graph& graph, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
+  const absl::Status ends = interpret(graph, inputs, {.max_region_runs = kMaxRegionRuns}).status();
+  if (absl::IsResourceExhausted(ends) || absl::IsOutOfRange(ends)) return "";
+  const std::vector<Way> ways{
+      {"op by op", {.prune_and_simplify = false, .fuse = false}, {}},
+      {"one kernel", {.prune_and_simplify = false, .verify = true}, {}},
+      {"one kernel, simplified", {}, {}},
+      {"one kernel for another target", {.target = other_target(host_target(), seed)}, {}},
+      {"kernels for regions", {.native_regions = false}, {}},
+  };
+  std::vector<Literal> expected;
+  for (const Way& way : ways) {
+    absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.run);
+    if (!outputs.ok()) return cat(way.name, ": ", outputs.status().ToString());
+    if (expected.empty()) expected = *outputs;
+    const std::string difference = bit_difference(expected, *outputs);
+    if (!difference.empty()) return cat(ways[0].name, " against ", way.name, ": ", difference);
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string fuzz_native_case(uint64_t seed) {
+  const Graph graph = random_graph({.seed = seed,
+                                    .ops = 3 + static_cast<int>(seed % 12),
+                                    .region_depth = 1 + static_cast<int>(seed % 3),
+                                    .small_values = true});
+  const std::string what = check_native(graph, seed);
+  if (what.empty()) return "";
+  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_native(g, seed).empty(); });
+  return cat("seed ", seed, ": ", what, "\nshrunk: ", check_native(smallest, seed), "\n", print(smallest));
 }
 
 }  // namespace etch

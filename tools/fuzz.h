@@ -33,6 +33,10 @@ Graph fuzz_region_graph(uint64_t seed);
 /// Runs check_regions on the graph with regions of this seed; as fuzz_case.
 std::string fuzz_region_case(uint64_t seed);
 
+/// What differs where control flow on small values, with ops that are approximate, runs as one kernel, with kernels for its
+/// regions, and op by op, or empty; as fuzz_case.
+std::string fuzz_native_case(uint64_t seed);
+
 /// The sizes of blocks that its kernels work in.
 BlockSizes fuzz_blocks(uint64_t seed);
 

@@ -13,6 +13,7 @@ namespace etch {
 namespace {
 
 constexpr int64_t kMaxElements = 4000;
+constexpr int64_t kFewElements = 16;
 
 class Generator {
  public:
@@ -46,6 +47,8 @@ class Generator {
     }
   }
 
+  int64_t most_elements() const { return options_.small_values ? kFewElements : kMaxElements; }
+
   int64_t pick(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
 
   DType random_dtype() {
@@ -61,7 +64,7 @@ class Generator {
       int64_t extent = pick(40) == 0 ? 0
                        : deep_       ? kSmallExtents[pick(std::size(kSmallExtents))]
                                      : kExtents[pick(std::size(kExtents))];
-      if (shape.product() * extent > kMaxElements) extent = 1;
+      if (shape.product() * extent > most_elements()) extent = 1;
       shape.push_back(extent);
     }
     return shape;
@@ -74,7 +77,7 @@ class Generator {
   }
 
   std::optional<Value> accept(absl::StatusOr<Value> value) {
-    if (!value.ok() || builder_.type(*value).size() > kMaxElements) return std::nullopt;
+    if (!value.ok() || builder_.type(*value).size() > most_elements()) return std::nullopt;
     return *value;
   }
 
@@ -82,7 +85,10 @@ class Generator {
     Value x = random_value();
     const Type type = builder_.type(x);
     if (options_.region_depth > 0 && pick(5) == 0) return pick(2) ? random_cond(x) : random_while();
-    switch (deep_ && pick(3) == 0 ? 11 : pick(25)) {
+    const int64_t choice = deep_ && pick(3) == 0 ? 11 : pick(25);
+    const bool works_on_memory = choice == 1 || choice == 12 || (choice >= 15 && choice <= 18);
+    if (options_.small_values && is_region_ && works_on_memory) return random_elementwise(x);
+    switch (choice) {
       case 0:
       case 13: return random_reduce(x, type);
       case 1: return random_dot(x, type);
@@ -135,7 +141,7 @@ class Generator {
   }
 
   std::optional<Value> random_reduce(Value x, const Type& type) {
-    if (!is_region_ && pick(8) == 0) {
+    if (!is_region_ && !options_.small_values && pick(8) == 0) {
       // More columns than a panel has, and more rows than are written out.
       std::optional<Value> wide = accept(builder_.input({type.dtype, {17 + pick(3), 65 + pick(130)}}));
       return wide ? reduce_along(*wide, builder_.type(*wide), {0}) : std::nullopt;
@@ -244,7 +250,9 @@ class Generator {
     const auto update = accept(builder_.emit(op::Slice{start, step}, {&x, 1}, Type{type.dtype, shape}));
     if (!update) return std::nullopt;
     const DType dtype = pick(2) == 0 ? DType::i32 : DType::i64;
-    const Value index = *builder_.constant(static_cast<uint64_t>(pick(12)) - 2, Type{dtype, {}});
+    const auto index_value = static_cast<int32_t>(pick(12)) - 2;
+    const uint64_t bits = dtype == DType::i32 ? to_bits(index_value) : to_bits(int64_t{index_value});
+    const Value index = *builder_.constant(bits, Type{dtype, {}});
     return accept(builder_.emit(op::UpdateSlice{axis}, std::array{x, *update, index}));
   }
 

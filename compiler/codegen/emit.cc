@@ -279,8 +279,10 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
     case InstrKind::store:
       store(instr.slot, at.accesses[instr.slot], values[instr.args[0]], at.width, at.mask.lanes);
       return;
-    case InstrKind::reduce:
-    case InstrKind::dot:
+    case InstrKind::constant:
+      values[i] = llvm::ConstantInt::get(lanes_type(context, instr.dtype, 1), program.constants[instr.slot]);
+      return;
+    default:
       return;  // The emitter of the kernel's kind places these.
   }
 }

@@ -217,7 +217,6 @@ std::vector<Level> levels_of(const KernelProgram& program) {
         for (int arg : instr.args) level = std::max(level, levels[arg]);
         break;
       }
-      case InstrKind::param: break;
       case InstrKind::check:
       case InstrKind::compute:
         for (int arg : instr.args) level = std::max(level, levels[arg]);
@@ -228,6 +227,7 @@ std::vector<Level> levels_of(const KernelProgram& program) {
         level = program.indices[instr.slot] == Stride::zero ? Level::row : Level::element;
         break;
       case InstrKind::store: level = Level::element; break;
+      default: break;
     }
     if (instr.per_row && program.kind() != KernelKind::column) level = std::min(level, Level::row);
     levels.push_back(level);

@@ -16,7 +16,9 @@ class LoopPrinter {
   std::string print(const std::string& name) {
     text_ += cat(name, "(", absl::StrJoin(buffers(), ", "), "):\n");
     const int folded = program_.folded_axis();
-    if (folded < 0) {
+    if (program_.kind() == KernelKind::scalar) {
+      print_blocks();
+    } else if (folded < 0) {
       open(0, program_.rank());
       instructions(0, false);
     } else if (program_.has_rows()) {
@@ -66,12 +68,10 @@ class LoopPrinter {
 
   std::string value(size_t i) const {
     const Instr& instr = program_.body[i];
-    std::vector<std::string> args;
-    for (int arg : instr.args) args.push_back(cat("v", arg));
-    std::string list = absl::StrJoin(args, ", ");
+    const std::string list = list_of(instr);
     switch (instr.kind) {
       case InstrKind::load:
-        return cat("v", i, " = ", place(instr.slot), args.empty() ? "" : cat(" at ", list));
+        return cat("v", i, " = ", place(instr.slot), list.empty() ? "" : cat(" at ", list));
       case InstrKind::check: return cat("v", i, " = check", static_cast<int>(instr.slot), "(", list, ")");
       case InstrKind::index: return cat("v", i, " = index", static_cast<int>(instr.slot));
       case InstrKind::param: return cat("v", i, " = p", static_cast<int>(instr.slot));
@@ -82,8 +82,53 @@ class LoopPrinter {
         return cat("v", i, " = ", name(instr.reduce), "(v", i, ", ", list, ")");
       case InstrKind::dot: return cat("v", i, " = dot(", list, ")");
       case InstrKind::store: return cat(place(instr.slot), " = ", list);
+      case InstrKind::constant: return cat("v", i, " = ", constant(instr));
+      case InstrKind::branch: return cat("if ", list, ":");
+      case InstrKind::otherwise: return cat("else:");
+      case InstrKind::join: return cat("give ", list);
+      case InstrKind::loop: return cat("loop ", handed_by(i), " = ", list, ":");
+      case InstrKind::leave:
+        return cat("leave with ", list_of(instr, 1), " unless v", instr.args[0]);
+      case InstrKind::next: return cat("again with ", list);
+      case InstrKind::handed: return {};
     }
     return {};
+  }
+
+  std::string constant(const Instr& instr) const {
+    return dispatch(instr.dtype, [&]<class T>() {
+      const T number = from_bits<T>(program_.constants[instr.slot]);
+      if constexpr (std::is_integral_v<T>) return cat(number);
+      return cat(program_.constants[instr.slot]);
+    });
+  }
+
+  /// The values that a block hands on, which follow it.
+  std::string handed_by(size_t block) const {
+    std::vector<std::string> names;
+    for (size_t i = block + 1; i < program_.body.size() && program_.body[i].kind == InstrKind::handed; ++i) {
+      names.push_back(cat("v", i));
+    }
+    return absl::StrJoin(names, ", ");
+  }
+
+  void print_blocks() {
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      const Instr& instr = program_.body[i];
+      if (instr.kind == InstrKind::handed) continue;
+      if (instr.kind == InstrKind::otherwise) line(cat("give ", list_of(instr)));
+      depth_ -= instr.kind == InstrKind::otherwise;
+      line(value(i));
+      const bool ends = instr.kind == InstrKind::join || instr.kind == InstrKind::next;
+      depth_ += blocks_begun(instr.kind) - ends;
+      if (ends) line(cat(handed_by(i), " = given"));
+    }
+  }
+
+  static std::string list_of(const Instr& instr, size_t from = 0) {
+    std::vector<std::string> args;
+    for (size_t i = from; i < instr.args.size(); ++i) args.push_back(cat("v", instr.args[i]));
+    return absl::StrJoin(args, ", ");
   }
 
   void instructions(int stage, bool per_row) {

@@ -20,6 +20,7 @@
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/Target/TargetOptions.h>
 #include <llvm/TargetParser/Host.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
 #include <llvm/Transforms/Scalar.h>
 
 #include <algorithm>
@@ -133,15 +134,20 @@ class Worker {
     }
   }
 
-  /// The emitters hoist and vectorise; what is left is to drop what they computed twice or never used.
+  /// The emitters hoist and vectorise; what is left is to drop what they computed twice or never used. Loops over scalars
+  /// are written down as they stand in the graph: these passes make them as fast as a C compiler does.
   void optimize(llvm::Module& module) {
-    llvm::legacy::FunctionPassManager passes(&module);
+    llvm::legacy::FunctionPassManager passes(&module), scalar_passes(&module);
     passes.add(llvm::createEarlyCSEPass());
-    passes.doInitialization();
-    for (llvm::Function& function : module) {
-      if (!function.isDeclaration()) passes.run(function);
+    if (llvm::any_of(module, has_scalar_loops)) add_scalar_passes(scalar_passes);
+    for (llvm::legacy::FunctionPassManager* some : {&passes, &scalar_passes}) {
+      some->doInitialization();
+      for (llvm::Function& function : module) {
+        const bool is_for = has_scalar_loops(function) == (some == &scalar_passes);
+        if (!function.isDeclaration() && is_for) some->run(function);
+      }
+      some->doFinalization();
     }
-    passes.doFinalization();
   }
 
   std::unique_ptr<llvm::MemoryBuffer> emit_object(llvm::Module& module) {
@@ -164,6 +170,16 @@ class Worker {
   }
 
  private:
+  static bool has_scalar_loops(const llvm::Function& function) { return function.hasFnAttribute(kScalarLoops); }
+
+  static void add_scalar_passes(llvm::legacy::FunctionPassManager& passes) {
+    passes.add(llvm::createEarlyCSEPass());
+    passes.add(llvm::createCFGSimplificationPass());
+    passes.add(llvm::createInstructionCombiningPass());
+    passes.add(llvm::createLICMPass());
+    passes.add(llvm::createEarlyCSEPass());
+  }
+
   Target target_;
   std::unique_ptr<llvm::TargetMachine> machine_;
 };

@@ -46,6 +46,8 @@ constexpr Equality kAlgebra[] = {
     {trunc_div(i, 1), i},
     {floor_mod(i, 1), 0},                               // floats have fractions
     {trunc_mod(i, 1), 0},
+    {floor_div(i, p), i >> popcount(p - 1)},            // trunc_div rounds negative ones the other way
+    {floor_mod(i, p), i & (p - 1)},
     {pow(i, 0), 1},                                     // floats: as pow computes it
     {pow(i, 1), i},
     {pow(i, 2), i * i},

@@ -5,6 +5,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/passes/fold.h"
+#include "compiler/passes/hoist.h"
 #include "compiler/passes/lower_reductions.h"
 #include "compiler/passes/prune.h"
 #include "compiler/passes/simplify.h"

@@ -1,6 +1,7 @@
 // Matching and making what a pattern says.
 #include "compiler/passes/pattern.h"
 
+#include <bit>
 #include <cmath>
 
 namespace etch {
@@ -24,10 +25,18 @@ double as_double(const ExMaker& graph, Value value) {
   return dispatch(dtype, [&]<class T>() { return static_cast<double>(from_bits<T>(*bits)); });
 }
 
+bool is_positive_power_of_two(uint64_t bits, DType dtype) {
+  const bool is_negative = is_signed_integer(dtype) && (bits >> (8 * size_of(dtype) - 1)) != 0;
+  return std::has_single_bit(bits) && !is_negative;
+}
+
 bool is_power_of_two(const ExMaker& graph, Value value) {
+  const std::optional<uint64_t> bits = constant_bits(graph, value);
+  const DType dtype = graph.type(value).dtype;
+  if (bits && is_integer(dtype)) return is_positive_power_of_two(*bits, dtype);
   int exponent = 0;  // the value is 2^(exponent - 1)
   if (std::fabs(std::frexp(as_double(graph, value), &exponent)) != 0.5) return false;
-  return std::abs(exponent - 1) <= info(graph.type(value).dtype).max_exponent - 2;
+  return std::abs(exponent - 1) <= info(dtype).max_exponent - 2;
 }
 
 bool is_whole(const ExMaker& graph, Value value) {

@@ -23,7 +23,7 @@ enum class Kind : uint8_t {
   varying,       // not a constant
   number,        // a constant that is no NaN
   not_zero,      // a number, but no zero of floats
-  power_of_two,  // a floating constant, normal as its reciprocal is
+  power_of_two,  // a floating constant, normal as its reciprocal is, or a positive integer
 };
 
 /// True if the value is of the kind.

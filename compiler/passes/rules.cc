@@ -3,6 +3,7 @@
 
 #include "compiler/ir/checked.h"
 #include "compiler/passes/inline_graph.h"
+#include "compiler/passes/region_rules.h"
 
 namespace etch {
 
@@ -37,10 +38,11 @@ namespace {
 /// What rules make of the nodes of a graph, and of those of regions that take the place of their op.
 class Application {
  public:
-  Application(GraphBuilder& builder, std::span<const Rewriter::Rule> rules) : builder_(builder), rules_(rules) {}
+  Application(GraphBuilder& builder, std::span<const Rewriter::Rule> rules, bool looks_at_channels)
+      : builder_(builder), rules_(rules), looks_at_channels_(looks_at_channels) {}
 
   absl::StatusOr<Replacement> operator()(const Graph& graph, const Node& node, std::span<const Value> operands) const {
-    if (place(node.op) == Place::region) return replace_region(node, operands);
+    if (place(node.op) == Place::region) return replace_region(graph, node, operands);
     if (node.num_results > 1) return Replacement();
     const Expr expr{node.op, operands, graph.type(node.result())};
     const std::optional<Value> better = Rewriter(builder_, rules_, node.origin).better(expr);
@@ -49,11 +51,15 @@ class Application {
 
  private:
   /// The region that runs, if that is known, without the op around it.
-  absl::StatusOr<Replacement> replace_region(const Node& node, std::span<const Value> operands) const {
+  absl::StatusOr<Replacement> replace_region(const Graph& graph, const Node& node, std::span<const Value> operands) const {
     std::vector<std::optional<uint64_t>> constants;
     for (Value operand : operands) constants.push_back(splat_bits(builder_.node(operand).op));
     const std::optional<Taken> taken = taken_region(node.op, constants);
-    if (!taken) return Replacement();
+    if (!taken && !looks_at_channels_) return Replacement();
+    if (!taken) {
+      const auto improve = [this](Graph region) { return apply_rules(std::move(region), rules_, true); };
+      return region_rule({builder_, graph, node, operands, *this, improve});
+    }
     const Region region = regions_of(node.op)[taken->region].region;
     std::vector<Value> inputs;
     for (int operand : taken->operands) inputs.push_back(operands[operand]);
@@ -68,13 +74,14 @@ class Application {
 
   GraphBuilder& builder_;
   std::span<const Rewriter::Rule> rules_;
+  bool looks_at_channels_;
 };
 
 }  // namespace
 
-absl::StatusOr<Graph> apply_rules(Graph graph, std::span<const Rewriter::Rule> rules) {
+absl::StatusOr<Graph> apply_rules(Graph graph, std::span<const Rewriter::Rule> rules, bool looks_at_channels) {
   return rewrite(std::move(graph), [&](GraphBuilder& builder, const Node& node, std::span<const Value> operands) {
-    return Application(builder, rules)(graph, node, operands);
+    return Application(builder, rules, looks_at_channels)(graph, node, operands);
   });
 }
 

@@ -43,7 +43,8 @@ class Rewriter final : public ExMaker {
 };
 
 /// The graph with every node of one result replaced by what the rules, asked in order until none has anything to say,
-/// make of it. Where it is known which of its regions an op runs, and that once, the region takes the op's place.
-absl::StatusOr<Graph> apply_rules(Graph graph, std::span<const Rewriter::Rule> rules);
+/// make of it. Where it is known which of its regions an op runs, and that once, the region takes the op's place; with
+/// `looks_at_channels` region_rule() is asked too.
+absl::StatusOr<Graph> apply_rules(Graph graph, std::span<const Rewriter::Rule> rules, bool looks_at_channels = false);
 
 }  // namespace etch

@@ -9,7 +9,7 @@ namespace etch {
 
 absl::StatusOr<Graph> simplify(Graph graph) {
   static constexpr Rewriter::Rule kRules[] = {fold_rule, movement_rule, hoist_rule, algebra_rule};
-  return apply_rules(std::move(graph), kRules);
+  return apply_rules(std::move(graph), kRules, true);
 }
 
 }  // namespace etch

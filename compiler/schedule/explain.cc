@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "compiler/ir/cat.h"
+#include "compiler/schedule/native_region.h"
 
 namespace etch::schedule {
 namespace {
@@ -103,6 +104,25 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
   return text;
 }
 
+std::string flow_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition) {
+  const Node& node = graph.node(kernel.values[0]);
+  const std::string_view why_not = partition.natives != nullptr ? partition.natives->why_not(node) : std::string_view();
+  std::string text = "regions, each with kernels of its own, on operands and results in memory";
+  if (!why_not.empty()) text += cat("; not one kernel, for ", why_not);
+  return text;
+}
+
+std::string scalar_reason(const KernelProgram& program) {
+  size_t loops = 0, branches = 0;
+  for (const Instr& instr : program.body) {
+    loops += instr.kind == InstrKind::loop;
+    branches += instr.kind == InstrKind::branch;
+  }
+  std::string text = loops > 0 ? count(loops, "loop") : "";
+  if (branches > 0) text += cat(loops > 0 ? " and " : "", branches, branches == 1 ? " branch" : " branches");
+  return text + " on small values, which stay in registers";
+}
+
 }  // namespace
 
 std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index) {
@@ -129,9 +149,11 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
   return text;
 }
 
-std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
+std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number) {
   if (kernel.call) return "a library function, on operands and results in memory";
-  if (kernel.flow) return "regions, each with kernels of its own, on operands and results in memory";
+  if (kernel.flow) return flow_reason(graph, kernel, partition);
+  if (kernel.program.kind() == KernelKind::scalar) return scalar_reason(kernel.program);
+  const Cluster& cluster = partition.clusters[number];
   Contents contents = contents_of(graph, kernel, cluster);
   std::string end = kept_text(contents) + part_text(graph, cluster);
   const Value root = cluster.roots[0].value;

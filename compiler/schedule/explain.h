@@ -10,6 +10,6 @@ namespace etch::schedule {
 std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index);
 
 /// One line.
-std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster);
+std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number);
 
 }  // namespace etch::schedule

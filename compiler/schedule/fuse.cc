@@ -8,6 +8,7 @@
 
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/fusion_policy.h"
+#include "compiler/schedule/native_region.h"
 #include "compiler/schedule/siblings.h"
 #include "compiler/schedule/sites.h"
 
@@ -16,10 +17,11 @@ namespace {
 
 class Fusion {
  public:
-  Fusion(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks)
+  Fusion(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks, const NativeKernels* natives)
       : graph_(graph), sites_(graph, partition_), policy_(graph, care, partition_.blocks, sites_),
         siblings_(graph, partition_, sites_, policy_), required_(graph.num_values()) {
     partition_.blocks = blocks;
+    partition_.natives = natives;
     partition_.home.assign(graph.num_values(), kNowhere);
   }
 
@@ -287,7 +289,9 @@ class Fusion {
     const auto self = static_cast<int>(partition_.clusters.size());
     partition_.clusters.push_back(call_cluster(node));
     for (Value result : results(node)) home(result) = self;
+    const bool is_native = partition_.native(node) != nullptr;
     for (Value operand : node.operands) {
+      if (is_native && is_known(graph_, operand)) continue;
       Site site{self, 0, node.result(), true, true, 0};
       site.in_order = true;
       sites_.add(storage_of(graph_, operand), site);
@@ -389,8 +393,9 @@ class Fusion {
   }
 
   const char* why_in_order(const Site& site) const {
-    const bool is_table = etch::place(graph_.node(site.consumer).op) == Place::indexed;
-    return is_table ? reason::kTable : reason::kLibrary;
+    const Place consumer = etch::place(graph_.node(site.consumer).op);
+    if (consumer == Place::region) return reason::kRegion;
+    return consumer == Place::indexed ? reason::kTable : reason::kLibrary;
   }
 
   void place_alone(Value value, const Sites::List& sites, const char* why) {
@@ -442,8 +447,9 @@ class Fusion {
 
 }  // namespace
 
-Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks) {
-  return Fusion(graph, care, blocks).run();
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks,
+                          const NativeKernels* natives) {
+  return Fusion(graph, care, blocks, natives).run();
 }
 
 }  // namespace etch::schedule

@@ -25,6 +25,7 @@ inline constexpr char kOutputElsewhere[] =
     "it is an output too, whose elements the consumer does not visit once and in order";
 inline constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
 inline constexpr char kLibrary[] = "a library function reads it in memory, in order";
+inline constexpr char kRegion[] = "a loop or branch reads it in memory, in order";
 inline constexpr char kLibraryResult[] = "a library function writes it to memory";
 inline constexpr char kRegionResult[] = "a region writes it to memory";
 inline constexpr char kTable[] = "indices lead into it, so it stands in memory";

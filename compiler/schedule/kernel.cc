@@ -16,10 +16,22 @@ constexpr std::string_view kKinds[] = {
 };
 constexpr std::string_view kRoles[] = {"batch", "row", "vector", "reduce", "block", "results"};
 constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "-1", "s"};
-constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "check", "compute", "reduce", "dot", "store"};
+constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "check", "compute", "reduce", "dot", "store",
+                                           "constant", "branch", "otherwise", "join", "loop", "leave", "next", "handed"};
 
-void append(std::string& text, const Instr& instr, size_t position) {
-  text += cat("%", position, " = ");
+std::string integer_text(DType dtype, uint64_t bits) {
+  return dispatch(dtype, [&]<class T>() {
+    if constexpr (std::is_integral_v<T>) {
+      return cat(from_bits<T>(bits));
+    } else {
+      return cat(bits);
+    }
+  });
+}
+
+void append(std::string& text, const KernelProgram& program, size_t position, int depth) {
+  const Instr& instr = program.body[position];
+  text += cat(std::string(2 * depth, ' '), "%", position, " = ");
   if (instr.kind == InstrKind::compute) {
     text += cat(name(instr.op));
   } else if (instr.kind == InstrKind::reduce) {
@@ -28,8 +40,9 @@ void append(std::string& text, const Instr& instr, size_t position) {
     text += cat(kInstrKinds[static_cast<int>(instr.kind)]);
   }
   if (instr.slot >= 0) text += cat(" #", static_cast<int>(instr.slot));
+  if (instr.kind == InstrKind::constant) text += cat(" = ", integer_text(instr.dtype, program.constants[instr.slot]), " :");
   for (int arg : instr.args) text += cat(" %", arg);
-  text += cat(" ", name(instr.dtype));
+  if (!is_control(instr.kind)) text += cat(" ", name(instr.dtype));
   if (instr.stage > 0) text += cat(" stage ", static_cast<int>(instr.stage));
   if (instr.per_row) text += cat(" per_row");
   text += '\n';
@@ -42,15 +55,13 @@ std::string_view name(KernelKind kind) { return kKinds[static_cast<int>(kind)]; 
 int cost_of(const Instr& instr) {
   switch (instr.kind) {
     case InstrKind::param:
+    case InstrKind::constant:
+    case InstrKind::handed:
     case InstrKind::index: return 0;
     case InstrKind::compute: return cost_of(instr.op);
     case InstrKind::check: return 2;
-    case InstrKind::load:
-    case InstrKind::store:
-    case InstrKind::reduce:
-    case InstrKind::dot: break;
+    default: return 1;
   }
-  return 1;
 }
 
 int KernelProgram::axis(Role role) const {
@@ -92,6 +103,7 @@ std::string to_string(const KernelProgram& program) {
   }
   text += cat("] params ", static_cast<int>(program.num_params));
   if (program.num_checks > 0) text += cat(" checks ", static_cast<int>(program.num_checks));
+  if (!program.constants.empty()) text += cat(" constants ", program.constants.size());
   text += '\n';
   if (program.blocks != BlockSizes{}) {
     const BlockSizes& b = program.blocks;
@@ -111,7 +123,12 @@ std::string to_string(const KernelProgram& program) {
     if (access.ahead) text += " ahead";
     text += '\n';
   }
-  for (size_t i = 0; i < program.body.size(); ++i) append(text, program.body[i], i);
+  int depth = 0;
+  for (size_t i = 0; i < program.body.size(); ++i) {
+    depth -= blocks_ended(program.body[i].kind);
+    append(text, program, i, std::max(depth, 0));
+    depth += blocks_begun(program.body[i].kind);
+  }
   return text;
 }
 

@@ -92,7 +92,28 @@ enum class InstrKind : uint8_t {
   reduce,     // reduce kind, arg per element -> value per row, ready in the stages after its own
   dot,        // args a, b -> accumulator, ready in stage 1
   store,      // access, arg
+  constant,   // constant -> value: its bits are part of the code
+  // Control flow, in kernels without axes only; see KernelProgram. What a block hands on are its args.
+  branch,     // arg p: begins the block that runs where p is true
+  otherwise,  // ends it, and begins the one that runs where p is false
+  join,       // ends that one
+  loop,       // begins a block that runs again and again; args: what it carries, at first
+  leave,      // args g, values...: leaves the loop with the values unless g is true
+  next,       // ends the loop's block; args: what it carries into the next turn
+  handed,     // arg a join, loop or next, and slot -> the value with this number that the block hands on: what join
+              // was given, what loop carries, what leave took out of the loop that next ends
 };
+
+/// True for what begins, parts or ends a block.
+constexpr bool is_control(InstrKind kind) { return kind >= InstrKind::branch && kind <= InstrKind::next; }
+
+/// How many blocks it ends, and begins.
+constexpr int blocks_ended(InstrKind kind) {
+  return kind == InstrKind::otherwise || kind == InstrKind::join || kind == InstrKind::next;
+}
+constexpr int blocks_begun(InstrKind kind) {
+  return kind == InstrKind::branch || kind == InstrKind::otherwise || kind == InstrKind::loop;
+}
 
 /// One instruction in static single assignment: its result is its position in KernelProgram::body.
 struct Instr {
@@ -102,7 +123,7 @@ struct Instr {
   DType dtype = DType::f32;              // of the result; of the stored value for a store
   int8_t stage = 0;                      // ascending through the body; 0 only where no axis is folded
   bool per_row = false;                  // computed once per row, before the elements of its stage
-  int16_t slot = -1;                     // load, store: index into accesses; index, param, check: index into theirs
+  int16_t slot = -1;                     // load, store: index into accesses; index, param, check, constant: index into theirs
   absl::InlinedVector<int32_t, 3> args;  // positions of earlier instructions
   bool operator==(const Instr&) const = default;
 };
@@ -141,6 +162,10 @@ struct BlockSizes {
 /// elements of a row; a reduce of stage s is complete when stage s + 1 starts. Values per element do not outlive their
 /// stage; what a later stage needs is computed again or stored and loaded. Stores of an access come before its loads.
 ///
+/// A kernel without axes runs once, on single elements. Its body may hold blocks, which nest: `branch` to `join`, `loop` to
+/// `next`. A value can be used behind it in its own block and in those inside. All loads come first, all stores last,
+/// outside of every block.
+///
 /// Short rows are those of at most kMostShortRow elements that lie beside each other; the code knows how many.
 ///
 /// The tree of a reduction depends on the extent only. Along the lanes: blocks of blocks.row elements; element i of a block
@@ -157,6 +182,7 @@ struct KernelProgram {
   std::vector<Stride> indices;  // along the axis of the lanes: zero, one or other
   int16_t num_params = 0;
   int16_t num_checks = 0;  // then the buffer behind those of the accesses holds so many IndexErrors
+  std::vector<uint64_t> constants;
   std::vector<Instr> body;
 
   int rank() const { return static_cast<int>(axes.size()); }

@@ -245,6 +245,10 @@ void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows&
     return;
   }
   const Node& node = graph.node(partition.clusters[cluster].roots[0].value);
+  if (const ScheduledKernel* native = partition.native(node)) {
+    lowered.kernels.push_back(*native);
+    return;
+  }
   const bool has_regions = place(node.op) == Place::region;
   lowered.kernels.push_back(has_regions ? lower_regions(graph, node, partition, flows) : lower_call(graph, node));
 }

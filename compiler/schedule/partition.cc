@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/native_region.h"
 
 namespace etch::schedule {
 namespace {
@@ -39,6 +40,8 @@ std::optional<Split> split_at(const Domain& domain, int64_t inner) {
 int64_t Partition::bytes_of(const Graph& graph, int storage) const {
   return is_partial(storage) ? partials[storage - num_values()].bytes : graph.type(Value{storage}).bytes();
 }
+
+const ScheduledKernel* Partition::native(const Node& node) const { return natives ? natives->kernel(node) : nullptr; }
 
 int Partition::partial_of(Value reduction) const {
   const auto it = std::find_if(partials.begin(), partials.end(), [&](const Partial& p) { return p.value == reduction; });

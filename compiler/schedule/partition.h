@@ -12,6 +12,8 @@
 
 namespace etch::schedule {
 
+class NativeKernels;
+
 /// What a kernel stores: `value` at `map`, into memory at `address`. The memory is the value's own, that of the concat or pad
 /// whose part the value is, or that of what blocks of a reduction come to. Both maps are indices into Cluster::maps.
 struct Root {
@@ -84,7 +86,10 @@ struct Partition {
   std::vector<int32_t> home;         // per value: a cluster or a Home
   std::vector<Partial> partials;
   std::vector<UnfusedEdge> unfused;
+  const NativeKernels* natives = nullptr;  // of its nodes with regions, or none
 
+  /// The kernel that a node with regions is, or null.
+  const ScheduledKernel* native(const Node& node) const;
   int num_values() const { return static_cast<int>(home.size()); }
   int num_storages() const { return num_values() + static_cast<int>(partials.size()); }
   bool is_partial(int storage) const { return storage >= num_values(); }
@@ -172,7 +177,8 @@ enum class Care : uint8_t {
   alone,   // it has a kernel of its own, as without fusion
 };
 
-/// Kernels of many nodes. `care` holds one entry per node.
-Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks = {});
+/// Kernels of many nodes. `care` holds one entry per node. The partition points to `natives`.
+Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks = {},
+                          const NativeKernels* natives = nullptr);
 
 }  // namespace etch::schedule

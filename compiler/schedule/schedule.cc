@@ -7,6 +7,7 @@
 #include "compiler/schedule/explain.h"
 #include "compiler/schedule/flow.h"
 #include "compiler/schedule/lower_kernel.h"
+#include "compiler/schedule/native_region.h"
 #include "compiler/schedule/order_kernels.h"
 #include "compiler/schedule/plan_buffers.h"
 
@@ -16,6 +17,7 @@ namespace {
 using schedule::Care;
 using schedule::Flows;
 using schedule::Lowered;
+using schedule::NativeKernels;
 using schedule::Partition;
 using schedule::Plan;
 
@@ -43,7 +45,7 @@ Schedule explained(const Graph& graph, Plan plan) {
   for (size_t k = 0; k < result.kernels.size(); ++k) {
     ScheduledKernel& kernel = result.kernels[k];
     kernel.name = schedule::kernel_name(graph, kernel, k);
-    kernel.why = schedule::kernel_reason(graph, kernel, plan.partition.clusters[plan.cluster[k]]);
+    kernel.why = schedule::kernel_reason(graph, kernel, plan.partition, plan.cluster[k]);
   }
   result.unfused = std::move(plan.partition.unfused);
   std::reverse(result.unfused.begin(), result.unfused.end());
@@ -52,10 +54,10 @@ Schedule explained(const Graph& graph, Plan plan) {
 
 /// The fused plan, with single clusters undone until the arena keeps to its bound. Each round plans the whole graph again
 /// and undoes twice as much as the one before, so that few rounds suffice; if they do not, nothing is fused.
-Plan bounded_plan(const Graph& graph, const ScheduleOptions& options, Flows& flows) {
+Plan bounded_plan(const Graph& graph, const ScheduleOptions& options, const NativeKernels& natives, Flows& flows) {
   constexpr int kMaxRounds = 12;
   std::vector<Care> care(graph.num_values(), Care::none);
-  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks), options, flows);
+  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks, &natives), options, flows);
   if (plan.schedule.arena_bytes <= options.arena_slack) return plan;
   Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks), options, flows);
   const auto least = static_cast<double>(unfused.schedule.arena_bytes);
@@ -69,7 +71,7 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options, Flows& flo
       plan.schedule.gave_up = true;
       break;
     }
-    plan = plan_of(graph, partition_fused(graph, care, options.blocks), options, flows);
+    plan = plan_of(graph, partition_fused(graph, care, options.blocks, &natives), options, flows);
   }
   plan.schedule.arena_bound = bound;
   plan.schedule.undone = undone;
@@ -84,7 +86,8 @@ absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions
 }
 
 Schedule schedule::make_schedule(const Graph& graph, const ScheduleOptions& options, Flows& flows) {
-  return explained(graph, options.fuse ? bounded_plan(graph, options, flows)
+  const NativeKernels natives = options.fuse && options.native_regions ? NativeKernels(graph) : NativeKernels();
+  return explained(graph, options.fuse ? bounded_plan(graph, options, natives, flows)
                                        : plan_of(graph, partition_unfused(graph, options.blocks), options, flows));
 }
 

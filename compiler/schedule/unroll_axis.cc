@@ -9,21 +9,6 @@
 namespace etch::schedule {
 namespace {
 
-/// The op that joins two elements of a reduction; none for those that find a position.
-std::optional<Op> joining_op(ReduceKind kind) {
-  switch (kind) {
-    case ReduceKind::sum: return Op::add;
-    case ReduceKind::prod: return Op::mul;
-    case ReduceKind::max: return Op::max;
-    case ReduceKind::min: return Op::min;
-    case ReduceKind::any: return Op::logical_or;
-    case ReduceKind::all: return Op::logical_and;
-    case ReduceKind::argmax:
-    case ReduceKind::argmin: break;
-  }
-  return std::nullopt;
-}
-
 /// The copies of a value, one for each index of the axis; just one where it does not vary along it.
 using Copies = std::vector<int32_t>;
 
@@ -88,10 +73,7 @@ class Unroller {
       case InstrKind::reduce:
         if (reduces_) return false;
         break;
-      case InstrKind::param:
-      case InstrKind::check:
-      case InstrKind::compute:
-      case InstrKind::dot: break;
+      default: break;
     }
     for (int32_t arg : instr.args) {
       if (copies_[arg].size() > 1) return true;
@@ -123,10 +105,7 @@ class Unroller {
       case InstrKind::reduce:
         if (reduces_) return joined(instr);
         break;
-      case InstrKind::param:
-      case InstrKind::check:
-      case InstrKind::compute:
-      case InstrKind::dot: break;
+      default: break;
     }
     return push(std::move(made));
   }
@@ -280,6 +259,20 @@ class Unroller {
 };
 
 }  // namespace
+
+std::optional<Op> joining_op(ReduceKind kind) {
+  switch (kind) {
+    case ReduceKind::sum: return Op::add;
+    case ReduceKind::prod: return Op::mul;
+    case ReduceKind::max: return Op::max;
+    case ReduceKind::min: return Op::min;
+    case ReduceKind::any: return Op::logical_or;
+    case ReduceKind::all: return Op::logical_and;
+    case ReduceKind::argmax:
+    case ReduceKind::argmin: break;
+  }
+  return std::nullopt;
+}
 
 int64_t unrolled_work(const KernelDraft& draft, int axis) {
   const int64_t n = draft.domain.extents[axis];

@@ -6,6 +6,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "compiler/schedule/verify_blocks.h"
 #include "compiler/schedule/verify_flow.h"
 #include "runtime/kernel_abi.h"
 
@@ -59,9 +60,11 @@ class KernelCheck {
       if (error_.empty()) kernel_.call ? check_call() : check_flow();
       return error_;
     }
-    check_axes();
+    const bool is_scalar = program_.kind() == KernelKind::scalar;
+    if (!is_scalar) check_axes();
     check_counts();
     if (error_.empty()) check_body();
+    if (error_.empty()) fail_if(check_blocks(program_));
     if (error_.empty()) check_neighbours();
     if (error_.empty()) check_bounds();
     return error_;
@@ -70,6 +73,10 @@ class KernelCheck {
  private:
   void fail(std::string what) {
     if (error_.empty()) error_ = std::move(what);
+  }
+
+  void fail_if(std::string what) {
+    if (!what.empty()) fail(std::move(what));
   }
 
   void check_buffers() {
@@ -135,7 +142,7 @@ class KernelCheck {
   }
 
   void check_counts() {
-    if (program_.rank() < 1 || kernel_.iterations <= 0) fail("it has no iterations");
+    if (kernel_.iterations <= 0) fail("it has no iterations");
     if (program_.body.empty()) fail("it has no instructions");
     const bool is_short = program_.short_row == 0 || kernel_.sizes[program_.rank() - 1] == program_.short_row;
     if (!is_short) fail("its rows have another length than its code");
@@ -169,9 +176,8 @@ class KernelCheck {
       case InstrKind::index: count = static_cast<int>(program_.indices.size()); break;
       case InstrKind::param: count = program_.num_params; break;
       case InstrKind::check: count = program_.num_checks; break;
-      case InstrKind::compute:
-      case InstrKind::reduce:
-      case InstrKind::dot: return;
+      case InstrKind::constant: count = static_cast<int>(program_.constants.size()); break;
+      default: return;
     }
     if (instr.slot < 0 || instr.slot >= count) fail(cat("%", position, " has no place"));
     if (!error_.empty() || instr.kind != InstrKind::store) return;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "compiler/compile.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/pass.h"
 #include "compiler/schedule/schedule.h"
@@ -124,6 +125,27 @@ int count_regions(const Graph& graph, int depth, std::map<int, int>& by_depth) {
     }
   }
   return count;
+}
+
+TEST(Fuzz, ControlFlowInOneKernelGivesTheSameBits) {
+  for (uint64_t seed = 1; seed <= 120; ++seed) EXPECT_EQ(fuzz_native_case(seed), "");
+}
+
+TEST(Fuzz, ManyRegionsAreOneKernel) {
+  int native = 0, others = 0, loops = 0;
+  for (uint64_t seed = 1; seed <= kRegionCases; ++seed) {
+    const Graph graph = run_passes(fuzz_region_graph(seed), pass_options({}), {}).value();
+    const Schedule schedule = make_schedule(graph, {}).value();
+    for (const ScheduledKernel& kernel : schedule.kernels) {
+      others += kernel.flow != nullptr;
+      if (kernel.call || kernel.flow || kernel.program.kind() != KernelKind::scalar) continue;
+      ++native;
+      for (const Instr& instr : kernel.program.body) loops += instr.kind == InstrKind::loop;
+    }
+  }
+  EXPECT_GT(native, 100);
+  EXPECT_GT(loops, 80);
+  EXPECT_GT(others, 20);
 }
 
 TEST(Fuzz, RegionsNest) {

@@ -1,0 +1,140 @@
+// Scalar kernels: single elements in registers, with loops and branches between them.
+#include "compiler/codegen/emit.h"
+
+namespace etch::codegen {
+
+namespace {
+
+class ScalarKernel {
+ public:
+  ScalarKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
+      : k_(program, options, module, name), b_(k_.b), program_(program), values_(program.body.size()),
+        handed_(program.body.size()) {}
+
+  llvm::Function* emit() {
+    k_.function->addFnAttr(kScalarLoops);
+    const Cursor at = KernelEmitter::element(k_.origin());
+    for (int i = 0; i < static_cast<int>(program_.body.size()); ++i) {
+      if (!emit_control(i)) k_.emit(i, at, values_);
+    }
+    return k_.finish();
+  }
+
+ private:
+  /// A block that has begun and not ended.
+  struct Block {
+    llvm::BasicBlock* other = nullptr;          // where the code goes on if the condition is false
+    llvm::BasicBlock* head = nullptr;           // of a loop
+    llvm::BasicBlock* end_of_first = nullptr;   // of a branch, once otherwise has come
+    llvm::SmallVector<llvm::PHINode*, 8> phis;  // what a loop carries
+    Values handed;                              // what leave takes out, or the first arm gives
+  };
+
+  llvm::BasicBlock* new_block(const char* name) { return llvm::BasicBlock::Create(k_.context, name, k_.function); }
+
+  Values args_of(const Instr& instr, size_t from = 0) const {
+    Values args;
+    for (size_t i = from; i < instr.args.size(); ++i) args.push_back(values_[instr.args[i]]);
+    return args;
+  }
+
+  /// False for instructions that are no control flow.
+  bool emit_control(int i) {
+    const Instr& instr = program_.body[i];
+    switch (instr.kind) {
+      case InstrKind::branch: branch(instr); return true;
+      case InstrKind::otherwise: otherwise(instr); return true;
+      case InstrKind::join: handed_[i] = join(instr); return true;
+      case InstrKind::loop: handed_[i] = loop(instr); return true;
+      case InstrKind::leave: leave(instr); return true;
+      case InstrKind::next: handed_[i] = next(instr); return true;
+      case InstrKind::handed: values_[i] = handed_[instr.args[0]][instr.slot]; return true;
+      default: return false;
+    }
+  }
+
+  void branch(const Instr& instr) {
+    Block& block = blocks_.emplace_back();
+    llvm::BasicBlock* then = new_block("then");
+    block.other = new_block("otherwise");
+    b_.CreateCondBr(values_[instr.args[0]], then, block.other);
+    b_.SetInsertPoint(then);
+  }
+
+  void otherwise(const Instr& instr) {
+    Block& block = blocks_.back();
+    block.handed = args_of(instr);
+    block.end_of_first = b_.GetInsertBlock();
+    block.other->moveAfter(block.end_of_first);
+    b_.SetInsertPoint(block.other);
+  }
+
+  Values join(const Instr& instr) {
+    const Block block = blocks_.pop_back_val();
+    const Values others = args_of(instr);
+    llvm::BasicBlock* end_of_second = b_.GetInsertBlock();
+    llvm::BasicBlock* joined = new_block("join");
+    b_.CreateBr(joined);
+    b_.SetInsertPoint(block.end_of_first);
+    b_.CreateBr(joined);
+    b_.SetInsertPoint(joined);
+    Values handed;
+    for (size_t i = 0; i < others.size(); ++i) {
+      llvm::PHINode* phi = b_.CreatePHI(others[i]->getType(), 2);
+      phi->addIncoming(block.handed[i], block.end_of_first);
+      phi->addIncoming(others[i], end_of_second);
+      handed.push_back(phi);
+    }
+    return handed;
+  }
+
+  Values loop(const Instr& instr) {
+    Block& block = blocks_.emplace_back();
+    llvm::BasicBlock* before = b_.GetInsertBlock();
+    block.head = new_block("loop");
+    b_.CreateBr(block.head);
+    b_.SetInsertPoint(block.head);
+    Values carried;
+    for (llvm::Value* initial : args_of(instr)) {
+      block.phis.push_back(b_.CreatePHI(initial->getType(), 2));
+      block.phis.back()->addIncoming(initial, before);
+      carried.push_back(block.phis.back());
+    }
+    return carried;
+  }
+
+  void leave(const Instr& instr) {
+    Block& block = blocks_.back();
+    block.handed = args_of(instr, 1);
+    llvm::BasicBlock* goes_on = new_block("body");
+    block.other = new_block("done");
+    b_.CreateCondBr(values_[instr.args[0]], goes_on, block.other);
+    b_.SetInsertPoint(goes_on);
+  }
+
+  Values next(const Instr& instr) {
+    Block block = blocks_.pop_back_val();
+    const Values carried = args_of(instr);
+    for (size_t i = 0; i < carried.size(); ++i) block.phis[i]->addIncoming(carried[i], b_.GetInsertBlock());
+    b_.CreateBr(block.head);
+    block.other->moveAfter(b_.GetInsertBlock());
+    b_.SetInsertPoint(block.other);
+    return block.handed;
+  }
+
+  KernelEmitter k_;
+  Builder& b_;
+  const KernelProgram& program_;
+  std::vector<llvm::Value*> values_;  // per instruction
+  std::vector<Values> handed_;        // per join, loop and next
+  llvm::SmallVector<Block, 4> blocks_;
+};
+
+}  // namespace
+
+llvm::Function* emit_scalar_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
+                                   const std::string& name) {
+  return ScalarKernel(program, options, module, name).emit();
+}
+
+}  // namespace etch::codegen
