@@ -23,6 +23,7 @@ double milliseconds_since(Clock::time_point start) {
 CompileOptions compile_options(const FunctionOptions& options, const Flags& flags) {
   CompileOptions result;
   result.fuse = options.fuse && flags.fuse;
+  result.group = flags.group;
   result.prune_and_simplify = options.simplify && flags.simplify;
   result.fast_math = options.fast_math || flags.fast_math;
   result.verify = flags.verify;

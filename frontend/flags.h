@@ -21,6 +21,7 @@ struct Flags {
   bool check_captures = false;
   bool eager = false;
   bool fuse = true;
+  bool group = true;
   bool simplify = true;
   bool fast_math = false;
   const Target* target = &host_target();

@@ -80,6 +80,8 @@ constexpr Flag kFlags[] = {
     {{"eager", "0|1", "0", "run functions as plain C++, op by op, as run_functions_eagerly(true) does"},
      set_bool<&Flags::eager>},
     {{"fuse", "0|1", "1", "0 makes every op of every function a kernel of its own"}, set_bool<&Flags::fuse>},
+    {{"group", "0|1", "1", "0 runs equal small kernels one after the other instead of as one parallel loop"},
+     set_bool<&Flags::group>},
     {{"simplify", "0|1", "1", "0 runs only the passes that lowering needs"}, set_bool<&Flags::simplify>},
     {{"fast_math", "0|1", "0", "1 lets the compiler reassociate in every function: bits may differ"},
      set_bool<&Flags::fast_math>},
