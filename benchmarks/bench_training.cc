@@ -40,6 +40,37 @@ void perceptron(benchmark::State& state, Way way, int64_t width, int64_t units) 
   for (auto _ : state) benchmark::DoNotOptimize(way == Way::eager ? body(x, y) : step(x, y));
 }
 
+/// Many layers that are small: as one parallel loop, the updates of equal variables are worth a second thread.
+struct Deep {
+  std::vector<layers::Dense> hidden;
+  layers::Dense logits{10};
+  Tensor operator()(Tensor x) {
+    for (const layers::Dense& layer : hidden) x = layer(x);
+    return logits(x);
+  }
+};
+
+/// 64 layers of 64 units on two threads, with and without groups of launches.
+void small_layers(benchmark::State& state, const char* flags) {
+  const ScopedFlags scoped(flags);
+  Deep model;
+  for (int i = 0; i < 64; ++i) model.hidden.push_back({64, activations::tanh});
+  optimizers::Adam adam{1e-3f};
+  const auto step = function(
+      [&](Tensor x, Tensor y) {
+        GradientTape tape;
+        Tensor loss = losses::sparse_categorical_crossentropy(y, model(x), {.from_logits = true});
+        const auto variables = trainable_variables(model);
+        adam.apply_gradients(tape.gradient(loss, variables), variables);
+        return loss;
+      },
+      {.threads = 2});
+  const Tensor x = Generator(1).uniform({32, 64}), y = cast(range(32) % 10, DType::i32);
+  (void)step(x, y);
+  state.counters["kernels"] = step.concrete(x, y).num_kernels();
+  for (auto _ : state) benchmark::DoNotOptimize(step(x, y));
+}
+
 /// Nine weights and a bias.
 void ten_parameters(benchmark::State& state) {
   layers::Dense model{1};
@@ -96,6 +127,8 @@ void transformer_block(benchmark::State& state, Way way) {
 IN_EVERY_WAY(perceptron, ->Arg(32)->Arg(256), "perceptron_784_512_512_10", 784, 512);
 IN_EVERY_WAY(perceptron, ->Arg(32), "perceptron_64_64_64_10", 64, 64);
 IN_EVERY_WAY(transformer_block, , "transformer_block");
+BENCHMARK_CAPTURE(small_layers, grouped, "")->Name("small_layers_64x64/grouped")->Unit(benchmark::kMicrosecond)->UseRealTime();
+BENCHMARK_CAPTURE(small_layers, apart, "group=0")->Name("small_layers_64x64/apart")->Unit(benchmark::kMicrosecond)->UseRealTime();
 BENCHMARK(ten_parameters)->Name("ten_parameters")->Unit(benchmark::kNanosecond);
 
 }  // namespace

@@ -33,8 +33,8 @@ absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, c
 
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
   absl::StatusOr<Schedule> made = make_schedule(
-      graph, {.fuse = options.fuse, .native_regions = options.native_regions, .blocks = options.blocks, .shared_outputs = options.shared_outputs,
-              .overwrites = options.overwrites});
+      graph, {.fuse = options.fuse, .native_regions = options.native_regions, .group = options.group,
+              .blocks = options.blocks, .shared_outputs = options.shared_outputs, .overwrites = options.overwrites});
   if (!made.ok() || !verifies(options)) return made;
   checked(verify(*made, graph));
   return made;
@@ -78,7 +78,7 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
         keep(c.schedule, c.schedule_milliseconds, status, [&] { return schedule(c.graph, options); }) &&
         keep(kernels, code_milliseconds, status, [&] { return generate(c.schedule, c.graph, options, c.counts); });
     if (!done) return status;
-    c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels)));
+    c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels), options.group));
     return c;
   });
 }

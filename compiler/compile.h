@@ -19,6 +19,7 @@ struct CompileOptions {
   bool prune_and_simplify = true;  // false: only the passes that lowering needs
   bool fuse = true;
   bool native_regions = true;      // see ScheduleOptions
+  bool group = true;               // equal small kernels go out as one parallel loop
   bool fast_math = false;
   Target target = host_target();   // the processor that the code is for
   BlockSizes blocks = {};          // tests make them small

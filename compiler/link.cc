@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "compiler/grain.h"
+#include "compiler/group_launches.h"
+#include "compiler/schedule/grain.h"
 
 namespace etch {
 namespace {
@@ -29,7 +30,8 @@ class Linker {
 
   /// @param slots the slot of each buffer of the schedule.
   /// @param arena the offset of the schedule's arena in that of the executable.
-  void add(const Schedule& schedule, const std::vector<int32_t>& slots, int64_t arena) {
+  /// @param groups joins equal launches; null in regions, whose slots may move.
+  void add(const Schedule& schedule, const std::vector<int32_t>& slots, int64_t arena, LaunchGroups* groups = nullptr) {
     for (const ScheduledKernel& kernel : schedule.kernels) {
       if (kernel.flow) {
         add_flow(schedule, kernel, slots, arena);
@@ -38,6 +40,7 @@ class Linker {
       } else {
         const CompiledKernel& code = *kernels_[next_++];
         add_launch(kernel, {Step::Kind::launch, code.fn(), code.scratch_bytes()}, slots, arena);
+        if (groups) groups->join(kernel, executable_);
       }
     }
   }
@@ -161,13 +164,14 @@ Output output_of(const ScheduledBuffer& buffer, int i) {
 
 }  // namespace
 
-Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
+Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, bool group) {
   Executable executable;
   executable.arena_bytes = schedule.arena_bytes;
   Linker linker(executable, kernels);
   std::vector<int32_t> slots;
   for (const ScheduledBuffer& buffer : schedule.buffers) slots.push_back(linker.add_slot(slot_of(buffer)));
-  linker.add(schedule, slots, 0);
+  LaunchGroups groups(schedule);
+  linker.add(schedule, slots, 0, group ? &groups : nullptr);
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     executable.outputs.push_back(output_of(schedule.buffers[schedule.outputs[i]], static_cast<int>(i)));
     executable.outputs.back().overwrites = schedule.overwrites[i];

@@ -24,6 +24,7 @@ CompileOptions compile_options(const FunctionOptions& options, const Flags& flag
   CompileOptions result;
   result.fuse = options.fuse && flags.fuse;
   result.native_regions = flags.native_regions;
+  result.group = flags.group;
   result.prune_and_simplify = options.simplify && flags.simplify;
   result.fast_math = options.fast_math || flags.fast_math;
   result.verify = flags.verify;

@@ -1,4 +1,4 @@
-// Derivatives that users gave: what stands behind custom_gradient among the events of a trace or of tapes.
+// Derivatives among the events of a trace or of tapes: what stands behind custom_gradient, and which values are gradients.
 #pragma once
 
 #include <optional>
@@ -35,7 +35,17 @@ struct CustomEvent {
   std::string failure;                       // or why it is not recorded
   Location where;                            // of the call
 };
-using CustomEvents = FlatMap<int, CustomEvent>;  // by the stand-in's number among the events
+
+/// A question for gradients in a trace: values among its events.
+struct AskedGradients {
+  std::vector<Value> targets, gradients;
+};
+
+/// What is known of events beside their ops: derivatives that users gave, by the stand-in's number among the events, and which
+/// values are gradients of which.
+struct CustomEvents : FlatMap<int, CustomEvent> {
+  std::vector<AskedGradients> asked;
+};
 
 /// Error unless what the backward function does is recorded.
 void check_recorded(const CustomEvent& custom);

@@ -22,6 +22,7 @@ struct Flags {
   bool eager = false;
   bool fuse = true;
   bool native_regions = true;
+  bool group = true;
   bool simplify = true;
   bool fast_math = false;
   const Target* target = &host_target();

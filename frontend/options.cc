@@ -82,6 +82,8 @@ constexpr Flag kFlags[] = {
     {{"fuse", "0|1", "1", "0 makes every op of every function a kernel of its own"}, set_bool<&Flags::fuse>},
     {{"native_regions", "0|1", "1", "0 gives the regions of a loop or branch kernels of their own, where one kernel would do"},
      set_bool<&Flags::native_regions>},
+    {{"group", "0|1", "1", "0 runs equal small kernels one after the other instead of as one parallel loop"},
+     set_bool<&Flags::group>},
     {{"simplify", "0|1", "1", "0 runs only the passes that lowering needs"}, set_bool<&Flags::simplify>},
     {{"fast_math", "0|1", "0", "1 lets the compiler reassociate in every function: bits may differ"},
      set_bool<&Flags::fast_math>},

@@ -62,17 +62,18 @@ struct Sources {
   }
 };
 
-/// The values that the derivative in the sources reads, beside inputs and results.
-std::vector<Value> find_kept(const TraceResult& trace, const Sources& wanted) {
+}  // namespace
+
+std::vector<KeptValue> find_kept(const TraceResult& trace, const std::vector<bool>& inputs, const std::vector<bool>& variables) {
   Events events = trace.events;
   const int num_values = events.num_values();
   Recorder recorder(events);
   std::vector<Value> targets, cotangents, sources;
-  for (size_t i = 0; i < wanted.inputs.size(); ++i) {
-    if (wanted.inputs[i]) sources.push_back(events.inputs()[i]);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i]) sources.push_back(events.inputs()[i]);
   }
-  for (size_t i = 0; i < wanted.variables.size(); ++i) {
-    if (wanted.variables[i]) sources.push_back(trace.variables[i].leaf);
+  for (size_t i = 0; i < variables.size(); ++i) {
+    if (variables[i]) sources.push_back(trace.variables[i].leaf);
   }
   for (Value result : results_of(trace)) {
     if (!is_floating(events.type(result).dtype)) continue;
@@ -83,33 +84,35 @@ std::vector<Value> find_kept(const TraceResult& trace, const Sources& wanted) {
   const Gradients gradients = make_gradients(recorder, {targets, cotangents, sources, trace.groups, {}, &custom});
 
   std::vector<bool> seen(events.num_values(), false);
-  std::vector<Value> open, kept;
+  std::vector<KeptValue> open, kept;
   for (const std::optional<Value>& gradient : gradients.values) {
-    if (gradient) open.push_back(*gradient);
+    if (gradient) open.push_back({*gradient, {}, {}});
   }
   while (!open.empty()) {
-    Value value = open.back();
+    auto [value, reader, origin] = open.back();
     open.pop_back();
     if (value.id < num_values) value = kept_for(events, value);
     if (seen[value.id]) continue;
     seen[value.id] = true;
     const Node& node = events.node(value);
     if (value.id >= num_values) {
-      open.insert(open.end(), node.operands.begin(), node.operands.end());
+      for (const Value operand : node.operands) open.push_back({operand, name(node.op), node.origin});
     } else if (!is_given(node) && std::ranges::find(results_of(trace), value) == results_of(trace).end()) {
-      kept.push_back(value);
+      kept.push_back({value, reader, origin});
     }
   }
-  std::ranges::sort(kept, {}, &Value::id);
+  std::ranges::sort(kept, {}, [](const KeptValue& one) { return one.value.id; });
   return kept;
 }
+
+namespace {
 
 const Forward& forward_of(const Concrete& concrete, const Sources& sources, Location where) {
   for (const Forward* known = concrete.forwards.first(); known; known = known->next) {
     if (known->inputs == sources.inputs && known->variables == sources.variables) return *known;
   }
   auto forward = std::make_unique<Forward>();
-  forward->kept = find_kept(concrete.trace, sources);
+  for (const KeptValue& kept : find_kept(concrete.trace, sources.inputs, sources.variables)) forward->kept.push_back(kept.value);
   forward->concrete = build_with_more(concrete, forward->kept, where);
   forward->inputs = sources.inputs;
   forward->variables = sources.variables;

@@ -11,6 +11,7 @@
 #include "compiler/passes/describe.h"
 #include "compiler/passes/run_passes.h"
 #include "etch/function.h"
+#include "frontend/backward_report.h"
 #include "frontend/flags.h"
 #include "frontend/concrete.h"
 
@@ -46,6 +47,11 @@ std::string kernel_texts(const Concrete& concrete, CodeStage stage) {
     if (!text.empty() && text.back() != '\n') text += '\n';
   });
   return text;
+}
+
+std::string kept_text(const Concrete& concrete) {
+  const std::string text = backward_text(concrete);
+  return text.empty() ? "nothing: no gradient was asked for\n" : text;
 }
 
 std::string buffers_text(const Concrete& concrete) {
@@ -166,6 +172,7 @@ constexpr Stage kBeforePasses[] = {
 constexpr Stage kAfterPasses[] = {
     {"graph", [](const Concrete& c) { return print(c.compiled.graph); }},
     {"schedule", [](const Concrete& c) { return to_string(c.compiled.schedule, c.compiled.graph); }},
+    {"kept", kept_text},
     {"buffers", buffers_text},
     {"steps", [](const Concrete& c) { return to_string(*c.compiled.executable); }},
     {"loops", [](const Concrete& c) { return kernel_texts(c, CodeStage::loops); }},
@@ -244,6 +251,7 @@ std::string explain(const Concrete& concrete) {
   }
   text += section("Graph after the passes", print(concrete.compiled.graph));
   text += section("Schedule", to_string(concrete.compiled.schedule, concrete.compiled.graph));
+  if (const std::string kept = backward_text(concrete); !kept.empty()) text += section("Kept for the backward pass", kept);
   text += section("Kernels", kernel_texts(concrete, CodeStage::loops));
   text += section("Times", times_text(concrete));
   text += section("Cost on inputs of zeros", measured_cost(concrete));

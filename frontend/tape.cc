@@ -138,6 +138,7 @@ class [[gnu::visibility("hidden")]] Tape {
     }
     UserGradients custom(*this, recorder, begin, where);
     const Gradients made = make_gradients(recorder, {of, cotangents, in, log().groups(), recorded_, &custom, first_event_});
+    if (trace_) note_gradients(of, made);
     std::string why;
     const bool all_none = std::ranges::none_of(made.values, [](const auto& value) { return value.has_value(); });
     const bool is_error = all_none && question.options.unconnected == Unconnected::none && !question.may_all_be_none;
@@ -254,6 +255,15 @@ class [[gnu::visibility("hidden")]] Tape {
     const int begin_;
     const Location where_;
   };
+
+  /// For explain: what of the trace is its backward pass.
+  void note_gradients(std::span<const Value> targets, const Gradients& made) {
+    AskedGradients asked{{targets.begin(), targets.end()}, {}};
+    for (const std::optional<Value>& gradient : made.values) {
+      if (gradient) asked.gradients.push_back(*gradient);
+    }
+    log().custom_events().asked.push_back(std::move(asked));
+  }
 
   void open() {
     state_ = State::open;

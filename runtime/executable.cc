@@ -34,6 +34,44 @@ int64_t grain_of(const Launch& launch, const RunOptions& options) {
   return options.grain > 0 ? options.grain : launch.grain;
 }
 
+/// How a launch is cut where it shares a loop with others: in parts, of which so many are a task.
+struct Cut {
+  Cut(const Launch& launch, const RunOptions& options)
+      : grain(grain_of(launch, options)), task(task_parts(options)), iterations(launch.iterations) {}
+  static int64_t task_parts(const RunOptions& options) { return options.grain > 0 ? 1 : kTaskParts; }
+
+  int64_t parts() const { return (iterations * task + grain - 1) / grain; }
+  /// The iteration with which a part begins, or the last one ends: where a grain is whole cache lines, at the end of one.
+  int64_t edge(int64_t part) const {
+    if (part == parts()) return iterations;
+    constexpr int64_t kLine = 64;
+    const int64_t multiple = task > 1 && grain % kLine == 0 ? kLine : 1;
+    return std::min(iterations, part * grain / task / multiple * multiple);
+  }
+
+  int64_t grain, task, iterations;
+};
+
+/// The loop over all launches of a group: its length in parts, and the fewest that one task takes of them.
+struct GroupLoop {
+  GroupLoop(const LaunchGroup& group, const Launch* launches, const RunOptions& options) : parts(group.parts) {
+    const int64_t task = Cut::task_parts(options);
+    if (task != kTaskParts) {
+      parts = 0;
+      for (int32_t i = 0; i < group.count; ++i) parts += Cut(launches[group.first + i], options).parts();
+    }
+    const int64_t tasks = std::max<int64_t>(1, (parts + task - 1) / task);
+    grain = std::max<int64_t>(1, (parts + tasks - 1) / tasks);
+  }
+  int64_t parts, grain;
+};
+
+/// A launch's share of the time that its group takes.
+double share_of(const Launch& launch, const LaunchGroup& group) {
+  if (group.parts == 0) return 1.0 / group.count;
+  return static_cast<double>(parts_of(launch)) / static_cast<double>(group.parts);
+}
+
 [[noreturn]] void fail(const Check& check, const IndexError& error) {
   Dims place = row_major_strides(check.shape);
   int64_t rest = error.position;
@@ -48,6 +86,8 @@ int64_t grain_of(const Launch& launch, const RunOptions& options) {
 }
 
 }  // namespace
+
+int64_t parts_of(const Launch& launch) { return Cut(launch, {}).parts(); }
 
 /// What the steps of one run share.
 struct Executable::Run {
@@ -70,6 +110,10 @@ struct Executable::Run {
       case Slot::Kind::moving: break;
     }
     return nullptr;
+  }
+  void pointers_of(const Launch& launch, void** pointers) const {
+    const int32_t* of = executable.slot_pool.data() + launch.first_slot;
+    for (int32_t i = 0; i < launch.num_slots; ++i) pointers[i] = slots[of[i]];
   }
   IndexError* errors(int32_t slot) const { return static_cast<IndexError*>(slots[slot]); }
 
@@ -104,23 +148,29 @@ int64_t Executable::scratch_bytes(const RunOptions& options) const {
     most = std::max(most, aligned(launch.scratch_bytes) *
                               num_workers(launch.iterations, grain_of(launch, options), options.threads));
   }
+  for (const LaunchGroup& group : groups) {
+    const GroupLoop loop(group, launches.data(), options);
+    const int64_t of_each = aligned(launches[group.first].scratch_bytes);
+    most = std::max(most, of_each * num_workers(loop.parts, loop.grain, options.threads));
+  }
   return most;
 }
 
 void Executable::run(const void* const* inputs, void* const* outputs, const RunOptions& options) const {
   Run run(*this, inputs, outputs, options);
-  run_steps(run, [&](int32_t launch) { run_launch(launches[launch], run); });
+  run_steps(run, [&](const Step& step) { run_launches(step, run); });
 }
 
-template <class RunLaunch>
-void Executable::run_steps(Run& run, const RunLaunch& launch) const {
+template <class RunLaunches>
+void Executable::run_steps(Run& run, const RunLaunches& launch) const {
   void** const at = run.slots;
   const auto end = static_cast<int32_t>(steps.size());
   for (int32_t next = 0; next < end;) {
     const Step& step = steps[next++];
     switch (step.kind) {
       case Step::Kind::launch:
-      case Step::Kind::call: launch(step.index); break;
+      case Step::Kind::call:
+      case Step::Kind::group: launch(step); break;
       case Step::Kind::check: run_check(checks[step.index], run); break;
       case Step::Kind::copy: run_copy(copies[step.index], run); break;
       case Step::Kind::unless:
@@ -142,9 +192,14 @@ void Executable::run_copy(const Copy& copy, const Run& run) const {
   if (to != from) copy_bytes(to, from, copy.bytes, run.options.threads);
 }
 
+void Executable::run_launches(const Step& step, const Run& run) const {
+  if (step.kind == Step::Kind::group) return run_group(groups[step.index], run);
+  run_launch(launches[step.index], run);
+}
+
 void Executable::run_launch(const Launch& launch, const Run& run) const {
   std::array<void*, kMaxSlots> pointers;
-  for (int32_t i = 0; i < launch.num_slots; ++i) pointers[i] = run.slots[slot_pool[launch.first_slot + i]];
+  run.pointers_of(launch, pointers.data());
   for (int32_t i = 0; i < launch.num_errors; ++i) run.errors(launch.error_slot)[i] = {kNoError, 0, 0};
   const int64_t* sizes = sizes_pool.data() + launch.first_size;
   const int64_t grain = grain_of(launch, run.options);
@@ -154,6 +209,41 @@ void Executable::run_launch(const Launch& launch, const Run& run) const {
   }
   Call call{launch.fn, pointers.data(), sizes, run.scratch, aligned(launch.scratch_bytes)};
   parallel_for(launch.iterations, grain, run.options.threads, run_range, &call);
+}
+
+void Executable::run_group(const LaunchGroup& group, const Run& run) const {
+  const GroupLoop loop(group, launches.data(), run.options);
+  if (num_workers(loop.parts, loop.grain, run.options.threads) == 1) {
+    for (int32_t i = 0; i < group.count; ++i) run_launch(launches[group.first + i], run);
+    return;
+  }
+  struct Context {
+    const Executable& executable;
+    const LaunchGroup& group;
+    const Run& run;
+  } context{*this, group, run};
+  const auto body = [](void* data, int worker, int64_t begin, int64_t end) {
+    const auto& [executable, group, run] = *static_cast<const Context*>(data);
+    executable.run_parts(group, run, worker, begin, end);
+  };
+  parallel_for(loop.parts, loop.grain, run.options.threads, body, &context);
+}
+
+void Executable::run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const {
+  std::array<void*, kMaxSlots> pointers;
+  int64_t before = 0;  // parts of the launches up to this one
+  for (int32_t i = 0; i < group.count && before < end; ++i) {
+    const Launch& launch = launches[group.first + i];
+    const Cut cut(launch, run.options);
+    const int64_t parts = cut.parts();
+    const int64_t from = cut.edge(std::clamp<int64_t>(begin - before, 0, parts));
+    const int64_t to = cut.edge(std::clamp<int64_t>(end - before, 0, parts));
+    before += parts;
+    if (from == to) continue;
+    run.pointers_of(launch, pointers.data());
+    launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, from, to,
+              run.scratch + worker * aligned(launch.scratch_bytes));
+  }
 }
 
 bool Executable::can_fail_after_writing(int output) const {
@@ -173,9 +263,19 @@ bool Executable::can_fail_after_writing(int output) const {
   }
   for (const Step& step : steps) {
     if (step.kind == Step::Kind::check && touched) return true;
-    if (step.kind != Step::Kind::check) touched |= touches(launches[step.index]);
+    const LaunchGroup group = launches_of(step);
+    touched |= std::any_of(launches.begin() + group.first, launches.begin() + group.first + group.count, touches);
   }
   return false;
+}
+
+LaunchGroup Executable::launches_of(const Step& step) const {
+  switch (step.kind) {
+    case Step::Kind::launch:
+    case Step::Kind::call: return {step.index, 1, parts_of(launches[step.index])};
+    case Step::Kind::group: return groups[step.index];
+    default: return {};
+  }
 }
 
 bool Executable::has_jumps() const {
@@ -193,11 +293,14 @@ std::vector<double> Executable::profile(const void* const* inputs, void* const* 
   std::vector<std::vector<double>> times(launches.size());
   for (int i = 0; i < runs; ++i) {
     for (std::vector<double>& t : times) t.push_back(0);
-    run_steps(run, [&](int32_t launch) {
+    run_steps(run, [&](const Step& step) {
       const auto start = std::chrono::steady_clock::now();
-      run_launch(launches[launch], run);
+      run_launches(step, run);
       const std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - start;
-      times[launch].back() += spent.count();
+      const LaunchGroup group = launches_of(step);
+      for (int32_t l = group.first; l < group.first + group.count; ++l) {
+        times[l].back() += spent.count() * share_of(launches[l], group);
+      }
     });
   }
   std::vector<double> medians;
@@ -210,13 +313,27 @@ std::vector<double> Executable::profile(const void* const* inputs, void* const* 
 
 namespace {
 
-/// Of any step but a launch.
+std::string number(int64_t value) { return std::to_string(value); }
+
+std::string launch_text(const Executable& executable, int32_t index) {
+  const Launch& launch = executable.launches[index];
+  std::string text = executable.names[index] + "(";
+  for (int32_t i = 0; i < launch.num_slots; ++i) {
+    text += (i > 0 ? ", s" : "s") + number(executable.slot_pool[launch.first_slot + i]);
+  }
+  text += ") for " + number(launch.iterations) + " by " + number(launch.grain);
+  if (launch.scratch_bytes > 0) text += ", scratch " + number(launch.scratch_bytes);
+  if (launch.error_slot >= 0) text += ", errors in s" + number(launch.error_slot);
+  return text + "\n";
+}
+
+/// Of any step but launches.
 std::string step_text(const Executable& executable, const Step& step) {
-  const auto number = [](int64_t value) { return std::to_string(value); };
   const auto slot = [&](int32_t index) { return "s" + number(index); };
   switch (step.kind) {
     case Step::Kind::launch:
-    case Step::Kind::call: break;
+    case Step::Kind::call:
+    case Step::Kind::group: break;
     case Step::Kind::check: {
       const Check& check = executable.checks[step.index];
       return "check " + slot(check.error_slot) + "[" + number(check.entry) + "]: " + check.text;
@@ -236,7 +353,6 @@ std::string step_text(const Executable& executable, const Step& step) {
 }  // namespace
 
 std::string to_string(const Executable& executable) {
-  const auto number = [](int64_t value) { return std::to_string(value); };
   std::string text;
   for (size_t i = 0; i < executable.slots.size(); ++i) {
     constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves"};
@@ -248,19 +364,13 @@ std::string to_string(const Executable& executable) {
   for (size_t i = 0; i < executable.steps.size(); ++i) {
     const Step& step = executable.steps[i];
     if (is_numbered) text += number(static_cast<int64_t>(i)) + ": ";
-    if (step.kind != Step::Kind::launch && step.kind != Step::Kind::call) {
-      text += step_text(executable, step) + "\n";
-      continue;
+    const LaunchGroup group = executable.launches_of(step);
+    if (group.count == 0) text += step_text(executable, step) + "\n";
+    const bool is_group = step.kind == Step::Kind::group;
+    if (is_group) text += "group of " + number(group.count) + ", " + number(group.parts) + " parts of " + number(kTaskParts) + "\n";
+    for (int32_t l = group.first; l < group.first + group.count; ++l) {
+      text += (is_group ? "  launch " : step.kind == Step::Kind::call ? "call " : "launch ") + launch_text(executable, l);
     }
-    const Launch& launch = executable.launches[step.index];
-    text += (step.kind == Step::Kind::call ? "call " : "launch ") + executable.names[step.index] + "(";
-    for (int32_t i = 0; i < launch.num_slots; ++i) {
-      text += (i > 0 ? ", s" : "s") + number(executable.slot_pool[launch.first_slot + i]);
-    }
-    text += ") for " + number(launch.iterations) + " by " + number(launch.grain);
-    if (launch.scratch_bytes > 0) text += ", scratch " + number(launch.scratch_bytes);
-    if (launch.error_slot >= 0) text += ", errors in s" + number(launch.error_slot);
-    text += "\n";
   }
   for (size_t i = 0; i < executable.outputs.size(); ++i) {
     constexpr const char* kSame[] = {"", ", the same as input ", ", the same as output "};

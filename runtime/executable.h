@@ -35,6 +35,17 @@ struct Launch {
   int64_t scratch_bytes = 0;              // that each thread of it needs
 };
 
+/// Launches of one kernel on different buffers, each too small to be split: none writes what another one reads or writes, so
+/// that they may run at the same time. They follow each other in `launches`.
+struct LaunchGroup {
+  int32_t first = 0, count = 0;
+  int64_t parts = 0;  // the work of all of them, see parts_of
+};
+
+/// The work of a launch in parts, of which kTaskParts are as much as a task takes at the least.
+inline constexpr int64_t kTaskParts = 1024;
+int64_t parts_of(const Launch& launch);
+
 /// Looks at an entry of the error slot of an earlier launch, and throws if it holds an index.
 struct Check {
   int32_t error_slot = -1;
@@ -55,6 +66,7 @@ struct Step {
   enum class Kind : uint8_t {
     launch,  // a kernel; `index` into `launches`
     call,    // a library's function; `index` into `launches`
+    group,   // kernels as one parallel loop; `index` into `groups`
     check,   // `index` into `checks`
     copy,    // `index` into `copies`
     unless,  // goes on at step `to` unless the bool in slot `index` is true
@@ -89,6 +101,7 @@ class Executable {
   std::vector<Slot> slots;
   std::vector<Step> steps;
   std::vector<Launch> launches;
+  std::vector<LaunchGroup> groups;
   std::vector<Check> checks;
   std::vector<Copy> copies;
   std::vector<int32_t> slot_pool;
@@ -108,6 +121,9 @@ class Executable {
   std::vector<double> profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
                               int runs) const;
 
+  /// The launches of a step, none or more.
+  LaunchGroup launches_of(const Step& step) const;
+
   /// True if a step may throw after one that may have written to an output.
   bool can_fail_after_writing(int output) const;
 
@@ -118,10 +134,14 @@ class Executable {
   struct Run;
   int64_t scratch_bytes(const RunOptions& options) const;
   bool has_jumps() const;
-  /// Runs all steps; `launch` runs that of this index.
-  template <class RunLaunch>
-  void run_steps(Run& run, const RunLaunch& launch) const;
+  /// Runs all steps; `launch` runs those of a step that has launches.
+  template <class RunLaunches>
+  void run_steps(Run& run, const RunLaunches& launch) const;
+  void run_launches(const Step& step, const Run& run) const;
   void run_launch(const Launch& launch, const Run& run) const;
+  void run_group(const LaunchGroup& group, const Run& run) const;
+  /// Parts begin..end of all launches of a group.
+  void run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const;
   void run_check(const Check& check, const Run& run) const;
   void run_copy(const Copy& copy, const Run& run) const;
 };

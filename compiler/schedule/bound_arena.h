@@ -12,6 +12,7 @@ namespace etch::schedule {
 struct Plan {
   Partition partition;
   std::vector<int> cluster;  // per kernel of the schedule
+  std::vector<std::vector<int>> storages;  // per kernel and access
   Schedule schedule;         // without names and reasons
 };
 

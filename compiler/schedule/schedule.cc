@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/schedule/bound_arena.h"
+#include "compiler/schedule/bring_together.h"
 #include "compiler/schedule/explain.h"
 #include "compiler/schedule/flow.h"
 #include "compiler/schedule/lower_kernel.h"
@@ -32,11 +33,36 @@ Plan plan_of(const Graph& graph, Partition partition, const ScheduleOptions& opt
   for (int k : schedule::order_kernels(graph, partition, lowered).kernels) {
     ordered.push_back(std::move(lowered.kernels[k]));
     plan.cluster.push_back(lowered.cluster[k]);
+    plan.storages.push_back(ordered.back().buffers);
   }
   lowered.kernels = std::move(ordered);
   schedule::plan_buffers(graph, partition, std::move(lowered), options, plan.schedule);
   plan.partition = std::move(partition);
   return plan;
+}
+
+/// The plan with equal small kernels next to each other, unless the arena grows or an output can overwrite its input no more.
+Plan brought_together(const Graph& graph, Plan plan, const ScheduleOptions& options) {
+  const std::vector<int> order = schedule::order_together(plan.schedule);
+  if (std::ranges::is_sorted(order)) return plan;
+  Plan moved;
+  Lowered lowered;
+  for (const int k : order) {
+    lowered.kernels.push_back(plan.schedule.kernels[k]);
+    lowered.kernels.back().buffers = plan.storages[k];
+    lowered.kernels.back().errors = -1;
+    moved.cluster.push_back(plan.cluster[k]);
+    moved.storages.push_back(plan.storages[k]);
+  }
+  schedule::plan_buffers(graph, plan.partition, std::move(lowered), options, moved.schedule);
+  const Schedule& before = plan.schedule;
+  Schedule& after = moved.schedule;
+  if (after.arena_bytes > before.arena_bytes || after.overwrites != before.overwrites) return plan;
+  after.arena_bound = before.arena_bound;
+  after.undone = before.undone;
+  after.gave_up = before.gave_up;
+  moved.partition = std::move(plan.partition);
+  return moved;
 }
 
 /// The schedule with names and reasons.
@@ -87,8 +113,10 @@ absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions
 
 Schedule schedule::make_schedule(const Graph& graph, const ScheduleOptions& options, Flows& flows) {
   const NativeKernels natives = options.fuse && options.native_regions ? NativeKernels(graph) : NativeKernels();
-  return explained(graph, options.fuse ? bounded_plan(graph, options, natives, flows)
-                                       : plan_of(graph, partition_unfused(graph, options.blocks), options, flows));
+  Plan plan = options.fuse ? bounded_plan(graph, options, natives, flows)
+                           : plan_of(graph, partition_unfused(graph, options.blocks), options, flows);
+  if (options.group) plan = brought_together(graph, std::move(plan), options);
+  return explained(graph, std::move(plan));
 }
 
 }  // namespace etch

@@ -150,6 +150,7 @@ void for_each_kernel(const Schedule& schedule, const Graph& graph, const Visit& 
 struct ScheduleOptions {
   bool fuse = true;  // false: every op is a kernel of its own, as in eager mode
   bool native_regions = true;  // with fusion: control flow on small values is one kernel (native_region.h)
+  bool group = true;  // equal small kernels stand together where nothing speaks against it
   // Fusion may need so many times the arena of the schedule without fusion, and so many bytes more.
   double arena_ratio = 1.25;
   int64_t arena_slack = int64_t{1} << 20;

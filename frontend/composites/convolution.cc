@@ -458,7 +458,7 @@ Tensor convolve(const Operand& x, const Operand& kernel, const ConvOptions& opti
                                           ", but there are ", channels / groups), x.where());
   }
   const WindowAxes axes =
-      windows_of(input, {op, x.where(), sizes_of(weights), options.strides, options.dilations, options.padding});
+      windows_of(input, {op, x.where(), sizes_of(weights), options.strides, options.dilations, options.padding, rank == 3});
   return conv({axes, groups, false, Scope::place_of(x.where())}, input, weights);
 }
 
@@ -498,17 +498,7 @@ Tensor conv2d_transpose(const Operand& x, const Operand& kernel, ConvTransposeOp
     fail_channels(input, weights, kName,
                   cat("the kernel is for ", weights.shape()[3], " channels, but there are ", input.shape()[3]), x.where());
   }
-  const Dims strides = detail::one_for_each(options.strides, 2, "stride", kName, x.where());
-  WindowAxes axes;
-  for (int i = 0; i < 2; ++i) {
-    WindowAxis axis{0, weights.shape()[i], strides[i], 1, input.shape()[i + 1]};
-    if (axis.count == 0) fail_channels(input, weights, kName, "there are no elements", x.where());
-    const bool is_same = options.padding == Padding::same;
-    if (axis.stride > kMaxBytes / axis.count) fail_in_op(x.where(), cat(kName, ": stride ", axis.stride, " is too large"));
-    axis.extent = axis.count * axis.stride + (is_same ? 0 : std::max<int64_t>(axis.size - axis.stride, 0));
-    axis.low = is_same ? std::max<int64_t>(axis.high(), 0) / 2 : 0;
-    axes.push_back(axis);
-  }
+  const WindowAxes axes = detail::windows_of_transpose(input, sizes_of(weights), options, kName, x.where());
   const Shape result{std::max<int64_t>(input.shape()[0], 1), axes[0].extent, axes[1].extent, weights.shape()[2]};
   detail::check_type({input.dtype(), result}, kName, x.where());
   return conv_backprop_input({axes, 1, false, Scope::place_of(x.where())}, input, weights);

@@ -30,6 +30,7 @@ struct WindowWords {
   Location where;
   Dims sizes, strides, dilations;
   Padding padding = Padding::valid;
+  bool may_be_causal = false;
 };
 
 /// A list of one for each of `axes` axes. Error for another number of entries and for one below 1.
@@ -38,6 +39,11 @@ Dims one_for_each(const Dims& list, int axes, std::string_view what, std::string
 /// The windows along the axes of x between the first and the last. Error for words that make no sense, and if there is no
 /// window.
 WindowAxes windows_of(const Tensor& x, const WindowWords& words);
+
+/// The windows along those axes of a convolution of which x is the result and kernels have these sizes, and the extents of its
+/// input: what a transposed convolution computes. Error as above.
+WindowAxes windows_of_transpose(const Tensor& x, const Dims& sizes, const ConvTransposeOptions& options, std::string_view op,
+                                Location where);
 
 /// x with `value` where windows look beyond its axes.
 Tensor padded(const Tensor& x, const WindowAxes& axes, const Operand& value, Location where);

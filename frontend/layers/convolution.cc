@@ -2,6 +2,7 @@
 #include "etch/layers/convolution.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "frontend/composites/windows.h"
 #include "frontend/layers/parts.h"
@@ -22,7 +23,8 @@ void check_positive(int64_t value, std::string_view what, std::string_view layer
 template <class L>
 Dims sizes_of(const L& layer, const Tensor& t, std::string_view name, Location where) {
   const Dims sizes = one_for_each(layer.kernel_size, t.rank() - 2, "kernel_size", name, where);
-  (void)windows_of(t, {name, where, sizes, layer.strides, layer.dilation_rate, layer.padding});
+  const bool may_be_causal = std::is_same_v<L, Conv1D>;
+  (void)windows_of(t, {name, where, sizes, layer.strides, layer.dilation_rate, layer.padding, may_be_causal});
   return sizes;
 }
 
@@ -97,11 +99,12 @@ Tensor Conv2DTranspose::operator()(const Operand& x) const {
   const Tensor& t = input_of_rank(x, kName, 4);
   check_positive(filters, "filters", kName, x.where());
   Shape shape = one_for_each(kernel_size, 2, "kernel_size", kName, x.where());
-  (void)one_for_each(strides, 2, "stride", kName, x.where());
+  const ConvTransposeOptions options{strides, padding, output_padding, dilation_rate};
+  (void)windows_of_transpose(t, shape, options, kName, x.where());
   shape.push_back(filters);
   shape.push_back(t.shape().back());
   build(kernel, kernel_initializer, shape, t, kName, x.where());
-  return finish(*this, conv2d_transpose(Operand(t, x.where()), kernel.value(), {strides, padding}), kName, x.where());
+  return finish(*this, conv2d_transpose(Operand(t, x.where()), kernel.value(), options), kName, x.where());
 }
 
 Tensor UpSampling2D::operator()(const Operand& x) const {

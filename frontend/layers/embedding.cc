@@ -25,4 +25,8 @@ Tensor Embedding::operator()(const Operand& indices) const {
   return gather(Operand(Tensor(embeddings), where), indices);
 }
 
+Tensor Embedding::compute_mask(const Operand& indices, const Tensor&) const {
+  return mask_zero ? detail::tensor_in(indices, "embedding") != 0 : Tensor();
+}
+
 }  // namespace etch::layers

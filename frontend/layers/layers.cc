@@ -191,9 +191,9 @@ Tensor Concatenate::operator()(const std::vector<Tensor>& tensors, Location wher
   return concat(tensors, axis, where);
 }
 
-Tensor Layer::operator()(const Operand& x, bool training) const {
+Masked Layer::masked(const Operand& x, const Tensor& mask, bool training) const {
   if (held_ == nullptr) fail_in_op(x.where(), "layer: it was made by default and holds none; assign one first");
-  return held_->call(x, training);
+  return held_->call(x, mask, training);
 }
 
 Layer Layer::etch_clone(detail::Cloner& cloner) const {
@@ -206,9 +206,9 @@ Layer Layer::etch_clone(detail::Cloner& cloner) const {
   return Layer(std::move(copy));
 }
 
-Tensor Sequential::operator()(const Operand& x, bool training) const {
-  Tensor y = detail::tensor_in(x, "sequential");
-  for (const Layer& layer : layers_) y = layer(Operand(y, x.where()), training);
+Masked Sequential::masked(const Operand& x, const Tensor& mask, bool training) const {
+  Masked y{detail::tensor_in(x, "sequential"), mask};
+  for (const Layer& layer : layers_) y = layer.masked(Operand(y.output, x.where()), y.mask, training);
   return y;
 }
 

@@ -5,20 +5,16 @@
 
 #include "etch/custom_gradient.h"
 #include "etch/gradient_tape.h"
+#include "etch/layers/rnn.h"
 #include "frontend/layers/parts.h"
+#include "frontend/layers/sequence.h"
 
 namespace etch::layers {
 namespace {
 
 using detail::fail_in_op;
 using detail::Scope;
-
-/// A call of a cell or a layer.
-struct Call {
-  std::string_view name;
-  const Tensor& x;
-  Location where;
-};
+using Call = SequenceCall;
 
 /// What cells have in common, taken from one of them.
 struct Parts {
@@ -210,18 +206,11 @@ std::vector<Tensor> states_of(const std::vector<Tensor>& given, int64_t count, i
   return given;
 }
 
-const Tensor& checked_input(const Operand& x, std::string_view name, int rank) {
-  const Tensor& t = input_of(x, name, rank);
-  if (t.rank() == rank) return t;
-  fail_in_op(x.where(), cat(name, ": the input is ", to_string(Type{t.dtype(), t.shape()}), "; it has ", rank, " axes, ",
-                            rank == 2 ? "[batch, n]" : "[batch, time, n]"));
-}
-
 template <class Cell>
 WithState call_cell(const Cell& cell, std::string_view name, const Operand& x, const std::vector<Tensor>& states,
                     bool training) {
   const Scope scope(name, x.where());
-  const Call call{name, checked_input(x, name, 2), x.where()};
+  const Call call{name, sequence_input(x, name, 2), x.where()};
   const Parts own = parts(cell);
   build_parts(own, call);
   const std::vector<Tensor> before = states_of(states, num_states(cell), own.units, call);
@@ -234,29 +223,12 @@ WithState call_cell(const Cell& cell, std::string_view name, const Operand& x, c
   return {output, std::move(after)};
 }
 
-/// bool[batch, 1] for each time. Error for another mask than bool[batch, time].
-std::vector<Tensor> masks_of(const Tensor& mask, const Call& call) {
-  if (!mask.defined()) return {};
-  const Type own = detail::impl_of(mask, call.where).type();
-  const Type type{DType::boolean, {call.x.shape()[0], call.x.shape()[1]}};
-  if (own != type) {
-    fail_in_op(call.where, cat(call.name, ": the mask is ", to_string(own), ", but it must be ", to_string(type)));
-  }
-  std::vector<Tensor> masks;
-  for (int64_t t = 0; t < type.shape[1]; ++t) masks.push_back(mask(Slice(), Slice(t, t + 1)));
-  return masks;
-}
-
-struct Direction {
-  bool return_sequences, go_backwards;
-};
-
 /// The loop over time of a cell, with a derivative of its own: the gradient in the recurrent kernel is one product of all states with
 /// all gradients, where the derivative of the loop would add up a product for each time.
 template <class Cell>
 class Loop {
  public:
-  Loop(const Cell& cell, std::vector<Tensor> masks, Tensor state_mask, Direction direction, Location where)
+  Loop(const Cell& cell, std::vector<Tensor> masks, Tensor state_mask, OverTime direction, Location where)
       : cell_(cell), masks_(std::move(masks)), state_mask_(std::move(state_mask)), direction_(direction), where_(where) {}
 
   /// The last output or all of them, then the states, of an input that is projected, f[time, batch, width].
@@ -351,19 +323,17 @@ class Loop {
   Cell cell_;
   Tensors masks_;
   Tensor state_mask_;
-  Direction direction_;
+  OverTime direction_;
   Location where_;
 };
 
 template <class Cell>
-WithState call_layer(const Cell& cell, std::string_view name, Direction direction, const Operand& x,
+WithState call_layer(const Cell& cell, std::string_view name, OverTime direction, const Operand& x,
                      const SequenceOptions& options) {
   const Scope scope(name, x.where());
-  const Call call{name, checked_input(x, name, 3), x.where()};
+  const Call call{name, sequence_input(x, name, 3), x.where()};
   const int64_t batch = call.x.shape()[0], width = call.x.shape()[2];
-  if (call.x.shape()[1] == 0) {
-    fail_in_op(call.where, cat(name, ": the input is ", to_string(Type{call.x.dtype(), call.x.shape()}), ", of no time"));
-  }
+  check_time(call);
   const Parts own = parts(cell);
   build_parts(own, call);
   const std::vector<Tensor> initial = states_of(options.initial_state, num_states(cell), own.units, call);

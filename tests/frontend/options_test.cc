@@ -34,6 +34,7 @@ TEST(Options, EachFlagSetsItsValue) {
   EXPECT_TRUE(flags_of("trace_twice").trace_twice);
   EXPECT_TRUE(flags_of("eager").eager);
   EXPECT_FALSE(flags_of("fuse=0").fuse);
+  EXPECT_FALSE(flags_of("group=0").group);
   EXPECT_FALSE(flags_of("simplify=0").simplify);
   EXPECT_TRUE(flags_of("fast_math").fast_math);
   EXPECT_EQ(*flags_of("target=host").target, host_target());
@@ -46,7 +47,7 @@ TEST(Options, TheTableHoldsTheInitialValues) {
   for (const FlagInfo& flag : flag_table()) {
     if (!flag.initial.empty()) text += std::string(flag.name) + "=" + std::string(flag.initial) + ",";
   }
-  EXPECT_EQ(flags_of("time,verify,trace_twice,eager,fuse=0,simplify=0,fast_math,target=avx2,threads=3," + text), Flags());
+  EXPECT_EQ(flags_of("time,verify,trace_twice,eager,fuse=0,group=0,simplify=0,fast_math,target=avx2,threads=3," + text), Flags());
 }
 
 TEST(Options, SeveralFlagsWithSpacesAndEmptyItems) {

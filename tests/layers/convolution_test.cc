@@ -55,6 +55,26 @@ TEST(KerasConvolution, TransposesConvolutions) {
   expect_like("conv2d_transpose_same", layers::Conv2DTranspose{.filters = 2, .kernel_size = 3, .strides = 2, .padding = kSame});
 }
 
+TEST(KerasConvolution, SeesOnlyWhatCameBefore) {
+  expect_like("conv1d_causal", layers::Conv1D{.filters = 4, .kernel_size = 3, .padding = Padding::causal, .dilation_rate = 2});
+  expect_like("conv1d_causal_stride", layers::Conv1D{.filters = 3, .kernel_size = 4, .activation = activations::tanh, .strides = 2,
+                                                     .padding = Padding::causal});
+}
+
+TEST(KerasConvolution, TransposesConvolutionsThatLeaveElementsOut) {
+  expect_like("conv2d_transpose_longer",
+              layers::Conv2DTranspose{.filters = 3, .kernel_size = {2, 3}, .strides = {3, 2}, .output_padding = {2, 1}});
+  expect_like("conv2d_transpose_longer_same", layers::Conv2DTranspose{.filters = 2, .kernel_size = {3, 4}, .strides = 2,
+                                                                      .padding = kSame, .output_padding = 1});
+}
+
+TEST(KerasConvolution, TransposesConvolutionsThatDilate) {
+  expect_like("conv2d_transpose_dilated", layers::Conv2DTranspose{.filters = 3, .kernel_size = {3, 2},
+                                                                  .activation = activations::relu, .dilation_rate = 2});
+  expect_like("conv2d_transpose_dilated_same",
+              layers::Conv2DTranspose{.filters = 6, .kernel_size = 3, .padding = kSame, .dilation_rate = 2});
+}
+
 TEST(KerasPooling, TakesTheLargest) {
   expect_like("max_pooling1d", layers::MaxPooling1D());
   expect_like("max_pooling1d_options", layers::MaxPooling1D{3, 1, kSame});
@@ -117,6 +137,15 @@ TEST(ConvolutionErrors, NameTheLayerAndTheWayOut) {
        "conv2d: kernel is f32[3,3,4,2], made for the first input of the layer, but f32[2,5,5,3] needs f32[3,3,3,2]"},
       {[&] { (void)layers::DepthwiseConv2D{.kernel_size = 2, .depth_multiplier = 0}(x); }, "depth_multiplier is 0"},
       {[&] { (void)layers::SeparableConv2D{0, 2}(x); }, "separable_conv2d: filters is 0"},
+      {[&] { (void)layers::Conv2D{.filters = 2, .kernel_size = 2, .padding = Padding::causal}(x); },
+       "conv2d: only conv1d has Padding::causal"},
+      {[&] { (void)layers::MaxPooling2D{.padding = Padding::causal}(x); }, "max_pool: only conv1d has Padding::causal"},
+      {[&] { (void)layers::Conv2DTranspose{.filters = 2, .kernel_size = 2, .strides = 2, .output_padding = 2}(x); },
+       "conv2d_transpose: output_padding is 2; it must be 0 or more, and less than stride 2"},
+      {[&] { (void)layers::Conv2DTranspose{.filters = 2, .kernel_size = 2, .strides = 2, .padding = kSame, .output_padding = 0}(x); },
+       "conv2d_transpose: output_padding is 0; it must be 1 or more, and less than stride 2"},
+      {[&] { (void)layers::Conv2DTranspose{.filters = 2, .kernel_size = 2, .output_padding = {0, 0, 0}}(x); },
+       "conv2d_transpose: output_padding has 3 entries; give one, or one for each of 2 axes"},
       {[&] { (void)layers::MaxPooling2D()(ones({5, 5, 4})); }, "max_pooling2d: takes [n, height, width, channels], not"},
       {[&] { (void)layers::MaxPooling2D{6}(x); }, "a window of 6 elements, 1 apart, does not fit into axis 1"},
       {[&] { (void)layers::AveragePooling2D()(x); }, "avg_pool: size has 0 entries; give one, or one for each of 2 axes"},
@@ -135,6 +164,9 @@ TEST(ConvolutionErrors, LeaveALayerAsItWas) {
   const layers::Conv2D layer{2, 7};
   EXPECT_THAT(error_of([&] { (void)layer(ones({2, 5, 5, 4})); }), HasSubstr("does not fit"));
   EXPECT_FALSE(layer.kernel.built());
+  const layers::Conv2DTranspose transpose{.filters = 2, .kernel_size = 3, .output_padding = 1};
+  EXPECT_THAT(error_of([&] { (void)transpose(ones({2, 5, 5, 4})); }), HasSubstr("less than stride 1"));
+  EXPECT_FALSE(transpose.kernel.built());
 }
 
 }  // namespace

@@ -21,15 +21,16 @@ def draw(*shape):
     return rng.normal(size=shape).astype(np.float32)
 
 
-def case(name, layer, *shape):
-    """The output, the weights and the gradients of sum(output * g) in the input and the weights."""
+def case(name, layer, *shape, xla=False):
+    """The output, the weights and the gradients of sum(output * g) in the input and the weights. XLA knows some more kernels."""
     x = tf.constant(draw(*shape))
-    layer(x)
+    call = tf.function(layer, jit_compile=True) if xla else layer
+    call(x)
     for weight in layer.weights:
         weight.assign(draw(*weight.shape) * 0.5 + (1 if weight.name == "gamma" else 0))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = layer(x)
+        y = call(x)
         g = tf.constant(draw(*y.shape))
         loss = tf.reduce_sum(y * g)
     gradients = tape.gradient(loss, [x] + layer.trainable_weights)
@@ -68,5 +69,11 @@ case("zero_padding2d_sides", layers.ZeroPadding2D(((1, 2), (0, 3))), 1, 2, 3, 2)
 case("permute", layers.Permute((3, 1, 2)), 2, 2, 3, 4)
 case("group_normalization", layers.GroupNormalization(2), 2, 3, 2, 4)
 case("group_normalization_options", layers.GroupNormalization(-1, axis=1, epsilon=0.1, scale=False), 2, 3, 4)
+case("conv1d_causal", layers.Conv1D(4, 3, padding="causal", dilation_rate=2), 2, 6, 3)
+case("conv1d_causal_stride", layers.Conv1D(3, 4, strides=2, padding="causal", activation="tanh"), 2, 7, 2)
+case("conv2d_transpose_longer", layers.Conv2DTranspose(3, (2, 3), strides=(3, 2), output_padding=(2, 1)), 1, 3, 2, 2)
+case("conv2d_transpose_longer_same", layers.Conv2DTranspose(2, (3, 4), strides=2, padding="same", output_padding=1), 1, 3, 2, 2)
+case("conv2d_transpose_dilated", layers.Conv2DTranspose(3, (3, 2), dilation_rate=2, activation="relu"), 1, 3, 4, 2, xla=True)
+case("conv2d_transpose_dilated_same", layers.Conv2DTranspose(6, 3, padding="same", dilation_rate=2), 1, 4, 3, 2, xla=True)
 
 file.write(pathlib.Path(__file__).with_name("convolution_expected.txt"))

@@ -164,6 +164,103 @@ TEST(Executable, AWarmRunTakesNoFreshMemory) {
   EXPECT_EQ(memory_stats().allocations, before);
 }
 
+/// Rows of different lengths are sorted by one group, each from one input into one output.
+Executable sort_together(const std::vector<int64_t>& rows, int64_t columns) {
+  Maker m;
+  LaunchGroup group;
+  group.count = static_cast<int32_t>(rows.size());
+  for (int32_t i = 0; i < group.count; ++i) {
+    const int32_t in = m.slot(Slot::Kind::input, i), out = m.slot(Slot::Kind::output, i);
+    Launch& launch = m.launch(Step::Kind::launch, "sort", sort_rows, {in, out}, {columns}, rows[i], 64);
+    launch.scratch_bytes = columns * 8;
+    group.parts += parts_of(launch);
+    m.executable.outputs.push_back({rows[i] * columns * 8});
+  }
+  m.executable.steps = {{Step::Kind::group, 0}};
+  m.executable.groups = {group};
+  return m.executable;
+}
+
+std::vector<std::vector<int64_t>> run_together(const Executable& executable, const std::vector<int64_t>& rows,
+                                               int64_t columns, const RunOptions& options) {
+  std::vector<std::vector<int64_t>> in, out;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  for (const int64_t n : rows) {
+    in.push_back(some_values(n * columns));
+    out.emplace_back(n * columns, -1);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    inputs.push_back(in[i].data());
+    outputs.push_back(out[i].data());
+  }
+  executable.run(inputs.data(), outputs.data(), options);
+  return out;
+}
+
+TEST(LaunchGroup, IsOneLoopOverTheIterationsOfAll) {
+  const std::vector<int64_t> rows{5, 0, 64, 1, 1, 33, 60};
+  const Executable executable = sort_together(rows, 10);
+  const auto expected = run_together(executable, rows, 10, {.threads = 1});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::vector<int64_t> sorted = some_values(rows[i] * 10);
+    for (auto row = sorted.begin(); row != sorted.end(); row += 10) std::sort(row, row + 10, std::greater<>());
+    EXPECT_EQ(expected[i], sorted);
+  }
+  for (const int threads : {2, 3, 4}) {
+    for (const int64_t grain : {0, 1, 7, 40}) {
+      const int64_t before = num_split_loops();
+      EXPECT_EQ(run_together(executable, rows, 10, {.threads = threads, .grain = grain}), expected) << grain;
+      EXPECT_EQ(num_split_loops() - before, 1) << grain;
+    }
+  }
+}
+
+TEST(LaunchGroup, RunsOneByOneWhereAllTogetherAreLittle) {
+  const std::vector<int64_t> rows{5, 20, 30};
+  const Executable executable = sort_together(rows, 10);
+  const int64_t before = num_split_loops();
+  EXPECT_EQ(run_together(executable, rows, 10, {.threads = 2}), run_together(executable, rows, 10, {.threads = 1}));
+  EXPECT_EQ(num_split_loops(), before);
+  EXPECT_EQ(executable.memory_bytes({.threads = 2}), 128);
+}
+
+TEST(LaunchGroup, HasScratchForEachWorkerAndTakesNoFreshMemory) {
+  const std::vector<int64_t> rows{60, 60, 60};
+  const Executable executable = sort_together(rows, 10);
+  EXPECT_EQ(executable.memory_bytes({.threads = 1}), 128);
+  EXPECT_EQ(executable.memory_bytes({.threads = 2}), 2 * 128);
+  EXPECT_EQ(executable.memory_bytes({.threads = 8}), 3 * 128) << "there is work for three";
+  EXPECT_EQ(executable.memory_bytes({.threads = 8, .grain = 1}), 8 * 128);
+  run_together(executable, rows, 10, {.threads = 2});
+  const int64_t before = memory_stats().allocations;
+  for (int i = 0; i < 10; ++i) run_together(executable, rows, 10, {.threads = 2});
+  EXPECT_EQ(memory_stats().allocations, before);
+}
+
+TEST(LaunchGroup, IsTimedTakesPartInChecksAndHasText) {
+  Executable executable = sort_together({64, 32}, 10);
+  EXPECT_EQ(to_string(executable),
+            "s0: input 0\n"
+            "s1: output 0\n"
+            "s2: input 1\n"
+            "s3: output 1\n"
+            "group of 2, 1536 parts of 1024\n"
+            "  launch sort(s0, s1) for 64 by 64, scratch 80\n"
+            "  launch sort(s2, s3) for 32 by 64, scratch 80\n"
+            "output 0: 5120 bytes\n"
+            "output 1: 2560 bytes\n");
+  std::vector<int64_t> in(640), out(640), other(320);
+  const void* inputs[] = {in.data(), in.data()};
+  void* outputs[] = {out.data(), other.data()};
+  const std::vector<double> times = executable.profile(inputs, outputs, {}, 1);
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_NEAR(times[0], 2 * times[1], 1e-9 * times[0]) << "by their share of the work";
+  EXPECT_FALSE(executable.can_fail_after_writing(1));
+  executable.steps.push_back({Step::Kind::check, 0});
+  EXPECT_TRUE(executable.can_fail_after_writing(1));
+}
+
 /// out = table[index], 3 x 4 of them, with a check.
 Executable checked_gather() {
   Maker m;

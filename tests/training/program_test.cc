@@ -5,9 +5,9 @@
 #include "etch/batches.h"
 #include "etch/etch.h"
 #include "etch/layers.h"
-#include "etch/losses.h"
 #include "etch/optimizers.h"
 #include "runtime/parallel.h"
+#include "tests/training/training.h"
 
 namespace etch {
 namespace {
@@ -27,28 +27,18 @@ std::pair<Tensor, Tensor> corners(int64_t n) {
   return {cast(digits, DType::f32) * 2 - 1 + random::normal(seed, {n, 8}, {.stddev = 0.4}), labels};
 }
 
-struct Trained {
-  std::vector<float> losses;
-  std::vector<Tensor> weights;
+struct Classified : Trained {
   int64_t traces = 0;
   float accuracy = 0;
 };
 
 /// Trains a model for some epochs.
 template <class Model>
-Trained train(Model model, const Tensor& images, const Tensor& labels, int epochs, FunctionOptions options) {
+Classified train(Model model, const Tensor& images, const Tensor& labels, int epochs, FunctionOptions options) {
   optimizers::Adam adam{1e-2f};
   options.name = "step";
-  auto step = etch::function(
-      [&](Tensor x, Tensor y) {
-        GradientTape tape;
-        Tensor loss = losses::sparse_categorical_crossentropy(y, model(x, true), {.from_logits = true});
-        auto variables = trainable_variables(model);
-        adam.apply_gradients(tape.gradient(loss, variables), variables);
-        return loss;
-      },
-      options);
-  Trained result;
+  auto step = classifier_step(model, adam, options);
+  Classified result;
   Batches shuffled = batches(images, labels, 32, /*seed=*/1);
   for (int epoch = 0; epoch < epochs; ++epoch) {
     for (auto [x, y] : shuffled) {
@@ -64,7 +54,7 @@ Trained train(Model model, const Tensor& images, const Tensor& labels, int epoch
   return result;
 }
 
-Trained train(FunctionOptions options = {}) {
+Classified train(FunctionOptions options = {}) {
   random::set_seed(3);
   const auto [images, labels] = corners(256);
   return train(Mlp(), images, labels, 4, options);
@@ -77,7 +67,7 @@ struct Reader {
   Tensor operator()(Tensor x, bool training) { return logits(lstm(x, training)); }
 };
 
-Trained train_reader(FunctionOptions options = {}) {
+Classified train_reader(FunctionOptions options = {}) {
   random::set_seed(3);
   const Tensor seed(uint64_t{9});
   const Tensor labels = random::uniform_int(seed, {96}, 0, 4);
@@ -87,23 +77,17 @@ Trained train_reader(FunctionOptions options = {}) {
 }
 
 TEST(Program, LearnsInOneTrace) {
-  const Trained trained = train();
+  const Classified trained = train();
   EXPECT_EQ(trained.traces, 1);
   EXPECT_LT(trained.losses.back(), 0.5f * trained.losses.front());
   EXPECT_GT(trained.accuracy, 0.9f);
   EXPECT_EQ(trained.weights.size(), 4);
 }
 
-void expect_same(const Trained& a, const Trained& b) {
-  EXPECT_EQ(a.losses, b.losses);
-  ASSERT_EQ(a.weights.size(), b.weights.size());
-  for (size_t i = 0; i < a.weights.size(); ++i) EXPECT_TRUE(array_equal(a.weights[i], b.weights[i]).item<bool>()) << i;
-}
-
 TEST(Program, RepeatsToTheBit) { expect_same(train(), train()); }
 
 TEST(Program, HasTheSameBitsEagerAndTraced) {
-  const Trained traced = train();
+  const Classified traced = train();
   const ScopedFlags flags("eager");
   expect_same(train(), traced);
 }
@@ -111,20 +95,20 @@ TEST(Program, HasTheSameBitsEagerAndTraced) {
 TEST(Program, HasTheSameBitsFusedAndUnfused) { expect_same(train({.fuse = false}), train()); }
 
 TEST(Program, HasTheSameBitsOnTwoThreads) {
-  const Trained one = train({.threads = 1});
+  const Classified one = train({.threads = 1});
   const ScopedFlags flags("grain=16");
   expect_same(train({.threads = 2}), one);
 }
 
 TEST(ProgramWithAnLstm, LearnsInOneTrace) {
-  const Trained trained = train_reader();
+  const Classified trained = train_reader();
   EXPECT_EQ(trained.traces, 1);
   EXPECT_GT(trained.accuracy, 0.8f);
   EXPECT_EQ(trained.weights.size(), 5);
 }
 
 TEST(ProgramWithAnLstm, HasTheSameBitsEagerAndTraced) {
-  const Trained traced = train_reader();
+  const Classified traced = train_reader();
   const ScopedFlags flags("eager");
   expect_same(train_reader(), traced);
 }
@@ -132,7 +116,7 @@ TEST(ProgramWithAnLstm, HasTheSameBitsEagerAndTraced) {
 TEST(ProgramWithAnLstm, HasTheSameBitsFusedAndUnfused) { expect_same(train_reader({.fuse = false}), train_reader()); }
 
 TEST(ProgramWithAnLstm, HasTheSameBitsOnTwoThreads) {
-  const Trained one = train_reader({.threads = 1});
+  const Classified one = train_reader({.threads = 1});
   const ScopedFlags flags("grain=16");
   const int64_t split_before = num_split_loops();
   expect_same(train_reader({.threads = 2}), one);
@@ -144,13 +128,7 @@ TEST(Program, CopiesNoBytesForItsVariables) {
   const auto [images, labels] = corners(64);
   Mlp model;
   optimizers::Adam adam{1e-2f};
-  auto step = etch::function([&](Tensor x, Tensor y) {
-    GradientTape tape;
-    Tensor loss = losses::sparse_categorical_crossentropy(y, model(x, true), {.from_logits = true});
-    auto variables = trainable_variables(model);
-    adam.apply_gradients(tape.gradient(loss, variables), variables);
-    return loss;
-  });
+  auto step = classifier_step(model, adam);
   (void)step(images, labels);
   const int64_t before = memory_stats().copied_bytes;
   for (int i = 0; i < 100; ++i) (void)step(images, labels);
@@ -162,13 +140,7 @@ TEST(Program, AFrozenLayerStaysAsItIs) {
   const auto [images, labels] = corners(64);
   Mlp model;
   optimizers::SGD sgd{0.1};
-  auto step = etch::function([&](Tensor x, Tensor y) {
-    GradientTape tape;
-    Tensor loss = losses::sparse_categorical_crossentropy(y, model(x, true), {.from_logits = true});
-    auto variables = trainable_variables(model);
-    sgd.apply_gradients(tape.gradient(loss, variables), variables);
-    return loss;
-  });
+  auto step = classifier_step(model, sgd);
   (void)step(images, labels);
   set_trainable(model.hidden, false);
   const Tensor hidden = model.hidden.kernel, logits = model.logits.kernel;

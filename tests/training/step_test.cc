@@ -11,10 +11,10 @@
 
 #include "etch/etch.h"
 #include "etch/layers.h"
-#include "etch/losses.h"
 #include "etch/module.h"
 #include "etch/optimizers.h"
 #include "tests/failing_new.h"
+#include "tests/training/training.h"
 
 namespace etch {
 namespace {
@@ -26,22 +26,6 @@ struct Perceptron {
 
 Perceptron perceptron(int64_t units) {
   return {{units, activations::relu}, {units, activations::relu}, {10}};
-}
-
-Tensor loss_of(Perceptron& model, const Tensor& x, const Tensor& y) {
-  return losses::sparse_categorical_crossentropy(y, model(x), {.from_logits = true});
-}
-
-auto make_step(Perceptron& model, optimizers::Adam& adam, FunctionOptions options = {}) {
-  return function(
-      [&](Tensor x, Tensor y) {
-        GradientTape tape;
-        Tensor loss = loss_of(model, x, y);
-        const auto variables = trainable_variables(model);
-        adam.apply_gradients(tape.gradient(loss, variables), variables);
-        return loss;
-      },
-      options);
 }
 
 Tensor images(int64_t n, int64_t width) { return Generator(1).uniform({n, width}); }
@@ -67,7 +51,7 @@ int number_before(const std::string& report, const std::string& words) {
 TEST(Step, OfAPerceptronIsFourteenLaunchesOfAtMostFiveDifferentProducts) {
   Perceptron model = perceptron(512);
   optimizers::Adam adam{1e-3f};
-  auto step = make_step(model, adam);
+  auto step = classifier_step(model, adam);
   const std::vector<std::string> launched = structures(step.concrete(images(32, 784), labels(32)).text("schedule"));
   EXPECT_EQ(launched.size(), 14);
   std::set<std::string> products;
@@ -80,7 +64,7 @@ TEST(Step, OfAPerceptronIsFourteenLaunchesOfAtMostFiveDifferentProducts) {
 TEST(Step, OfASecondModelOfTheSameStructureCompilesNothing) {
   Perceptron one = perceptron(48), other = perceptron(40);
   optimizers::Adam of_one{1e-3f}, of_other{1e-3f};
-  auto first = make_step(one, of_one), second = make_step(other, of_other);
+  auto first = classifier_step(one, of_one), second = classifier_step(other, of_other);
   (void)first(images(32, 20), labels(32));
   const std::string report = second.explain(images(64, 28), labels(64));
   EXPECT_EQ(number_before(report, "kernels compiled"), 0) << report;
@@ -90,7 +74,7 @@ TEST(Step, TracedHoldsLessMemoryAtItsPeakThanEager) {
   const auto peak = [](bool traced) {
     Perceptron model = perceptron(256);
     optimizers::Adam adam{1e-3f};
-    auto step = make_step(model, adam, {.threads = 1});
+    auto step = classifier_step(model, adam, {.threads = 1});
     const ScopedFlags flags(traced ? "" : "eager");
     const Tensor x = images(512, 64), y = labels(512);
     (void)step(x, y);
@@ -147,7 +131,7 @@ int expect_untouched(const std::vector<Variable>& state, const std::function<voi
 TEST(Step, ThatFindsNoMemoryLeavesTheStateAsItWas) {
   Perceptron model = perceptron(24);
   optimizers::Adam adam{1e-2f};
-  auto step = make_step(model, adam, {.threads = 1});
+  auto step = classifier_step(model, adam, {.threads = 1});
   const Tensor x = images(8, 12), y = labels(8);
   (void)step(x, y);
   EXPECT_GT(expect_untouched(state_of(model, adam), [&] { (void)step(x, y); }), 0);
@@ -156,7 +140,7 @@ TEST(Step, ThatFindsNoMemoryLeavesTheStateAsItWas) {
 TEST(Step, ThatATapeRecordsLeavesTheStateAsItWasWhereItFindsNoMemory) {
   Perceptron model = perceptron(24);
   optimizers::Adam adam{1e-2f};
-  auto step = make_step(model, adam, {.threads = 1});
+  auto step = classifier_step(model, adam, {.threads = 1});
   const Variable scale(Tensor(2.0f));
   const Tensor x = images(8, 12), y = labels(8);
   const auto recorded = [&] {

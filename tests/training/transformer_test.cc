@@ -3,9 +3,9 @@
 
 #include "etch/etch.h"
 #include "etch/layers.h"
-#include "etch/losses.h"
 #include "etch/optimizers.h"
 #include "runtime/parallel.h"
+#include "tests/training/training.h"
 
 namespace etch {
 namespace {
@@ -39,11 +39,6 @@ struct Transformer {
   }
 };
 
-struct Trained {
-  std::vector<float> losses;
-  std::vector<Tensor> weights;
-};
-
 /// Text in which each character is the one before it plus 1 or, now and then, 2.
 Tensor text() {
   const Tensor steps = 1 + cast(random::bernoulli(Tensor(uint64_t{4}), 400, 0.2), DType::i32);
@@ -60,25 +55,14 @@ Trained train(int steps, FunctionOptions options = {}) {
       [&] {
         const Tensor starts = places.uniform_int(4, 0, 400 - kLength);
         const Tensor stretch = gather(all, expand_dims(starts, 1) + range(kLength + 1));
-        GradientTape tape;
-        const Tensor logits = model(stretch[{Slice(), Slice(0, kLength)}], true);
         const Tensor next = stretch[{Slice(), Slice(1, kLength + 1)}];
-        const Tensor loss = losses::sparse_categorical_crossentropy(next, logits, {.from_logits = true});
-        const auto variables = trainable_variables(model);
-        adam.apply_gradients(tape.gradient(loss, variables), variables);
-        return loss;
+        return train_step(model, adam, [&] { return loss_of_logits(model, stretch[{Slice(), Slice(0, kLength)}], next); });
       },
       options);
   Trained result;
   for (int i = 0; i < steps; ++i) result.losses.push_back(step().item<float>());
   result.weights = get_weights(model);
   return result;
-}
-
-void expect_same(const Trained& a, const Trained& b) {
-  EXPECT_EQ(a.losses, b.losses);
-  ASSERT_EQ(a.weights.size(), b.weights.size());
-  for (size_t i = 0; i < a.weights.size(); ++i) EXPECT_TRUE(array_equal(a.weights[i], b.weights[i]).item<bool>()) << i;
 }
 
 constexpr int kSteps = 12;

@@ -1,6 +1,7 @@
 // Layers: modules whose variables get their shapes from the first call.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -15,6 +16,7 @@
 #include "etch/layers/embedding.h"
 #include "etch/layers/pooling.h"
 #include "etch/layers/recurrent.h"
+#include "etch/layers/rnn.h"
 #include "etch/module.h"
 #include "etch/ops.h"
 #include "etch/random.h"
@@ -32,6 +34,7 @@ namespace layers {
 
 /// activation(x . kernel + bias) over the last axis: f[..., n] -> f[..., units].
 struct Dense {
+  static constexpr bool kKeepsMask = true;
   int64_t units = 0;
   Activation activation{};
   bool use_bias = true;
@@ -53,6 +56,7 @@ struct Dense {
 /// While training, 0 in a share `rate` of the elements, else x / (1 - rate) (Srivastava et al., "Dropout", 2014); else x. Each
 /// layer has a generator of its own, seeded by default when it first draws.
 struct Dropout {
+  static constexpr bool kKeepsMask = true;
   double rate = 0.5;
   Generator generator{};
 
@@ -73,6 +77,7 @@ struct Reshape {
 
 /// A function as a layer.
 struct Activation {
+  static constexpr bool kKeepsMask = true;
   etch::Activation function{};
 
   Tensor operator()(const Operand& x) const;
@@ -81,6 +86,7 @@ struct Activation {
 /// (x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over the axes (Ba et al., "Layer
 /// Normalization", 2016).
 struct LayerNormalization {
+  static constexpr bool kKeepsMask = true;
   std::vector<int64_t> axes{-1};
   double epsilon = 1e-3;
   bool center = true;  // has beta
@@ -143,7 +149,26 @@ struct Concatenate {
   Tensor operator()(const std::vector<Tensor>& tensors, Location where = Location::current()) const;
 };
 
-/// Any layer or module that maps a tensor to a tensor, shared by its copies. Called with `training` if it takes that.
+/// What a layer gives, and which of its times, bool[batch, time], are there; no mask if all are.
+struct Masked {
+  Tensor output;
+  Tensor mask{};
+};
+
+/// A layer that says itself which times of its output are there.
+template <class L>
+concept ComputesMask = requires(const L& layer, const Operand& x, const Tensor& mask) {
+  { layer.compute_mask(x, mask) } -> std::same_as<Tensor>;
+};
+
+/// A layer over time, which takes a mask.
+template <class L>
+concept TakesMask = ComputesMask<L> && requires(const L& layer, const Operand& x, const SequenceOptions& options) {
+  { layer(x, options) } -> std::same_as<Tensor>;
+};
+
+/// Any layer or module that maps a tensor to a tensor, shared by its copies. Called with `training` if it takes that, and with the
+/// mask, if there is one, if it is a layer over time.
 class Layer {
  public:
   /// None; calling it is an Error.
@@ -153,7 +178,11 @@ class Layer {
                                            std::is_invocable_r_v<Tensor, L&, const Tensor&, bool>))
   Layer(L layer) : held_(std::make_shared<Held<L>>(std::move(layer))) {}  // NOLINT: layers convert
 
-  Tensor operator()(const Operand& x, bool training = false) const;
+  Tensor operator()(const Operand& x, bool training = false) const { return masked(x, {}, training).output; }
+  /// The same on an input with a mask. The output has the mask that the layer computes, that of the input if the layer works on
+  /// each time alone (Dense, Dropout, Activation, LayerNormalization, or a class with `static constexpr bool kKeepsMask =
+  /// true;`), else none.
+  [[nodiscard]] Masked masked(const Operand& x, const Tensor& mask, bool training = false) const;
   /// The layer itself, or nullptr if it is of another class.
   template <class L>
   L* get() const {
@@ -169,14 +198,27 @@ class Layer {
  private:
   struct Base {
     virtual ~Base() = default;
-    virtual Tensor call(const Operand& x, bool training) = 0;
+    virtual Masked call(const Operand& x, const Tensor& mask, bool training) = 0;
     virtual void visit(detail::ModuleVisitor& visitor) const = 0;
     virtual std::shared_ptr<Base> clone(detail::Cloner& cloner) const = 0;
   };
   template <class L>
   struct Held final : Base {
     explicit Held(L l) : layer(std::move(l)) {}
-    Tensor call(const Operand& x, bool training) override {
+    Masked call(const Operand& x, const Tensor& mask, bool training) override {
+      if constexpr (requires { { layer.masked(x, mask, training) } -> std::same_as<Masked>; }) {
+        return layer.masked(x, mask, training);
+      } else if constexpr (TakesMask<L>) {
+        return {layer(x, SequenceOptions{.mask = mask, .training = training}), layer.compute_mask(x, mask)};
+      } else if constexpr (ComputesMask<L>) {
+        return {output(x, training), layer.compute_mask(x, mask)};
+      } else if constexpr (requires { requires L::kKeepsMask; }) {
+        return {output(x, training), mask};
+      } else {
+        return {output(x, training)};
+      }
+    }
+    Tensor output(const Operand& x, bool training) {
       if constexpr (std::is_invocable_r_v<Tensor, L&, const Operand&, bool>) return layer(x, training);
       else if constexpr (std::is_invocable_r_v<Tensor, L&, const Operand&>) return layer(x);
       else if constexpr (std::is_invocable_r_v<Tensor, L&, const Tensor&, bool>) return layer(tensor(x), training);
@@ -194,7 +236,8 @@ class Layer {
   std::shared_ptr<Base> held_;
 };
 
-/// Layers one after the other. Holds any number of them, of any classes; copies share them.
+/// Layers one after the other. Holds any number of them, of any classes; copies share them. The mask of an Embedding with mask_zero
+/// goes along, to recurrent layers, as long as the layers in between keep it.
 ///
 ///   layers::Sequential model{layers::Dense{64, activations::relu}, layers::Dropout{0.2}, layers::Dense{10}};
 class Sequential {
@@ -203,7 +246,9 @@ class Sequential {
   Sequential(std::initializer_list<Layer> layers) : layers_(layers) {}
 
   void add(Layer layer) { layers_.push_back(std::move(layer)); }
-  Tensor operator()(const Operand& x, bool training = false) const;
+  Tensor operator()(const Operand& x, bool training = false) const { return masked(x, {}, training).output; }
+  /// The same on an input with a mask, with that of the output.
+  [[nodiscard]] Masked masked(const Operand& x, const Tensor& mask, bool training = false) const;
 
   size_t size() const { return layers_.size(); }
   /// A layer by its number. Error if there is none.

@@ -16,6 +16,7 @@ namespace [[gnu::visibility("default")]] etch {
 enum class Padding : uint8_t {
   valid,  // nothing: only whole windows count
   same,   // as much that there are ceil(extent / stride) windows; of an odd number the larger half comes behind
+  causal, // of sequences in conv1d: as many windows, but all of it comes before, so that no result sees what follows
 };
 
 struct ConvOptions {
@@ -46,9 +47,13 @@ struct DepthwiseConvOptions {
 struct ConvTransposeOptions {
   Dims strides = 1;
   Padding padding = Padding::valid;
+  Dims output_padding{};  // elements that the result is longer than the windows of all elements; none is given if empty
+  Dims dilations = 1;
 };
 /// The transpose of conv2d, which is its gradient in x. f[n, h, w, c] and f[rows, columns, filters, c] give
-/// f[n, ., ., filters]. An extent e becomes e * stride, and with Padding::valid max(size - stride, 0) more, as in Keras.
+/// f[n, ., ., filters]. With `size` elements of the kernel spanning s = (size - 1) * dilation + 1, an extent e becomes
+/// e * stride, and with Padding::valid max(s - stride, 0) more; with an output padding p, which is below the stride,
+/// (e - 1) * stride + s + p, and with Padding::same (e - 1) * stride + s % 2 + p, as in Keras.
 [[nodiscard]] Tensor conv2d_transpose(const Operand& x, const Operand& kernel, ConvTransposeOptions options = {});
 
 // --- Pooling -------------------------------------------------------------------------------------------------------

@@ -132,14 +132,15 @@ struct SeparableConv2D {
   Tensor operator()(const Operand& x) const;
 };
 
-/// activation(conv2d_transpose(x, kernel) + bias): f[n, height, width, c] -> f[n, ., ., filters]. Keras' output_padding and
-/// dilation_rate are not there.
+/// activation(conv2d_transpose(x, kernel) + bias): f[n, height, width, c] -> f[n, ., ., filters].
 struct Conv2DTranspose {
   int64_t filters = 0;
   Dims kernel_size{};
   Activation activation{};
   Dims strides = 1;
   Padding padding = Padding::valid;
+  Dims output_padding{};
+  Dims dilation_rate = 1;
   bool use_bias = true;
   Initializer kernel_initializer = initializers::glorot_uniform();
   Initializer bias_initializer = initializers::zeros();

@@ -15,10 +15,13 @@ struct Embedding {
   int64_t output_dim = 0;
   Initializer embeddings_initializer = initializers::uniform();
   DType dtype = DType::f32;
+  bool mask_zero = false;  // index 0 fills sequences up: it gives a row like others, and a mask that is false
 
   Variable embeddings = Variable::deferred({.name = "embeddings"});  // dtype [input_dim, output_dim]
 
   Tensor operator()(const Operand& indices) const;
+  /// Where the indices are not 0, for the layers that follow, as Sequential does; none unless mask_zero.
+  Tensor compute_mask(const Operand& indices, const Tensor& mask = {}) const;
 };
 
 }  // namespace layers

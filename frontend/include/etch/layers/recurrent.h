@@ -159,6 +159,8 @@ struct SimpleRNN {
   Tensor operator()(const Operand& x, bool training = false) const;
   Tensor operator()(const Operand& x, const SequenceOptions& options) const { return return_state(x, options).output; }
   [[nodiscard]] WithState return_state(const Operand& x, const SequenceOptions& options = {}) const;
+  /// The mask of the output: that of the input, as long as times are left.
+  Tensor compute_mask(const Operand&, const Tensor& mask = {}) const { return return_sequences ? mask : Tensor(); }
   /// It shares the variables.
   SimpleRNNCell cell() const;
 };
@@ -194,6 +196,8 @@ struct GRU {
   Tensor operator()(const Operand& x, bool training = false) const;
   Tensor operator()(const Operand& x, const SequenceOptions& options) const { return return_state(x, options).output; }
   [[nodiscard]] WithState return_state(const Operand& x, const SequenceOptions& options = {}) const;
+  /// The mask of the output: that of the input, as long as times are left.
+  Tensor compute_mask(const Operand&, const Tensor& mask = {}) const { return return_sequences ? mask : Tensor(); }
   /// It shares the variables.
   GRUCell cell() const;
 };
@@ -229,6 +233,8 @@ struct LSTM {
   Tensor operator()(const Operand& x, bool training = false) const;
   Tensor operator()(const Operand& x, const SequenceOptions& options) const { return return_state(x, options).output; }
   [[nodiscard]] WithState return_state(const Operand& x, const SequenceOptions& options = {}) const;
+  /// The mask of the output: that of the input, as long as times are left.
+  Tensor compute_mask(const Operand&, const Tensor& mask = {}) const { return return_sequences ? mask : Tensor(); }
   /// It shares the variables.
   LSTMCell cell() const;
 };

@@ -1,5 +1,5 @@
 // The grain of a kernel: how much of it is worth handing to another thread.
-#include "compiler/grain.h"
+#include "compiler/schedule/grain.h"
 
 #include <algorithm>
 
