@@ -259,6 +259,43 @@ std::vector<Tensor> stacks_like(int64_t n, const std::function<std::vector<Tenso
   return stacks;
 }
 
+std::vector<Tensor> where_live(const Tensor& live, std::span<const Tensor> values, std::span<const Tensor> others) {
+  std::vector<Tensor> chosen;
+  for (size_t i = 0; i < values.size(); ++i) {
+    Shape shape = live.shape();
+    while (shape.rank() < values[i].rank()) shape.push_back(1);
+    chosen.push_back(where(reshape(live, shape), values[i], others[i]));
+  }
+  return chosen;
+}
+
+std::vector<Tensor> where_live(const Tensor& live, std::span<const Tensor> values) {
+  std::vector<Tensor> others;
+  for (const Tensor& value : values) others.push_back(zeros_like(value));
+  return where_live(live, values, others);
+}
+
+std::vector<Tensor> with_batch_first(std::span<const Tensor> tensors) {
+  std::vector<Tensor> turned;
+  for (const Tensor& tensor : tensors) turned.push_back(swapaxes(tensor, 0, 1));
+  return turned;
+}
+
+Tensor with_time_first(const Tensor& x, Location where) {
+  if (x.rank(where) < 2) {
+    fail(where, cat("dynamic_rnn: the sequences are ", to_string(impl_of(x, where).type()), ", not [batch, time, ...]"));
+  }
+  return swapaxes(Operand(x, where), 0, 1);
+}
+
+Tensor is_live(const Tensor& lengths, const Tensor& t, int64_t batch, Location where) {
+  const Type type = impl_of(lengths, where).type();
+  if (!is_integer(type.dtype) || type.shape != Shape{batch}) {
+    fail(where, cat("dynamic_rnn: the lengths are ", to_string(type), ", not integers of shape [", batch, "]"));
+  }
+  return t < cast(Operand(lengths, where), DType::i64);
+}
+
 }  // namespace detail
 
 TensorArray TensorArray::of(Integer n, DType dtype, const Shape& row, Location where) {

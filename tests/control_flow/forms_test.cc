@@ -256,6 +256,28 @@ TEST(TensorArrays, AreWrittenAndReadInLoops) {
   EXPECT_EQ(third.to_vector<int>(), (std::vector<int>{9, 3}));
 }
 
+TEST(DynamicRnn, RunsEachSequenceForItsLength) {
+  const Tensor w = wave({6, 4}) * 0.5f;
+  const auto cell = [&](const Tensor& x, const Tensor& h) {
+    const Tensor next = tanh(matmul(concat({x, h}, 1), w));
+    return std::pair(next, next);
+  };
+  const auto program = [&](const Tensor& x, const Tensor& lengths) { return dynamic_rnn(cell, x, zeros({3, 4}), lengths); };
+  const Tensor x = wave({3, 5, 2});
+  const int lengths[] = {5, 0, 2};
+  const auto [ys, last] = in_all_modes(program, x, Tensor({5, 0, 2}));
+  EXPECT_EQ(ys.shape(), Shape({3, 5, 4}));
+  for (int b = 0; b < 3; ++b) {
+    Tensor h = zeros({3, 4});
+    for (int t = 0; t < 5; ++t) {
+      if (t < lengths[b]) h = cell(x(Slice(), t), h).second;
+      const Tensor expected = t < lengths[b] ? h[b] : zeros({4});
+      EXPECT_EQ(bytes_of(ys(b, t)), bytes_of(expected)) << b << ", " << t;
+    }
+    EXPECT_EQ(bytes_of(last[b]), bytes_of(h[b])) << b;
+  }
+}
+
 TEST(UpdateSlice, ClampsItsIndex) {
   const auto program = [](const Tensor& x, const Tensor& i) {
     return std::tuple(update_slice(x, full({2}, -1.f), i), dynamic_slice(x, i, 2));

@@ -188,6 +188,8 @@ const StructuralCase kStructuralCases[] = {
     {"scatter_add", "%0: f64[3,2], %1: i64[4], %2: f64[4,2]", "scatter_add(%0, %1, %2) axis=0 extent=3", "f64[3,2]"},
     {"scatter_add_to_a_scalar", "%0: f64[], %1: i64[2,2], %2: f64[2,2,2]", "scatter_add(%0, %1, %2) axis=1 extent=3",
      "f64[2,3]"},
+    {"update_slice", "%0: f64[5,2], %1: f64[2,2], %2: i64[]", "update_slice(%0, %1, %2) axis=0", "f64[5,2]"},
+    {"update_slice_within", "%0: f64[2,6], %1: f64[2,3], %2: i32[]", "update_slice(%0, %1, %2) axis=1", "f64[2,6]"},
     {"cumsum", "%0: f64[3,2]", "cumsum(%0) axis=0 exclusive=false reverse=false", "f64[3,2]"},
     {"cumsum_exclusive", "%0: f64[2,4]", "cumsum(%0) axis=1 exclusive=true reverse=true", "f64[2,4]"},
     {"top_0", "%0: f64[2,3]", "top_k(%0) k=0", "f64[2,0], i64[2,0]"},

@@ -658,6 +658,23 @@ for dtype in SHORT:
     index = np.int64([1, 0, 1, 1, 0, 1, 1])
     one_op(f"scatter_add {dtype}", "scatter_add", [array_of(np.float32(3), dtype), index, y],
            array_of(added(np.float32(3), (2, 2), index, wide, 0), dtype), attributes=" axis=0 extent=2")
+
+
+def updated(operand, update, index, axis):
+    """The operand with a stretch replaced, from the index on, clamped."""
+    result, count = operand.copy(), update.shape[axis]
+    first = min(max(int(index), 0), operand.shape[axis] - count)
+    result[(slice(None),) * axis + (slice(first, first + count),)] = update
+    return result
+
+
+for dtype in FLOATS + INTS + ["bool"]:
+    x = (np.arange(24) % 7 - 3).reshape(2, 3, 4).astype(DTYPES[dtype])
+    for axis, count, index in [(0, 1, np.int32(1)), (1, 2, np.int64(0)), (1, 2, np.int64(2)), (2, 3, np.int32(-9)),
+                               (2, 4, np.int64(1)), (1, 0, np.int32(5))]:
+        update = np.take(x, range(count), axis) + DTYPES[dtype](1)
+        one_op(f"update_slice {dtype} {axis} {count} {index}", "update_slice", [x, update, index],
+               updated(x, update, index, axis), attributes=f" axis={axis}")
 one_op("cumsum begins with the first zero", "cumsum", [np.float32([-0.0, -0.0])], np.float32([-0.0, -0.0]),
        attributes=" axis=0 exclusive=false reverse=false")
 

@@ -552,6 +552,9 @@ constexpr Case kCases[] = {
     CASE(cumsum(a, 0, {.reverse = true})),
     CASE(cumsum(a, 1)),
     CASE(cumsum(a, 1, {.exclusive = true})),
+    CASE(dynamic_slice(a, b, 2)),
+    CASE(dynamic_slice(a, b, 2, -1)),
+    CASE(dynamic_slice(a, b, 2, 1)),
     CASE(einsum(",ij->ij", a, b)),
     CASE(einsum("...,...->...", a, b)),
     CASE(einsum("...i->...", a)),
@@ -618,6 +621,9 @@ constexpr Case kCases[] = {
     CASE(tensordot(a, b, {-1, 1}, {1, 0})),
     CASE(tensordot(a, b, {1, 2}, {0, 1})),
     CASE(transpose(gather(a, b, 1), {2, 3, 0, 1})),
+    CASE(update_slice(a, c, b)),
+    CASE(update_slice(a, c, b, -1)),
+    CASE(update_slice(a, c, b, 1)),
 };
 #undef CASE
 

@@ -1070,6 +1070,15 @@ for dtype in FLOATS + ["i32", "u8", "u64"]:
     back = np.flip(np.cumsum(np.flip(x, 2), 2, dtype=t), 2)
     case("cumsum(a * 2, -1, {.exclusive = true, .reverse = true}) + 1", [x],
          np.concatenate([back[:, :, 1:], np.zeros_like(x[:, :, :1])], 2) * t(2) + t(1))
+    for axis, text in [(0, ""), (1, ", 1"), (-1, ", -1")]:
+        for index in [-7, 0, 1, 9]:
+            count = 2
+            first = min(max(index, 0), x.shape[axis] - count)
+            part = np.take(x, range(first, first + count), axis)
+            case(f"dynamic_slice(a, b, 2{text})", [x, np.int32(index)], part)
+            changed = np.moveaxis(x.copy(), axis, 0)
+            changed[first:first + count] = np.moveaxis(np.flip(part, 0), axis, 0)
+            case(f"update_slice(a, c, b{text})", [x, np.int64(index), np.flip(part, 0)], np.moveaxis(changed, 0, axis))
     panel = draw((3, 70))
     case("cumsum(a)", [panel], np.cumsum(panel, 0, dtype=t))
 index = np.array([[2, 0, -1], [1, 4, 3]])

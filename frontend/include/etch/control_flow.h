@@ -200,6 +200,40 @@ auto map(F&& f, const Xs& xs, Location where = Location::current()) {
   return scan([&](std::tuple<> none, const Xs& row) { return std::pair(none, f(row)); }, std::tuple<>(), xs, where).second;
 }
 
+namespace detail {
+/// Per sequence: the value where `live`, [batch], is true, else the other one.
+std::vector<Tensor> where_live(const Tensor& live, std::span<const Tensor> values, std::span<const Tensor> others);
+/// The same with zeros as the others.
+std::vector<Tensor> where_live(const Tensor& live, std::span<const Tensor> values);
+/// The tensors with their first two axes swapped.
+std::vector<Tensor> with_batch_first(std::span<const Tensor> tensors);
+Tensor with_time_first(const Tensor& x, Location where);
+/// Per sequence, whether it is longer than `t`.
+Tensor is_live(const Tensor& lengths, const Tensor& t, int64_t batch, Location where);
+}  // namespace detail
+
+/// Runs a recurrent cell over sequences of different lengths: x is [batch, time, ...], and `cell(x_t, state)` gives a pair of an
+/// output and the next state, any structures of tensors [batch, ...]. A sequence that has ended keeps its state, and its outputs
+/// are 0 (TensorFlow's dynamic_rnn). `lengths` are [batch] integers. Gives a pair of the outputs, [batch, time, ...], and the
+/// last states. It is a scan along time.
+template <class Cell, class State>
+auto dynamic_rnn(Cell&& cell, const Tensor& x, State state, const Tensor& lengths,
+                 Location where = Location::current()) {
+  const Tensor steps = detail::with_time_first(x, where);
+  const int64_t time = steps.shape(where)[0], batch = steps.shape(where)[1];
+  const auto step = [&](const State& before, const std::tuple<Tensor, Tensor>& row) {
+    auto [y, after] = cell(std::get<0>(row), before);
+    const Tensor live = detail::is_live(lengths, std::get<1>(row), batch, where);
+    const detail::Flat old = detail::flatten(before);
+    const std::vector<Tensor> kept = detail::where_live(live, detail::flatten(after).tensors, old.tensors);
+    const std::vector<Tensor> shown = detail::where_live(live, detail::flatten(y).tensors);
+    return std::pair(detail::with_tensors(before, kept), detail::with_tensors(std::move(y), shown));
+  };
+  auto [last, ys] = scan(step, std::move(state), std::tuple(steps, range(time, DType::i64)), where);
+  const std::vector<Tensor> outputs = detail::with_batch_first(detail::flatten(ys).tensors);
+  return std::pair(detail::with_tensors(std::move(ys), outputs), std::move(last));
+}
+
 /// The result of one of several callables of the same result type, that of number `index`, a scalar of integers; the last
 /// one for an index that there is none for (TensorFlow's switch_case).
 template <class First, class... Others>
