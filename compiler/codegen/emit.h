@@ -266,8 +266,9 @@ int lanes_of(const KernelProgram& program, const Target& target);
 /// compile.
 int lanes_to_shuffle(const KernelProgram& program, const Target& target, int lanes);
 
-/// The attribute of functions whose loops the session's passes look at.
+/// The attribute of functions whose loops the session's passes look at, and its value where turns may fold.
 inline constexpr const char* kScalarLoops = "etch-scalar-loops";
+inline constexpr const char* kFoldTurns = "fold-turns";
 
 /// The scratch memory that a finished kernel function needs.
 int64_t scratch_bytes_of(const llvm::Function& kernel);

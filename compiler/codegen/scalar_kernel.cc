@@ -12,7 +12,7 @@ class ScalarKernel {
         handed_(program.body.size()) {}
 
   llvm::Function* emit() {
-    k_.function->addFnAttr(kScalarLoops);
+    k_.function->addFnAttr(kScalarLoops, has_loops_that_fold() ? kFoldTurns : "");
     const Cursor at = KernelEmitter::element(k_.origin());
     for (int i = 0; i < static_cast<int>(program_.body.size()); ++i) {
       if (!emit_control(i)) k_.emit(i, at, values_);
@@ -28,7 +28,41 @@ class ScalarKernel {
     llvm::BasicBlock* end_of_first = nullptr;   // of a branch, once otherwise has come
     llvm::SmallVector<llvm::PHINode*, 8> phis;  // what a loop carries
     Values handed;                              // what leave takes out, or the first arm gives
+    bool folds = false;                         // a loop's turns
   };
+
+  /// True if several turns of a loop may fold to the work of one: a few sums and products of integers, such as a linear
+  /// congruence.
+  bool folds(size_t begin) const {
+    constexpr int kMostOps = 8;
+    int ops = 0;
+    for (size_t i = begin + 1; i < program_.body.size(); ++i) {
+      const Instr& instr = program_.body[i];
+      if (instr.kind == InstrKind::next) return ops <= kMostOps;
+      const bool is_plain = instr.kind == InstrKind::handed || instr.kind == InstrKind::leave;
+      if (is_plain) continue;
+      if (instr.kind != InstrKind::compute || !is_table_op(instr.op) || is_floating(operand_dtype(program_, instr))) return false;
+      const TypeRule rule = info(instr.op).rule;
+      if (cost_of(instr.op) > 1 || (rule != TypeRule::numeric && rule != TypeRule::ordering)) return false;
+      ++ops;
+    }
+    return false;
+  }
+
+  bool has_loops_that_fold() const {
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      if (program_.body[i].kind == InstrKind::loop && folds(i)) return true;
+    }
+    return false;
+  }
+
+  /// Keeps LLVM from writing out the turns of a loop: its code would be long for nothing.
+  void keep_rolled(llvm::Instruction* back_edge) {
+    llvm::MDNode* disable = llvm::MDNode::get(k_.context, llvm::MDString::get(k_.context, "llvm.loop.unroll.disable"));
+    llvm::MDNode* loop = llvm::MDNode::getDistinct(k_.context, {nullptr, disable});
+    loop->replaceOperandWith(0, loop);
+    back_edge->setMetadata(llvm::LLVMContext::MD_loop, loop);
+  }
 
   llvm::BasicBlock* new_block(const char* name) { return llvm::BasicBlock::Create(k_.context, name, k_.function); }
 
@@ -45,7 +79,10 @@ class ScalarKernel {
       case InstrKind::branch: branch(instr); return true;
       case InstrKind::otherwise: otherwise(instr); return true;
       case InstrKind::join: handed_[i] = join(instr); return true;
-      case InstrKind::loop: handed_[i] = loop(instr); return true;
+      case InstrKind::loop:
+        handed_[i] = loop(instr);
+        blocks_.back().folds = folds(i);
+        return true;
       case InstrKind::leave: leave(instr); return true;
       case InstrKind::next: handed_[i] = next(instr); return true;
       case InstrKind::handed: values_[i] = handed_[instr.args[0]][instr.slot]; return true;
@@ -116,7 +153,8 @@ class ScalarKernel {
     Block block = blocks_.pop_back_val();
     const Values carried = args_of(instr);
     for (size_t i = 0; i < carried.size(); ++i) block.phis[i]->addIncoming(carried[i], b_.GetInsertBlock());
-    b_.CreateBr(block.head);
+    llvm::Instruction* back_edge = b_.CreateBr(block.head);
+    if (!block.folds) keep_rolled(back_edge);
     block.other->moveAfter(b_.GetInsertBlock());
     b_.SetInsertPoint(block.other);
     return block.handed;

@@ -2,6 +2,18 @@
 #include "compiler/codegen/session.h"
 
 #include <llvm/ADT/SmallString.h>
+#include <llvm/Analysis/AliasAnalysis.h>
+#include <llvm/Analysis/AssumptionCache.h>
+#include <llvm/Analysis/BasicAliasAnalysis.h>
+#include <llvm/Analysis/BlockFrequencyInfo.h>
+#include <llvm/Analysis/BranchProbabilityInfo.h>
+#include <llvm/Analysis/LoopInfo.h>
+#include <llvm/Analysis/OptimizationRemarkEmitter.h>
+#include <llvm/Analysis/PostDominators.h>
+#include <llvm/Analysis/ProfileSummaryInfo.h>
+#include <llvm/Analysis/ScalarEvolution.h>
+#include <llvm/Analysis/TargetLibraryInfo.h>
+#include <llvm/Analysis/TargetTransformInfo.h>
 #include <llvm/ExecutionEngine/Orc/Core.h>
 #include <llvm/ExecutionEngine/Orc/ExecutorProcessControl.h>
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
@@ -22,6 +34,10 @@
 #include <llvm/TargetParser/Host.h>
 #include <llvm/Transforms/InstCombine/InstCombine.h>
 #include <llvm/Transforms/Scalar.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+#include <llvm/Transforms/Scalar/LoopRotation.h>
+#include <llvm/Transforms/Scalar/LoopUnrollPass.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
 #include <algorithm>
 #include <pthread.h>
@@ -89,6 +105,33 @@ class InsideLlvm {
 /// What linking on this thread reports beside its result, or null.
 constinit thread_local std::string* link_reports = nullptr;
 
+/// The analyses that the passes of fold_turns ask for; all that LLVM has would make the library several times as large.
+struct Analyses {
+  explicit Analyses(llvm::TargetMachine& machine) {
+    const auto add = []<class Manager, class... Pass>(Manager& manager, Pass... passes) {
+      (manager.registerPass([=] { return passes; }), ...);
+    };
+    llvm::AAManager aliases;
+    aliases.registerFunctionAnalysis<llvm::BasicAA>();
+    functions.registerPass([&] { return std::move(aliases); });
+    functions.registerPass([&] { return machine.getTargetIRAnalysis(); });
+    add(functions, llvm::AssumptionAnalysis(), llvm::BasicAA(), llvm::BlockFrequencyAnalysis(),
+        llvm::BranchProbabilityAnalysis(), llvm::DominatorTreeAnalysis(), llvm::PostDominatorTreeAnalysis(),
+        llvm::LoopAnalysis(), llvm::OptimizationRemarkEmitterAnalysis(), llvm::PassInstrumentationAnalysis(),
+        llvm::ScalarEvolutionAnalysis(), llvm::TargetLibraryAnalysis());
+    add(loops, llvm::PassInstrumentationAnalysis());
+    add(modules, llvm::PassInstrumentationAnalysis(), llvm::ProfileSummaryAnalysis());
+    modules.registerPass([&] { return llvm::FunctionAnalysisManagerModuleProxy(functions); });
+    functions.registerPass([&] { return llvm::ModuleAnalysisManagerFunctionProxy(modules); });
+    functions.registerPass([&] { return llvm::LoopAnalysisManagerFunctionProxy(loops); });
+    loops.registerPass([&] { return llvm::FunctionAnalysisManagerLoopProxy(functions); });
+  }
+
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::ModuleAnalysisManager modules;
+};
+
 /// What a thread needs to compile, kept between modules: making a TargetMachine takes longer than a small kernel.
 class Worker {
  public:
@@ -148,6 +191,7 @@ class Worker {
       }
       some->doFinalization();
     }
+    if (llvm::any_of(module, folds_turns)) fold_turns(module);
   }
 
   std::unique_ptr<llvm::MemoryBuffer> emit_object(llvm::Module& module) {
@@ -172,12 +216,29 @@ class Worker {
  private:
   static bool has_scalar_loops(const llvm::Function& function) { return function.hasFnAttribute(kScalarLoops); }
 
+  static bool folds_turns(const llvm::Function& function) {
+    return function.getFnAttribute(kScalarLoops).getValueAsString() == kFoldTurns;
+  }
+
   static void add_scalar_passes(llvm::legacy::FunctionPassManager& passes) {
     passes.add(llvm::createEarlyCSEPass());
     passes.add(llvm::createCFGSimplificationPass());
     passes.add(llvm::createInstructionCombiningPass());
     passes.add(llvm::createLICMPass());
     passes.add(llvm::createEarlyCSEPass());
+  }
+
+  /// Writes turns out, so that sums and products of integers fold over several of them.
+  void fold_turns(llvm::Module& module) {
+    Analyses analyses(*machine_);
+    llvm::FunctionPassManager passes;
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LoopRotatePass()));
+    passes.addPass(llvm::LoopUnrollPass(llvm::LoopUnrollOptions().setRuntime(true)));
+    passes.addPass(llvm::InstCombinePass());
+    passes.addPass(llvm::SimplifyCFGPass());
+    for (llvm::Function& function : module) {
+      if (folds_turns(function)) passes.run(function, analyses.functions);
+    }
   }
 
   Target target_;

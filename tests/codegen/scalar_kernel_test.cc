@@ -265,6 +265,20 @@ TEST(ScalarKernel, DivisionByConstantsOfEverySign) {
   }
 }
 
+TEST(ScalarKernel, TurnsThatFoldAreAllTaken) {
+  for (const char* dtype : {"i8", "i32", "u64"}) {
+    const std::string type = cat(dtype, "[]");
+    const std::string step = cat("%6 = constant value=5 : ", type, "\n%7 = mul(%1, %6) : ", type, "\n%9 = add(%7, %3) : ", type);
+    const Native congruence(counted(type, step + "\n"));
+    std::mt19937_64 random(1);
+    for (int turns = -2; turns < 40; ++turns) {
+      std::vector<Literal> inputs = random_inputs(congruence.graph(), Draw::special, random);
+      inputs[0] = scalar(turns);
+      ASSERT_EQ(congruence.difference(inputs), "") << dtype << ", " << turns << " turns";
+    }
+  }
+}
+
 TEST(ScalarKernel, SmallTensorsStandInRegisters) {
   // Elementwise, a broadcast, movement, parts, indices and reductions along both axes.
   const std::string step = R"(%6 = broadcast(%3) : f64[2,3]
