@@ -42,7 +42,7 @@ TEST_F(EtchRun, RunsUnfusedToTheSameOutputs) {
   EXPECT_EQ(run("--unfused --threads=2 --inputs=x.npy,w.npy in.ir").out, kOutputs);
 }
 
-TEST_F(EtchRun, OnlyTheInterpreterRunsRegions) {
+TEST_F(EtchRun, RunsRegions) {
   const auto cond = [](const std::string& predicate) {
     return "graph(%0: bool[], %1: f32[2]) {\n  %2 = constant value=true : bool[]\n  %3 = cond(" + predicate +
            "; %1) : f32[2] {  // demo.cc:4\n    then(%0: f32[2]) {\n      %1 = neg(%0) : f32[2]\n      return %1\n    }\n"
@@ -52,7 +52,8 @@ TEST_F(EtchRun, OnlyTheInterpreterRunsRegions) {
   etch::save_npy(path("p.npy"), Tensor(true));
   etch::save_npy(path("v.npy"), Tensor({1.0f, -2.0f}));
   EXPECT_EQ(run("--interpret --inputs=p.npy,v.npy cond.ir").out, "output 0 : f32[2]\n[-1.  2.]\n");
-  expect_one_line("cond.ir", "demo.cc:4: cond is not compiled yet; the interpreter runs it (etch-run --interpret)");
+  EXPECT_EQ(run("--inputs=p.npy,v.npy cond.ir").out, "output 0 : f32[2]\n[-1.  2.]\n");
+  EXPECT_EQ(run("--unfused --inputs=p.npy,v.npy cond.ir").out, "output 0 : f32[2]\n[-1.  2.]\n");
   write("constant.ir", cond("%2"));
   EXPECT_EQ(run("--inputs=p.npy,v.npy constant.ir").out, "output 0 : f32[2]\n[-1.  2.]\n");
 }
