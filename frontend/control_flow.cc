@@ -113,8 +113,14 @@ void check_state(std::string_view op, const Flat& before, const Flat& after, Loc
 
 std::vector<Tensor> run_eagerly(std::string_view op, Flat state, const Test& test, const Turn& body, WhileOptions options,
                                 Location where) {
+  const CountsAsOne loop(op);
+  const auto goes_on = [&] {
+    const CountsAsOne one(op);
+    return truth_of(test(state.tensors), op, where);
+  };
   for (int64_t turn = 0; options.max_iterations < 0 || turn < options.max_iterations; ++turn) {
-    if (!truth_of(test(state.tensors), op, where)) break;
+    if (!goes_on()) break;
+    const CountsAsOne one(op);
     Flat next = body(state.tensors);
     check_state(op, state, next, where);
     state = std::move(next);

@@ -15,14 +15,16 @@ namespace {
 
 // ---- What passes through a node -------------------------------------------------------------------------------------
 
-/// Why the op has no gradient in an operand of floats, or empty.
-std::string_view why_none(const AnyOp& op, int operand) {
-  return op.visit([&]<class T>(const T& fields) -> std::string_view {
+/// Why the node has no gradient in an operand of floats, or empty.
+std::string_view why_none(const Nodes& nodes, const Node& node, int operand) {
+  return node.op.visit([&]<class T>(const T& fields) -> std::string_view {
     constexpr bool kSaysWhy = requires { T::kNoGradient; };
     constexpr bool kHasGradient = requires(const Backward& at) { fields.gradient(at, 0); };
     static_assert(kSaysWhy != kHasGradient, "an op has `gradient` or `kNoGradient` (structural_op.h)");
     if constexpr (std::is_same_v<T, Row>) {
       return fields.why_no_gradient(operand);
+    } else if constexpr (requires { fields.why_no_gradient(nodes, node); }) {
+      return fields.why_no_gradient(nodes, node);
     } else if constexpr (kSaysWhy) {
       return T::kNoGradient;
     } else {
@@ -61,12 +63,12 @@ bool is_recorded(const std::vector<bool>& recorded, int node) { return recorded.
 /// True if a derivative passes from an operand of the node to its results.
 bool passes(const Nodes& nodes, const Node& node, int operand) {
   return is_floating(nodes, node.operands[operand]) && gives_floats(nodes, node) &&
-         (is_stand_in(node) || why_none(node.op, operand).empty());
+         (is_stand_in(node) || why_none(nodes, node, operand).empty());
 }
 
 /// Why not, after the op's name.
 std::string reason(const Nodes& nodes, const Node& node, int operand) {
-  const std::string_view why = is_stand_in(node) ? "" : why_none(node.op, operand);
+  const std::string_view why = is_stand_in(node) ? "" : why_none(nodes, node, operand);
   if (!why.empty()) return std::string(why);
   const auto dtype = [&](Value value) { return name(nodes.type(value).dtype); };
   if (!is_floating(nodes, node.operands[operand])) return cat("takes ", dtype(node.operands[operand]));

@@ -3,6 +3,11 @@
 
 #include "compiler/ir/ops/region_op.h"
 
+namespace etch {
+class Nodes;
+struct Node;
+}  // namespace etch
+
 namespace etch::op {
 
 /// The operands are first what the loop carries, as many as `body` gives, then invariants. `test` takes all of them and
@@ -15,7 +20,11 @@ struct WhileLoop {
   static constexpr Traits kTraits{kAnyArityOrNone, ResultType::inferred, Place::region, 0};
   absl::StatusOr<Types> infer(const Inference& in) const;
   absl::StatusOr<std::vector<Literal>> run(Literals operands, const RunRegion& run_region) const;
-  static constexpr std::string_view kNoGradient = "is control flow, which gradients do not pass yet";
+  /// Of a loop whose number of turns is known: it runs again and keeps what it carries into each turn, then another loop
+  /// goes back.
+  Ex gradient(const Backward& at, int operand) const;
+  /// Why a loop has no gradient, after the op's name; empty if it has.
+  std::string_view why_no_gradient(const Nodes& nodes, const Node& node) const;
   std::vector<Channel> channels(int num_operands) const;
   int num_leading() const;
   std::optional<Taken> taken(std::span<const std::optional<uint64_t>> constants) const;

@@ -157,7 +157,7 @@ State while_loop(Test&& test, Body&& body, State state, WhileOptions options = {
 template <class Body, class State>
 State for_range(const Operand& n, Body&& body, State state) {
   const Location where = n.where();
-  const Tensor end = n.tensor() ? *n.tensor() : cast(full(Shape{}, n.number(), where), DType::i64);
+  const Tensor end = n.tensor() ? *n.tensor() : full(Shape{}, n.number(), DType::i64, where);
   using Counted = std::tuple<Tensor, State>;
   return std::get<1>(while_loop([&](const Tensor& i, const State&) { return i < end; },
                                 [&](const Tensor& i, const State& now) {
