@@ -22,27 +22,13 @@ constexpr bool kVerifyAlways = false;
 
 bool verifies(const CompileOptions& options) { return options.verify || kVerifyAlways; }
 
-/// Regions that the passes could not take away have no code yet.
-absl::Status check_compilable(const Graph& graph) {
-  for (const Node& node : graph.nodes()) {
-    if (place(node.op) != Place::region) continue;
-    const std::string_view file = graph.name_of(node.origin.file);
-    return absl::UnimplementedError(cat(file.empty() ? "" : cat(file, ":", node.origin.line, ": "), name(node.op),
-                                        " is not compiled yet; the interpreter runs it (etch-run --interpret)"));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, const PassObserver& observe,
                             Compiled& compiled) {
   const auto note = [&](std::string_view pass, const Graph& changed) {
     compiled.changing_passes.push_back(pass);
     if (observe) observe(pass, changed);
   };
-  absl::StatusOr<Graph> lowered = run_passes(graph, pass_options(options), note);
-  if (!lowered.ok()) return lowered;
-  if (absl::Status status = check_compilable(*lowered); !status.ok()) return status;
-  return lowered;
+  return run_passes(graph, pass_options(options), note);
 }
 
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
@@ -54,13 +40,13 @@ absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& opti
   return made;
 }
 
-absl::StatusOr<std::vector<KernelHandle>> generate(const Schedule& schedule, const CompileOptions& options,
-                                                   CompileCounts& counts) {
+absl::StatusOr<std::vector<KernelHandle>> generate(const Schedule& schedule, const Graph& graph,
+                                                   const CompileOptions& options, CompileCounts& counts) {
   std::vector<const KernelProgram*> programs;
-  for (const ScheduledKernel& kernel : schedule.kernels) {
+  for_each_kernel(schedule, graph, [&](const Schedule&, const Graph&, const ScheduledKernel& kernel) {
     ETCH_CHECK(kernel.buffers.size() < kMaxSlots, "kernel " + kernel.name + " has too many buffers");
     if (!kernel.call) programs.push_back(&kernel.program);
-  }
+  });
   return compile_kernels(programs, options.codegen(), &counts, verifies(options));
 }
 
@@ -90,7 +76,7 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
     const bool done =
         keep(c.graph, c.pass_milliseconds, status, [&] { return lower(graph, options, observe, c); }) &&
         keep(c.schedule, c.schedule_milliseconds, status, [&] { return schedule(c.graph, options); }) &&
-        keep(kernels, code_milliseconds, status, [&] { return generate(c.schedule, options, c.counts); });
+        keep(kernels, code_milliseconds, status, [&] { return generate(c.schedule, c.graph, options, c.counts); });
     if (!done) return status;
     c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels)));
     return c;

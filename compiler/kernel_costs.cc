@@ -55,18 +55,20 @@ std::string peaks_text(const MachinePeaks& peaks, int threads) {
              threads == 1 ? " thread\n" : " threads\n");
 }
 
-std::string kernel_costs(const Schedule& schedule, std::span<const double> microseconds, const MachinePeaks& peaks) {
+std::string kernel_costs(const Schedule& schedule, const Graph& graph, std::span<const double> microseconds,
+                         const MachinePeaks& peaks) {
   std::string text;
-  for (size_t i = 0; i < schedule.kernels.size(); ++i) {
-    const ScheduledKernel& kernel = schedule.kernels[i];
-    const double seconds = std::max(microseconds[i], 1e-3) * 1e-6;
-    const int64_t bytes = bytes_moved(schedule, kernel);
+  size_t launch = 0;
+  for_each_kernel(schedule, graph, [&](const Schedule& around, const Graph&, const ScheduledKernel& kernel) {
+    const double spent = microseconds[launch++];
+    const double seconds = std::max(spent, 1e-3) * 1e-6;
+    const int64_t bytes = bytes_moved(around, kernel);
     const auto additions = static_cast<double>(kernel.iterations) * static_cast<double>(kernel.additions);
-    text += cat(kernel.name, ": ", formatted("%.2f us", microseconds[i]), ", ", bytes, " bytes, ",
+    text += cat(kernel.name, ": ", formatted("%.2f us", spent), ", ", bytes, " bytes, ",
                 formatted("%.0f %%", 100 * static_cast<double>(bytes) / seconds / peaks.bytes_per_second),
                 " of the memory probe, ", formatted("%.0f %%", 100 * additions / seconds / peaks.fma_per_second),
                 " of the arithmetic probe (", kernel.iterations, " iterations of about ", kernel.additions, " additions)\n");
-  }
+  });
   return text;
 }
 

@@ -18,6 +18,7 @@ std::string peaks_text(const MachinePeaks& peaks, int threads);
 
 /// A line per kernel: its time, the bytes it moves, its work, and which shares of the memory and arithmetic probes that
 /// is. More than all of the memory probe is possible where data comes from the caches. @param microseconds per kernel.
-std::string kernel_costs(const Schedule& schedule, std::span<const double> microseconds, const MachinePeaks& peaks);
+std::string kernel_costs(const Schedule& schedule, const Graph& graph, std::span<const double> microseconds,
+                         const MachinePeaks& peaks);
 
 }  // namespace etch

@@ -9,15 +9,6 @@
 namespace etch {
 namespace {
 
-Slot slot_of(const ScheduledBuffer& buffer) {
-  switch (buffer.kind) {
-    case ScheduledBuffer::Kind::input: return {Slot::Kind::input, buffer.index};
-    case ScheduledBuffer::Kind::output: return {Slot::Kind::output, buffer.index};
-    case ScheduledBuffer::Kind::temporary: break;
-  }
-  return {Slot::Kind::arena, buffer.offset};
-}
-
 /// Machine code, and what each thread that runs it needs.
 struct Code {
   Step::Kind kind = Step::Kind::launch;
@@ -30,35 +21,134 @@ Code code_of(const ScheduledKernel& call) {
   return {Step::Kind::call, function.fn, function.scratch_bytes(call.sizes.data())};
 }
 
-/// The last slot of a launch, for its errors, and the checks that look at them when it has run.
-void add_checks(Executable& executable, const ScheduledKernel& kernel, Launch& launch) {
-  launch.error_slot = static_cast<int32_t>(executable.slots.size());
-  launch.num_errors = static_cast<int32_t>(kernel.checks.size());
-  executable.slots.push_back({Slot::Kind::arena, kernel.errors});
-  executable.slot_pool.push_back(launch.error_slot);
-  ++launch.num_slots;
-  for (const ScheduledCheck& check : kernel.checks) {
-    const auto entry = static_cast<int32_t>(&check - kernel.checks.data());
-    executable.steps.push_back({Step::Kind::check, static_cast<int32_t>(executable.checks.size())});
-    executable.checks.push_back({launch.error_slot, entry, check.shape, check.extent, check.text});
-  }
-}
+/// Lays the kernels of a schedule, and of the regions in it, one after the other.
+class Linker {
+ public:
+  Linker(Executable& executable, const std::vector<KernelHandle>& kernels)
+      : executable_(executable), kernels_(kernels) {}
 
-void add_launch(Executable& executable, const ScheduledKernel& kernel, const Code& code) {
-  Launch launch;
-  launch.fn = code.fn;
-  launch.first_slot = static_cast<int32_t>(executable.slot_pool.size());
-  launch.num_slots = static_cast<int32_t>(kernel.buffers.size());
-  launch.first_size = static_cast<int32_t>(executable.sizes_pool.size());
-  launch.iterations = kernel.iterations;
-  launch.grain = grain_of(kernel);
-  launch.scratch_bytes = code.scratch_bytes;
-  executable.slot_pool.insert(executable.slot_pool.end(), kernel.buffers.begin(), kernel.buffers.end());
-  executable.sizes_pool.insert(executable.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
-  executable.steps.push_back({code.kind, static_cast<int32_t>(executable.launches.size())});
-  if (!kernel.checks.empty()) add_checks(executable, kernel, launch);
-  executable.launches.push_back(launch);
-  executable.names.push_back(kernel.name);
+  /// @param slots the slot of each buffer of the schedule.
+  /// @param arena the offset of the schedule's arena in that of the executable.
+  void add(const Schedule& schedule, const std::vector<int32_t>& slots, int64_t arena) {
+    for (const ScheduledKernel& kernel : schedule.kernels) {
+      if (kernel.flow) {
+        add_flow(schedule, kernel, slots, arena);
+      } else if (kernel.call) {
+        add_launch(kernel, code_of(kernel), slots, arena);
+      } else {
+        const CompiledKernel& code = *kernels_[next_++];
+        add_launch(kernel, {Step::Kind::launch, code.fn(), code.scratch_bytes()}, slots, arena);
+      }
+    }
+  }
+
+  int32_t add_slot(Slot slot) {
+    executable_.slots.push_back(slot);
+    return static_cast<int32_t>(executable_.slots.size()) - 1;
+  }
+
+ private:
+  int32_t next_step() const { return static_cast<int32_t>(executable_.steps.size()); }
+
+  void add_launch(const ScheduledKernel& kernel, const Code& code, const std::vector<int32_t>& slots, int64_t arena) {
+    Launch launch;
+    launch.fn = code.fn;
+    launch.first_slot = static_cast<int32_t>(executable_.slot_pool.size());
+    launch.num_slots = static_cast<int32_t>(kernel.buffers.size());
+    launch.first_size = static_cast<int32_t>(executable_.sizes_pool.size());
+    launch.iterations = kernel.iterations;
+    launch.grain = grain_of(kernel);
+    launch.scratch_bytes = code.scratch_bytes;
+    for (int buffer : kernel.buffers) executable_.slot_pool.push_back(slots[buffer]);
+    executable_.sizes_pool.insert(executable_.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
+    executable_.steps.push_back({code.kind, static_cast<int32_t>(executable_.launches.size())});
+    if (!kernel.checks.empty()) add_checks(kernel, launch, arena);
+    executable_.launches.push_back(launch);
+    executable_.names.push_back(kernel.name);
+  }
+
+  /// The last slot of a launch, for its errors, and the checks that look at them when it has run.
+  void add_checks(const ScheduledKernel& kernel, Launch& launch, int64_t arena) {
+    launch.error_slot = add_slot({Slot::Kind::arena, arena + kernel.errors});
+    launch.num_errors = static_cast<int32_t>(kernel.checks.size());
+    executable_.slot_pool.push_back(launch.error_slot);
+    ++launch.num_slots;
+    for (const ScheduledCheck& check : kernel.checks) {
+      const auto entry = static_cast<int32_t>(&check - kernel.checks.data());
+      executable_.steps.push_back({Step::Kind::check, static_cast<int32_t>(executable_.checks.size())});
+      executable_.checks.push_back({launch.error_slot, entry, check.shape, check.extent, check.text});
+    }
+  }
+
+  // ---- Regions
+
+  void add_flow(const Schedule& schedule, const ScheduledKernel& kernel, const std::vector<int32_t>& slots,
+                int64_t arena) {
+    const ScheduledFlow& flow = *kernel.flow;
+    const int64_t own = arena + schedule.buffers[kernel.buffers.back()].offset;
+    std::vector<int32_t> places;
+    for (const FlowPlace& place : flow.places) {
+      switch (place.kind) {
+        case FlowPlace::Kind::buffer: places.push_back(slots[kernel.buffers[place.index]]); break;
+        case FlowPlace::Kind::frame: places.push_back(add_slot({Slot::Kind::arena, own + place.index})); break;
+        case FlowPlace::Kind::moving: places.push_back(add_slot({Slot::Kind::moving})); break;
+      }
+    }
+    std::vector<int32_t> begins;     // per step of the flow, and the end: where it stands
+    std::vector<int32_t> jumps;      // steps whose `to` is a step of the flow
+    for (const FlowStep& step : flow.steps) {
+      begins.push_back(next_step());
+      if (step.to >= 0) jumps.push_back(next_step());
+      add_step(flow, step, places, own);
+    }
+    begins.push_back(next_step());
+    for (int32_t jump : jumps) executable_.steps[jump].to = begins[executable_.steps[jump].to];
+  }
+
+  void add_step(const ScheduledFlow& flow, const FlowStep& step, const std::vector<int32_t>& places, int64_t own) {
+    std::vector<Step>& steps = executable_.steps;
+    switch (step.kind) {
+      case FlowStep::Kind::run: return add_region(flow.regions[step.a], places, own);
+      case FlowStep::Kind::unless: steps.push_back({Step::Kind::unless, places[step.a], -1, -1, step.to}); return;
+      case FlowStep::Kind::jump: steps.push_back({Step::Kind::jump, 0, -1, -1, step.to}); return;
+      case FlowStep::Kind::copy:
+        steps.push_back({Step::Kind::copy, static_cast<int32_t>(executable_.copies.size())});
+        executable_.copies.push_back({places[step.a], places[step.b], step.bytes});
+        return;
+      case FlowStep::Kind::point: steps.push_back({Step::Kind::point, places[step.a], places[step.b]}); return;
+      case FlowStep::Kind::rotate:
+        steps.push_back({Step::Kind::rotate, places[step.a], places[step.b], places[step.c]});
+        return;
+    }
+  }
+
+  void add_region(const ScheduledRegion& region, const std::vector<int32_t>& places, int64_t own) {
+    const int64_t arena = own + region.offset;
+    std::vector<int32_t> slots;
+    for (const ScheduledBuffer& buffer : region.schedule.buffers) {
+      switch (buffer.kind) {
+        case ScheduledBuffer::Kind::input: slots.push_back(places[region.inputs[buffer.index]]); break;
+        case ScheduledBuffer::Kind::output: slots.push_back(places[region.outputs[buffer.index]]); break;
+        case ScheduledBuffer::Kind::temporary:
+          slots.push_back(add_slot({Slot::Kind::arena, arena + buffer.offset}));
+          break;
+      }
+    }
+    add(region.schedule, slots, arena);
+  }
+
+  Executable& executable_;
+  const std::vector<KernelHandle>& kernels_;
+  size_t next_ = 0;
+};
+
+Slot slot_of(const ScheduledBuffer& buffer) {
+  switch (buffer.kind) {
+    case ScheduledBuffer::Kind::input: return {Slot::Kind::input, buffer.index};
+    case ScheduledBuffer::Kind::output: return {Slot::Kind::output, buffer.index};
+    case ScheduledBuffer::Kind::temporary: break;
+  }
+  return {Slot::Kind::arena, buffer.offset};
 }
 
 /// The i-th output, which stands in this buffer.
@@ -74,16 +164,10 @@ Output output_of(const ScheduledBuffer& buffer, int i) {
 Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels) {
   Executable executable;
   executable.arena_bytes = schedule.arena_bytes;
-  for (const ScheduledBuffer& buffer : schedule.buffers) executable.slots.push_back(slot_of(buffer));
-  size_t next = 0;
-  for (const ScheduledKernel& kernel : schedule.kernels) {
-    if (kernel.call) {
-      add_launch(executable, kernel, code_of(kernel));
-    } else {
-      const CompiledKernel& code = *kernels[next++];
-      add_launch(executable, kernel, {Step::Kind::launch, code.fn(), code.scratch_bytes()});
-    }
-  }
+  Linker linker(executable, kernels);
+  std::vector<int32_t> slots;
+  for (const ScheduledBuffer& buffer : schedule.buffers) slots.push_back(linker.add_slot(slot_of(buffer)));
+  linker.add(schedule, slots, 0);
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     executable.outputs.push_back(output_of(schedule.buffers[schedule.outputs[i]], static_cast<int>(i)));
     executable.outputs.back().overwrites = schedule.overwrites[i];

@@ -100,7 +100,7 @@ int64_t bytes_of(const Concrete& concrete) {
   add_nodes(concrete.trace.events);
   add_nodes(concrete.trace.graph);
   add_nodes(concrete.compiled.graph);
-  bytes += kPerKernel * static_cast<int64_t>(concrete.compiled.schedule.kernels.size());
+  bytes += kPerKernel * static_cast<int64_t>(concrete.compiled.executable->launches.size());
   for (const ArgReader::Leaf& leaf : concrete.leaves) {
     bytes += static_cast<int64_t>(sizeof leaf + leaf.path.size() + leaf.text.size());
   }

@@ -164,7 +164,7 @@ InlineScope::~InlineScope() { reinterpret_cast<Scope*>(scope_)->~Scope(); }
 std::vector<std::string> ConcreteFunctionBase::stages() const { return detail::stages_of(*concrete_); }
 std::string ConcreteFunctionBase::text(std::string_view stage) const { return detail::text_of(*concrete_, stage); }
 std::string ConcreteFunctionBase::name() const { return concrete_->folder; }
-int ConcreteFunctionBase::num_kernels() const { return static_cast<int>(concrete_->compiled.schedule.kernels.size()); }
+int ConcreteFunctionBase::num_kernels() const { return static_cast<int>(concrete_->compiled.executable->launches.size()); }
 int ConcreteFunctionBase::num_kernels_compiled() const {
   return static_cast<int>(concrete_->compiled.counts.kernels_compiled);
 }

@@ -35,15 +35,16 @@ std::vector<PassResult> changing_passes(const Concrete& concrete) {
 std::string kernel_texts(const Concrete& concrete, CodeStage stage) {
   std::string text;
   const CodegenOptions options = concrete.options.codegen();
-  for (const ScheduledKernel& kernel : concrete.compiled.schedule.kernels) {
+  const Compiled& compiled = concrete.compiled;
+  for_each_kernel(compiled.schedule, compiled.graph, [&](const Schedule&, const Graph&, const ScheduledKernel& kernel) {
     if (kernel.call) {
       text += cat("// ", kernel.name, " has no code of its own: it calls a library function\n");
-      continue;
+      return;
     }
     absl::StatusOr<std::string> code = print_code(kernel.program, options, stage, kernel.name);
     text += code.ok() ? *code : cat("// ", kernel.name, ": ", std::string(code.status().message()), "\n");
     if (!text.empty() && text.back() != '\n') text += '\n';
-  }
+  });
   return text;
 }
 
@@ -97,7 +98,7 @@ std::string cost_text(const Concrete& concrete) {
   const RunOptions run = run_options(concrete.threads);
   const std::vector<double> times = compiled.executable->profile(inputs.data(), outputs.data(), run, kRuns);
   const MachinePeaks peaks = machine_peaks(run.threads);
-  return peaks_text(peaks, run.threads) + kernel_costs(compiled.schedule, times, peaks);
+  return peaks_text(peaks, run.threads) + kernel_costs(compiled.schedule, compiled.graph, times, peaks);
 }
 
 /// cost_text, or why there is none: a report is no reason to fail.

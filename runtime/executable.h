@@ -17,9 +17,9 @@ inline constexpr int32_t kMaxSlots = 512;
 
 /// Where a slot's memory comes from at run time.
 struct Slot {
-  enum class Kind : uint8_t { input, output, arena };
+  enum class Kind : uint8_t { input, output, arena, moving };
   Kind kind = Kind::arena;
-  int64_t index = 0;  // of the input or output; the offset in the arena
+  int64_t index = 0;  // of the input or output; the offset in the arena; moving: none, steps say where it lies
 };
 
 /// One call of a function on buffers and sizes: a kernel, or a function of a library. Ranges index the pools of the
@@ -44,11 +44,28 @@ struct Check {
   std::string text;    // such as `demo.cc:12: gather(f32[10,4], i64[3]) axis=0`; the Error adds which index it was
 };
 
-/// A step of a run, by its kind and its number in the list of that kind.
+/// A copy of what a slot holds.
+struct Copy {
+  int32_t to = -1, from = -1;  // slots; nothing is copied where both lie in the same place
+  int64_t bytes = 0;
+};
+
+/// A step of a run, by its kind and its number in the list of that kind, or the slots that it moves.
 struct Step {
-  enum class Kind : uint8_t { launch, call, check };
+  enum class Kind : uint8_t {
+    launch,  // a kernel; `index` into `launches`
+    call,    // a library's function; `index` into `launches`
+    check,   // `index` into `checks`
+    copy,    // `index` into `copies`
+    unless,  // goes on at step `to` unless the bool in slot `index` is true
+    jump,    // goes on at step `to`
+    point,   // slot `index` lies now where slot `b` lies
+    rotate,  // slot `index` lies now where `b` lies, that where `c` lies, and `c` where `b` lay
+  };
   Kind kind = Kind::launch;
-  int32_t index = 0;  // launch (a kernel) and call (a library's function): into `launches`; check: into `checks`
+  int32_t index = 0;
+  int32_t b = -1, c = -1;
+  int32_t to = -1;
 };
 
 /// An output, and whose memory holds its elements.
@@ -73,6 +90,7 @@ class Executable {
   std::vector<Step> steps;
   std::vector<Launch> launches;
   std::vector<Check> checks;
+  std::vector<Copy> copies;
   std::vector<int32_t> slot_pool;
   std::vector<int64_t> sizes_pool;
   std::vector<Output> outputs;
@@ -86,7 +104,7 @@ class Executable {
   /// has it. Throws Error where a check fails, and std::bad_alloc if there is no memory for temporaries.
   void run(const void* const* inputs, void* const* outputs, const RunOptions& options) const;
 
-  /// Runs all steps `runs` times: the median microseconds of each launch.
+  /// Runs all steps `runs` times: the median microseconds of each launch, of all its turns in a run together.
   std::vector<double> profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
                               int runs) const;
 
@@ -99,8 +117,13 @@ class Executable {
  private:
   struct Run;
   int64_t scratch_bytes(const RunOptions& options) const;
+  bool has_jumps() const;
+  /// Runs all steps; `launch` runs that of this index.
+  template <class RunLaunch>
+  void run_steps(Run& run, const RunLaunch& launch) const;
   void run_launch(const Launch& launch, const Run& run) const;
   void run_check(const Check& check, const Run& run) const;
+  void run_copy(const Copy& copy, const Run& run) const;
 };
 
 /// The steps, slots and outputs as text, a line each.

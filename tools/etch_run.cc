@@ -144,10 +144,10 @@ void emit_code(const Graph& graph, const Options& options) {
   }
   for (auto [name, stage] : stages) {
     if (options.emit != name) continue;
-    for (const ScheduledKernel& kernel : compiled.schedule.kernels) {
-      if (kernel.call) continue;
+    for_each_kernel(compiled.schedule, compiled.graph, [&](const Schedule&, const Graph&, const ScheduledKernel& kernel) {
+      if (kernel.call) return;
       std::cout << value_or_throw(print_code(kernel.program, options.compile.codegen(), stage, kernel.name)) << "\n";
-    }
+    });
     return;
   }
   throw BadInput("--emit=" + options.emit + ": it may be graph, schedule, loops, llvm, optimized-llvm or asm");
@@ -205,7 +205,7 @@ void time_runs(const Graph& graph, const Options& options, const std::vector<Lit
     std::nth_element(way.microseconds.begin(), way.microseconds.begin() + way.microseconds.size() / 2,
                      way.microseconds.end());
     std::printf("%-8s %10.2f us   (%zu kernels; passes %.2f ms, schedule %.2f ms, code %.2f ms)\n", way.name,
-                way.microseconds[way.microseconds.size() / 2], way.compiled.schedule.kernels.size(),
+                way.microseconds[way.microseconds.size() / 2], way.compiled.executable->launches.size(),
                 way.compiled.pass_milliseconds, way.compiled.schedule_milliseconds, way.compiled.counts.milliseconds);
   }
   const MachinePeaks peaks = machine_peaks(options.threads);
@@ -213,7 +213,7 @@ void time_runs(const Graph& graph, const Options& options, const std::vector<Lit
   for (Way& way : ways) {
     const std::vector<double> kernels = way.compiled.executable->profile(in.data(), out.data(), {.threads = options.threads},
                                                                          std::min(options.time_runs, 20));
-    std::printf("%s:\n%s", way.name, kernel_costs(way.compiled.schedule, kernels, peaks).c_str());
+    std::printf("%s:\n%s", way.name, kernel_costs(way.compiled.schedule, way.compiled.graph, kernels, peaks).c_str());
   }
 }
 

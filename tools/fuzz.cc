@@ -156,7 +156,7 @@ std::string check_after(const Graph& after, std::span<const Literal> inputs, std
 
 }  // namespace
 
-std::string check_ir(const Graph& graph, uint64_t seed) {
+std::string check_regions(const Graph& graph, uint64_t seed) {
   std::mt19937_64 random(seed);
   const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
   if (absl::Status status = verify(graph); !status.ok()) return status.ToString();
@@ -178,6 +178,14 @@ std::string check_ir(const Graph& graph, uint64_t seed) {
     const Pass& prune = *find_pass("prune");
     const Graph once = prune.run(graph).value();
     if (!(prune.run(once).value() == once)) return "prune finds more the second time";
+    const std::vector<Way> ways = ways_of(graph, seed, host_target());
+    for (size_t i : {size_t{0}, 1 + seed % (ways.size() - 1)}) {  // each compiles all over again
+      const Way& way = ways[i];
+      absl::StatusOr<std::vector<Literal>> outputs = run_compiled(graph, way.options, inputs, way.run);
+      if (!outputs.ok()) return cat(way.name, ": ", outputs.status().ToString());
+      const std::string difference = bit_difference(*expected, *outputs);
+      if (!difference.empty()) return cat("interpreter against ", way.name, ": ", difference);
+    }
   } catch (const InternalError& error) {
     return error.what();
   }
@@ -193,10 +201,10 @@ Graph fuzz_region_graph(uint64_t seed) {
 
 std::string fuzz_region_case(uint64_t seed) {
   const Graph graph = fuzz_region_graph(seed);
-  const std::string what = check_ir(graph, seed);
+  const std::string what = check_regions(graph, seed);
   if (what.empty()) return "";
-  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_ir(g, seed).empty(); });
-  return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_ir(smallest, seed), "\n", print(smallest));
+  const Graph smallest = shrink(graph, [&](const Graph& g) { return !check_regions(g, seed).empty(); });
+  return absl::StrCat("seed ", seed, ": ", what, "\nshrunk: ", check_regions(smallest, seed), "\n", print(smallest));
 }
 
 }  // namespace etch

@@ -22,15 +22,15 @@ struct FuzzCase {
 };
 FuzzCase fuzz_graph(uint64_t seed);
 
-/// What is wrong with a graph as the IR sees it, regions included, or empty: its text reads back to it, the verifier
-/// takes it, and after each pass, and after all of them, it still does and the interpreter gives the same bits. Graphs whose
-/// loops do not end in time are not judged.
-std::string check_ir(const Graph& graph, uint64_t seed);
+/// What is wrong with a graph with regions, or empty: its text reads back to it, the verifier takes it, after each pass, and
+/// after all of them, it still does and the interpreter gives the same bits, and so does compiled code in every way of
+/// running. Graphs whose loops do not end in time are not judged.
+std::string check_regions(const Graph& graph, uint64_t seed);
 
 /// A graph with regions that nest, of ops that the interpreter judges to the bit.
 Graph fuzz_region_graph(uint64_t seed);
 
-/// Runs check_ir on the graph with regions of this seed; as fuzz_case.
+/// Runs check_regions on the graph with regions of this seed; as fuzz_case.
 std::string fuzz_region_case(uint64_t seed);
 
 /// The sizes of blocks that its kernels work in.

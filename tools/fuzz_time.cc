@@ -95,7 +95,7 @@ FuzzTime time_large_graph(uint64_t seed, const Target& target, int threads, doub
   if (time.ratio() >= suspicious) return time;
   const MachinePeaks peaks = machine_peaks(threads);
   auto costs = [&](const Compiled& of) {
-    return kernel_costs(of.schedule, memory.profile(*of.executable, threads), peaks);
+    return kernel_costs(of.schedule, of.graph, memory.profile(*of.executable, threads), peaks);
   };
   time.costs = "fused:\n" + costs(fused) + "unfused:\n" + costs(unfused);
   return time;

@@ -108,6 +108,7 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
 std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index) {
   constexpr size_t kWords = 3;
   if (kernel.call) return cat("call_", index, "_", name(kernel.call->function));
+  if (kernel.flow) return cat(name(graph.node(kernel.values[0]).op), "_", index);
   std::string text = cat(name(kernel.program.kind()), "_", index);
   if (kernel.program.has(Role::block)) text = cat("blocks_", index);
   if (kernel.program.has(Role::results)) text = cat("combine_", index);
@@ -130,6 +131,7 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
 
 std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
   if (kernel.call) return "a library function, on operands and results in memory";
+  if (kernel.flow) return "regions, each with kernels of its own, on operands and results in memory";
   Contents contents = contents_of(graph, kernel, cluster);
   std::string end = kept_text(contents) + part_text(graph, cluster);
   const Value root = cluster.roots[0].value;

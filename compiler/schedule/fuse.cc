@@ -61,8 +61,8 @@ class Fusion {
       case Place::indexed: return place_indexed(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
-      case Place::call: return place_call(value);
-      case Place::region: return;  // make_schedule takes no regions
+      case Place::call:
+      case Place::region: return place_call(value);
     }
   }
 
@@ -268,7 +268,7 @@ class Fusion {
     }
   }
 
-  // ---- Library functions
+  // ---- Library functions and regions
 
   /// The results of a node are placed one after the other, with nothing between them; the first one that is used makes
   /// the cluster.
@@ -278,7 +278,8 @@ class Fusion {
     if (home(value) == kNowhere) add_call(node);
     int& level = partition_.clusters[home(value)].level;
     for (const Site& site : sites) level = std::max(level, cluster(site).level + 1);
-    loaded_by(value, sites, level, reason::kLibraryResult);
+    const bool is_library = etch::place(node.op) == Place::call;
+    loaded_by(value, sites, level, is_library ? reason::kLibraryResult : reason::kRegionResult);
     siblings_.merge_readers(value);
   }
 

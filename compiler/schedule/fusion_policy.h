@@ -26,6 +26,7 @@ inline constexpr char kOutputElsewhere[] =
 inline constexpr char kUndone[] = "undone, because the arena would take more memory than it may";
 inline constexpr char kLibrary[] = "a library function reads it in memory, in order";
 inline constexpr char kLibraryResult[] = "a library function writes it to memory";
+inline constexpr char kRegionResult[] = "a region writes it to memory";
 inline constexpr char kTable[] = "indices lead into it, so it stands in memory";
 inline constexpr char kIndexedInProduct[] = "a kernel of products does not look for elements at indices";
 inline constexpr char kScattered[] =

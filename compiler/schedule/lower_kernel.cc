@@ -202,39 +202,56 @@ class Lowering {
   std::vector<Value> values_;
 };
 
-void lower_call(const Graph& graph, const Cluster& cluster, int self, Lowered& lowered) {
-  const Node& node = graph.node(cluster.roots[0].value);
-  std::vector<Type> operands;
+/// Of a node whose operands and results are in memory.
+ScheduledKernel opaque_kernel(const Graph& graph, const Node& node) {
   ScheduledKernel kernel;
-  for (Value operand : node.operands) {
-    operands.push_back(graph.type(operand));
-    kernel.buffers.push_back(storage_of(graph, operand).id);
-  }
+  kernel.num_operands = static_cast<int>(node.operands.size());
+  for (Value operand : node.operands) kernel.buffers.push_back(storage_of(graph, operand).id);
   for (Value result : results(node)) {
     kernel.buffers.push_back(result.id);
     kernel.values.push_back(result);
   }
+  return kernel;
+}
+
+ScheduledKernel lower_call(const Graph& graph, const Node& node) {
+  std::vector<Type> operands;
+  for (Value operand : node.operands) operands.push_back(graph.type(operand));
   LibraryCall call = call_of(node.op, operands);
-  kernel.call = {call.function, call.dtype, static_cast<int>(operands.size())};
+  ScheduledKernel kernel = opaque_kernel(graph, node);
+  kernel.call = {call.function, call.dtype};
   kernel.sizes = std::move(call.sizes);
   kernel.iterations = call.iterations;
   kernel.additions = call.work;
   if (call.index_extent) kernel.checks.push_back(check_of(graph, node, *call.index_extent));
-  lowered.kernels.push_back(std::move(kernel));
-  lowered.cluster.push_back(self);
+  return kernel;
+}
+
+ScheduledKernel lower_regions(const Graph& graph, const Node& node, Partition& partition, Flows& flows) {
+  ScheduledKernel kernel = opaque_kernel(graph, node);
+  kernel.flow = flows.of(node.op, kernel.num_operands);
+  kernel.iterations = 1;
+  kernel.buffers.push_back(partition.num_storages());
+  partition.partials.push_back({node.result(), kernel.flow->bytes});
+  return kernel;
 }
 
 }  // namespace
 
-void lower_cluster(const Graph& graph, Partition& partition, int cluster, Lowered& lowered) {
-  if (partition.clusters[cluster].calls) return lower_call(graph, partition.clusters[cluster], cluster, lowered);
-  lowered.kernels.push_back(Lowering(graph, partition, cluster).run());
+void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows& flows, Lowered& lowered) {
   lowered.cluster.push_back(cluster);
+  if (!partition.clusters[cluster].calls) {
+    lowered.kernels.push_back(Lowering(graph, partition, cluster).run());
+    return;
+  }
+  const Node& node = graph.node(partition.clusters[cluster].roots[0].value);
+  const bool has_regions = place(node.op) == Place::region;
+  lowered.kernels.push_back(has_regions ? lower_regions(graph, node, partition, flows) : lower_call(graph, node));
 }
 
 std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {
   std::vector<bool> stored(kernel.buffers.size());
-  if (kernel.call) std::fill(stored.begin() + kernel.call->num_operands, stored.end(), true);
+  if (kernel.is_opaque()) std::fill(stored.begin() + kernel.num_operands, stored.end(), true);
   for (const Instr& instr : kernel.program.body) {
     if (instr.kind == InstrKind::store) stored[instr.slot] = true;
   }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "compiler/schedule/flow.h"
 #include "compiler/schedule/partition.h"
 #include "compiler/schedule/schedule.h"
 
@@ -14,8 +15,8 @@ struct Lowered {
   std::vector<int> cluster;  // per kernel: the cluster it comes from
 };
 
-/// Appends the kernel of a cluster; plan_terms() may add roots to it.
-void lower_cluster(const Graph& graph, Partition& partition, int cluster, Lowered& lowered);
+/// Appends the kernel of a cluster; plan_terms() may add roots to it, and an op with regions memory to the partition.
+void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows& flows, Lowered& lowered);
 
 /// Per access of a kernel: whether it is stored to.
 std::vector<bool> stored_accesses(const ScheduledKernel& kernel);

@@ -325,7 +325,7 @@ std::vector<bool> splats_in_memory(const Graph& graph) {
     for (Value operand : node.operands) {
       Value source = storage_of(graph, operand);
       bool index_in_view = place(graph.node(source).op) == Place::index && place(node.op) == Place::view;
-      bool reads_memory = place(node.op) == Place::product || place(node.op) == Place::call ||
+      bool reads_memory = place(node.op) == Place::product || is_called(node.op) ||
                           (place(node.op) == Place::indexed && operand == node.operands[0]);
       if (reads_memory || index_in_view) forced[source.id] = true;
     }
@@ -365,7 +365,7 @@ Partition partition_unfused(const Graph& graph, const BlockSizes& blocks) {
       }
       continue;
     }
-    if (place(node.op) == Place::call) {
+    if (is_called(node.op)) {
       if (partition.home[node.first_result] >= 0) continue;
       for (Value result : results(node)) partition.home[result.id] = static_cast<int32_t>(partition.clusters.size());
       partition.clusters.push_back(call_cluster(node));

@@ -35,7 +35,7 @@ struct Cluster {
   int dear = 0;                // dear ops per element
   int64_t widest = 1;          // bytes of the widest element that it computes or folds
   bool ordered = false;        // folds in an order that lanes must keep
-  bool calls = false;          // a library function, whose first result is the root; the domain is empty
+  bool calls = false;          // a library function or regions; the node's first result is the root, the domain is empty
   bool single = false;         // takes in no other cluster
   bool took_in = false;        // another cluster
   int blocks_of = -1;          // the cluster that this one folds blocks for, with all that they are made of
@@ -70,9 +70,10 @@ enum Home : int32_t {
   kMemory = -3,   // its memory; kernels that fill parts of it know it as a target
 };
 
-/// What the blocks of a reduction come to, between the two kernels that compute it.
+/// Memory that holds no value of the graph: what the blocks of a reduction come to, between the two kernels that compute
+/// it, or what an op with regions needs for itself.
 struct Partial {
-  Value value;  // the reduction
+  Value value;  // the reduction, or the first result
   int64_t bytes = 0;
 };
 
@@ -148,7 +149,10 @@ struct Part {
 };
 std::vector<Part> parts_of(const Graph& graph, Value target);
 
-/// The cluster that calls the library function of a node.
+/// Ops that want their operands in memory and write their results there: library functions, and those with regions.
+inline bool is_called(Op op) { return place(op) == Place::call || place(op) == Place::region; }
+
+/// The cluster of a node that calls a library function or has regions.
 Cluster call_cluster(const Node& node);
 
 /// The cluster that fills a part; its root reads map 0 of the value.

@@ -1,6 +1,4 @@
 // The text form of schedules.
-#include <algorithm>
-
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/schedule/schedule.h"
@@ -50,14 +48,60 @@ std::string call_text(const Schedule& schedule, const ScheduledKernel& kernel, c
                          kernel.iterations, kernel.iterations == 1 ? " iteration" : " iterations",
                          "\n  why=", kernel.why, "\n");
   for (int i = 0; i < static_cast<int>(kernel.buffers.size()); ++i) {
-    text += cat(i < kernel.call->num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
+    text += cat(i < kernel.num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
                 buffer_text(schedule, kernel.buffers[i], graph), "\n");
   }
   return text + checks_text(kernel);
 }
 
+std::string place_text(const ScheduledFlow& flow, const ScheduledKernel& kernel, int place) {
+  switch (flow.places[place].kind) {
+    case FlowPlace::Kind::buffer: return cat("b", kernel.buffers[flow.places[place].index]);
+    case FlowPlace::Kind::frame: return cat("own +", flow.places[place].index);
+    case FlowPlace::Kind::moving: break;
+  }
+  return cat("p", place);
+}
+
+std::string places_text(const ScheduledFlow& flow, const ScheduledKernel& kernel, const std::vector<int>& places) {
+  std::string text;
+  for (int place : places) text += cat(text.empty() ? "" : ", ", place_text(flow, kernel, place));
+  return text;
+}
+
+std::string step_text(const ScheduledFlow& flow, const ScheduledKernel& kernel, const FlowStep& step) {
+  const auto at = [&](int place) { return place_text(flow, kernel, place); };
+  switch (step.kind) {
+    case FlowStep::Kind::run: return cat("run ", flow.regions[step.a].name);
+    case FlowStep::Kind::unless: return cat("unless ", at(step.a), " go to ", step.to);
+    case FlowStep::Kind::jump: return cat("go to ", step.to);
+    case FlowStep::Kind::copy: return cat("copy ", step.bytes, " B to ", at(step.a), " from ", at(step.b));
+    case FlowStep::Kind::point: return cat(at(step.a), " is ", at(step.b));
+    case FlowStep::Kind::rotate: break;
+  }
+  return cat(at(step.a), " is ", at(step.b), ", which takes turns with ", at(step.c));
+}
+
+/// Operands and results, the steps, then each region: `test(b0, p5) -> own +0, b0`, indented with its own schedule.
+std::string flow_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
+  const ScheduledFlow& flow = *kernel.flow;
+  std::string text = cat(kernel.name, ", ", flow.bytes, " B of its own\n  why=", kernel.why, "\n");
+  for (int i = 0; i + 1 < static_cast<int>(kernel.buffers.size()); ++i) {
+    text += cat(i < kernel.num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
+                buffer_text(schedule, kernel.buffers[i], graph), "\n");
+  }
+  for (size_t i = 0; i < flow.steps.size(); ++i) text += cat("  ", i, ": ", step_text(flow, kernel, flow.steps[i]), "\n");
+  for (const ScheduledRegion& region : flow.regions) {
+    text += cat("  ", region.name, "(", places_text(flow, kernel, region.inputs), ") -> ",
+                places_text(flow, kernel, region.outputs), ", arena at own +", region.offset, "\n",
+                indent(to_string(region.schedule, region.region.graph())));
+  }
+  return text;
+}
+
 std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
   if (kernel.call) return call_text(schedule, kernel, graph);
+  if (kernel.flow) return flow_text(schedule, kernel, graph);
   SizesLayout layout(kernel.program);
   const int64_t* sizes = kernel.sizes.data();
   std::string text = cat(kernel.name, " over ", numbers(sizes, layout.rank), "\n  why=", kernel.why, "\n");
@@ -89,9 +133,10 @@ std::string unfused_text(const Schedule& schedule, const Graph& graph) {
 }  // namespace
 
 std::string to_string(const Schedule& schedule, const Graph& graph) {
-  const auto calls = std::count_if(schedule.kernels.begin(), schedule.kernels.end(),
-                                   [](const ScheduledKernel& kernel) { return kernel.call.has_value(); });
-  const auto kernels = static_cast<int64_t>(schedule.kernels.size()) - calls;
+  int64_t kernels = 0, calls = 0;
+  for_each_kernel(schedule, graph, [&](const Schedule&, const Graph&, const ScheduledKernel& kernel) {
+    kernel.call ? ++calls : ++kernels;
+  });
   std::string text = cat("schedule: ", kernels, kernels == 1 ? " kernel, " : " kernels, ");
   if (calls > 0) text += cat(calls, calls == 1 ? " library call, " : " library calls, ");
   text += cat(schedule.arena_bytes, " B arena\n");

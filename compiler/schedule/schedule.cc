@@ -3,28 +3,28 @@
 
 #include <algorithm>
 
-#include "compiler/ir/text.h"
 #include "compiler/schedule/bound_arena.h"
 #include "compiler/schedule/explain.h"
+#include "compiler/schedule/flow.h"
 #include "compiler/schedule/lower_kernel.h"
 #include "compiler/schedule/order_kernels.h"
 #include "compiler/schedule/plan_buffers.h"
-#include "runtime/check.h"
 
 namespace etch {
 namespace {
 
 using schedule::Care;
+using schedule::Flows;
 using schedule::Lowered;
 using schedule::Partition;
 using schedule::Plan;
 
 /// The kernels of a partition in order, over planned buffers; without names and reasons.
-Plan plan_of(const Graph& graph, Partition partition, const ScheduleOptions& options) {
+Plan plan_of(const Graph& graph, Partition partition, const ScheduleOptions& options, Flows& flows) {
   Plan plan;
   Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
-    if (partition.clusters[c].merged_into < 0) lower_cluster(graph, partition, static_cast<int>(c), lowered);
+    if (partition.clusters[c].merged_into < 0) lower_cluster(graph, partition, static_cast<int>(c), flows, lowered);
   }
   std::vector<ScheduledKernel> ordered;
   for (int k : schedule::order_kernels(graph, partition, lowered).kernels) {
@@ -52,12 +52,12 @@ Schedule explained(const Graph& graph, Plan plan) {
 
 /// The fused plan, with single clusters undone until the arena keeps to its bound. Each round plans the whole graph again
 /// and undoes twice as much as the one before, so that few rounds suffice; if they do not, nothing is fused.
-Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
+Plan bounded_plan(const Graph& graph, const ScheduleOptions& options, Flows& flows) {
   constexpr int kMaxRounds = 12;
   std::vector<Care> care(graph.num_values(), Care::none);
-  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks), options);
+  Plan plan = plan_of(graph, partition_fused(graph, care, options.blocks), options, flows);
   if (plan.schedule.arena_bytes <= options.arena_slack) return plan;
-  Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks), options);
+  Plan unfused = plan_of(graph, schedule::partition_unfused(graph, options.blocks), options, flows);
   const auto least = static_cast<double>(unfused.schedule.arena_bytes);
   const int64_t bound = static_cast<int64_t>(options.arena_ratio * least) + options.arena_slack;
   int undone = 0;
@@ -69,7 +69,7 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
       plan.schedule.gave_up = true;
       break;
     }
-    plan = plan_of(graph, partition_fused(graph, care, options.blocks), options);
+    plan = plan_of(graph, partition_fused(graph, care, options.blocks), options, flows);
   }
   plan.schedule.arena_bound = bound;
   plan.schedule.undone = undone;
@@ -79,9 +79,13 @@ Plan bounded_plan(const Graph& graph, const ScheduleOptions& options) {
 }  // namespace
 
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
-  ETCH_CHECK(!has_regions(graph), "regions are not scheduled:\n" + print(graph));
-  return explained(graph, options.fuse ? bounded_plan(graph, options)
-                                       : plan_of(graph, schedule::partition_unfused(graph, options.blocks), options));
+  Flows flows(options);
+  return schedule::make_schedule(graph, options, flows);
+}
+
+Schedule schedule::make_schedule(const Graph& graph, const ScheduleOptions& options, Flows& flows) {
+  return explained(graph, options.fuse ? bounded_plan(graph, options, flows)
+                                       : plan_of(graph, partition_unfused(graph, options.blocks), options, flows));
 }
 
 }  // namespace etch

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -28,8 +30,9 @@ struct ScheduledBuffer {
 struct ScheduledCall {
   Library function{};
   DType dtype = DType::f32;
-  int num_operands = 0;  // whose buffers come first; the others are those of the results
 };
+
+struct ScheduledFlow;
 
 /// Indices that a kernel or call looks at while it runs.
 struct ScheduledCheck {
@@ -38,12 +41,15 @@ struct ScheduledCheck {
   std::string text;    // whose indices they are, such as `demo.cc:12: gather(f32[10,4], i64[3]) axis=0`
 };
 
-/// One kernel on its sizes, or one call of a library function.
+/// One kernel on its sizes, one call of a library function, or an op with regions.
 struct ScheduledKernel {
   std::string name;                 // such as `loop_3_tanh_add`: readable and unique in the schedule
   KernelProgram program;
-  std::optional<ScheduledCall> call;  // then the program is empty
-  std::vector<int> buffers;         // per access, or operand and result of a call: index into Schedule::buffers
+  std::optional<ScheduledCall> call;          // then the program is empty
+  std::shared_ptr<const ScheduledFlow> flow;  // of an op with regions; then the program is empty
+  int num_operands = 0;             // of a call or flow, whose buffers come first; those of the results and of a flow's
+                                    // own memory follow
+  std::vector<int> buffers;         // per access, or operand and result: index into Schedule::buffers
   std::vector<int64_t> sizes;       // see SizesLayout; of a call what its function says
   std::vector<ScheduledCheck> checks;  // one for each check of the program, or that of the call
   int64_t errors = -1;              // where their IndexErrors lie in the arena, -1 if there are no checks
@@ -52,6 +58,9 @@ struct ScheduledKernel {
   int64_t touches = 0;              // elements that it loads and stores; of a call they are among the additions
   std::vector<Value> values;        // the nodes it computes
   std::string why;                  // why these stand in one kernel
+
+  /// True if no program says what it reads and writes: it may write all results before it read the last operand.
+  bool is_opaque() const { return call || flow; }
 };
 
 /// An edge of the graph that was not fused and the reason.
@@ -75,6 +84,63 @@ struct Schedule {
   bool gave_up = false;                   // nothing is fused, for no fusion was found that keeps to the bound
 };
 
+/// Where a value lies that enters or leaves a region.
+struct FlowPlace {
+  enum class Kind : uint8_t { buffer, frame, moving };
+  Kind kind = Kind::moving;
+  int64_t index = 0;  // of ScheduledKernel::buffers; the offset in the op's own memory; moving: a step says where it lies
+};
+
+/// A region and the schedule of its kernels.
+struct ScheduledRegion {
+  std::string_view name;
+  Region region;
+  Schedule schedule;
+  std::vector<int> inputs;   // per input: its place
+  std::vector<int> outputs;  // per output: its place; where it is an input or an earlier output, the place of that
+  int64_t offset = 0;        // of its arena in the op's own memory
+};
+
+/// What an op with regions does, one after the other. The numbers are those of places but for `jump` and `to`.
+struct FlowStep {
+  enum class Kind : uint8_t {
+    run,     // region `a`
+    unless,  // goes on at step `to` unless the bool at `a` is true
+    jump,    // goes on at step `to`
+    copy,    // the bytes at `b` to `a`, if these are two
+    point,   // `a` is now where `b` is
+    rotate,  // `a` is now where `b` is, `b` where `c` is, and `c` where `b` was: what was written is current
+  };
+  Kind kind = Kind::run;
+  int a = -1, b = -1, c = -1;
+  int to = -1;
+  int64_t bytes = 0;
+};
+
+/// The regions of an op and the way through them. A carried value of a loop has one place if the body may write it where it
+/// lies, else two in turn.
+struct ScheduledFlow {
+  std::vector<FlowPlace> places;
+  std::vector<ScheduledRegion> regions;
+  std::vector<FlowStep> steps;
+  int64_t bytes = 0;  // of memory of its own, with the arenas of the regions
+};
+
+/// Calls `visit(schedule, graph, kernel)` for every kernel and call in the order of the schedule, those in regions included.
+/// What stands for an op with regions is no kernel.
+template <class Visit>
+void for_each_kernel(const Schedule& schedule, const Graph& graph, const Visit& visit) {
+  for (const ScheduledKernel& kernel : schedule.kernels) {
+    if (!kernel.flow) {
+      visit(schedule, graph, kernel);
+      continue;
+    }
+    for (const ScheduledRegion& region : kernel.flow->regions) {
+      for_each_kernel(region.schedule, region.region.graph(), visit);
+    }
+  }
+}
+
 struct ScheduleOptions {
   bool fuse = true;  // false: every op is a kernel of its own, as in eager mode
   // Fusion may need so many times the arena of the schedule without fusion, and so many bytes more.
@@ -87,8 +153,8 @@ struct ScheduleOptions {
   std::vector<int> overwrites = {};
 };
 
-/// Partitions the graph into kernels and plans the buffers. The graph has been through the lowering passes: every reduce
-/// has one axis, and no op has regions.
+/// Partitions the graph into kernels and plans the buffers; regions have schedules of their own. The graph has been
+/// through the lowering passes: every reduce has one axis.
 absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options);
 
 /// The schedule as text: buffers, kernels with why, edges that were not fused and why not.

@@ -88,8 +88,7 @@ class Search {
   }
 
  private:
-  /// A library function reads and writes as it likes.
-  bool takes_over(int k) const { return !kernels_[k].call; }
+  bool takes_over(int k) const { return !kernels_[k].is_opaque(); }
 
   void find_operands(int k) {
     const ScheduledKernel& kernel = kernels_[k];

@@ -39,7 +39,8 @@ struct TakeOvers {
 /// last of all, reads it only where it stores the result, and reads a row of it before it stores to that row; if nothing
 /// but this kernel stores the result; and if both have the same size. What an output takes over lies in its memory from
 /// the start. What the products of a dot read is read many times and not taken over; its sums stand in scratch memory, so
-/// what only its epilogue reads is. A library function reads and writes as it likes: it takes over nothing.
+/// what only its epilogue reads is. A library function and an op
+/// with regions read and write as they like: they take over nothing.
 ///
 /// An output may overwrite an input if nothing reads that any more when the output's memory is first written, or if the
 /// kernel that does so could take the input over. What the output takes over itself is cut off where it would lie in that

@@ -6,6 +6,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "compiler/schedule/verify_flow.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch {
@@ -54,8 +55,8 @@ class KernelCheck {
   std::string run() {
     check_buffers();
     check_errors();
-    if (kernel_.call) {
-      if (error_.empty()) check_call();
+    if (kernel_.is_opaque()) {
+      if (error_.empty()) kernel_.call ? check_call() : check_flow();
       return error_;
     }
     check_axes();
@@ -108,13 +109,25 @@ class KernelCheck {
   void check_call() {
     const ScheduledCall& call = *kernel_.call;
     if (!library_function(call.function, call.dtype).fn) fail(cat("there is no such function for ", name(call.dtype)));
+    check_results(0);
+  }
+
+  /// A flow has memory of its own, behind the results.
+  void check_flow() {
+    check_results(1);
+    if (error_.empty() && schedule_.buffers[kernel_.buffers.back()].bytes < kernel_.flow->bytes) {
+      fail("its own memory is too small");
+    }
+  }
+
+  void check_results(int num_others) {
     if (kernel_.iterations <= 0) fail("it has no iterations");
-    const auto results = static_cast<int>(kernel_.buffers.size()) - call.num_operands;
-    if (call.num_operands < 0 || results != static_cast<int>(kernel_.values.size())) {
+    const auto results = static_cast<int>(kernel_.buffers.size()) - kernel_.num_operands - num_others;
+    if (kernel_.num_operands < 0 || results != static_cast<int>(kernel_.values.size())) {
       return fail("its number of buffers is wrong");
     }
     for (int i = 0; i < results; ++i) {
-      const int slot = call.num_operands + i;
+      const int slot = kernel_.num_operands + i;
       const ScheduledBuffer& buffer = schedule_.buffers[kernel_.buffers[slot]];
       if (buffer.kind == ScheduledBuffer::Kind::input) fail(cat("it writes ", text(slot)));
       if (buffer.value != kernel_.values[i]) fail(cat("a result is not what is in ", text(slot)));
@@ -273,7 +286,7 @@ class Walk {
 
   std::string run(const ScheduledKernel& kernel) {
     kernel_ = &kernel;
-    if (kernel.call) return run_call();
+    if (kernel.is_opaque()) return run_opaque();
     std::vector<int64_t> index(program().rank(), 0);
     walk_axis(0, index);
     return error_;
@@ -288,8 +301,8 @@ class Walk {
   const KernelProgram& program() const { return kernel_->program; }
 
   /// All results may be written before the last operand is read.
-  std::string run_call() {
-    const int num_operands = kernel_->call->num_operands, count = static_cast<int>(kernel_->buffers.size());
+  std::string run_opaque() {
+    const int num_operands = kernel_->num_operands, count = static_cast<int>(kernel_->buffers.size());
     for (int slot = 0; slot < num_operands; ++slot) touch_all(slot, false);
     for (int slot = num_operands; slot < count; ++slot) touch_all(slot, true);
     for (int slot = 0; slot < count; ++slot) touch_all(slot, false);
@@ -389,7 +402,7 @@ class Summary {
   std::string run(const ScheduledKernel& kernel) {
     kernel_ = &kernel;
     stores_.assign(kernel.buffers.size(), false);
-    if (kernel.call) return run_call();
+    if (kernel.is_opaque()) return run_opaque();
     for (const Instr& instr : kernel.program.body) {
       if (instr.kind == InstrKind::load && !holds(instr.slot)) return error("where it does not lie: ", instr.slot);
       if (instr.kind != InstrKind::store) continue;
@@ -417,8 +430,8 @@ class Summary {
 
   const ScheduledBuffer& buffer(int slot) const { return schedule_.buffers[kernel_->buffers[slot]]; }
 
-  std::string run_call() {
-    const int num_operands = kernel_->call->num_operands, count = static_cast<int>(kernel_->buffers.size());
+  std::string run_opaque() {
+    const int num_operands = kernel_->num_operands, count = static_cast<int>(kernel_->buffers.size());
     for (int slot = 0; slot < num_operands; ++slot) {
       if (!holds(slot)) return error("where it does not lie: ", slot);
     }
@@ -483,7 +496,7 @@ class Summary {
 
   /// Bytes of the elements that an access visits, each once.
   int64_t stored_bytes(int slot) const {
-    if (kernel_->call) return buffer(slot).bytes;
+    if (kernel_->is_opaque()) return buffer(slot).bytes;
     Address address(*kernel_, slot);
     int64_t count = size_of(kernel_->program.accesses[slot].dtype);
     for (int axis = 0; axis < kernel_->program.rank(); ++axis) {
@@ -519,17 +532,17 @@ int64_t touched_bytes(const ScheduledKernel& kernel, int64_t most) {
   return elements * per_element;
 }
 
-/// Of a call's operands and results.
-int64_t buffer_bytes(const Schedule& schedule, const ScheduledKernel& call) {
+/// Of the operands and results of a call or flow.
+int64_t buffer_bytes(const Schedule& schedule, const ScheduledKernel& kernel) {
   int64_t bytes = 0;
-  for (int id : call.buffers) bytes += 2 * schedule.buffers[id].bytes;  // they are looked at twice
+  for (int id : kernel.buffers) bytes += 2 * schedule.buffers[id].bytes;  // they are looked at twice
   return bytes;
 }
 
 bool touches_at_most(const Schedule& schedule, int64_t most) {
   int64_t bytes = schedule.arena_bytes;
   for (const ScheduledKernel& kernel : schedule.kernels) {
-    bytes += kernel.call ? buffer_bytes(schedule, kernel) : touched_bytes(kernel, most);
+    bytes += kernel.is_opaque() ? buffer_bytes(schedule, kernel) : touched_bytes(kernel, most);
     if (bytes > most) return false;
   }
   return true;
@@ -597,6 +610,8 @@ absl::Status verify(const Schedule& schedule, const Graph& graph, int64_t walked
   for (const ScheduledKernel& kernel : schedule.kernels) {
     error = KernelCheck(schedule, kernel, graph).run();
     if (!error.empty()) return absl::InternalError(cat("the schedule is wrong: ", kernel.name, ": ", error));
+    if (!kernel.flow) continue;
+    if (absl::Status status = verify_flow(*kernel.flow, kernel.num_operands, walked_bytes); !status.ok()) return status;
   }
   std::vector<int> full;
   const Schedule run = overwriting(schedule, full);

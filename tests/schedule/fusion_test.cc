@@ -82,9 +82,10 @@ TEST(Fusion, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
   Graph graph = std::move(builder).finish(outputs);
   schedule::Partition partition =
       schedule::partition_fused(graph, std::vector<schedule::Care>(graph.num_values()));
+  schedule::Flows flows({});
   schedule::Lowered lowered;
   for (size_t c = 0; c < partition.clusters.size(); ++c) {
-    schedule::lower_cluster(graph, partition, static_cast<int>(c), lowered);
+    schedule::lower_cluster(graph, partition, static_cast<int>(c), flows, lowered);
   }
   schedule::KernelOrder order = schedule::order_kernels(graph, partition, lowered);
   EXPECT_EQ(order.kernels.size(), 2u * kParts);

@@ -26,10 +26,11 @@ TEST(KernelCosts, ASliceCountsWhatIsReadOfIt) {
 }
 
 TEST(KernelCosts, SharesAreOfTheProbes) {
-  const Schedule schedule = schedule_of("graph(%0: f32[1000]) {\n%1 = neg(%0) : f32[1000]\nreturn %1\n}");
+  const Graph graph = *parse("graph(%0: f32[1000]) {\n%1 = neg(%0) : f32[1000]\nreturn %1\n}");
+  const Schedule schedule = make_schedule(graph, {}).value();
   const double microseconds[] = {2.0};
   const std::string text =
-      kernel_costs(schedule, microseconds, {.bytes_per_second = 16e9, .fma_per_second = 4e9});
+      kernel_costs(schedule, graph, microseconds, {.bytes_per_second = 16e9, .fma_per_second = 4e9});
   EXPECT_EQ(text, schedule.kernels[0].name +
                       ": 2.00 us, 8000 bytes, 25 % of the memory probe, 12 % of the arithmetic probe (1000 iterations of "
                       "about 1 additions)\n");
