@@ -29,6 +29,9 @@ class TracedProgram final : public capture::Program, public CaptureStart {
   std::string name() const override { return callable_.name; }
   std::string text_of(capture::Kind kind) const override { return vocabulary_.text(kind); }
   std::string place_of(capture::Kind kind) const override { return vocabulary_.place_text(kind); }
+  std::optional<std::string> type_change(capture::Kind a, capture::Kind b) const override {
+    return vocabulary_.type_change(a, b);
+  }
   std::string text_of_end(capture::Kind what) const override { return vocabulary_.end_text(what); }
 
  private:

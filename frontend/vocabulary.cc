@@ -139,6 +139,24 @@ std::string Vocabulary::text(Kind kind) const {
   }));
 }
 
+std::optional<std::string> Vocabulary::type_change(Kind a, Kind b) const {
+  const EventKind& first = kinds_[a];
+  const EventKind& second = kinds_[b];
+  const bool is_one = first.what == EventKind::What::op && second.what == EventKind::What::op &&
+                      Op{first.op} == Op{second.op} && first.place.file == second.place.file &&
+                      first.place.line == second.place.line && first.operands.size() == second.operands.size() &&
+                      first.results.size() == second.results.size();
+  if (!is_one) return std::nullopt;
+  const auto types = [&](int32_t x, int32_t y) {
+    return cat("an operand of ", user_name(etch::name(first.op)), " at ", place_text(a), " (", to_string(types_[x]), ", ",
+               to_string(types_[y]), ")");
+  };
+  for (size_t i = 0; i < first.operands.size(); ++i) {
+    if (first.operands[i] != second.operands[i]) return types(first.operands[i], second.operands[i]);
+  }
+  return std::nullopt;
+}
+
 std::string Vocabulary::end_text(Kind kind) const {
   std::string text;
   for (int32_t type : ends_[kind].types) text += cat(text.empty() ? "" : ", ", to_string(types_[type]));

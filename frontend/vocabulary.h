@@ -1,6 +1,7 @@
 // What the runs of one callable are described in: kinds of events, types, and what is there before a run begins.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -115,6 +116,8 @@ class Vocabulary {
 
   std::string place_text(capture::Kind kind) const;
   std::string text(capture::Kind kind) const;
+  /// Where two kinds are one op at one place on other types: `slice at demo.cc:13 (f32[3], f32[4])`.
+  std::optional<std::string> type_change(capture::Kind a, capture::Kind b) const;
   std::string end_text(capture::Kind kind) const;
 
  private:

@@ -68,6 +68,8 @@ class Program {
   virtual std::string text_of(Kind kind) const = 0;
   /// `demo.cc:12`.
   virtual std::string place_of(Kind kind) const = 0;
+  /// Where two kinds are one op at one place on other types: `slice at demo.cc:13 (f32[3], f32[4])`.
+  virtual std::optional<std::string> type_change(Kind, Kind) const { return std::nullopt; }
   /// `f32[3]`, of the results of a run that ended so.
   virtual std::string text_of_end(Kind what) const = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <deque>
 
 #include "frontend/capture/check.h"
 #include "frontend/capture/ways.h"
@@ -18,7 +19,7 @@ class Verifier {
 
   std::optional<Decisions> run() {
     if (!can_prove()) {
-      const bool is_right = cover() && walk() && reach_uses() && leave_loops() && stay();
+      const bool is_right = cover() && run_short_paths() && walk() && reach_uses() && leave_loops() && stay();
       return is_right ? std::nullopt : std::optional(failed_);
     }
     if (!run_all_paths()) return failed_;
@@ -93,6 +94,30 @@ class Verifier {
   }
 
   // ---- A choice of paths
+
+  /// All paths, those with few decisions before they take the shortest way first, as many as a budget allows.
+  bool run_short_paths() {
+    constexpr int64_t kEvents = int64_t{1} << 15;
+    struct Open {
+      Decisions way;
+      int32_t at;
+    };
+    std::deque<Open> open = {{{}, 0}};
+    const int64_t before = recorder_.counts().events;
+    while (!open.empty() && recorder_.counts().events - before < kEvents) {
+      const Open one = std::move(open.front());
+      open.pop_front();
+      if (one.at == kEnd) continue;
+      for (const bool decision : {false, true}) {
+        Open next = {one.way, ways_.next(one.at, decision)};
+        next.way.push_back(decision);
+        const bool is_new = decision != ways_.shortest(one.at) || one.way.empty();
+        if (is_new && !check_from(next.way, next.at)) return false;
+        open.push_back(std::move(next));
+      }
+    }
+    return true;
+  }
 
   /// Behind each merge all edges.
   bool cover() {

@@ -1,4 +1,5 @@
 // The core of capture on simulated programs: states, registers, checks and regions against runs on numbers.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -264,7 +265,8 @@ TEST(Core, Errors) {
     Ref x = s.given(0);
     for (int i = 0; s.test(1, {x}); ++i) x = s.op(1000 + i, {x});
     return std::vector{x};
-  }), "");
+  }), "function sim: the loop at sim.cc:1 is new on every turn: turns 57 and 58 differ at sim.cc:1056 (op 1056, op 1057); a C++ "
+      "value that changes without end cannot be captured; make it a Tensor: for (Tensor i : etch::range(n))");
   EXPECT_EQ(error_of([](Sim& s) {
     Ref x = s.given(0);
     for (int i = 0; i < 1000; ++i) {
@@ -272,18 +274,20 @@ TEST(Core, Errors) {
       if (s.test(1, {x})) break;
     }
     return std::vector{x};
-  }), "");
+  }), "function sim: the loop at sim.cc:1 ends after 1000 turns by a C++ bound; write for (Tensor i : etch::range(1000))");
   int calls = 0;
-  EXPECT_EQ(error_of([&](Sim& s) {
+  EXPECT_THAT(error_of([&](Sim& s) {
     Ref x = s.given(0);
     if (s.test(1, {x})) x = s.op(100 + ++calls, {x});
     return std::vector{x};
-  }), "");
+  }), testing::HasSubstr("function sim behaved differently under the same decisions: the first time it recorded op 10"));
   EXPECT_EQ(error_of([](Sim& s) {
     Ref x = s.given(0);
     if (s.test(1, {x})) return std::vector{x, x};
     return std::vector{x};
-  }), "");
+  }), "function sim returns 1 results on the path [sim.cc:1 false] and 2 results on [sim.cc:1 true]; all paths must return the "
+      "same types");
+  // What one path assigns another does not use, once it is known that a condition does not change.
   EXPECT_EQ(error_of([](Sim& s) {
     const Ref c = s.op(kTests + 1, {s.given(0)});
     Ref x = 0;
@@ -294,6 +298,10 @@ TEST(Core, Errors) {
     }
     return std::vector{c};
   }), "no error");
+  EXPECT_EQ(error_of([](Sim& s) {
+    if (s.test(1, {s.given(0)})) throw SimFailure{"sim.cc:9: y holds nothing", true};
+    return std::vector{s.given(0)};
+  }), "sim.cc:9: y holds nothing on the path [sim.cc:1 true]; assign it before the branch");
 }
 
 }  // namespace

@@ -167,8 +167,7 @@ class RegionRunner {
       switch (node.what) {
         case RegionNode::What::op: run(node.op); break;
         case RegionNode::What::choice: {
-          const uint64_t predicate = get(node.op.operands[0]);
-            const OpenRegion& arm = node.regions[(is_code ? predicate != 0 : truth(predicate)) ? 0 : 1];
+          const OpenRegion& arm = node.regions[truth(get(node.op.operands[0])) ? 0 : 1];
           run(arm);
           const std::vector<uint64_t> values = outputs(arm);
           for (size_t i = 0; i < values.size(); ++i) set(node.op.results[i], values[i]);

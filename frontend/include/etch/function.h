@@ -45,9 +45,6 @@ struct FunctionOptions {
   bool check_captures = false;           // debug: trace again at every call; an Error that names the place of a captured
                                          // tensor or value that is another one now
   bool control_flow = true;              // false: `if` and loops on traced tensors are an Error
-  bool audit = true;                     // where runs do not prove what `if` and loops were captured as, the first calls also
-                                         // run eagerly; an Error if the results differ
-  bool trust_loops = false;              // loops may turn more often than they were checked
 };
 
 struct FunctionStats {
@@ -63,7 +60,6 @@ struct FunctionStats {
   int64_t runs = 0;       // of the callable in those traces: more than one each where it tests tensors
   int64_t paths = 0;      // different ways that they found through it, at most INT64_MAX
   int64_t turns = 0;      // up to which its loops were checked
-  int64_t audits = 0;     // calls that ran eagerly as well
 };
 
 template <class Sig>
