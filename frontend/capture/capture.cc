@@ -30,9 +30,9 @@ class Capturer::Attempt {
         continue;
       }
       Evidence evidence;
-      const std::optional<Decisions> failed = verify(recorder_, *automaton, evidence);
-      if (!failed) return {*std::move(automaton), evidence, recorder_.counts(), round, recorder_.remembers()};
-      refine(*automaton, *failed);
+      const std::vector<Decisions> failed = verify(recorder_, *automaton, evidence);
+      if (failed.empty()) return {*std::move(automaton), evidence, recorder_.counts(), round, recorder_.remembers()};
+      for (const Decisions& way : failed) refine(*automaton, way);
     }
     throw Error(cat("function ", recorder_.program().name(), ": its control flow was not settled after ", kRounds,
                     " rounds; use the explicit forms etch::cond and etch::while_loop"));

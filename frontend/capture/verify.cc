@@ -17,21 +17,27 @@ class Verifier {
   Verifier(Recorder& recorder, const Automaton& automaton, Evidence& evidence)
       : recorder_(recorder), automaton_(automaton), ways_(automaton), evidence_(evidence) {}
 
-  std::optional<Decisions> run() {
-    if (!can_prove()) {
-      const bool is_right = cover() && run_short_paths() && walk() && reach_uses() && leave_loops() && stay();
-      return is_right ? std::nullopt : std::optional(failed_);
+  std::vector<Decisions> run() {
+    if (can_prove()) {
+      run_all_paths();
+      evidence_.is_proved = failed_.empty();
+      return std::move(failed_);
     }
-    if (!run_all_paths()) return failed_;
-    evidence_.is_proved = true;
-    return std::nullopt;
+    using Stage = bool (Verifier::*)();
+    for (const Stage stage : {&Verifier::cover, &Verifier::run_short_paths, &Verifier::walk, &Verifier::reach_uses,
+                              &Verifier::leave_loops, &Verifier::stay}) {
+      (this->*stage)();
+      if (!failed_.empty()) break;
+    }
+    return std::move(failed_);
   }
 
  private:
+  /// False once enough has failed: each failure shows something that is not known yet, and some show the same.
   bool check(const Decisions& way) {
-    if (check_run(recorder_, automaton_, way)) return true;
-    failed_ = way;
-    return false;
+    constexpr size_t kEnough = 4;
+    if (!check_run(recorder_, automaton_, way)) failed_.push_back(way);
+    return failed_.size() < kEnough;
   }
 
   /// The way, then the shortest one to the end.
@@ -299,12 +305,12 @@ class Verifier {
   const Ways ways_;
   Evidence& evidence_;
   Coin coin_;
-  Decisions failed_;
+  std::vector<Decisions> failed_;
 };
 
 }  // namespace
 
-std::optional<Decisions> verify(Recorder& recorder, const Automaton& automaton, Evidence& evidence) {
+std::vector<Decisions> verify(Recorder& recorder, const Automaton& automaton, Evidence& evidence) {
   evidence = {};
   return Verifier(recorder, automaton, evidence).run();
 }

@@ -1,7 +1,7 @@
 // How far runs confirm an automaton.
 #pragma once
 
-#include <optional>
+#include <vector>
 
 #include "frontend/capture/automaton.h"
 
@@ -13,7 +13,7 @@ struct Evidence {
   int64_t turns = 0;         // up to which each loop was run
 };
 
-/// Runs the program along the automaton; the decisions of a run that does other things, or none.
-std::optional<Decisions> verify(Recorder& recorder, const Automaton& automaton, Evidence& evidence);
+/// Runs the program along the automaton; the decisions of some runs that do other things, none if all is as it should be.
+std::vector<Decisions> verify(Recorder& recorder, const Automaton& automaton, Evidence& evidence);
 
 }  // namespace etch::capture

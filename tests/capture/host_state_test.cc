@@ -156,7 +156,7 @@ TEST(HostState, vector_sum) {
     for (size_t i = 1; i < all.size(); ++i) total = total + all[i];
     return total;
   }, Tensor(3), Tensor(1.f));
-  EXPECT_NE(text.find("is new on every turn"), text.npos) << text;
+  EXPECT_NE(text.find("is longer after every turn"), text.npos) << text;
 }
 
 TEST(HostState, map_keyed) {
