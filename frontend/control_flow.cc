@@ -252,7 +252,7 @@ std::vector<Tensor> with_rows(std::span<const Tensor> tensors, std::span<const T
 std::vector<Tensor> stacks_like(int64_t n, const std::function<std::vector<Tensor>()>& record, Location where) {
   std::vector<Type> types;
   {
-    Trace apart("scan", Trace::current());
+    Trace apart("scan", Trace::RegionOf{Trace::current()});
     const TraceScope scope(&apart);
     types = types_of(record(), where);
   }

@@ -13,6 +13,8 @@
 
 namespace etch::detail {
 
+class Vocabulary;
+
 class [[gnu::visibility("hidden")]] EventLog {
  public:
   EventLog();
@@ -49,17 +51,23 @@ class [[gnu::visibility("hidden")]] EventLog {
   /// each operand.
   std::vector<Value> repeat(const RecordedBackward& backward, std::span<const Value> cotangents);
 
-  /// The log that this thread writes: that of the trace or else of its tapes; nullptr if there is neither.
+  /// The log that this thread writes: that of the trace or else of its tapes; nullptr if there is neither, or where the
+  /// trace is captured, which keeps no list of its own.
   static EventLog* current();
 
  protected:
   Origin origin(Location where);
+  /// From now on names are those of a vocabulary.
+  void use_names_of(Vocabulary& vocabulary);
+  /// The index of a name among those of the events, or of the vocabulary where there is one.
+  int32_t name_index(std::string_view name);
   /// Takes over the groups, and the derivatives that users gave, of events from `begin` on that were repeated.
   void repeat_groups(std::span<const NodeRange> groups, int begin, const Events::Repeated& repeated);
   void repeat_custom_events(const CustomEvents& events, int begin, const Events::Repeated& repeated);
 
   uint64_t id_;
   Events events_;
+  Vocabulary* vocabulary_ = nullptr;  // of a trace that is captured
 
  private:
   std::vector<NodeRange> groups_;

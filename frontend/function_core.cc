@@ -179,6 +179,10 @@ Ref<const Concrete> FunctionCore::build(const Call& call, Leaves leaves, std::st
   stats_.kernels_compiled += concrete->compiled.counts.kernels_compiled;
   stats_.trace_ms += concrete->trace_ms;
   stats_.compile_ms += concrete->compile_ms;
+  const CaptureReport* const report = concrete->trace.capture.get();
+  stats_.runs += report ? report->runs : 1;
+  stats_.paths += report ? report->paths : 1;
+  stats_.turns = std::max(stats_.turns, report ? report->turns : 0);
   return concrete;
 }
 

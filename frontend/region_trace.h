@@ -28,7 +28,7 @@ struct RegionOutput {
 /// One run of a callable, recorded on its own.
 class RegionTrace : public Trace {
  public:
-  RegionTrace(std::string name, Trace& outer) : Trace(std::move(name), &outer) {}
+  RegionTrace(std::string name, Trace& outer) : Trace(std::move(name), RegionOf{&outer}) {}
 
   /// Adds the arguments of the callable.
   std::vector<Tensor> arguments(std::span<const Type> types);

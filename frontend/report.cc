@@ -147,6 +147,25 @@ std::string use_text(const Concrete& concrete, const UsedVariable& use) {
   return cat(what, use.input >= 0 ? " is read and assigned, " : " is assigned, ", assignment_text(concrete, use));
 }
 
+/// One line for each op with regions: where it was written, what it carries and what it does not change.
+void add_regions(const Graph& graph, const std::string& space, std::string& text) {
+  for (const Node& node : graph.nodes()) {
+    const std::vector<NamedRegion> regions = regions_of(node.op);
+    if (regions.empty()) continue;
+    const auto leading = static_cast<size_t>(num_leading(node.op));
+    const auto types = [&](size_t begin, size_t end) {
+      std::string list;
+      for (size_t i = begin; i < end; ++i) list += cat(list.empty() ? "" : ", ", to_string(graph.type(node.operands[i])));
+      return list.empty() ? "nothing" : list;
+    };
+    const std::string place =
+        node.origin.file < 0 ? "" : cat(" at ", graph.name_of(node.origin.file), ":", node.origin.line);
+    text += cat(space, name(node.op), place, ": from ", types(0, leading), "; unchanged: ",
+                types(leading, node.operands.size()), "\n");
+    for (const NamedRegion& region : regions) add_regions(region.region.graph(), space + "  ", text);
+  }
+}
+
 std::string signature_stage(const Concrete& concrete) {
   std::string text = cat("function ", concrete.function, "\n");
   for (const ArgReader::Leaf& leaf : concrete.leaves) text += cat("  ", leaf.path, " ", leaf.text, "\n");
@@ -158,6 +177,24 @@ std::string signature_stage(const Concrete& concrete) {
     text += cat("  result[", i, "] ", to_string(concrete.output_types[i]), "\n");
   }
   return text + cat("traced because ", concrete.reason, "\n");
+}
+
+/// How the control flow of the callable became known.
+std::string capture_text(const Concrete& concrete) {
+  const CaptureReport* const report = concrete.trace.capture.get();
+  if (report == nullptr) return "the callable tests no tensor: it ran once\n";
+  std::string text = cat("the callable ran ", report->runs, " times, ", report->checks, " of them to confirm, with ", report->ops,
+                         " ops, in ", milliseconds(report->milliseconds), "\n", report->states, " states; ");
+  if (report->is_proved) {
+    text += cat("proved: all ", report->paths, " paths were run\n");
+  } else if (report->turns > 0) {
+    text += cat("confirmed: loops were run up to ", report->turns, " turns\n");
+  } else {
+    text += "confirmed: every use of every value was reached on several paths\n";
+  }
+  if (report->remembers) text += "each condition is asked once: some paths that no data takes end in an exception\n";
+  add_regions(concrete.trace.graph, "", text);
+  return text;
 }
 
 /// The stages in order, with what prints each; those of the passes come from `passes`.
@@ -242,6 +279,7 @@ std::string text_of(const Concrete& concrete, std::string_view name) {
 
 std::string explain(const Concrete& concrete) {
   std::string text = section("Signature", signature_stage(concrete));
+  if (concrete.trace.capture) text += section("Control flow", capture_text(concrete));
   text += section("Trace", print(concrete.trace.graph));
   const Graph* before = &concrete.trace.graph;
   const std::vector<PassResult> passes = changing_passes(concrete);

@@ -268,6 +268,7 @@ class [[gnu::visibility("hidden")]] Tape {
   void open() {
     state_ = State::open;
     trace_ = Trace::current();
+    if (trace_) trace_->check_not_captured("GradientTape", {});
     eager_ = trace_ ? nullptr : &open_eager_events();
     log_id_ = log().id();
     thread_ = pthread_self();
@@ -303,6 +304,7 @@ class [[gnu::visibility("hidden")]] Tape {
       fail(where, cat(op, ": the tape was made outside of the trace of function ", now->name(),
                       ", which it does not record; make it inside"));
     }
+    if (trace_) trace_->check_not_captured(op, where);
     if (trace_ && (now != trace_ || now->id() != log_id_)) {
       fail(where, cat(op, ": the tape was made in a trace that has ended or is not the innermost one"));
     }

@@ -31,6 +31,7 @@ TensorImpl* new_impl(int64_t bytes) {
   void* memory = std::malloc(sizeof(TensorImpl) + slack + static_cast<size_t>(bytes));
   if (memory == nullptr) throw std::bad_alloc();
   auto* impl = new (memory) TensorImpl;
+  impl->trace = id_of_innermost_trace();
   if (bytes > 0) {
     const auto end = reinterpret_cast<uintptr_t>(memory) + sizeof(TensorImpl);
     impl->data = reinterpret_cast<void*>((end + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment);
@@ -390,12 +391,37 @@ const void* Tensor::read_item(DType dtype, Location where) const {
 
 Tensor::operator bool() const {
   if (!impl_) fail({}, "the truth of a tensor that holds nothing: it was made by default or moved from");
-  if (impl_->kind != TensorImpl::Kind::eager) detail::fail_no_elements(*impl_, "its truth, as in `if (t)`", {});
+  const bool is_traced = impl_->kind == TensorImpl::Kind::traced;
+  if (!is_traced && impl_->kind != TensorImpl::Kind::eager) {
+    detail::fail_no_elements(*impl_, "its truth, as in `if (t)`", {});
+  }
   if (size() != 1) {
-    fail(impl_->where, cat("the truth of ", to_string(impl_->type()), " that was made here: if, &&, || and loops test ",
-                           "one element; reduce it with any() or all(), or use & and | for elements"));
+    const std::string type = to_string(impl_->type());
+    fail(impl_->where, is_traced ? cat("truth of a traced ", type, ": an if or a loop tests one element; reduce it with"
+                                       " any() or all(), use where(), or & and | for elements")
+                                 : cat("the truth of ", type, " that was made here: if, &&, || and loops test one element;"
+                                       " reduce it with any() or all(), or use & and | for elements"));
+  }
+  if (is_traced) {
+    if (detail::Trace* trace = detail::Trace::current()) return trace->ask(*impl_);
+    detail::fail_no_elements(*impl_, "its truth, as in `if (t)`", {});
   }
   return dispatch(impl_->dtype, [&]<class T> { return *static_cast<const T*>(impl_->data) != T{}; });
+}
+
+Tensor& Tensor::operator++() & { return *this = *this + Operand(1, Location()); }
+Tensor& Tensor::operator--() & { return *this = *this - Operand(1, Location()); }
+
+Tensor Tensor::operator++(int) & {
+  Tensor before = *this;
+  ++*this;
+  return before;
+}
+
+Tensor Tensor::operator--(int) & {
+  Tensor before = *this;
+  --*this;
+  return before;
 }
 
 std::span<const Slice> Slices::list() const { return has_one_ ? std::span(&one_, 1) : std::span(list_, count_); }

@@ -32,8 +32,9 @@ struct TensorImpl {
   TensorImpl* owner = nullptr;  // the tensor whose allocation holds the elements
   bool is_const = false;        // the elements are const memory of the user
 
+  uint64_t trace = 0;  // that it is a value of; of an eager tensor the one in which it was made, or 0
+
   // traced
-  uint64_t trace = 0;
   Value value;
   std::optional<Op> op;  // that made it, unless it is an argument
 

@@ -8,6 +8,7 @@
 #include "compiler/ir/cat.h"
 #include "frontend/eager_events.h"
 #include "frontend/user_words.h"
+#include "frontend/vocabulary.h"
 
 namespace etch::detail {
 namespace {
@@ -214,15 +215,25 @@ void EventLog::repeat_custom_events(const CustomEvents& events, int begin, const
 
 EventLog* EventLog::current() {
   Trace* const trace = Trace::current();
+  if (trace && trace->is_captured()) return nullptr;
   return trace ? static_cast<EventLog*>(trace) : recording_events();
 }
+
+void EventLog::use_names_of(Vocabulary& vocabulary) {
+  vocabulary_ = &vocabulary;
+  files_.clear();
+  last_file_ = nullptr;
+  for (const Scope* scope = innermost_scope; scope; scope = scope->parent_) scope->named_in_ = 0;
+}
+
+int32_t EventLog::name_index(std::string_view name) { return vocabulary_ ? vocabulary_->name(name) : events_.name(name); }
 
 Origin EventLog::origin(Location where) {
   Origin origin;
   if (where.line() != 0) {
     if (where.file_name() != last_file_) {
       auto [it, is_new] = files_.try_emplace(where.file_name(), -1);
-      if (is_new) it->second = events_.name(file_of(where));
+      if (is_new) it->second = name_index(file_of(where));
       last_file_ = where.file_name();
       last_file_index_ = it->second;
     }
@@ -231,7 +242,7 @@ Origin EventLog::origin(Location where) {
   }
   if (const Scope* scope = Scope::innermost()) {
     if (scope->named_in_ != id_) {
-      scope->index_ = events_.name(scope->path());
+      scope->index_ = name_index(scope->path());
       scope->named_in_ = id_;
     }
     origin.scope = scope->index_;
@@ -240,12 +251,19 @@ Origin EventLog::origin(Location where) {
 }
 
 Tensor Trace::argument(const Type& type) {
+  const int32_t index = num_arguments_++;
+  if (listener_) return make_traced(id_, Value{vocabulary_->argument(index, type)}, type, std::nullopt, {});
   absl::StatusOr<Value> value = events_.input(type);
   if (!value.ok()) throw Error(std::string(value.status().message()));
   return make_traced(id_, *value, type, std::nullopt, {});
 }
 
 void Trace::bind(const TensorImpl& impl) {
+  const int32_t index = num_bound_++;
+  if (listener_) {
+    captured_.try_emplace(&impl, Value{vocabulary_->member(index, impl.type())});
+    return;
+  }
   absl::StatusOr<Value> value = events_.input(impl.type());
   if (!value.ok()) throw Error(std::string(value.status().message()));
   captured_.try_emplace(&impl, *value);
@@ -257,6 +275,10 @@ Value Trace::value_of(const TensorImpl& impl, Location where) {
     case TensorImpl::Kind::spec: fail_no_elements(impl, "computing with it", where);
     case TensorImpl::Kind::eager: {
       if (outer_) return take(impl, where);
+      if (listener_) {
+        const auto known = captured_.find(&impl);
+        return known != captured_.end() ? known->second : Value{vocabulary_->capture(impl)};
+      }
       auto [it, is_new] = captured_.try_emplace(&impl);
       if (is_new) {
         captures_.emplace_back(impl, static_cast<int32_t>(events_.inputs().size()));
@@ -304,12 +326,19 @@ TracedVariable& Trace::variable(VariableCell& cell, Location where) {
 
 Value Trace::current(VariableCell& cell, Location where) {
   TracedVariable& variable = this->variable(cell, where);
-  if (!variable.assigned && !variable.initial) variable.initial = input(cell.type(), where);
+  if (!variable.assigned && !variable.initial) {
+    variable.initial = listener_ ? Value{vocabulary_->initial(vocabulary_->slot(cell, where))} : input(cell.type(), where);
+  }
   return variable.assigned ? *variable.assigned : *variable.initial;
 }
 
 Tensor Trace::read(VariableCell& cell, Location where) {
   where = Scope::place_of(where);
+  if (listener_) {
+    const capture::Ref of = ref(current(cell, where));
+    const Value value = tell(vocabulary_->read_kind(vocabulary_->slot(cell, where), origin(where)), {&of, 1});
+    return make_traced(id_, value, cell.type(), std::nullopt, where);
+  }
   const Value of = current(cell, where), on = leaf(cell);
   const Value value = events_.stand_in({&on, 1}, {&cell.type(), 1}, {&of, 1}, origin(where))[0];
   return make_traced(id_, value, cell.type(), std::nullopt, where);
@@ -390,18 +419,130 @@ Value Trace::constant(uint64_t bits, const Type& type, Location where) {
 Tensors Trace::emit(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where) {
   Tensors tensors;
   for (Value value : record(op, operands, wanted, where)) {
-    tensors.push_back(make_traced(id_, value, events_.type(value), op, where));
+    tensors.push_back(make_traced(id_, value, type_of(value), op, where));
   }
   return tensors;
 }
 
 etch::Results Trace::record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted,
                             Location where) {
+  const auto fail_op = [&](const absl::Status& status) {
+    const Scope* scope = Scope::innermost();
+    const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
+    fail(where, in + in_user_words(std::string(status.message())));
+  };
+  if (listener_) {
+    absl::InlinedVector<capture::Ref, 3> refs;
+    absl::InlinedVector<int32_t, 3> types;
+    for (Value operand : operands) {
+      refs.push_back(ref(operand));
+      types.push_back(type_index(refs.back()));
+    }
+    const absl::StatusOr<capture::Kind> kind =
+        vocabulary_->op_kind(op, types, wanted, origin(where), listener_->expected());
+    if (!kind.ok()) fail_op(kind.status());
+    const Value first = tell(*kind, refs);
+    return {first.id, static_cast<int32_t>(vocabulary_->kind(*kind).results.size())};
+  }
   absl::StatusOr<etch::Results> results = events_.record(op, operands, wanted, origin(where));
-  if (results.ok()) return *results;
-  const Scope* scope = Scope::innermost();
-  const std::string in = scope ? cat("in ", scope->path(), ": ") : "";
-  fail(where, in + in_user_words(std::string(results.status().message())));
+  if (!results.ok()) fail_op(results.status());
+  return *results;
+}
+
+int32_t Trace::type_index(capture::Ref ref) const { return ref < 0 ? vocabulary_->type_of_given(ref) : types_[ref]; }
+
+Type Trace::type_of(Value value) const {
+  return listener_ ? vocabulary_->type(type_index(ref(value))) : events_.type(value);
+}
+
+Value Trace::tell(capture::Kind kind, std::span<const capture::Ref> operands) {
+  const absl::InlinedVector<int32_t, 2>& results = vocabulary_->kind(kind).results;
+  const capture::Ref first = listener_->event(kind, operands, static_cast<int>(results.size()));
+  for (int32_t type : results) {
+    types_.push_back(type);
+    makers_.push_back(kind);
+  }
+  return {first + first_ref_};
+}
+
+void Trace::begin_capture() {
+  const auto [listener, vocabulary] = start_->start();
+  const int32_t count = events_.num_values();
+  refs_.assign(count, 0);
+  const std::span<const Value> inputs = events_.inputs();
+  for (int32_t i = 0; i < num_arguments_ + num_bound_; ++i) {
+    const Type& type = events_.type(inputs[i]);
+    refs_[inputs[i].id] = i < num_arguments_ ? vocabulary->argument(i, type) : vocabulary->member(i - num_arguments_, type);
+  }
+  for (const Capture& capture : captures_) refs_[inputs[capture.input()].id] = vocabulary->capture(*capture.get());
+  for (const TracedVariable& variable : variables_) {
+    const int32_t slot = vocabulary->slot(*variable.cell, variable.where);
+    if (variable.initial) refs_[variable.initial->id] = vocabulary->initial(slot);
+  }
+  use_names_of(*vocabulary);
+  listener_ = listener;
+  first_ref_ = count;
+  for (int e = 0; e < num_events(); ++e) {
+    const Node& event = events_.nodes()[e];
+    const bool is_given = place(event.op) == Place::input && !is_stand_in(event);
+    if (is_given) continue;
+    VariableCell* const cell = is_stand_in(event) ? variable_of(event.operands[0]) : nullptr;
+    if (is_stand_in(event) && (cell == nullptr || custom_events().contains(e))) {
+      for (Value result : results(event)) refs_[result.id] = refs_[events_.source(result).id];
+      continue;
+    }
+    Origin origin = event.origin;
+    for (int32_t* name : {&origin.file, &origin.scope}) {
+      if (*name >= 0) *name = vocabulary->name(events_.name_of(*name));
+    }
+    capture::Kind kind = 0;
+    absl::InlinedVector<capture::Ref, 3> operands;
+    if (cell) {
+      kind = vocabulary->read_kind(vocabulary->slot(*cell, {}), origin);
+      operands.push_back(refs_[events_.source(event.result()).id]);
+    } else {
+      absl::InlinedVector<int32_t, 3> types, of_results;
+      for (Value operand : event.operands) {
+        operands.push_back(refs_[operand.id]);
+        types.push_back(vocabulary->type_index(events_.type(operand)));
+      }
+      for (Value result : results(event)) of_results.push_back(vocabulary->type_index(events_.type(result)));
+      kind = vocabulary->op_kind(event.op, types, of_results, origin);
+    }
+    const Value first = tell(kind, operands);
+    for (int32_t i = 0; i < event.num_results; ++i) refs_[event.first_result + i] = first.id - first_ref_ + i;
+  }
+}
+
+bool Trace::ask(const TensorImpl& impl) {
+  if (listener_ == nullptr && start_ == nullptr) fail_no_elements(impl, "its truth, as in `if (t)`", {});
+  Value value = value_of(impl, impl.where);
+  if (!impl.shape.empty()) {
+    const Type scalar{impl.dtype, {}};
+    value = record(op::Reshape{}, {&value, 1}, {&scalar, 1}, impl.where)[0];
+  }
+  if (impl.dtype != DType::boolean) {
+    const Value both[] = {value, constant(0, {impl.dtype, {}}, impl.where)};
+    value = record(Op::not_equal, both, {}, impl.where)[0];
+  }
+  if (listener_ == nullptr) begin_capture();
+  const capture::Ref condition = ref(value);
+  return listener_->ask(condition, condition < 0 ? vocabulary_->given_kind(condition) : makers_[condition]);
+}
+
+void Trace::check_not_captured(std::string_view what, Location where) const {
+  if (!is_captured()) return;
+  fail(where, cat(what, ": function ", name_,
+                  " tests traced tensors by `if` or loops, and derivatives inside of such a function are not computed yet;"
+                  " take them of a function without, or write the choice with where()"));
+}
+
+uint64_t id_of_innermost_trace() {
+  if (innermost_trace == nullptr) [[likely]] return 0;
+  for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
+    if (scope->trace_) return scope->trace_->id();
+  }
+  return 0;
 }
 
 void fail_no_elements(const TensorImpl& impl, std::string_view want, Location where) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/capture/program.h"
 #include "frontend/event_log.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/variable_cell.h"
@@ -61,6 +62,9 @@ int trace_nesting();
 /// `a traced f32[2], the result of less at demo.cc:12`, as far as it is known.
 std::string made_by(const TensorImpl& impl);
 
+/// The id of the innermost trace of this thread, also where an init_scope pauses it; 0 if there is none.
+uint64_t id_of_innermost_trace();
+
 /// Tells the innermost trace of this thread, also where an init_scope pauses it, that a variable was made.
 void note_made_variable(Location where);
 
@@ -72,12 +76,30 @@ struct TracedVariable {
   std::optional<Value> assigned;   // its value now, if that is another one
 };
 
-/// The events of one run of a callable, on the thread that traces.
+/// Who captures what a trace does when it asks for the truth of a tensor.
+class CaptureStart {
+ public:
+  /// The listener of the run that is under way, and what it is described in.
+  virtual std::pair<capture::Listener*, Vocabulary*> start() = 0;
+
+ protected:
+  ~CaptureStart() = default;
+};
+
+/// The events of one run of a callable, on the thread that traces. A plain one keeps them. From the first question on, or
+/// where it was made for a listener, that listener has them.
 class Trace : public EventLog {
  public:
   /// @param name of the function, for errors.
-  /// @param outer the trace of which this one is a region: what tensors of it, and captures, stand for becomes an input.
-  explicit Trace(std::string name, Trace* outer = nullptr) : name_(std::move(name)), outer_(outer) {}
+  explicit Trace(std::string name, CaptureStart* capture = nullptr) : name_(std::move(name)), start_(capture) {}
+  Trace(std::string name, Vocabulary& vocabulary, capture::Listener& listener) : name_(std::move(name)), listener_(&listener) {
+    vocabulary_ = &vocabulary;
+  }
+  /// A region of a trace, or of none: what tensors of that, and captures, stand for becomes an input.
+  struct RegionOf {
+    Trace* outer = nullptr;
+  };
+  Trace(std::string name, RegionOf region) : name_(std::move(name)), outer_(region.outer) {}
 
   const std::string& name() const { return name_; }
 
@@ -100,6 +122,19 @@ class Trace : public EventLog {
   void assign(VariableCell& cell, const Tensor& value, Location where);
   /// A value with the same bits in every element.
   Value constant(uint64_t bits, const Type& type, Location where);
+  /// The truth of a tensor, as this run is told. Error if the trace is not to be captured.
+  bool ask(const TensorImpl& impl);
+
+  /// True from the first question on: there is no list of events, and values are those of the vocabulary.
+  bool is_captured() const { return listener_ != nullptr; }
+  /// The same value, as the listener knows it.
+  capture::Ref ref(Value value) const {
+    return value.id < 0 ? value.id : value.id >= first_ref_ ? value.id - first_ref_ : refs_[value.id];
+  }
+  /// Its type, of a captured trace.
+  int32_t type_index(capture::Ref ref) const;
+  /// Throws the Error of what cannot be done in a captured trace.
+  void check_not_captured(std::string_view what, Location where) const;
 
   std::vector<Capture>& captures() { return captures_; }
   /// Tensors of the trace around a region that it uses, and captures, in the order of their first use.
@@ -130,6 +165,11 @@ class Trace : public EventLog {
   Trace& whole() { return outer_ ? outer_->whole() : *this; }
   TracedVariable& variable(VariableCell& cell, Location where);
 
+  /// Tells a listener what happened so far, and all that is to come.
+  void begin_capture();
+  Value tell(capture::Kind kind, std::span<const capture::Ref> operands);
+  Type type_of(Value value) const;
+
   void record_backward(int event, int order);
   /// The innermost one of this thread, also where an init_scope pauses it.
   static Trace* innermost();
@@ -147,6 +187,15 @@ class Trace : public EventLog {
   std::vector<Location> made_variables_;
   std::vector<FlagGuard> guards_;
   FlatMap<const VariableCell*, bool> frozen_;
+  int32_t num_arguments_ = 0, num_bound_ = 0;
+
+  // Of a captured trace. Values up to first_ref_ are of the list before; those behind it are results, in order.
+  CaptureStart* start_ = nullptr;
+  capture::Listener* listener_ = nullptr;
+  int32_t first_ref_ = 0;
+  std::vector<capture::Ref> refs_;
+  std::vector<int32_t> types_;          // of results
+  std::vector<capture::Kind> makers_;   // of results
 };
 
 /// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name
@@ -163,6 +212,7 @@ class TraceScope {
   friend class Trace;
   friend const Trace* find_trace(uint64_t id);
   friend int trace_nesting();
+  friend uint64_t id_of_innermost_trace();
   Trace* trace_;
   TraceScope* outer_;
   const Scope* outer_scope_;

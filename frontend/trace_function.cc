@@ -8,7 +8,9 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "frontend/run_callable.h"
 #include "frontend/trace.h"
+#include "frontend/traced_program.h"
 #include "runtime/flat_map.h"
 
 namespace etch::detail {
@@ -70,123 +72,6 @@ std::vector<UsedVariable> used_variables(Trace& trace, std::vector<Value>& outpu
   return used;
 }
 
-/// The trace's side of one run of the callable.
-class Recording final : public TraceSession {
- public:
-  Recording(Trace& trace, const ArgReader& reader) : reader_(reader), arguments_(trace), results_(trace) {}
-
-  TensorVisitor& arguments() override { return arguments_; }
-  void bind_object() override {
-    for (const TensorImpl* member : reader_.object_tensors()) arguments_.trace.bind(*member);
-  }
-  TensorVisitor& results() override { return results_; }
-  void keep(void* structure, void (*destroy)(void*), const ArgReader& reader) override {
-    structure_ = std::shared_ptr<const void>(structure, destroy);
-    result_key_.assign(reinterpret_cast<const char*>(reader.key().data()), reader.key().size());
-  }
-
-  TraceResult finish(Trace& trace) {
-    TraceResult result;
-    result.num_events = trace.num_events();
-    trace.record_backwards();
-    result.outputs = std::move(results_.values);
-    result.num_results = result.outputs.size();
-    result.variables = used_variables(trace, result.outputs);
-    result.events = std::move(trace.events());
-    result.groups = std::move(trace.groups());
-    result.custom_events = std::move(trace.custom_events());
-    for (auto& [event, custom] : result.custom_events) custom.run = nullptr;
-    result.captures = std::move(trace.captures());
-    result.guards = std::move(trace.guards());
-    result.graph = result.events.close(result.outputs, result.num_events);
-    result.sharing = sharing_of(result);
-    result.result_key = std::move(result_key_);
-    result.structure = std::move(structure_);
-    return result;
-  }
-
- private:
-  struct Arguments final : TensorVisitor {
-    explicit Arguments(Trace& trace) : trace(trace) {}
-    void tensor(Tensor& tensor) override { tensor = trace.argument(impl_of(tensor, {}).type()); }
-    Trace& trace;
-  };
-  struct Values final : TensorVisitor {
-    explicit Values(Trace& trace) : trace(trace) {}
-    void tensor(Tensor& tensor) override {
-      if (!tensor.defined()) {
-        throw Error(cat("function ", trace.name(),
-                        " returns a Tensor that holds nothing; assign it, or return an optional"));
-      }
-      values.push_back(trace.value_of(*TensorAccess::get(tensor), {}));
-      tensor = Tensor();
-    }
-    Trace& trace;
-    std::vector<Value> values;
-  };
-
-  const ArgReader& reader_;
-  Arguments arguments_;
-  Values results_;
-  std::string result_key_;
-  std::shared_ptr<const void> structure_;
-};
-
-/// What can be read of a callable's object, as it stands now.
-struct Members {
-  explicit Members(const ObjectReader& object) {
-    if (object.read == nullptr) return;
-    ArgReader reader(&leaves);
-    object.read(object.object, reader);
-    for (const ArgReader::Leaf& leaf : leaves) tensors.push_back(leaf.handle ? *leaf.handle : Tensor());
-  }
-
-  bool same(const Members& other, size_t i) const {
-    return i < leaves.size() && i < other.leaves.size() && leaves[i].path == other.leaves[i].path &&
-           (leaves[i].text == other.leaves[i].text || is_same_variable(leaves[i], other.leaves[i])) &&
-           TensorAccess::get(tensors[i]) == TensorAccess::get(other.tensors[i]);
-  }
-
-  /// By its number: another thread may have built it meanwhile.
-  static bool is_same_variable(const ArgReader::Leaf& a, const ArgReader::Leaf& b) {
-    const size_t number = b.text.rfind('#');
-    return a.is_variable && number != std::string::npos && a.text.ends_with(std::string_view(b.text).substr(number));
-  }
-
-  Leaves leaves;
-  std::vector<Tensor> tensors;  // per leaf
-};
-
-/// Puts back the tensors of an object that its member function assigned while it was traced: they are values of the trace,
-/// of no use outside. The handles are not const in truth, or they could not have been assigned.
-void put_back(const ObjectReader& object, const Members& before) {
-  const Members now(object);
-  if (now.leaves.size() != before.leaves.size()) return;
-  for (size_t i = 0; i < now.leaves.size(); ++i) {
-    const bool is_assigned = now.leaves[i].handle && now.leaves[i].path == before.leaves[i].path &&
-                             TensorAccess::get(now.tensors[i]) != TensorAccess::get(before.tensors[i]);
-    if (is_assigned) *const_cast<Tensor*>(now.leaves[i].handle) = before.tensors[i];
-  }
-}
-
-void check_object(const Callable& callable, const Members& before, Location where) {
-  const Members now(callable.object);
-  size_t i = 0;
-  while (before.same(now, i)) ++i;
-  if (i == before.leaves.size() && i == now.leaves.size()) return;
-  const ArgReader::Leaf* was = i < before.leaves.size() ? &before.leaves[i] : nullptr;
-  const ArgReader::Leaf* is = i < now.leaves.size() ? &now.leaves[i] : nullptr;
-  std::string what;
-  if (was && is && was->path == is->path) {
-    what = is->handle ? cat("assigns ", is->path) : cat("changes ", is->path, " from ", was->text, " to ", is->text);
-  } else {
-    what = is ? cat("adds ", is->path) : cat("removes ", was->path);
-  }
-  throw Error(cat(at(where), "function ", callable.name, " ", what, " while it is traced. Its C++ code runs while tracing"
-                  " only, so later calls would not do it: return new values and assign them after the call, and keep"
-                  " counters outside of the object"));
-}
-
 bool same_capture(const Capture& a, const Capture& b) {
   const TensorImpl& x = *a.get();
   const TensorImpl& y = *b.get();
@@ -233,45 +118,54 @@ std::string use_text(const UsedVariable& use) {
   return cat("the ", description(*use.cell), " that it used", place);
 }
 
-/// Reads the arguments and the object of a call as they are now.
-void read_again(const Callable& callable, const Call& call) {
-  call.reader.clear();
-  callable.type.read(call.args, call.reader);
-  if (callable.object.read) callable.object.read(callable.object.object, call.reader);
-  call.reader.pin();
+TraceResult result_of(Trace& trace, RunSession& session) {
+  TraceResult result;
+  result.num_events = trace.num_events();
+  trace.record_backwards();
+  result.outputs = std::move(session.values());
+  result.num_results = result.outputs.size();
+  result.variables = used_variables(trace, result.outputs);
+  result.events = std::move(trace.events());
+  result.groups = std::move(trace.groups());
+  result.custom_events = std::move(trace.custom_events());
+  for (auto& [event, custom] : result.custom_events) custom.run = nullptr;
+  result.captures = std::move(trace.captures());
+  result.guards = std::move(trace.guards());
+  finish_trace(result);
+  result.result_key = std::move(session.result_key);
+  result.structure = std::move(session.structure);
+  return result;
 }
 
-/// One run of the callable. Nothing if it made variables.
+/// One run of the callable, and more of them if it tests tensors. Nothing if it made variables.
 std::optional<TraceResult> trace_once(const Callable& callable, const Call& call, bool may_make_variables) {
-  const Members members(callable.object);
-  Trace trace(callable.name);
-  Recording recording(trace, call.reader);
-  bool again = false;
+  TracedProgram program(callable, call);
+  Trace trace(callable.name, callable.control_flow ? &program : nullptr);
+  RunSession session(trace, call.reader);
   try {
-    TraceScope scope(&trace);
-    callable.type.trace(callable.self, call.args, recording);
-    again = !trace.made_variables().empty();
-    if (!again) check_object(callable, members, call.where);
+    run_callable(callable, callable.self, call, program.members(), trace, session);
   } catch (...) {
-    put_back(callable.object, members);
-    throw;
+    if (!program.has_started()) throw;
+    return program.finish(trace, nullptr);  // this path throws; the others are looked at, too
   }
-  if (again) {
-    put_back(callable.object, members);
+  if (program.has_started()) return program.finish(trace, &session);
+  if (!trace.made_variables().empty()) {
     if (may_make_variables) return std::nullopt;
-    throw Error(cat(at(trace.made_variables().front()), "function ", callable.name,
-                    " makes a variable each time it is traced, so that no two traces have the same ones; make it before"
-                    " the function is called, or only where there is none yet: if (!v.defined()) v = Variable(...), with"
-                    " v kept outside of the function"));
+    fail_makes_variables(callable, trace.made_variables().front());
   }
   try {
-    return recording.finish(trace);
+    return result_of(trace, session);
   } catch (const std::bad_alloc&) {
     throw Error(cat(at(call.where), "function ", callable.name, ": out of memory for the graph of its trace"));
   }
 }
 
 }  // namespace
+
+void finish_trace(TraceResult& trace) {
+  trace.graph = trace.events.close(trace.outputs, trace.num_events);
+  trace.sharing = sharing_of(trace);
+}
 
 const FlagGuard* broken_guard(const TraceResult& trace) {
   for (const FlagGuard& guard : trace.guards) {
@@ -297,8 +191,8 @@ TraceResult with_more_results(const TraceResult& trace, std::span<const Value> m
   for (UsedVariable& use : result.variables) {
     if (use.is_assigned()) use.output += static_cast<int32_t>(more.size());
   }
-  result.graph = result.events.close(result.outputs, result.num_events);
-  result.sharing = sharing_of(result);
+  finish_trace(result);
+  result.capture = trace.capture;
   return result;
 }
 

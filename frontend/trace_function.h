@@ -22,6 +22,7 @@ struct Callable {
   void* self = nullptr;
   ObjectReader object;
   std::string name;  // of the function
+  bool control_flow = true;  // it may test traced tensors
 };
 
 /// Whose memory a result takes. The trace decides it, never a rule that finds values equal: a result that the callable
@@ -47,6 +48,19 @@ struct UsedVariable {
   bool is_assigned() const { return output >= 0; }
 };
 
+/// How a callable that tests tensors became known.
+struct CaptureReport {
+  int64_t runs = 0;         // of the callable
+  int64_t checks = 0;       // of them such that confirm what is known
+  int64_t ops = 0;          // in all runs
+  int64_t states = 0;
+  bool is_proved = false;   // all paths were run
+  int64_t paths = 0;        // if there is no loop
+  int64_t turns = 0;        // up to which loops were run
+  bool remembers = false;   // each condition is asked once
+  double milliseconds = 0;
+};
+
 /// What one trace of a callable gave.
 struct TraceResult {
   Events events;                  // what was recorded, op by op: derivatives are taken of this
@@ -63,7 +77,11 @@ struct TraceResult {
   std::vector<FlagGuard> guards;          // what it asked about variables
   std::string result_key;                 // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
+  std::shared_ptr<CaptureReport> capture; // of a callable that tests tensors
 };
+
+/// Closes the graph of a trace whose events, outputs, captures and variables stand, and finds what its outputs share.
+void finish_trace(TraceResult& trace);
 
 /// Runs the callable and records what it does. Error if it changes what was read of its object; tensors that it assigned
 /// there are put back, also when it throws. Exceptions of the callable pass. Where the run makes variables, the call is read

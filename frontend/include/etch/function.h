@@ -44,6 +44,7 @@ struct FunctionOptions {
   bool trace_twice = false;              // debug: trace again and compare; an Error if the callable behaved differently
   bool check_captures = false;           // debug: trace again at every call; an Error that names the place of a captured
                                          // tensor or value that is another one now
+  bool control_flow = true;              // false: `if` and loops on traced tensors are an Error
 };
 
 struct FunctionStats {
@@ -56,6 +57,9 @@ struct FunctionStats {
   int64_t bytes = 0;      // that those take, roughly
   double trace_ms = 0;
   double compile_ms = 0;
+  int64_t runs = 0;       // of the callable in those traces: more than one each where it tests tensors
+  int64_t paths = 0;      // different ways that they found through it, at most INT64_MAX
+  int64_t turns = 0;      // up to which its loops were checked
 };
 
 template <class Sig>
@@ -79,6 +83,7 @@ struct FunctionType {
   void (*read)(const void* args, ArgReader& reader);
   void (*trace)(void* callable, const void* args, TraceSession& session);
   void (*destroy)(void* callable);
+  void* (*copy)(const void* callable);  // of one that calls change; nullptr where they cannot, or it cannot be copied
 };
 
 /// The object that a member function is called on: what can be reached in it is read at each call.
@@ -293,7 +298,14 @@ struct Typed<R(A...), F> {
     return f(pass<A>(args)...);
   }
 
-  static constexpr FunctionType kType{read_args, trace, [](void* callable) { delete static_cast<F*>(callable); }};
+  static constexpr bool kChangesAndCopies = std::is_copy_constructible_v<F> && !std::is_invocable_v<const F&, A...>;
+  static void* copy(const void* callable) {
+    if constexpr (kChangesAndCopies) return new F(*static_cast<const F*>(callable));
+    return nullptr;
+  }
+
+  static constexpr FunctionType kType{read_args, trace, [](void* callable) { delete static_cast<F*>(callable); },
+                                      kChangesAndCopies ? copy : nullptr};
 
  private:
   template <class P>

@@ -327,9 +327,16 @@ class Tensor : detail::Operators<Tensor> {
     std::span<const T> elements = data<T>(where);
     return std::vector<T>(elements.begin(), elements.end());
   }
-  /// The truth of a tensor of size 1: its element is not 0. Error for another size or inside a trace. So `if (x)`,
-  /// `x && y` and `x || y` ask for one truth value each, as C++ does; per element there are `x & y`, `x | y` and `!x`.
+  /// The truth of a tensor of size 1: its element is not 0. Error for another size. So `if (x)`, `while (x)`, `x && y` and
+  /// `x || y` ask for one truth value each, as C++ does; per element there are `x & y`, `x | y` and `!x`. In a trace this is
+  /// how `if` and loops are found: the function is run again under the other answer.
   explicit operator bool() const;
+
+  /// The tensor with 1 added to each element, or taken away, becomes the new one of this handle.
+  Tensor& operator++() &;
+  Tensor operator++(int) &;
+  Tensor& operator--() &;
+  Tensor operator--(int) &;
 
   /// NumPy's x[...]: `x[1]`, `x[Slice(2, 5)]`, `x[{1, Slice(2, 5)}]`, `x[{ellipsis, newaxis}]`. Axes that are not named
   /// stay whole. See etch::Slice. The result is a value: nothing can be assigned to it.

@@ -1,0 +1,54 @@
+// The callable of a function as a program that is captured.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "frontend/capture/capture.h"
+#include "frontend/run_callable.h"
+#include "frontend/trace.h"
+#include "frontend/vocabulary.h"
+
+namespace etch::detail {
+
+class TracedProgram final : public capture::Program, public CaptureStart {
+ public:
+  TracedProgram(const Callable& callable, const Call& call);
+  ~TracedProgram() override;
+
+  /// The run that `trace` records asks for the truth of a tensor.
+  std::pair<capture::Listener*, Vocabulary*> start() override;
+  const Members& members() const { return members_; }
+  bool has_started() const { return capturer_ != nullptr; }
+  /// Captures the rest once that run has ended. @param session what it returned, or nullptr where it threw.
+  TraceResult finish(Trace& trace, RunSession* session);
+
+  // ---- capture::Program
+  std::optional<capture::Failure> run(capture::Listener& listener) override;
+  capture::Ref initial(int32_t slot) override { return vocabulary_.initial(slot); }
+  std::string name() const override { return callable_.name; }
+  std::string text_of(capture::Kind kind) const override { return vocabulary_.text(kind); }
+  std::string place_of(capture::Kind kind) const override { return vocabulary_.place_text(kind); }
+  std::optional<std::string> type_change(capture::Kind a, capture::Kind b) const override {
+    return vocabulary_.type_change(a, b);
+  }
+  std::string text_of_end(capture::Kind what) const override { return vocabulary_.end_text(what); }
+
+ private:
+  void end_run(Trace& trace, RunSession& session, capture::Listener& listener);
+  void note_made_variables(const Trace& trace);
+
+  const Callable& callable_;
+  const Call& call_;
+  const Members members_;
+  std::unique_ptr<void, void (*)(void*)> pristine_;   // the callable as it was, where runs change it
+  Vocabulary vocabulary_;
+  std::unique_ptr<capture::Capturer> capturer_;
+  capture::Listener* begun_ = nullptr;
+  std::vector<FlagGuard> guards_;
+  std::vector<std::pair<Location, int>> made_variables_;   // places, and in how many runs
+  std::shared_ptr<const void> structure_;
+  std::string result_key_;
+};
+
+}  // namespace etch::detail
