@@ -403,7 +403,13 @@ Tensor::operator bool() const {
                                        " reduce it with any() or all(), or use & and | for elements"));
   }
   if (is_traced) {
-    if (detail::Trace* trace = detail::Trace::current()) return trace->ask(*impl_);
+    if (detail::Trace* trace = detail::Trace::current()) {
+      const Location where = impl_->where;
+      Tensor truth = *this;
+      if (impl_->dtype != DType::boolean) truth = not_equal(Operand(truth, where), Operand(0, where));
+      if (!impl_->shape.empty()) truth = reshape(Operand(truth, where), Shape());
+      return trace->ask(*truth.impl_);
+    }
     detail::fail_no_elements(*impl_, "its truth, as in `if (t)`", {});
   }
   return dispatch(impl_->dtype, [&]<class T> { return *static_cast<const T*>(impl_->data) != T{}; });

@@ -499,17 +499,8 @@ void Trace::begin_capture() {
 
 bool Trace::ask(const TensorImpl& impl) {
   if (listener_ == nullptr && start_ == nullptr) fail_no_elements(impl, "its truth, as in `if (t)`", {});
-  Value value = value_of(impl, impl.where);
-  if (!impl.shape.empty()) {
-    const Type scalar{impl.dtype, {}};
-    value = record(op::Reshape{}, {&value, 1}, {&scalar, 1}, impl.where)[0];
-  }
-  if (impl.dtype != DType::boolean) {
-    const Value both[] = {value, constant(0, {impl.dtype, {}}, impl.where)};
-    value = record(Op::not_equal, both, {}, impl.where)[0];
-  }
   if (listener_ == nullptr) begin_capture();
-  const capture::Ref condition = ref(value);
+  const capture::Ref condition = ref(value_of(impl, impl.where));
   return listener_->ask(condition, condition < 0 ? vocabulary_->given_kind(condition) : makers_[condition]);
 }
 
