@@ -179,8 +179,8 @@ class Lowering {
 /// The inputs of the graph: all tensors of the call, then what the program uses of captures and variables.
 class Inputs {
  public:
-  Inputs(const Structured& program, const Vocabulary& vocabulary, const Call& call, TraceResult& result)
-      : program_(program), vocabulary_(vocabulary), result_(result) {
+  Inputs(const Vocabulary& vocabulary, const Call& call, TraceResult& result)
+      : vocabulary_(vocabulary), result_(result) {
     const size_t num_members = call.reader.object_tensors().size();
     const size_t num_tensors = call.reader.tensors().size();
     num_arguments_ = num_tensors - num_members;
@@ -212,7 +212,6 @@ class Inputs {
   }
 
  private:
-  const Structured& program_;
   const Vocabulary& vocabulary_;
   TraceResult& result_;
   size_t num_arguments_ = 0;
@@ -247,7 +246,7 @@ TraceResult lower_captured(const capture::Captured& captured, const Vocabulary& 
   const Structured program = capture::structure(captured.automaton, types);
 
   TraceResult result;
-  Inputs inputs(program, vocabulary, call, result);
+  Inputs inputs(vocabulary, call, result);
   Lowering<Events> lowering(program, vocabulary, result.events);
   for (size_t i = 0; i < program.given.size(); ++i) lowering.set(static_cast<Id>(i), inputs.value(program.given[i]));
   std::map<int32_t, Value> leaves;

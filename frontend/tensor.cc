@@ -31,7 +31,6 @@ TensorImpl* new_impl(int64_t bytes) {
   void* memory = std::malloc(sizeof(TensorImpl) + slack + static_cast<size_t>(bytes));
   if (memory == nullptr) throw std::bad_alloc();
   auto* impl = new (memory) TensorImpl;
-  impl->trace = id_of_innermost_trace();
   if (bytes > 0) {
     const auto end = reinterpret_cast<uintptr_t>(memory) + sizeof(TensorImpl);
     impl->data = reinterpret_cast<void*>((end + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment);
@@ -42,6 +41,7 @@ TensorImpl* new_impl(int64_t bytes) {
 TensorImpl* new_impl(TensorImpl::Kind kind, DType dtype, const Shape& shape) {
   TensorImpl* impl = new_impl(0);
   impl->kind = kind;
+  if (kind == TensorImpl::Kind::eager) impl->trace = id_of_innermost_trace();
   impl->dtype = dtype;
   impl->shape = shape;
   return impl;
@@ -167,6 +167,7 @@ Tensor allocate_legal(const Type& type, Location where, std::string_view what) {
   try {
     TensorImpl* impl = new_impl(bytes <= kInlineBytes ? std::max<int64_t>(bytes, 1) : 0);
     Tensor tensor = TensorAccess::adopt(impl);
+    impl->trace = id_of_innermost_trace();
     impl->dtype = type.dtype;
     impl->shape = type.shape;
     impl->where = where;
@@ -403,7 +404,13 @@ Tensor::operator bool() const {
                                        " reduce it with any() or all(), or use & and | for elements"));
   }
   if (is_traced) {
-    if (detail::Trace* trace = detail::Trace::current()) return trace->ask(*impl_);
+    if (detail::Trace* trace = detail::Trace::current()) {
+      const Location where = impl_->where;
+      Tensor truth = *this;
+      if (impl_->dtype != DType::boolean) truth = not_equal(Operand(truth, where), Operand(0, where));
+      if (!impl_->shape.empty()) truth = reshape(Operand(truth, where), Shape());
+      return trace->ask(*truth.impl_);
+    }
     detail::fail_no_elements(*impl_, "its truth, as in `if (t)`", {});
   }
   return dispatch(impl_->dtype, [&]<class T> { return *static_cast<const T*>(impl_->data) != T{}; });

@@ -122,7 +122,7 @@ class Trace : public EventLog {
   void assign(VariableCell& cell, const Tensor& value, Location where);
   /// A value with the same bits in every element.
   Value constant(uint64_t bits, const Type& type, Location where);
-  /// The truth of a tensor, as this run is told. Error if the trace is not to be captured.
+  /// The truth of a bool scalar, as this run is told. Error if the trace is not to be captured.
   bool ask(const TensorImpl& impl);
 
   /// True from the first question on: there is no list of events, and values are those of the vocabulary.

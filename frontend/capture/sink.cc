@@ -128,7 +128,7 @@ class Sinking {
     }
     for (size_t k = 0; k < op.operands.size(); ++k) {
       const auto same = [&](const BlockOp& other) { return other.operands[k] == last[0].operands[k]; };
-      if (std::ranges::all_of(last, same) && !is_result(last, last[0].operands[k])) continue;
+      if (std::ranges::all_of(last, same)) continue;
       op.operands[k] = blocks_.add(blocks_.types[last[0].operands[k]]);
       block.parameters.push_back(op.operands[k]);
       for (size_t w = 0; w < ways.size(); ++w) jump_at(ways[w]).arguments.push_back(last[w].operands[k]);
@@ -136,10 +136,6 @@ class Sinking {
     block.ops.insert(block.ops.begin(), std::move(op));
     drop_parameters(target, ways, passed);
     rename(renamed);
-  }
-
-  static bool is_result(const std::vector<BlockOp>& ops, Id id) {
-    return std::ranges::any_of(ops, [&](const BlockOp& op) { return std::ranges::count(op.results, id) > 0; });
   }
 
   void drop_parameters(int32_t target, const std::vector<Place>& ways, const Passed& passed) {

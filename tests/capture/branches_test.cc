@@ -182,6 +182,14 @@ TEST(Branches, vectors_and_f32_conditions) {
   }, row);
 }
 
+TEST(Branches, are_explained) {
+  auto f = function([](Tensor x) { return x > 0 ? x * 2 : -x; }, {.name = "demo"});
+  const std::string text = without_lines(f.explain(Tensor(1.f)));
+  EXPECT_NE(text.find("Control flow\n  the callable ran 4 times, 2 of them to confirm, with "), text.npos) << text;
+  EXPECT_NE(text.find("  1 states; proved: all 2 paths were run\n"
+                      "  cond at branches_test.cc:LINE: from bool[]; unchanged: f32[]\n"), text.npos) << text;
+}
+
 // ---- Logic
 
 TEST(Logic, and_short_circuit) {

@@ -223,6 +223,54 @@ TEST(HostState, captures_stay_apart) {
   EXPECT_EQ(f.concrete(Tensor(1.f)).num_captures(), 2);
 }
 
+TEST(HostState, first_flag) {
+  compare([](Tensor x, Tensor y) {
+    bool first = true;
+    Tensor total = x;
+    for (const Tensor& one : {x, y, x * y}) {
+      if (one > 0) {
+        total = first ? one : total + one;
+        first = false;
+      }
+    }
+    return first ? total - 1 : total;
+  }, two);
+}
+
+struct Model {
+  Tensor scale = Tensor(2.f);
+  int limit = 3;
+
+  Tensor forward(Tensor x) {
+    for (int i = 0; i < limit; ++i) {
+      if (x > 1) break;
+      x = x * scale;
+    }
+    return x;
+  }
+};
+
+TEST(HostState, member_function) {
+  Model model;
+  auto f = function(&Model::forward, &model, {.name = "demo"});
+  EXPECT_EQ(f(Tensor(0.25f)).item<float>(), 2);
+  model.scale = Tensor(3.f);
+  EXPECT_EQ(f(Tensor(0.25f)).item<float>(), 2.25f);
+  model.limit = 1;
+  EXPECT_EQ(f(Tensor(0.25f)).item<float>(), 0.75f);
+}
+
+TEST(HostState, traced_twice) {
+  const auto program = [](Tensor n, Tensor x) {
+    while (n > 0) {
+      n = n - 1;
+      x = x > 0 ? x * 0.5f : x + Tensor({1.f, 2.f})[0];
+    }
+    return x;
+  };
+  compare(program, counted, 20, {.trace_twice = true, .check_captures = true});
+}
+
 // ---- Impure
 
 TEST(Impure, static_counter) {
@@ -318,6 +366,32 @@ TEST(State, variable_in_loop) {
     EXPECT_EQ(f(Tensor(n)).item<float>(), a);
     EXPECT_EQ(v.value().item<float>(), a);
   }
+}
+
+TEST(State, train_loop) {
+  Variable w(0.f);
+  auto f = function([w](Tensor target, Tensor steps) {
+    Tensor error(1.f), i(0);
+    while (i < steps) {
+      error = w - target;
+      if (abs(error) < 0.01f) break;
+      w.assign_sub(error * 0.5f);
+      ++i;
+    }
+    return std::tuple(i, error);
+  }, {.name = "demo"});
+  const auto [turns, error] = f(Tensor(1.f), Tensor(100));
+  float value = 0, left = 1;
+  int count = 0;
+  while (count < 100) {
+    left = value - 1.f;
+    if (std::abs(left) < 0.01f) break;
+    value = value - left * 0.5f;
+    ++count;
+  }
+  EXPECT_EQ(turns.item<int>(), count);
+  EXPECT_EQ(error.item<float>(), left);
+  EXPECT_EQ(w.value().item<float>(), value);
 }
 
 TEST(State, nested_function) {

@@ -439,7 +439,7 @@ TEST(LoopTypes, grows_each_turn) {
     }
     return sum(x);
   }, Tensor(3), Tensor({1.f, 2.f, 3.f}))),
-            "function demo: the type of an operand of slice at loops_test.cc:LINE (f32[60], f32[61]) changes from turn to "
+            "function demo: the type of an operand of slice at loops_test.cc:LINE (f32[59], f32[60]) changes from turn to "
             "turn of the loop at loops_test.cc:LINE; keep one type, or use a TensorArray");
 }
 
