@@ -118,7 +118,7 @@ std::string forward_text(const Concrete& concrete, const Forward& forward) {
                  place_text(trace.events, kept[i].origin), cost_of_keeping(compiled.graph, value), "\n");
   }
   return cat("recorded by a tape, for the gradient in ", sources_text(concrete, forward), ": keeps ", kept.size(),
-             kept.size() == 1 ? " value, " : " values, ", bytes, " bytes; what only moves elements is done again\n", lines);
+             kept.size() == 1 ? " value, " : " values, ", bytes, " bytes, and moves elements again\n", lines);
 }
 
 }  // namespace

@@ -56,32 +56,16 @@ class Explanation {
   }
 
  private:
-  /// Forward values that lead to a backward one in a kernel, and that it reads from memory.
+  /// Forward values that a backward kernel reads, and did not compute itself.
   void note_reads(size_t k) {
     const ScheduledKernel& kernel = schedule_.kernels[k];
     const std::vector<bool> stored = schedule::stored_accesses(kernel);
-    std::map<int32_t, int> read;  // by storage: the buffer
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
-      const Value value = schedule_.buffers[kernel.buffers[a]].value;
-      if (!stored[a] && std::ranges::find(kernel.values, value) == kernel.values.end()) read[value.id] = kernel.buffers[a];
-    }
-    std::vector<Value> open;
-    std::set<int32_t> seen;
-    for (const Value value : kernel.values) {
-      if (passes_.backward[value.id]) open.push_back(value);
-    }
-    while (!open.empty()) {
-      const Value value = open.back();
-      open.pop_back();
-      if (!seen.insert(value.id).second) continue;
-      const auto found = read.find(schedule::storage_of(graph_, value).id);
-      if (found == read.end()) {
-        const Node& node = graph_.node(value);
-        open.insert(open.end(), node.operands.begin(), node.operands.end());
-        continue;
-      }
-      const bool is_input = schedule_.buffers[found->second].kind == ScheduledBuffer::Kind::input;
-      if (!is_input && passes_.forward[found->first]) readers_[found->second].insert(k);
+      const ScheduledBuffer& buffer = schedule_.buffers[kernel.buffers[a]];
+      const bool is_computed = buffer.kind != ScheduledBuffer::Kind::input && passes_.forward[buffer.value.id];
+      const std::vector<Value>& own = kernel.values;
+      if (stored[a] || !is_computed || std::ranges::find(own, buffer.value) != own.end()) continue;
+      readers_[kernel.buffers[a]].insert(k);
     }
   }
 

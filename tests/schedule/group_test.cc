@@ -99,14 +99,14 @@ return %4, %5, %6
 }
 
 TEST(Groups, DoNotGrowTheArena) {
-  // The first tanh reads what dies in it; until the second one it would lie beside all that the products in between take.
+  // The first cast reads what dies in it; until the second one it would lie beside all that the products in between take.
   const std::string text = R"(graph(%0: f32[64,64], %1: f32[64,64]) {
 %2 = dot(%0, %0) : f32[64,64]
-%3 = tanh(%2) : f32[64,64]
+%3 = cast(%2) : f64[64,64]
 %4 = dot(%0, %1) : f32[64,64]
 %5 = dot(%4, %1) : f32[64,64]
 %6 = dot(%5, %1) : f32[64,64]
-%7 = tanh(%1) : f32[64,64]
+%7 = cast(%1) : f64[64,64]
 return %3, %6, %7
 }
 )";

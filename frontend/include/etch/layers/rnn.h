@@ -90,7 +90,8 @@ RNN(Cell, bool, bool) -> RNN<Cell>;
 
 /// A recurrent layer and another one of its kind that begins at the end (Schuster and Paliwal, "Bidirectional Recurrent Neural
 /// Networks", 1997). With return_sequences the outputs of the way back are turned round, so that both stand for the same
-/// time. States are those of the way forward, then those of the way back: `layers::Bidirectional{layers::LSTM{8}}`.
+/// time. States are those of the way forward, then those of the way back: `layers::Bidirectional{layers::LSTM{8}}`. Where a mask is
+/// false outputs are those before, as without it; Keras gives zeros there.
 template <class L>
 struct Bidirectional {
   L forward{};
