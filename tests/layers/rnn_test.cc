@@ -71,6 +71,7 @@ TEST(Rnn, MayDropWhileTraining) {
 
 TEST(Bidirectional, IsKeras) {
   expect_like("bidirectional", Bidirectional{layers::LSTM{3}});
+  expect_like("bidirectional_masked", Bidirectional{layers::GRU{.units = 3, .return_sequences = true}}, true);
   expect_like("bidirectional_sum", Bidirectional{layers::SimpleRNN{.units = 3, .return_sequences = true}, Merge::sum});
   expect_like("bidirectional_mul", Bidirectional{layers::SimpleRNN{.units = 3, .return_sequences = true}, Merge::mul});
   expect_like("bidirectional_ave", Bidirectional{layers::SimpleRNN{.units = 3, .return_sequences = true}, Merge::ave});

@@ -91,7 +91,7 @@ RNN(Cell, bool, bool) -> RNN<Cell>;
 /// A recurrent layer and another one of its kind that begins at the end (Schuster and Paliwal, "Bidirectional Recurrent Neural
 /// Networks", 1997). With return_sequences the outputs of the way back are turned round, so that both stand for the same
 /// time. States are those of the way forward, then those of the way back: `layers::Bidirectional{layers::LSTM{8}}`. Where a mask is
-/// false outputs are those before, as without it; Keras gives zeros there.
+/// false the outputs of return_sequences are 0.
 template <class L>
 struct Bidirectional {
   L forward{};
@@ -105,8 +105,12 @@ struct Bidirectional {
   [[nodiscard]] WithState return_state(const Operand& x, const SequenceOptions& options = {}) const {
     detail::check_directions(forward.go_backwards, backward.go_backwards, x.where());
     const auto [there, back] = detail::for_both(options, x.where());
-    return detail::merged(forward.return_state(x, there), backward.return_state(x, back), merge_mode,
-                          forward.return_sequences, x.where());
+    WithState merged = detail::merged(forward.return_state(x, there), backward.return_state(x, back), merge_mode,
+                                      forward.return_sequences, x.where());
+    if (forward.return_sequences && options.mask.defined()) {
+      merged.output = where(expand_dims(options.mask, -1), merged.output, 0);
+    }
+    return merged;
   }
   /// The mask of the output, as for RNN.
   Tensor compute_mask(const Operand&, const Tensor& mask = {}) const { return forward.return_sequences ? mask : Tensor(); }
