@@ -72,6 +72,11 @@ void Trace::begin_capture() {
 }
 
 bool Trace::ask(const TensorImpl& impl) {
+  if (outer_) {
+    fail(impl.where, cat("truth of a traced ", to_string(impl.type()), ": a callable of ", name_,
+                         " is recorded once, so `if` and loops in it cannot depend on tensors; write etch::cond or"
+                         " etch::while_loop there, or where() for elements"));
+  }
   if (listener_ == nullptr && start_ == nullptr) fail_no_elements(impl, "its truth, as in `if (t)`", {});
   if (listener_ == nullptr) begin_capture();
   const capture::Ref condition = ref(value_of(impl, impl.where));

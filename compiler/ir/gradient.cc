@@ -250,14 +250,33 @@ void copy_needed(GraphBuilder& builder, const Graph& graph, std::span<const Valu
   }
 }
 
-/// The outputs of a graph as a function of any of its values.
-Graph as_function_of(const Graph& graph, std::span<const Value> inputs) {
+/// Which values the outputs of a graph are made of, as they stand in its nodes.
+std::vector<bool> needed_values(const Graph& graph) {
+  std::vector<bool> needed(graph.num_values(), false);
+  for (Value output : graph.outputs()) needed[output.id] = true;
+  for (size_t i = graph.nodes().size(); i-- > 0;) {
+    const Node& node = graph.nodes()[i];
+    if (!any_result(node, [&](Value value) { return needed[value.id]; })) continue;
+    for (Value operand : node.operands) needed[operand.id] = true;
+  }
+  return needed;
+}
+
+/// The outputs of a graph as a function of any of its values. They do not depend on the `unread` inputs, though an op with
+/// regions may take those along; zeros stand for them.
+Graph as_function_of(const Graph& graph, std::span<const Value> inputs, std::span<const Value> unread = {}) {
   GraphBuilder builder;
   builder.start_as(graph);
   std::vector<Value> renamed(graph.num_values());
   for (Value input : inputs) {
     const Value made = checked(builder.input(graph.type(input), graph.node(input).origin));
     if (renamed[input.id].id < 0) renamed[input.id] = made;
+  }
+  if (!unread.empty()) {
+    const std::vector<bool> needed = needed_values(graph);
+    for (Value input : unread) {
+      if (needed[input.id]) renamed[input.id] = checked(builder.constant(0, graph.type(input)));
+    }
   }
   copy_needed(builder, graph, graph.outputs(), renamed);
   std::vector<Value> outputs;
@@ -365,7 +384,7 @@ GradientGraph differentiate_forward(const Graph& graph, std::span<const Value> t
   const Present forward(make_gradients(emitter, {reverse.values, weights, cotangents}).values);
   const std::vector<Value> inputs = joined({extension.renamed(graph.inputs()), tangents});
   const Graph whole = std::move(extension.builder()).finish(forward.values);
-  return {as_function_of(whole, inputs), forward.places};
+  return {as_function_of(whole, inputs, cotangents), forward.places};
 }
 
 bool has_gradient(const Nodes& nodes, std::span<const Value> targets, Value source, const std::vector<bool>& recorded) {

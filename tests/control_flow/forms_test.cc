@@ -325,6 +325,13 @@ TEST(ControlFlowErrors, NameBothSides) {
                 })(x);
               }),
               HasSubstr("while_loop: tensor 0 of the state is f32[3] before a turn and f32[6] after it"));
+  EXPECT_THAT(error_of([&] {
+                etch::function([](Tensor a) {
+                  return cond(sum(a) > 0, [&] { return sum(a) > 1 ? a : -a; }, [&] { return a; });
+                })(x);
+              }),
+              HasSubstr("truth of a traced bool[]: a callable of cond is recorded once, so `if` and loops in it cannot depend on"
+                        " tensors; write etch::cond or etch::while_loop there"));
   EXPECT_THAT(error_of([&] { (void)cond(x > 1, [&] { return x; }, [&] { return x; }); }),
               HasSubstr("cond: the predicate is bool[3], not one element"));
   EXPECT_THAT(error_of([&] {

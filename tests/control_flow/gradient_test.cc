@@ -72,6 +72,20 @@ TEST(CondGradient, OfFunctionsThatATapeCalls) {
   }
 }
 
+TEST(CondGradient, OfFunctionsThatTestTensorsByPlainIf) {
+  auto f = etch::function([](Tensor x) {
+    if (sum(x) > 0) return x * x;
+    return -x;
+  });
+  for (const float x : {3.f, -3.f}) {
+    const Tensor at({x, 1.f});
+    GradientTape tape;
+    tape.watch(at);
+    const Tensor y = f(at);
+    EXPECT_EQ(tape.gradient(y, at).to_vector<float>(), x > 0 ? (std::vector<float>{6, 2}) : (std::vector<float>{-1, -1}));
+  }
+}
+
 TEST(WhileGradient, OfACountedLoop) {
   // x * 3^4, and its square: values of plain mathematics.
   const auto program = [](const Tensor& x) {

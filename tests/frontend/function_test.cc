@@ -345,7 +345,7 @@ TEST(FunctionErrors, TensorsOfTwoTracesDoNotMix) {
 TEST(FunctionErrors, ReadingInsideATraceIsAnError) {
   auto reads = function([](Tensor x) { return x * x.item<float>(); });
   EXPECT_NE(error_of([&] { reads(Tensor(1.f)); }).find("is being traced"), std::string::npos);
-  auto decides = function([](Tensor x) { return x > 0 ? x : -x; });
+  auto decides = function([](Tensor x) { return x > 0 ? x : -x; }, {.control_flow = false});
   EXPECT_NE(error_of([&] { decides(Tensor(1.f)); }).find("is being traced"), std::string::npos);
 }
 

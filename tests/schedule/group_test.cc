@@ -123,7 +123,7 @@ return %3, %6, %7
 
 TEST(Groups, GiveTheSameBits) {
   int groups = 0;
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  for (uint64_t seed = 1; seed <= 120; ++seed) {
     const Graph graph = random_lowered(seed);
     std::mt19937_64 random(seed);
     const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);

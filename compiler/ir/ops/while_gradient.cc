@@ -1,4 +1,5 @@
 // The gradient of while_loop, where the number of turns is known: the values of each turn are kept, and a loop goes back.
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -153,11 +154,8 @@ class Gradient {
   /// What nothing adds to: 0, but for a sum the number that changes no other one.
   double nothing(size_t i) const { return i < num_float_carried_ ? 0.0 : -0.0; }
 
-  Type stacked(const Type& type) const {
-    Type result = type;
-    result.shape.insert(0, std::max<int64_t>(turns_, 1));
-    return result;
-  }
+  /// A row for each turn with the elements of a value.
+  Type stacked(const Type& type) const { return {type.dtype, {std::max<int64_t>(turns_, 1), type.size()}}; }
 
   static Values add_inputs(GraphBuilder& builder, std::span<const Type> types) {
     Values inputs;
@@ -198,9 +196,8 @@ class Gradient {
     Values stacks;
     for (size_t i = 0; i < num_carried_; ++i) {
       const Ex value(emitter, in.values[i]);
-      Shape row = value.shape();
-      row.insert(0, 1);
-      stacks.push_back(update_slice({emitter, in.stacks[i]}, reshape(value, row), turn, 0).value());
+      const Ex row = reshape(value, {1, value.shape().product()});
+      stacks.push_back(update_slice({emitter, in.stacks[i]}, row, turn, 0).value());
     }
     const Values handed = inlined(turns, test_, joined({in.values, in.fixed}));
     const Values next = inlined(turns, body_, joined({std::span(handed).subspan(1), in.fixed}));
@@ -248,7 +245,9 @@ class Gradient {
     const Ex turn(emitter, in.turn);
     const Ex place = number(emitter, DType::i64, turns_ - 1) - turn;
     Values carried;
-    for (size_t i = 0; i < num_carried_; ++i) carried.push_back(gather({emitter, in.stacks[i]}, place, 0).value());
+    for (size_t i = 0; i < num_carried_; ++i) {
+      carried.push_back(reshape(gather({emitter, in.stacks[i]}, place, 0), types_[i].shape).value());
+    }
     const std::span<const Value> next = part(in.values, 0, num_float_carried_);
     const Values handed = inlined(turns, test_, joined({carried, in.fixed}));
     const std::vector<Ex> of_handed = cotangents_of(
@@ -299,7 +298,14 @@ std::optional<int64_t> num_turns(const Nodes& nodes, const Node& node, const Whi
 }  // namespace
 
 std::string_view WhileLoop::why_no_gradient(const Nodes& nodes, const Node& node) const {
-  if (num_turns(nodes, node, *this)) return {};
+  constexpr int64_t kMostBytes = int64_t{1} << 40;
+  if (const std::optional<int64_t> turns = num_turns(nodes, node, *this)) {
+    for (int i = 0; i < num_carried(); ++i) {
+      const int64_t bytes = std::max<int64_t>(nodes.type(node.operands[i]).bytes(), 1);
+      if (*turns > kMostBytes / bytes) return "would keep more than a TiB for its gradient";
+    }
+    return {};
+  }
   return "runs for a number of turns that only data tells, which gradients do not pass yet; count with for_range or scan to a"
          " number that is known";
 }
