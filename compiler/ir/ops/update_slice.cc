@@ -23,7 +23,8 @@ absl::StatusOr<Type> UpdateSlice::infer(const Inference& in) const {
   }
   for (int i = 0; i < operand.shape.rank(); ++i) {
     const bool fits = i == axis ? update.shape[i] <= operand.shape[i] : update.shape[i] == operand.shape[i];
-    if (!fits) return in.error("axis ", i, " of the update has extent ", update.shape[i], ", that of the operand ", operand.shape[i]);
+    if (fits) continue;
+    return in.error("axis ", i, " of the update has extent ", update.shape[i], ", that of the operand ", operand.shape[i]);
   }
   return operand;
 }

@@ -144,7 +144,8 @@ class Gradient {
     const Results found = maker.make_all(going_back(), joined({zero, start, all, fixed}));
     Values gradients;
     for (size_t i = 0; i < float_types_.size(); ++i) {
-      const bool is_used = i < num_float_carried_ || back_test_.outputs[i] || back_body_.outputs[num_handed_ + i - num_float_carried_];
+      const bool is_used =
+          i < num_float_carried_ || back_test_.outputs[i] || back_body_.outputs[num_handed_ + i - num_float_carried_];
       gradients.push_back(is_used ? found[static_cast<int>(1 + i)] : constant(maker, 0, float_types_[i]).value());
     }
     return gradients;
@@ -252,9 +253,11 @@ class Gradient {
     const Values handed = inlined(turns, test_, joined({carried, in.fixed}));
     const std::vector<Ex> of_handed = cotangents_of(
         emitter, back_body_, inlined(turns, back_body_.graph, joined({std::span(handed).subspan(1), in.fixed, next})));
-    const Values handed_types = floats_of(test_, test_.outputs().subspan(1));
+    const Values outputs = floats_of(test_, test_.outputs().subspan(1));
     Values weights;
-    for (size_t i = 0; i < num_handed_; ++i) weights.push_back(or_number(emitter, of_handed[i], test_.type(handed_types[i]), 0).value());
+    for (size_t i = 0; i < num_handed_; ++i) {
+      weights.push_back(or_number(emitter, of_handed[i], test_.type(outputs[i]), 0).value());
+    }
     const std::vector<Ex> of_carried =
         cotangents_of(emitter, back_test_, inlined(turns, back_test_.graph, joined({carried, in.fixed, weights})));
     Values results = {(turn + 1).value()};
