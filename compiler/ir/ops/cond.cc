@@ -1,21 +1,13 @@
 // cond: the oracle runs the region that the predicate names.
 #include "compiler/ir/ops/cond.h"
 
-#include "compiler/ir/gradient.h"
 #include "compiler/ir/graph.h"
 #include "compiler/ir/inference.h"
+#include "compiler/ir/ops/region_gradient.h"
 #include "compiler/ir/walk.h"
 
 namespace etch::op {
 namespace {
-
-std::vector<Value> floats_of(const Graph& graph, std::span<const Value> values) {
-  std::vector<Value> floats;
-  for (Value value : values) {
-    if (is_floating(graph.type(value).dtype)) floats.push_back(value);
-  }
-  return floats;
-}
 
 /// From the inputs of a region and the cotangents of its outputs of floats to the cotangents of its inputs of floats.
 Region backward(const Region& region) {
@@ -53,19 +45,10 @@ absl::StatusOr<std::vector<Literal>> Cond::run(Literals operands, const RunRegio
 }
 
 Ex Cond::gradient(const Backward& at, int operand) const {
-  ExMaker& maker = at.operands[0].maker();
-  std::vector<Value> operands;
-  int result = 0;
-  for (int i = 0; i < static_cast<int>(at.operands.size()); ++i) {
-    operands.push_back(at.operands[i].value());
-    result += i < operand && is_floating(at.operands[i].dtype());
-  }
-  for (size_t i = 0; i < at.results.size(); ++i) {
-    const Type type = at.results[i].type();
-    if (!is_floating(type.dtype)) continue;
-    operands.push_back(at.cotangents[i].is_none() ? constant(maker, 0, type).value() : at.cotangents[i].value());
-  }
-  return {maker, maker.make_all(Cond{backward(then), backward(otherwise)}, operands)[result]};
+  RegionBackward node(at, operand);
+  std::vector<Value>& operands = node.operands;
+  operands.insert(operands.end(), node.cotangents.begin(), node.cotangents.end());
+  return {node.maker, node.maker.make_all(Cond{backward(then), backward(otherwise)}, operands)[node.index]};
 }
 
 std::vector<Channel> Cond::channels(int num_operands) const {

@@ -1,11 +1,11 @@
 // The gradient of while_loop, where the number of turns is known: the values of each turn are kept, and a loop goes back.
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "compiler/ir/checked.h"
-#include "compiler/ir/gradient.h"
-#include "compiler/ir/graph.h"
+#include "compiler/ir/ops/region_gradient.h"
 #include "compiler/ir/ops/update_slice.h"
 #include "compiler/ir/ops/while_loop.h"
 
@@ -15,16 +15,6 @@ namespace {
 using Values = std::vector<Value>;
 
 int size(std::span<const Value> values) { return static_cast<int>(values.size()); }
-
-bool is_float(const Graph& graph, Value value) { return is_floating(graph.type(value).dtype); }
-
-Values floats_of(const Graph& graph, std::span<const Value> values) {
-  Values floats;
-  for (Value value : values) {
-    if (is_float(graph, value)) floats.push_back(value);
-  }
-  return floats;
-}
 
 Values joined(std::initializer_list<std::span<const Value>> lists) {
   Values all;
@@ -295,7 +285,10 @@ std::optional<int64_t> num_turns(const Nodes& nodes, const Node& node, const Whi
   const std::optional<int64_t> first = operand(counter->carried);
   const std::optional<int64_t> end = counter->known ? counter->known : operand(counter->bound);
   if (!first || !end) return std::nullopt;
-  return std::max<int64_t>(0, *end - *first);
+  if (*end <= *first) return 0;
+  const uint64_t turns = static_cast<uint64_t>(*end) - static_cast<uint64_t>(*first);
+  if (turns > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
+  return static_cast<int64_t>(turns);
 }
 
 }  // namespace
@@ -314,20 +307,9 @@ std::string_view WhileLoop::why_no_gradient(const Nodes& nodes, const Node& node
 }
 
 Ex WhileLoop::gradient(const Backward& at, int operand) const {
-  ExMaker& maker = at.operands[0].maker();
-  Values operands, cotangents;
-  int result = 0;
-  for (int i = 0; i < static_cast<int>(at.operands.size()); ++i) {
-    operands.push_back(at.operands[i].value());
-    result += i < operand && is_floating(at.operands[i].dtype());
-  }
-  for (size_t i = 0; i < at.results.size(); ++i) {
-    const Type type = at.results[i].type();
-    if (!is_floating(type.dtype)) continue;
-    cotangents.push_back(at.cotangents[i].is_none() ? constant(maker, 0, type).value() : at.cotangents[i].value());
-  }
-  const int64_t turns = *num_turns(maker.nodes(), at.results[0].node(), *this);
-  return {maker, Gradient(*this, turns).run(maker, operands, cotangents)[result]};
+  const RegionBackward node(at, operand);
+  const int64_t turns = *num_turns(node.maker.nodes(), at.results[0].node(), *this);
+  return {node.maker, Gradient(*this, turns).run(node.maker, node.operands, node.cotangents)[node.index]};
 }
 
 }  // namespace etch::op
