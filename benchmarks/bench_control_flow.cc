@@ -1,6 +1,8 @@
-// Loops of 2^22 turns over scalars beside the same C++: one kernel each. What they come to is compared first.
+// Loops of 2^22 turns over scalars beside the same C++, one kernel each, and Mandelbrot's set on 1000x1000 points in lanes. What
+// they come to is compared first.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +14,7 @@
 #include "benchmarks/hand.h"
 #include "compiler/compile.h"
 #include "compiler/ir/text.h"
+#include "etch/etch.h"
 
 namespace {
 
@@ -178,5 +181,76 @@ int64_t collatz_of(int64_t turns, int64_t) { return hand::collatz(turns); }
 ETCH_LOOP(collatz, kCollatz, &collatz_of, int64_t{0});
 ETCH_LOOP(newton, kNewton, &hand::newton, 2.0);
 ETCH_LOOP(congruence, kCongruence, &hand::congruence, uint64_t{1});
+
+// ---- Mandelbrot
+
+constexpr int64_t kSide = 1000;
+constexpr int kMostTurns = 100;
+
+/// Turns until |z| > 2, of each point by itself.
+std::vector<Tensor> mapped(const Tensor& re, const Tensor& im) {
+  const auto point = [](const std::tuple<Tensor, Tensor>& c) {
+    const Tensor zero(0.f);
+    return std::get<2>(while_loop(
+        [](const Tensor& x, const Tensor& y, const Tensor& turns) { return (x * x + y * y <= 4) & (turns < kMostTurns); },
+        [&c](const Tensor& x, const Tensor& y, const Tensor& turns) {
+          return std::tuple(x * x - y * y + std::get<0>(c), x * y + x * y + std::get<1>(c), turns + 1);
+        },
+        std::tuple(zero, zero, Tensor(0))));
+  };
+  return {map(point, std::tuple(re, im))};
+}
+
+/// The same on whole tensors.
+std::vector<Tensor> while_any(const Tensor& re, const Tensor& im) {
+  Tensor x = zeros_like(re), y = zeros_like(im), turns = zeros(re.shape(), DType::i32), k(0);
+  Tensor active = full(re.shape(), true);
+  const auto [x2, y2, turns2, active2, k2] = while_loop(
+      [](const auto&, const auto&, const auto&, const Tensor& on, const Tensor& turn) { return any(on) & (turn < kMostTurns); },
+      [&](const Tensor& a, const Tensor& b, const Tensor& n, const Tensor& on, const Tensor& turn) {
+        const Tensor next = where(on, a * a - b * b + re, a), other = where(on, a * b + a * b + im, b);
+        return std::tuple(next, other, where(on, n + 1, n), on & (next * next + other * other <= 4), turn + 1);
+      },
+      std::tuple(x, y, turns, active, k));
+  return {turns2};
+}
+
+struct Points {
+  std::vector<float> re, im;
+  std::vector<int32_t> turns;
+
+  Points() : re(kSide * kSide), im(kSide * kSide), turns(kSide * kSide) {
+    for (int64_t i = 0; i < kSide * kSide; ++i) {
+      re[i] = -2.0f + 2.5f * static_cast<float>(i % kSide) / kSide;
+      im[i] = -1.25f + 2.5f * static_cast<float>(i / kSide) / kSide;
+    }
+  }
+  void run_by_hand() { hand::mandelbrot(re.data(), im.data(), turns.data(), kSide * kSide, kMostTurns); }
+};
+
+void etch_mandelbrot(benchmark::State& state, std::vector<Tensor> (*program)(const Tensor&, const Tensor&), const char* flags) {
+  Points points;
+  points.run_by_hand();
+  const ScopedFlags scoped(flags);
+  auto f = etch::function([program](Tensor re, Tensor im) { return program(re, im); });
+  const Tensor re = Tensor::from(points.re, {kSide * kSide}), im = Tensor::from(points.im, {kSide * kSide});
+  const Tensor first = f(re, im)[0];
+  if (!std::ranges::equal(first.data<int32_t>(), points.turns)) state.SkipWithError("it gives another result than C++");
+  for (auto _ : state) benchmark::DoNotOptimize(f(re, im));
+}
+
+void cpp_mandelbrot(benchmark::State& state) {
+  Points points;
+  for (auto _ : state) {
+    points.run_by_hand();
+    benchmark::DoNotOptimize(points.turns.data());
+    benchmark::ClobberMemory();
+  }
+}
+
+BENCHMARK_CAPTURE(etch_mandelbrot, map, mapped, "threads=1")->Name("mandelbrot/fused")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(etch_mandelbrot, any, while_any, "threads=1")->Name("mandelbrot/while_any")->Unit(benchmark::kMillisecond);
+BENCHMARK(cpp_mandelbrot)->Name("mandelbrot/hand")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(etch_mandelbrot, map_threads, mapped, "threads=2")->Name("mandelbrot/two_threads")->Unit(benchmark::kMillisecond);
 
 }  // namespace

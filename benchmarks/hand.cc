@@ -1,6 +1,8 @@
 // Hand-written C++ for the same work as the benchmarks' functions.
 #include "benchmarks/hand.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -200,6 +202,79 @@ uint64_t congruence(int64_t turns, uint64_t x) {
   for (int64_t i = 0; i < turns; ++i) x = x * 6364136223846793005u + 1442695040888963407u;
   return x;
 }
+
+#if defined(__AVX512F__)
+__attribute__((optimize("fp-contract=off"))) void mandelbrot(const float* re, const float* im, int32_t* turns, int64_t n,
+                                                             int32_t most) {
+  constexpr int kLanesOf512 = 16, kAtOnce = 2;
+  const __m512 four = _mm512_set1_ps(4);
+  const __m512i one = _mm512_set1_epi32(1);
+  for (int64_t i = 0; i < n; i += kAtOnce * kLanesOf512) {
+    __m512 cx[kAtOnce], cy[kAtOnce], x[kAtOnce], y[kAtOnce];
+    __m512i count[kAtOnce];
+    __mmask16 on[kAtOnce];
+    for (int v = 0; v < kAtOnce; ++v) {
+      cx[v] = _mm512_loadu_ps(re + i + v * kLanesOf512);
+      cy[v] = _mm512_loadu_ps(im + i + v * kLanesOf512);
+      x[v] = y[v] = _mm512_setzero_ps();
+      count[v] = _mm512_setzero_si512();
+      on[v] = 0xffff;
+    }
+    for (int32_t k = 0; k < most; ++k) {
+      for (int v = 0; v < kAtOnce; ++v) {
+        const __m512 xx = _mm512_mul_ps(x[v], x[v]), yy = _mm512_mul_ps(y[v], y[v]), xy = _mm512_mul_ps(x[v], y[v]);
+        on[v] = _mm512_mask_cmp_ps_mask(on[v], _mm512_add_ps(xx, yy), four, _CMP_LE_OQ);
+        count[v] = _mm512_mask_add_epi32(count[v], on[v], count[v], one);
+        x[v] = _mm512_add_ps(_mm512_sub_ps(xx, yy), cx[v]);
+        y[v] = _mm512_add_ps(_mm512_add_ps(xy, xy), cy[v]);
+      }
+      if ((on[0] | on[1]) == 0) break;
+    }
+    for (int v = 0; v < kAtOnce; ++v) _mm512_storeu_si512(turns + i + v * kLanesOf512, count[v]);
+  }
+}
+#elif defined(__AVX2__)
+__attribute__((optimize("fp-contract=off"))) void mandelbrot(const float* re, const float* im, int32_t* turns, int64_t n,
+                                                             int32_t most) {
+  constexpr int kLanesOf256 = 8, kAtOnce = 2;
+  const __m256 four = _mm256_set1_ps(4);
+  for (int64_t i = 0; i < n; i += kAtOnce * kLanesOf256) {
+    __m256 cx[kAtOnce], cy[kAtOnce], x[kAtOnce], y[kAtOnce], on[kAtOnce];
+    __m256i count[kAtOnce];
+    for (int v = 0; v < kAtOnce; ++v) {
+      cx[v] = _mm256_loadu_ps(re + i + v * kLanesOf256);
+      cy[v] = _mm256_loadu_ps(im + i + v * kLanesOf256);
+      x[v] = y[v] = _mm256_setzero_ps();
+      count[v] = _mm256_setzero_si256();
+      on[v] = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
+    }
+    for (int32_t k = 0; k < most; ++k) {
+      for (int v = 0; v < kAtOnce; ++v) {
+        const __m256 xx = _mm256_mul_ps(x[v], x[v]), yy = _mm256_mul_ps(y[v], y[v]), xy = _mm256_mul_ps(x[v], y[v]);
+        on[v] = _mm256_and_ps(on[v], _mm256_cmp_ps(_mm256_add_ps(xx, yy), four, _CMP_LE_OQ));
+        count[v] = _mm256_sub_epi32(count[v], _mm256_castps_si256(on[v]));
+        x[v] = _mm256_add_ps(_mm256_sub_ps(xx, yy), cx[v]);
+        y[v] = _mm256_add_ps(_mm256_add_ps(xy, xy), cy[v]);
+      }
+      if (_mm256_movemask_ps(_mm256_or_ps(on[0], on[1])) == 0) break;
+    }
+    for (int v = 0; v < kAtOnce; ++v) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(turns + i + v * kLanesOf256), count[v]);
+    }
+  }
+}
+#else
+void mandelbrot(const float* re, const float* im, int32_t* turns, int64_t n, int32_t most) {
+  for (int64_t i = 0; i < n; ++i) {
+    float x = 0, y = 0;
+    for (turns[i] = 0; turns[i] < most && x * x + y * y <= 4; ++turns[i]) {
+      const float next = x * x - y * y + re[i];
+      y = x * y + x * y + im[i];
+      x = next;
+    }
+  }
+}
+#endif
 
 void copy(const float* __restrict x, float* __restrict y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i];

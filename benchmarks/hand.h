@@ -41,6 +41,10 @@ int64_t collatz(int64_t turns);
 double newton(int64_t turns, double x);
 uint64_t congruence(int64_t turns, uint64_t x);
 
+/// Turns of z = z * z + c for each c of n, a multiple of 32, until |z| > 2, at most `most`: vectors with masks, two of them
+/// under way at a time. Without fused multiply-adds, so that results can be compared.
+void mandelbrot(const float* re, const float* im, int32_t* turns, int64_t n, int32_t most);
+
 /// Probes of the machine: copies n floats; runs n fused multiply-adds per lane on 8 independent vectors.
 void copy(const float* x, float* y, int64_t n);
 float fma_peak(int64_t n);

@@ -35,6 +35,8 @@ class Linker {
     for (const ScheduledKernel& kernel : schedule.kernels) {
       if (kernel.flow) {
         add_flow(schedule, kernel, slots, arena);
+      } else if (kernel.host) {
+        add_host(kernel, slots);
       } else if (kernel.call) {
         add_launch(kernel, code_of(kernel), slots, arena);
       } else {
@@ -66,8 +68,17 @@ class Linker {
     executable_.sizes_pool.insert(executable_.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
     executable_.steps.push_back({code.kind, static_cast<int32_t>(executable_.launches.size())});
     if (!kernel.checks.empty()) add_checks(kernel, launch, arena);
+    if (kernel.program.has_guarded_loops()) add_guard(launch);
     executable_.launches.push_back(launch);
     executable_.names.push_back(kernel.name);
+  }
+
+  void add_host(const ScheduledKernel& kernel, const std::vector<int32_t>& slots) {
+    const ScheduledHost& host = *kernel.host;
+    const auto first_slot = static_cast<int32_t>(executable_.slot_pool.size());
+    for (int buffer : kernel.buffers) executable_.slot_pool.push_back(slots[buffer]);
+    executable_.steps.push_back({Step::Kind::host, static_cast<int32_t>(executable_.hosts.size())});
+    executable_.hosts.push_back({host.function, first_slot, host.operands, host.results, host.place});
   }
 
   /// The last slot of a launch, for its errors, and the checks that look at them when it has run.
@@ -81,6 +92,13 @@ class Linker {
       executable_.steps.push_back({Step::Kind::check, static_cast<int32_t>(executable_.checks.size())});
       executable_.checks.push_back({launch.error_slot, entry, check.shape, check.extent, check.text});
     }
+  }
+
+  /// The last slot of a launch, for the guard of its loops, and the step that ends the run if one of them may not go on.
+  void add_guard(Launch& launch) {
+    executable_.slot_pool.push_back(add_slot({Slot::Kind::guard}));
+    ++launch.num_slots;
+    executable_.steps.push_back({Step::Kind::guard});
   }
 
   // ---- Regions
@@ -122,6 +140,8 @@ class Linker {
       case FlowStep::Kind::rotate:
         steps.push_back({Step::Kind::rotate, places[step.a], places[step.b], places[step.c]});
         return;
+      case FlowStep::Kind::begin: steps.push_back({Step::Kind::begin, places[step.a]}); return;
+      case FlowStep::Kind::turn: steps.push_back({Step::Kind::turn, places[step.a]}); return;
     }
   }
 

@@ -24,6 +24,7 @@ CompileOptions compile_options(const FunctionOptions& options, const Flags& flag
   CompileOptions result;
   result.fuse = options.fuse && flags.fuse;
   result.native_regions = flags.native_regions;
+  result.masked_regions = flags.masked_regions;
   result.group = flags.group;
   result.prune_and_simplify = options.simplify && flags.simplify;
   result.fast_math = options.fast_math || flags.fast_math;
@@ -125,14 +126,13 @@ void finish(Concrete& concrete, const Flags& flags, Location where) {
 
 }  // namespace
 
-TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call) {
-  std::unique_lock<TraceMutex> lock(one_trace, std::defer_lock);
+TraceResult trace_alone(const Callable& callable, const Call& call) {
+  std::unique_lock<TraceMutex> lock(callable.life->one_run, std::defer_lock);
   if (trace_nesting() == 0) lock.lock();  // inside of a trace another function's lock may be held
   return trace_callable(callable, call);
 }
 
-Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, TraceMutex& one_trace,
-                             const Call& call) {
+Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, const Call& call) {
   const Flags& flags = current_flags();
   Ref<Concrete> concrete(new Concrete);
   concrete->function = callable.name;
@@ -140,9 +140,9 @@ Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& op
   concrete->options = compile_options(options, flags);
 
   const Clock::time_point trace_start = Clock::now();
-  concrete->trace = trace_alone(callable, one_trace, call);
+  concrete->trace = trace_alone(callable, call);
   if (options.trace_twice || flags.trace_twice) {
-    check_repeatable(callable, concrete->trace, trace_alone(callable, one_trace, call), call.where);
+    check_repeatable(callable, concrete->trace, trace_alone(callable, call), call.where);
   }
   concrete->key.assign(reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size());
   concrete->trace_ms = milliseconds_since(trace_start);

@@ -3,8 +3,10 @@
 
 #include "absl/container/fixed_array.h"
 #include "compiler/ir/cat.h"
-#include "frontend/flags.h"
 #include "frontend/concrete.h"
+#include "frontend/confirmation.h"
+#include "frontend/effects.h"
+#include "frontend/flags.h"
 #include "frontend/trace.h"
 #include "runtime/check.h"
 #include "runtime/parallel.h"
@@ -53,6 +55,9 @@ class Concrete::Variables {
   Variables(const Variables&) = delete;
   Variables& operator=(const Variables&) = delete;
 
+  /// Nothing is written over what stands in them before put().
+  bool keeps_old = false;
+
   /// What stood in a variable when the run began.
   const TensorImpl& value(size_t i) const {
     return *TensorAccess::get(used_[i].is_assigned() ? used_[i].cell->tensor() : read_[i]);
@@ -100,9 +105,18 @@ const TensorImpl& Concrete::shared_input(const Call& call, const Variables* vari
   ETCH_UNREACHABLE("an output shares no input");
 }
 
-void Concrete::launch(const Call& call, const void* const* inputs, void* const* outputs) const {
+TurnGuard Concrete::launch(const Call& call, const void* const* inputs, void** outputs, EffectLog* effects) const {
   const Executable& executable = *compiled.executable;
-  const RunOptions options = run_options(*call.flags, threads);
+  RunOptions options = run_options(*call.flags, threads);
+  TurnGuard guard;
+  if (trace.confirmation) [[unlikely]] {
+    guard.limit = trace.confirmation->turns();
+    options.guard = &guard;
+  }
+  options.effects = effects;
+  options.mute = effects_are_mute();
+  alignas(64) int64_t token = 0;  // nobody asks how many effects there were
+  if (trace.token >= 0) outputs[trace.token] = &token;
   try {
     executable.run(inputs, outputs, options);
   } catch (const std::bad_alloc&) {
@@ -115,6 +129,25 @@ void Concrete::launch(const Call& call, const void* const* inputs, void* const* 
     if (source == nullptr || outputs[i] == nullptr || outputs[i] == source) continue;
     copy_bytes(outputs[i], source, output_types[i].bytes(), options.threads);
   }
+  return guard;
+}
+
+bool Concrete::wants_audit(const Call& call) const {
+  return trace.confirmation && trace.confirmation->wants_audit(*call.flags);
+}
+
+void Concrete::audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results) const {
+  if (!trace.confirmation->wants_audit(*call.flags, guard.turns)) return;
+  const auto given = [](const Type& type, const TensorImpl& impl) { return GivenResult{&type, impl.data}; };
+  std::vector<GivenResult> tensors;
+  for (size_t i = 0; i < results.size(); ++i) tensors.push_back(given(output_types[i], *TensorAccess::get(results[i])));
+  std::vector<AuditedVariable> audited;
+  for (size_t i = 0; variables && i < trace.variables.size(); ++i) {
+    const UsedVariable& use = trace.variables[i];
+    AuditedVariable& variable = audited.emplace_back(&use, TensorAccess::share(&variables->value(i)), GivenResult());
+    if (use.is_assigned()) variable.after = given(use.cell->type(), variables->new_value(i));
+  }
+  trace.confirmation->audit(call, tensors, audited, trace.result_key);
 }
 
 void Concrete::place_variables(const Call& call, Variables& variables, const Tensor* results, void** outputs) const {
@@ -141,7 +174,7 @@ void Concrete::place_variables(const Call& call, Variables& variables, const Ten
       outputs[use.output] = outputs[owner];
       continue;
     }
-    if (use.in_place && is_exclusive(variables.value(i))) {
+    if (use.in_place && !variables.keeps_old && is_exclusive(variables.value(i))) {
       outputs[use.output] = variables.value(i).data;
       continue;
     }
@@ -151,10 +184,27 @@ void Concrete::place_variables(const Call& call, Variables& variables, const Ten
 }
 
 void Concrete::run(const Call& call, Tensor* results, const Record* record) const {
+  repeat_while_exceeded(call, [&](Variables* variables, EffectLog* effects) {
+    return run_with(call, variables, results, record, effects);
+  });
+}
+
+template <class RunOnce>
+void Concrete::repeat_while_exceeded(const Call& call, RunOnce run_once) const {
+  EffectLog done;
+  EffectLog* const effects = trace.confirmation ? &done : nullptr;
   try {
-    if (trace.variables.empty()) [[likely]] return run_with(call, nullptr, results, record);
-    Variables variables(trace.variables);
-    run_with(call, &variables, results, record);
+    while (true) {
+      TurnGuard guard;
+      if (trace.variables.empty()) [[likely]] {
+        guard = run_once(nullptr, effects);
+      } else {
+        Variables variables(trace.variables);
+        guard = run_once(&variables, effects);
+      }
+      if (!guard.exceeded) [[likely]] return;
+      trace.confirmation->confirm_more(call, guard.limit);  // which takes its time, without the locks of the variables
+    }
   } catch (const std::bad_alloc&) {
     fail(call.where, cat("calling function ", function, ": out of memory"));
   }
@@ -172,7 +222,10 @@ std::vector<Tensor> Concrete::input_tensors(const Call& call, const Variables* v
   return inputs;
 }
 
-void Concrete::run_with(const Call& call, Variables* variables, Tensor* results, const Record* record) const {
+TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* results, const Record* record,
+                             EffectLog* effects) const {
+  const bool audits = wants_audit(call);
+  if (variables) variables->keeps_old = audits;
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());
   std::vector<Tensor> recorded;  // holds them, so nothing is written over them
@@ -195,9 +248,12 @@ void Concrete::run_with(const Call& call, Variables* variables, Tensor* results,
     }
   }
   if (variables) place_variables(call, *variables, results, outputs.data());
-  launch(call, inputs.data(), outputs.data());
+  const TurnGuard guard = launch(call, inputs.data(), outputs.data(), effects);
+  if (guard.exceeded) [[unlikely]] return guard;
+  if (audits) [[unlikely]] audit(call, variables, guard, {results, num_results()});
   if (record) [[unlikely]] (*record)(recorded);
   if (variables) variables->put();
+  return guard;
 }
 
 void Concrete::check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs,
@@ -241,20 +297,19 @@ void Concrete::check_output(const Call& call, const Variables* variables, std::s
 }
 
 void Concrete::run_into(const Call& call, const Destinations& outputs) const {
-  try {
-    if (trace.variables.empty()) [[likely]] return run_into_with(call, nullptr, outputs);
-    Variables variables(trace.variables);
-    run_into_with(call, &variables, outputs);
-  } catch (const std::bad_alloc&) {
-    fail(call.where, cat("calling function ", function, ": out of memory"));
-  }
+  repeat_while_exceeded(call, [&](Variables* variables, EffectLog* effects) {
+    return run_into_with(call, variables, outputs, effects);
+  });
 }
 
-void Concrete::run_into_with(const Call& call, Variables* variables, const Destinations& outputs) const {
+TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const Destinations& outputs,
+                                  EffectLog* effects) const {
   if (outputs.count() != num_results()) {
     fail(call.where, cat("call_into of function ", function, ": ", outputs.count(),
                          " output tensors are given, but it has ", num_results()));
   }
+  const bool audits = wants_audit(call);
+  if (variables) variables->keeps_old = audits;
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());
   absl::FixedArray<void*, kFew> pointers(output_types.size());
@@ -263,8 +318,15 @@ void Concrete::run_into_with(const Call& call, Variables* variables, const Desti
     pointers[i] = TensorAccess::get(*outputs.tensors()[i])->data;
   }
   if (variables) place_variables(call, *variables, nullptr, pointers.data());
-  launch(call, inputs.data(), pointers.data());
+  const TurnGuard guard = launch(call, inputs.data(), pointers.data(), effects);
+  if (guard.exceeded) [[unlikely]] return guard;
+  if (audits) [[unlikely]] {
+    std::vector<Tensor> results;
+    for (const Tensor* output : outputs.tensors()) results.push_back(*output);
+    audit(call, variables, guard, results);
+  }
   if (variables) variables->put();
+  return guard;
 }
 
 }  // namespace etch::detail

@@ -1,12 +1,9 @@
 // One trace of a function, compiled: its making, its runs and its reports.
 #pragma once
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -60,7 +57,7 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   int threads = 0;
   TraceResult trace;
   Compiled compiled;
-  std::vector<Type> output_types;  // of the results, then of what variables are assigned
+  std::vector<Type> output_types;  // of the results, of what variables are assigned, of the token
   double trace_ms = 0;
   double compile_ms = 0;
   int64_t bytes = 0;
@@ -88,39 +85,25 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   /// Throws the Error of a destination of run_into that does not do.
   void check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs, size_t i) const;
   /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
-  void launch(const Call& call, const void* const* inputs, void* const* outputs) const;
-  void run_with(const Call& call, Variables* variables, Tensor* results, const Record* record) const;
+  TurnGuard launch(const Call& call, const void* const* inputs, void** outputs, EffectLog* effects) const;
+  /// Takes the variables and runs once, and again where a loop wants more turns than are confirmed; no effect is done twice.
+  template <class RunOnce>
+  void repeat_while_exceeded(const Call& call, RunOnce run_once) const;
+  TurnGuard run_with(const Call& call, Variables* variables, Tensor* results, const Record* record, EffectLog* effects) const;
   std::vector<Tensor> input_tensors(const Call& call, const Variables* variables) const;
-  void run_into_with(const Call& call, Variables* variables, const Destinations& outputs) const;
+  TurnGuard run_into_with(const Call& call, Variables* variables, const Destinations& outputs, EffectLog* effects) const;
+  bool wants_audit(const Call& call) const;
+  void audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results) const;
 };
 
-/// Held while a callable is traced: a mutex that knows whether this thread holds it.
-class TraceMutex {
- public:
-  void lock() {
-    mutex_.lock();
-    owner_.store(pthread_self(), std::memory_order_relaxed);
-  }
-  void unlock() {
-    owner_.store({}, std::memory_order_relaxed);
-    mutex_.unlock();
-  }
-  bool is_held_here() const { return owner_.load(std::memory_order_relaxed) == pthread_self(); }
-
- private:
-  std::mutex mutex_;
-  std::atomic<pthread_t> owner_{};
-};
-
-/// Traces and compiles. At most one trace runs at a time with `one_trace`: the callable may have state.
-Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, TraceMutex& one_trace,
-                             const Call& call);
+/// Traces and compiles.
+Ref<Concrete> build_concrete(const Callable& callable, const FunctionOptions& options, const Call& call);
 
 /// The same function with these values of its events as more results.
 Ref<const Concrete> build_with_more(const Concrete& concrete, std::span<const Value> more, Location where);
 
 /// The trace of one more run of the callable, as build_concrete makes it.
-TraceResult trace_alone(const Callable& callable, TraceMutex& one_trace, const Call& call);
+TraceResult trace_alone(const Callable& callable, const Call& call);
 
 /// Prints and writes what the flags `time` and `dump` ask for. A dump that fails is a warning: the call goes on.
 void report_build(const Concrete& concrete);

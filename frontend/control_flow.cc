@@ -2,13 +2,13 @@
 #include "etch/control_flow.h"
 
 #include <algorithm>
-#include <new>
 #include <optional>
 
 #include "compiler/ir/any_op.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/ops/all.h"
-#include "frontend/region_trace.h"
+#include "frontend/dispatch.h"
+#include "frontend/region_program.h"
 #include "frontend/trace.h"
 
 namespace etch {
@@ -32,28 +32,20 @@ Tensor as_question(const Tensor& predicate, std::string_view op, Location where)
   return type.shape.empty() ? truth : reshape(Operand(truth, where), Shape{});
 }
 
-/// A recorded callable and what it gave.
-struct Recorded {
-  RegionTrace trace;
-  Flat flat;
-  std::vector<Value> values;  // of its tensors
+using Recorded = RecordedRegion;
 
-  Recorded(std::string name, Trace& outer) : trace(std::move(name), outer) {}
-
-  void run(std::span<const Type> arguments, const Turn& callable, Location where) {
-    const TraceScope scope(&trace);
-    flat = callable(trace.arguments(arguments));
-    for (const Tensor& tensor : flat.tensors) values.push_back(trace.value_of(impl_of(tensor, where), where));
-  }
-};
+/// Runs a callable on values of these types, as a region of the trace or of none.
+Recorded record(std::string_view op, Trace* outer, std::span<const Type> arguments, const Turn& callable, Location where) {
+  return RegionProgram(op, outer, arguments, callable, where).record();
+}
 
 /// The values that a region gives, then those of assigned variables, which are its ports from `first` on where it does not
 /// assign them.
-std::vector<RegionOutput> outputs_of(Recorded& recorded, const RegionUses& uses, int first) {
+std::vector<RegionOutput> outputs_of(const Recorded& recorded, const RegionUses& uses, int first) {
   std::vector<RegionOutput> outputs;
   for (Value value : recorded.values) outputs.push_back({.value = value});
   for (const Ref<VariableCell>& cell : uses.assigned()) {
-    const Value assigned = recorded.trace.assigned(*cell);
+    const Value assigned = recorded.trace->assigned(*cell);
     outputs.push_back(assigned.id >= 0 ? RegionOutput{.value = assigned} : RegionOutput{.port = first});
     ++first;
   }
@@ -113,14 +105,8 @@ void check_state(std::string_view op, const Flat& before, const Flat& after, Loc
 
 std::vector<Tensor> run_eagerly(std::string_view op, Flat state, const Test& test, const Turn& body, WhileOptions options,
                                 Location where) {
-  const CountsAsOne loop(op);
-  const auto goes_on = [&] {
-    const CountsAsOne one(op);
-    return truth_of(test(state.tensors), op, where);
-  };
   for (int64_t turn = 0; options.max_iterations < 0 || turn < options.max_iterations; ++turn) {
-    if (!goes_on()) break;
-    const CountsAsOne one(op);
+    if (!truth_of(test(state.tensors), op, where)) break;
     Flat next = body(state.tensors);
     check_state(op, state, next, where);
     state = std::move(next);
@@ -129,17 +115,15 @@ std::vector<Tensor> run_eagerly(std::string_view op, Flat state, const Test& tes
 }
 
 std::vector<Tensor> record_while(Trace& outer, std::string_view op, const Flat& state, const Test& test, const Turn& body,
-                                 Location where) {
+                                 WhileOptions options, Location where) {
   const std::vector<Type> types = types_of(state.tensors, where);
-  Recorded asks(std::string(op), outer), turns(std::string(op), outer);
-  asks.run(types, [&](std::span<const Tensor> now) {
-    return Flat{{as_question(test(now), op, where)}, {}};
-  }, where);
-  turns.run(types, body, where);
+  const Turn question = [&](std::span<const Tensor> now) { return Flat{{as_question(test(now), op, where)}, {}}; };
+  const Recorded asks = record(op, &outer, types, question, where);
+  const Recorded turns = record(op, &outer, types, body, where);
   check_state(op, state, turns.flat, where);
   RegionUses uses;
-  uses.add(asks.trace);
-  uses.add(turns.trace);
+  uses.add(*asks.trace);
+  uses.add(*turns.trace);
 
   const std::vector<RegionPort> ports = ports_of(types, uses);
   const auto num_state = static_cast<int>(types.size());
@@ -147,7 +131,8 @@ std::vector<Tensor> record_while(Trace& outer, std::string_view op, const Flat& 
   std::vector<RegionOutput> as_it_came;
   for (int i = 0; i < num_state; ++i) as_it_came.push_back({.port = i});
   handed.insert(handed.begin() + 1, as_it_came.begin(), as_it_came.end());
-  const AnyOp loop = op::WhileLoop{asks.trace.region(ports, handed), turns.trace.region(ports, outputs_of(turns, uses, num_state))};
+  const AnyOp loop = op::WhileLoop{asks.trace->region(ports, handed), turns.trace->region(ports, outputs_of(turns, uses, num_state)),
+                                   options.checkpoint};
   std::vector<Value> operands;
   for (const Tensor& tensor : state.tensors) operands.push_back(outer.value_of(impl_of(tensor, where), where));
   add_operands(outer, uses, operands, where);
@@ -160,13 +145,6 @@ std::string structure_key(const ArgReader& reader) {
   return {reinterpret_cast<const char*>(reader.key().data()), reader.key().size()};
 }
 
-CountsAsOne::CountsAsOne(std::string_view name) {
-  static_assert(sizeof(Scope) <= sizeof scope_ && alignof(Scope) <= 8);
-  new (scope_) Scope(name);
-}
-
-CountsAsOne::~CountsAsOne() { reinterpret_cast<Scope*>(scope_)->~Scope(); }
-
 bool is_recording() { return Trace::current() != nullptr; }
 
 bool truth_of(const Tensor& predicate, std::string_view op, Location where) {
@@ -176,17 +154,16 @@ bool truth_of(const Tensor& predicate, std::string_view op, Location where) {
 std::vector<Tensor> record_cond(const Tensor& predicate, const Arm& then, const Arm& otherwise, Location where) {
   Trace& outer = *Trace::current();
   const Tensor question = as_question(predicate, "cond", where);
-  Recorded yes("cond", outer), no("cond", outer);
-  yes.run({}, [&](std::span<const Tensor>) { return then(); }, where);
-  no.run({}, [&](std::span<const Tensor>) { return otherwise(); }, where);
+  const Recorded yes = record("cond", &outer, {}, [&](std::span<const Tensor>) { return then(); }, where);
+  const Recorded no = record("cond", &outer, {}, [&](std::span<const Tensor>) { return otherwise(); }, where);
   check_arms(yes, no, where);
   RegionUses uses;
-  uses.add(yes.trace);
-  uses.add(no.trace);
+  uses.add(*yes.trace);
+  uses.add(*no.trace);
   if (yes.values.empty() && uses.assigned().empty()) return {};  // nothing comes of it
 
   const std::vector<RegionPort> ports = ports_of({}, uses);
-  const AnyOp op = op::Cond{yes.trace.region(ports, outputs_of(yes, uses, 0)), no.trace.region(ports, outputs_of(no, uses, 0))};
+  const AnyOp op = op::Cond{yes.trace->region(ports, outputs_of(yes, uses, 0)), no.trace->region(ports, outputs_of(no, uses, 0))};
   std::vector<Value> operands = {outer.value_of(impl_of(question, where), where)};
   add_operands(outer, uses, operands, where);
   return emit(outer, op, operands, uses, where);
@@ -195,8 +172,9 @@ std::vector<Tensor> record_cond(const Tensor& predicate, const Arm& then, const 
 std::vector<Tensor> run_while(std::string_view op, Flat state, const Test& test, const Turn& body, WhileOptions options,
                               Location where) {
   Trace* const outer = Trace::current();
+  if (options.checkpoint < 0) fail(where, cat(op, ": checkpoint is ", options.checkpoint, "; it is a number of turns, or 0"));
   if (outer == nullptr) return run_eagerly(op, std::move(state), test, body, options, where);
-  if (options.max_iterations < 0) return record_while(*outer, op, state, test, body, where);
+  if (options.max_iterations < 0) return record_while(*outer, op, state, test, body, options, where);
   // A counter is carried behind the state.
   const auto without_counter = [](std::span<const Tensor> all) { return all.first(all.size() - 1); };
   state.tensors.push_back(full(Shape{}, int64_t{0}, where));
@@ -210,7 +188,7 @@ std::vector<Tensor> run_while(std::string_view op, Flat state, const Test& test,
         next.tensors.push_back(all.back() + 1);
         return next;
       },
-      where);
+      options, where);
   result.pop_back();
   return result;
 }
@@ -250,12 +228,9 @@ std::vector<Tensor> with_rows(std::span<const Tensor> tensors, std::span<const T
 }
 
 std::vector<Tensor> stacks_like(int64_t n, const std::function<std::vector<Tensor>()>& record, Location where) {
-  std::vector<Type> types;
-  {
-    Trace apart("scan", Trace::RegionOf{Trace::current()});
-    const TraceScope scope(&apart);
-    types = types_of(record(), where);
-  }
+  const Turn callable = [&](std::span<const Tensor>) { return Flat{record(), {}}; };
+  const Recorded apart = detail::record("scan", Trace::current(), {}, callable, where);
+  const std::vector<Type> types = types_of(apart.flat.tensors, where);
   std::vector<Tensor> stacks;
   for (const Type& type : types) {
     Shape shape = type.shape;
@@ -303,6 +278,63 @@ Tensor is_live(const Tensor& lengths, const Tensor& t, int64_t batch, Location w
 }
 
 }  // namespace detail
+
+namespace {
+
+/// A bound of a range, as a scalar of this dtype.
+Tensor bound(const Operand& given, DType dtype, Location where) {
+  if (given.tensor() == nullptr) {
+    return detail::constant({dtype, {}}, detail::number_bits(given.number(), dtype, where, "range"), "range", where);
+  }
+  const Tensor& tensor = *given.tensor();
+  return tensor.shape(where).empty() ? tensor : reshape(Operand(tensor, where), Shape{});
+}
+
+}  // namespace
+
+Range::Range(const Operand& start, const Operand& stop, const Operand& step, Location where) : where_(where) {
+  const std::pair<std::string_view, const Operand*> parts[] = {{"start", &start}, {"stop", &stop}, {"step", &step}};
+  std::string_view first;
+  Type type;
+  for (const auto& [name, part] : parts) {
+    if (part->tensor() == nullptr) continue;
+    const Type given = detail::impl_of(*part->tensor(), where).type();
+    const bool is_index = given.dtype == DType::i32 || given.dtype == DType::i64;
+    if (!is_index || given.size() != 1) {
+      detail::fail(where, cat("range: ", name, " is ", to_string(given), ", not one element of i32 or i64"));
+    }
+    if (!first.empty() && given.dtype != type.dtype) {
+      detail::fail(where, cat("range: ", first, " is ", to_string(type), " and ", name, " ", to_string(given), "; cast one of them"));
+    }
+    if (first.empty()) first = name;
+    type = given;
+  }
+  if (step.tensor() == nullptr) {
+    const Number& number = step.number();
+    const bool is_integer = number.kind() == Number::Kind::integer;
+    if (is_integer && number.integer() == 0) detail::fail(where, "range: the step is 0");
+    direction_ = is_integer && number.integer() < 0 ? -1 : 1;
+    stride_ = number.integer();
+  }
+  start_ = bound(start, type.dtype, where);
+  stop_ = bound(stop, type.dtype, where);
+  step_ = bound(step, type.dtype, where);
+}
+
+Tensor Range::after(const Tensor& i) const {
+  return add(Operand(i, where_), direction_ == 0 ? Operand(step_, where_) : Operand(stride_, where_));
+}
+
+bool Range::has_ended(const Tensor& i) const {
+  const Operand index(i, where_), stop(stop_, where_), step(step_, where_), none(0, where_);
+  if (direction_ > 0) return !bool(less(index, stop));
+  if (direction_ < 0) return !bool(greater(index, stop));
+  const Tensor grows = greater(step, none), falls = less(step, none);
+  const Tensor is_below = less(index, stop), is_above = greater(index, stop);
+  const Tensor up = logical_and(Operand(grows, where_), Operand(is_below, where_));
+  const Tensor down = logical_and(Operand(falls, where_), Operand(is_above, where_));
+  return !bool(logical_or(Operand(up, where_), Operand(down, where_)));
+}
 
 TensorArray TensorArray::of(Integer n, DType dtype, const Shape& row, Location where) {
   Shape shape = row;

@@ -16,7 +16,7 @@ std::string numbered(size_t i, size_t n) { return n == 1 ? "the argument" : cat(
 
 /// The value of a float tensor in the log that this thread writes.
 Value value_in(EventLog& log, const TensorImpl& impl, Location where) {
-  if (Trace* trace = Trace::current()) return trace->value_of(impl, where);
+  if (Trace* trace = Trace::current()) return trace->listed(trace->value_of(impl, where));
   return static_cast<EagerEvents&>(log).value_of(impl);
 }
 
@@ -132,7 +132,7 @@ void CustomCall::end(std::span<const Tensor> arguments, const CustomResults& res
     if (!is_floating(impl.dtype)) continue;
     floats.push_back(result);
     types.push_back(impl.type());
-    if (trace) of.push_back(trace->value_of(impl, where_));
+    if (trace) of.push_back(value_in(*log, impl, where_));
   }
   if (floats.empty() || values.empty()) return;
 
@@ -156,7 +156,7 @@ void CustomCall::end(std::span<const Tensor> arguments, const CustomResults& res
     const TensorImpl& impl = *TensorAccess::get(*floats[i]);
     const Value value = made[static_cast<int>(i)];
     if (trace) {
-      *floats[i] = make_traced(trace->id(), value, impl.type(), impl.op, where_);
+      *floats[i] = trace->with_derivative(impl, value, where_);
     } else {
       Tensor result = alias(impl, impl.dtype, impl.shape);
       eager->hold(value, result);

@@ -52,7 +52,7 @@ class [[gnu::visibility("hidden")]] EventLog {
   std::vector<Value> repeat(const RecordedBackward& backward, std::span<const Value> cotangents);
 
   /// The log that this thread writes: that of the trace or else of its tapes; nullptr if there is neither, or where the
-  /// trace is captured, which keeps no list of its own.
+  /// trace is captured and no tape is open in it.
   static EventLog* current();
 
  protected:
@@ -61,6 +61,12 @@ class [[gnu::visibility("hidden")]] EventLog {
   void use_names_of(Vocabulary& vocabulary);
   /// The index of a name among those of the events, or of the vocabulary where there is one.
   int32_t name_index(std::string_view name);
+  /// A place in the names of the events, of one whose names are those of the vocabulary if there is one.
+  Origin in_events(Origin place);
+  /// The same the other way round.
+  Origin in_vocabulary(Origin place);
+  /// Begins anew, without events.
+  void clear();
   /// Takes over the groups, and the derivatives that users gave, of events from `begin` on that were repeated.
   void repeat_groups(std::span<const NodeRange> groups, int begin, const Events::Repeated& repeated);
   void repeat_custom_events(const CustomEvents& events, int begin, const Events::Repeated& repeated);

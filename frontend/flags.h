@@ -19,12 +19,14 @@ struct Flags {
   bool verify = false;
   bool trace_twice = false;
   bool check_captures = false;
+  bool audit = false;
   bool eager = false;
   bool fuse = true;
   bool native_regions = true;
   bool group = true;
   bool simplify = true;
   bool fast_math = false;
+  bool masked_regions = true;
   const Target* target = &host_target();
   int threads = 0;  // 0: all that this process may run on
   int64_t grain = 0;  // see RunOptions

@@ -83,7 +83,8 @@ Ref<FunctionCore> make_core(const FunctionType& type, void* callable, const Obje
   std::unique_ptr<void, void (*)(void*)> owner(callable, type.destroy);
   check_options(options, where);
   if (options.name.empty()) options.name = default_name(where);
-  Ref<FunctionCore> core(new FunctionCore({type, callable, object, options.name, options.control_flow}, options));
+  Ref<FunctionCore> core(new FunctionCore(
+      {type, callable, object, options.name, options.control_flow, options.trust_loops, options.audit}, options));
   (void)owner.release();
   return core;
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "compiler/ir/cat.h"
+#include "frontend/confirmation.h"
 #include "frontend/flags.h"
 #include "frontend/trace.h"
 
@@ -34,12 +35,19 @@ bool is_first_warning(const std::string& name, Location where) {
 FunctionCore::FunctionCore(Callable callable, FunctionOptions options)
     : callable_(std::move(callable)), options_(std::move(options)) {}
 
-FunctionCore::~FunctionCore() { callable_.type.destroy(callable_.self); }
+FunctionCore::~FunctionCore() {
+  {
+    std::unique_lock<TraceMutex> lock(callable_.life->one_run, std::defer_lock);
+    if (!callable_.life->one_run.is_held_here()) lock.lock();
+    callable_.life->is_over = true;
+  }
+  callable_.type.destroy(callable_.self);
+}
 
 Ref<const Concrete> FunctionCore::find_to_run(const Call& call) {
   Ref<const Concrete> concrete = find(call, true);
   if (options_.check_captures || call.flags->check_captures) [[unlikely]] {
-    check_captures(callable_, concrete->trace, trace_alone(callable_, trace_mutex_, call), call.where);
+    check_captures(callable_, concrete->trace, trace_alone(callable_, call), call.where);
   }
   return concrete;
 }
@@ -168,7 +176,7 @@ bool FunctionCore::retraces_too_often() {
 
 Ref<const Concrete> FunctionCore::build(const Call& call, Leaves leaves, std::string reason) {
   const std::string key_before(key_of(call));
-  Ref<Concrete> concrete = build_concrete(callable_, options_, trace_mutex_, call);
+  Ref<Concrete> concrete = build_concrete(callable_, options_, call);
   const bool read_again = concrete->key != key_before;  // the trace made variables
   concrete->leaves = read_again ? describe(call, false) : std::move(leaves);
   concrete->reason = std::move(reason);
@@ -250,12 +258,19 @@ void FunctionCore::start_as_child() {
     entries_.erase(entry);
   }
   new (&built_) std::condition_variable;  // the old one remembers threads that wait
-  if (!trace_mutex_.is_held_here()) new (&trace_mutex_) TraceMutex;
+  TraceMutex& one_run = callable_.life->one_run;
+  if (!one_run.is_held_here()) new (&one_run) TraceMutex;
   mutex_.unlock();
 }
 
 FunctionStats FunctionCore::stats() {
   const std::lock_guard lock(mutex_);
+  for (const Entry& entry : entries_) {
+    const Confirmation* const confirmation = entry.concrete ? entry.concrete->trace.confirmation.get() : nullptr;
+    if (confirmation == nullptr) continue;
+    stats_.audits = std::max(stats_.audits, confirmation->audits());
+    if (confirmation->turns() != TurnGuard::kNoLimit) stats_.turns = std::max(stats_.turns, confirmation->turns());
+  }
   return stats_;
 }
 

@@ -63,8 +63,6 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
 
   const Callable callable_;
   const FunctionOptions options_;
-  TraceMutex trace_mutex_;  // one trace at a time: the callable may have state
-
   std::mutex mutex_;        // guards all below
   std::condition_variable built_;
   Entries entries_;         // those used last at the end

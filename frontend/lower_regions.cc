@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/checked.h"
 #include "compiler/ir/region.h"
 #include "frontend/capture/structure.h"
+#include "frontend/effects.h"
+#include "runtime/check.h"
 
 namespace etch::detail {
 namespace {
@@ -53,12 +56,39 @@ class Free {
   std::vector<Id> used_;
 };
 
+/// The variables of floats that are read in regions, in the order of their first reads.
+class ReadSlots {
+ public:
+  static std::vector<int32_t> of(const std::vector<OpenRegion>& regions, const Vocabulary& vocabulary) {
+    ReadSlots slots(vocabulary);
+    for (const OpenRegion& region : regions) slots.visit(region);
+    return std::move(slots.slots_);
+  }
+
+ private:
+  explicit ReadSlots(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+
+  void visit(const OpenRegion& region) {
+    for (const RegionNode& node : region.nodes) {
+      for (const OpenRegion& inner : node.regions) visit(inner);
+      if (node.what != RegionNode::What::op || node.op.what != BlockOp::What::step) continue;
+      const EventKind& kind = vocabulary_.kind(node.op.kind);
+      if (kind.what != EventKind::What::read || !is_floating(vocabulary_.type(kind.results[0]).dtype)) continue;
+      if (std::ranges::find(slots_, kind.slot) == slots_.end()) slots_.push_back(kind.slot);
+    }
+  }
+
+  const Vocabulary& vocabulary_;
+  std::vector<int32_t> slots_;
+};
+
 /// Ops of one list of events or one graph in the making.
 template <class Maker>
 class Lowering {
  public:
-  Lowering(const Structured& program, const Vocabulary& vocabulary, Maker& maker)
-      : program_(program), vocabulary_(vocabulary), maker_(maker) {}
+  /// @param guards loops are guarded.
+  Lowering(const Structured& program, const Vocabulary& vocabulary, Maker& maker, bool guards)
+      : program_(program), vocabulary_(vocabulary), maker_(maker), guards_(guards) {}
 
   void set(Id id, Value value) { values_[id] = value; }
   Value get(Id id) const { return values_.at(id); }
@@ -80,6 +110,9 @@ class Lowering {
 
   /// A read of a variable in the place where derivatives in it are known: else it is the value that it reads.
   std::function<Value(int32_t slot, Value of, Origin origin)> read;
+  /// Of a variable that is read in regions: the number that changes no other one, on which all its reads depend. It is
+  /// added to what they read, through which no derivative passes, and goes away when derivatives are taken.
+  std::map<int32_t, Value> neutral;
 
  private:
   Origin origin(const Origin& place) {
@@ -120,12 +153,19 @@ class Lowering {
         return set(op.results[0], emit(Op::equal, both, {}, {})[0]);
       }
       case BlockOp::What::negate: return set(op.results[0], emit(Op::logical_not, operands, {}, {})[0]);
+      case BlockOp::What::both: return set(op.results[0], emit(Op::logical_and, operands, {}, origin_of(op.kind))[0]);
+      case BlockOp::What::either: return set(op.results[0], emit(Op::logical_or, operands, {}, origin_of(op.kind))[0]);
     }
   }
 
   void lower_step(const BlockOp& op, std::span<const Value> operands) {
     const EventKind& kind = vocabulary_.kind(op.kind);
     if (kind.what == EventKind::What::read) {
+      if (const auto added = neutral.find(kind.slot); added != neutral.end()) {
+        const Value stopped = emit(Op::stop_gradient, operands, {}, origin(kind.place))[0];
+        const Value both[] = {stopped, added->second};
+        return set(op.results[0], emit(Op::add, both, {}, origin(kind.place))[0]);
+      }
       return set(op.results[0], read ? read(kind.slot, operands[0], origin(kind.place)) : operands[0]);
     }
     Types types;
@@ -134,13 +174,27 @@ class Lowering {
     for (size_t i = 0; i < op.results.size(); ++i) set(op.results[i], made[static_cast<int>(i)]);
   }
 
-  /// A region whose inputs are its parameters, of these types, and then values of this list.
-  Region close(const OpenRegion& region, const std::vector<Id>& parameters, const std::vector<Id>& free) {
+  /// What regions use from around: values, and variables that they read.
+  struct Around {
+    std::vector<Id> free;
+    std::vector<int32_t> slots;
+  };
+  Around around(const RegionNode& node) const {
+    return {Free::of(node.regions), ReadSlots::of(node.regions, vocabulary_)};
+  }
+  void add_operands(const Around& around, std::vector<Value>& operands) const {
+    for (Id id : around.free) operands.push_back(get(id));
+    for (int32_t slot : around.slots) operands.push_back(neutral.at(slot));
+  }
+
+  /// A region whose inputs are its parameters, of these types, and then what it uses from around.
+  Region close(const OpenRegion& region, const std::vector<Id>& parameters, const Around& around) {
     GraphBuilder builder;
-    Lowering<GraphBuilder> inner(program_, vocabulary_, builder);
-    for (const std::vector<Id>* inputs : {&parameters, &free}) {
+    Lowering<GraphBuilder> inner(program_, vocabulary_, builder, guards_);
+    for (const std::vector<Id>* inputs : {&parameters, &around.free}) {
       for (Id id : *inputs) inner.set(id, checked(builder.input(type_of_value(id))));
     }
+    for (int32_t slot : around.slots) inner.neutral[slot] = checked(builder.input(vocabulary_.slot_at(slot).cell->type()));
     inner.lower(region);
     const std::vector<Value> outputs = inner.get(region.outputs);
     return Region(std::move(builder).finish(outputs));
@@ -149,20 +203,20 @@ class Lowering {
   Type type_of_value(Id id) const { return type_of(program_.types[id]); }
 
   void lower_choice(const RegionNode& node) {
-    const std::vector<Id> free = Free::of(node.regions);
-    const op::Cond cond{close(node.regions[0], {}, free), close(node.regions[1], {}, free)};
+    const Around used = around(node);
+    const op::Cond cond{close(node.regions[0], {}, used), close(node.regions[1], {}, used)};
     std::vector<Value> operands = {get(node.op.operands[0])};
-    for (Id id : free) operands.push_back(get(id));
+    add_operands(used, operands);
     set_results(node, emit(cond, operands, {}, origin_of(node.place)));
   }
 
   void lower_loop(const RegionNode& node) {
-    const std::vector<Id> free = Free::of(node.regions);
+    const Around used = around(node);
     const OpenRegion& test = node.regions[0];
     const OpenRegion& body = node.regions[1];
-    const op::WhileLoop loop{close(test, test.parameters, free), close(body, body.parameters, free)};
+    const op::WhileLoop loop{close(test, test.parameters, used), close(body, body.parameters, used), 0, {guards_}};
     std::vector<Value> operands = get(node.op.operands);
-    for (Id id : free) operands.push_back(get(id));
+    add_operands(used, operands);
     set_results(node, emit(loop, operands, {}, origin_of(node.place)));
   }
 
@@ -173,6 +227,7 @@ class Lowering {
   const Structured& program_;
   const Vocabulary& vocabulary_;
   Maker& maker_;
+  const bool guards_;
   FlatMap<Id, Value> values_;
 };
 
@@ -198,6 +253,9 @@ class Inputs {
         break;
       }
       case GivenValue::What::variable: {
+        if (vocabulary_.slot_at(given.index).cell.get() == &token_cell()) {
+          return checked(result_.events.record(splat_op(0), {}, {&vocabulary_.type(given.type), 1}, {}))[0];
+        }
         variables_[given.index] = static_cast<int32_t>(result_.events.inputs().size());
         break;
       }
@@ -219,6 +277,17 @@ class Inputs {
   std::map<int32_t, int32_t> variables_;
 };
 
+/// What an op of few elements costs where it is computed in any case; nothing if it must not be.
+std::optional<int> cost_in_any_case(const Vocabulary& vocabulary, capture::Kind kind) {
+  constexpr int64_t kMostElements = 16;
+  const EventKind& event = vocabulary.kind(kind);
+  if (event.what == EventKind::What::read) return 0;
+  const Place kind_of = place(event.op);
+  const bool is_plain = kind_of == Place::splat || kind_of == Place::elementwise || is_movement(event.op);
+  if (!is_plain || vocabulary.type(event.results[0]).size() > kMostElements) return std::nullopt;
+  return cost_of(event.op);
+}
+
 int64_t whole(double value) {
   constexpr double kMost = 9e18;
   return value < kMost ? static_cast<int64_t>(value) : std::numeric_limits<int64_t>::max();
@@ -237,17 +306,55 @@ std::shared_ptr<CaptureReport> report_of(const capture::Captured& captured) {
   return report;
 }
 
-}  // namespace
-
-TraceResult lower_captured(const capture::Captured& captured, const Vocabulary& vocabulary, const Call& call) {
+Structured structure_of(const capture::Captured& captured, const Vocabulary& vocabulary) {
   const capture::TypeTable types{
       [&](capture::Kind kind, int result) { return vocabulary.kind(kind).results[result]; },
-      [&](capture::Ref given) { return vocabulary.type_of_given(given); }};
-  const Structured program = capture::structure(captured.automaton, types);
+      [&](capture::Ref given) { return vocabulary.type_of_given(given); },
+      [&](capture::Kind kind) { return cost_in_any_case(vocabulary, kind); },
+      [&](capture::TypeId type) { return type == capture::kBool || (type >= 0 && vocabulary.type(type) == kTruth); }};
+  return capture::structure(captured.automaton, types);
+}
+
+/// What a given value is in the trace of a region.
+Value value_in(RegionTrace& into, const Vocabulary& vocabulary, const GivenValue& given) {
+  switch (given.what) {
+    case GivenValue::What::argument: return into.argument_at(given.index);
+    case GivenValue::What::capture: return into.value_of(vocabulary.captured(given.index), {});
+    case GivenValue::What::variable: {
+      const Vocabulary::Slot& slot = vocabulary.slot_at(given.index);
+      return TensorAccess::get(into.value_of(*slot.cell, slot.where))->value;
+    }
+    case GivenValue::What::member: break;
+  }
+  ETCH_UNREACHABLE("a callable of a form has no object");
+}
+
+}  // namespace
+
+std::vector<Value> lower_captured_region(const capture::Captured& captured, const Vocabulary& vocabulary, RegionTrace& into) {
+  const Structured program = structure_of(captured, vocabulary);
+  Lowering<Events> lowering(program, vocabulary, into.events(), false);  // nothing is kept to confirm more of it
+  for (size_t i = 0; i < program.given.size(); ++i) {
+    lowering.set(static_cast<Id>(i), value_in(into, vocabulary, vocabulary.given(program.given[i])));
+  }
+  lowering.lower(program.program);
+  std::vector<Value> outputs = lowering.get(program.program.outputs);
+  const auto num_results = static_cast<size_t>(captured.automaton.num_results);
+  for (size_t i = num_results; i < outputs.size(); ++i) {
+    const Vocabulary::Slot& slot = vocabulary.slot_at(captured.automaton.slots[i - num_results]);
+    into.assign(*slot.cell, into.tensor(outputs[i]), slot.where);
+  }
+  outputs.resize(num_results);
+  return outputs;
+}
+
+TraceResult lower_captured(const capture::Captured& captured, const Vocabulary& vocabulary, const Call& call,
+                           bool guards) {
+  const Structured program = structure_of(captured, vocabulary);
 
   TraceResult result;
   Inputs inputs(vocabulary, call, result);
-  Lowering<Events> lowering(program, vocabulary, result.events);
+  Lowering<Events> lowering(program, vocabulary, result.events, guards);
   for (size_t i = 0; i < program.given.size(); ++i) lowering.set(static_cast<Id>(i), inputs.value(program.given[i]));
   std::map<int32_t, Value> leaves;
   lowering.read = [&](int32_t slot, Value of, Origin origin) {
@@ -256,6 +363,14 @@ TraceResult lower_captured(const capture::Captured& captured, const Vocabulary& 
     if (is_new) leaf->second = result.events.leaf(type);
     return result.events.stand_in({&leaf->second, 1}, {&type, 1}, {&of, 1}, origin)[0];
   };
+  for (const RegionNode& node : program.program.nodes) {
+    for (int32_t slot : ReadSlots::of(node.regions, vocabulary)) {
+      if (lowering.neutral.contains(slot)) continue;
+      const Type& type = vocabulary.slot_at(slot).cell->type();
+      const Value zero = checked(result.events.record(splat_op(bits_of(-0.0, type.dtype)), {}, {&type, 1}))[0];
+      lowering.neutral[slot] = lowering.read(slot, zero, {});
+    }
+  }
   lowering.lower(program.program);
 
   const std::vector<Value> outputs = lowering.get(program.program.outputs);
@@ -264,22 +379,30 @@ TraceResult lower_captured(const capture::Captured& captured, const Vocabulary& 
   std::vector<std::pair<int64_t, int32_t>> slots;   // in the order of their locks
   for (int32_t slot = 0; slot < vocabulary.num_slots(); ++slot) slots.emplace_back(vocabulary.slot_at(slot).cell->number(), slot);
   std::ranges::sort(slots);
+  Value token;
   for (const auto& [number, slot] : slots) {
     const Vocabulary::Slot& known = vocabulary.slot_at(slot);
+    const auto assigned = std::ranges::find(captured.automaton.slots, slot);
+    const bool is_assigned = assigned != captured.automaton.slots.end();
+    const Value last =
+        is_assigned ? outputs[captured.automaton.num_results + (assigned - captured.automaton.slots.begin())] : Value();
+    if (known.cell.get() == &token_cell()) {
+      token = last;
+      continue;
+    }
     UsedVariable use{known.cell, known.where};
     use.input = inputs.of_variable(slot);
     if (const auto leaf = leaves.find(slot); leaf != leaves.end()) use.leaf = leaf->second;
-    const auto assigned = std::ranges::find(captured.automaton.slots, slot);
-    if (assigned != captured.automaton.slots.end()) {
-      const Value value = outputs[captured.automaton.num_results + (assigned - captured.automaton.slots.begin())];
-      const bool is_first = use.input >= 0 && result.events.source(value) == result.events.inputs()[use.input];
+    if (is_assigned) {
+      const bool is_first = use.input >= 0 && result.events.source(last) == result.events.inputs()[use.input];
       if (!is_first) {
         use.output = static_cast<int32_t>(result.outputs.size());
-        result.outputs.push_back(value);
+        result.outputs.push_back(last);
       }
     }
     if (use.input >= 0 || use.is_assigned()) result.variables.push_back(std::move(use));
   }
+  if (token.id >= 0) add_token(result, token);
   result.num_events = static_cast<int>(result.events.nodes().size());
   finish_trace(result);
   result.capture = report_of(captured);

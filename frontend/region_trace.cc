@@ -29,6 +29,8 @@ std::vector<Tensor> RegionTrace::arguments(std::span<const Type> types) {
   return tensors;
 }
 
+Tensor RegionTrace::tensor(Value value) { return make_traced(id(), value, events().type(value), std::nullopt, {}); }
+
 Value RegionTrace::assigned(const VariableCell& cell) {
   for (const TracedVariable& variable : variables()) {
     if (variable.cell.get() == &cell) return variable.assigned.value_or(Value());

@@ -28,10 +28,15 @@ struct RegionOutput {
 /// One run of a callable, recorded on its own.
 class RegionTrace : public Trace {
  public:
-  RegionTrace(std::string name, Trace& outer) : Trace(std::move(name), RegionOf{&outer}) {}
+  RegionTrace(std::string name, Trace* outer, CaptureStart* capture) : Trace(std::move(name), RegionOf{outer}, capture) {}
 
   /// Adds the arguments of the callable.
   std::vector<Tensor> arguments(std::span<const Type> types);
+
+  /// The value of an argument.
+  Value argument_at(size_t i) const { return arguments_[i]; }
+  /// A handle to a value.
+  Tensor tensor(Value value);
 
   /// The value that stands in a variable at the end, or none if nothing assigns to it.
   Value assigned(const VariableCell& cell);

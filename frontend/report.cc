@@ -14,6 +14,7 @@
 #include "frontend/backward_report.h"
 #include "frontend/flags.h"
 #include "frontend/concrete.h"
+#include "frontend/confirmation.h"
 
 namespace etch::detail {
 namespace {
@@ -147,22 +148,56 @@ std::string use_text(const Concrete& concrete, const UsedVariable& use) {
   return cat(what, use.input >= 0 ? " is read and assigned, " : " is assigned, ", assignment_text(concrete, use));
 }
 
-/// One line for each op with regions: where it was written, what it carries and what it does not change.
-void add_regions(const Graph& graph, const std::string& space, std::string& text) {
+/// What the inputs of the traced graph are called.
+std::vector<std::string> input_names(const Concrete& concrete) {
+  const TraceResult& trace = concrete.trace;
+  std::vector<std::string> names;
+  for (const ArgReader::Leaf& leaf : concrete.leaves) {
+    if (leaf.is_tensor) names.push_back(leaf.path);
+  }
+  names.resize(trace.graph.inputs().size());
+  for (size_t i = 0; i < trace.captures.size(); ++i) names[trace.captures[i].input()] = cat("capture[", i, "]");
+  for (const UsedVariable& use : trace.variables) {
+    if (use.input >= 0) names[use.input] = use.cell->name();
+  }
+  return names;
+}
+
+/// One line for each op with regions: where it was written, what it carries and what it does not change, by the names of the
+/// inputs from which that comes.
+void add_regions(const Graph& graph, const std::vector<std::string>& inputs, const std::string& space, std::string& text) {
+  const auto name_of = [&](Value value) {
+    const auto input = std::ranges::find(graph.inputs(), value);
+    return input == graph.inputs().end() ? std::string() : inputs[input - graph.inputs().begin()];
+  };
   for (const Node& node : graph.nodes()) {
     const std::vector<NamedRegion> regions = regions_of(node.op);
     if (regions.empty()) continue;
     const auto leading = static_cast<size_t>(num_leading(node.op));
-    const auto types = [&](size_t begin, size_t end) {
+    const auto operands = [&](size_t begin, size_t end) {
       std::string list;
-      for (size_t i = begin; i < end; ++i) list += cat(list.empty() ? "" : ", ", to_string(graph.type(node.operands[i])));
+      for (size_t i = begin; i < end; ++i) {
+        const std::string name = name_of(node.operands[i]);
+        list += cat(list.empty() ? "" : ", ", name, name.empty() ? "" : " ", to_string(graph.type(node.operands[i])));
+      }
       return list.empty() ? "nothing" : list;
     };
     const std::string place =
         node.origin.file < 0 ? "" : cat(" at ", graph.name_of(node.origin.file), ":", node.origin.line);
-    text += cat(space, name(node.op), place, ": from ", types(0, leading), "; unchanged: ",
-                types(leading, node.operands.size()), "\n");
-    for (const NamedRegion& region : regions) add_regions(region.region.graph(), space + "  ", text);
+    text += cat(space, name(node.op), place, ": from ", operands(0, leading), "; unchanged: ",
+                operands(leading, node.operands.size()), "\n");
+    const std::vector<Channel> channels = channels_of(node.op, static_cast<int>(node.operands.size()));
+    for (size_t r = 0; r < regions.size(); ++r) {
+      const Graph& inner = regions[r].region.graph();
+      std::vector<std::string> names(inner.inputs().size());
+      for (const Channel& channel : channels) {
+        for (const Port& port : channel.inputs) {
+          const bool is_named = port.region == static_cast<int>(r) && channel.operand >= 0;
+          if (is_named) names[port.index] = name_of(node.operands[channel.operand]);
+        }
+      }
+      add_regions(inner, names, space + "  ", text);
+    }
   }
 }
 
@@ -188,12 +223,18 @@ std::string capture_text(const Concrete& concrete) {
   if (report->is_proved) {
     text += cat("proved: all ", report->paths, " paths were run\n");
   } else if (report->turns > 0) {
-    text += cat("confirmed: loops were run up to ", report->turns, " turns\n");
+    const int64_t turns = concrete.trace.confirmation->turns();
+    const bool trusts = turns == TurnGuard::kNoLimit;
+    text += cat("confirmed: loops were run up to ", trusts ? report->turns : turns, " turns, and ",
+                trusts ? "are trusted beyond" : "are run further where a call wants more", "\n");
   } else {
     text += "confirmed: every use of every value was reached on several paths\n";
   }
+  if (const int64_t audits = concrete.trace.confirmation->audits(); audits > 0) {
+    text += cat(audits, audits == 1 ? " call was" : " calls were", " compared with a plain run of the callable\n");
+  }
   if (report->remembers) text += "each condition is asked once: some paths that no data takes end in an exception\n";
-  add_regions(concrete.trace.graph, "", text);
+  add_regions(concrete.trace.graph, input_names(concrete), "", text);
   return text;
 }
 

@@ -87,6 +87,7 @@ class [[gnu::visibility("hidden")]] Tape {
 
   ~Tape() {
     if (state_ == State::open && trace_ == nullptr) close();
+    close_in_trace();
   }
 
   void watch(std::span<const Source> sources, Location where) {
@@ -138,7 +139,7 @@ class [[gnu::visibility("hidden")]] Tape {
     }
     UserGradients custom(*this, recorder, begin, where);
     const Gradients made = make_gradients(recorder, {of, cotangents, in, log().groups(), recorded_, &custom, first_event_});
-    if (trace_) note_gradients(of, made);
+    if (trace_ && !trace_->is_captured()) note_gradients(of, made);
     std::string why;
     const bool all_none = std::ranges::none_of(made.values, [](const auto& value) { return value.has_value(); });
     const bool is_error = all_none && question.options.unconnected == Unconnected::none && !question.may_all_be_none;
@@ -187,6 +188,7 @@ class [[gnu::visibility("hidden")]] Tape {
       check_usable("reset", where);
       if (trace_ == nullptr) close();
     }
+    close_in_trace();
     open();
   }
 
@@ -206,6 +208,7 @@ class [[gnu::visibility("hidden")]] Tape {
       --tape_.paused_;
       tape_.state_ = State::used;
       if (tape_.trace_ == nullptr) close_eager_events(*tape_.eager_);
+      tape_.close_in_trace();
     }
 
    private:
@@ -268,7 +271,8 @@ class [[gnu::visibility("hidden")]] Tape {
   void open() {
     state_ = State::open;
     trace_ = Trace::current();
-    if (trace_) trace_->check_not_captured("GradientTape", {});
+    if (trace_) trace_->open_tape();
+    is_in_trace_ = trace_ != nullptr;
     eager_ = trace_ ? nullptr : &open_eager_events();
     log_id_ = log().id();
     thread_ = pthread_self();
@@ -288,6 +292,11 @@ class [[gnu::visibility("hidden")]] Tape {
     update_recording();
   }
 
+  void close_in_trace() {
+    if (is_in_trace_ && Trace::is_open(log_id_)) trace_->close_tape();
+    is_in_trace_ = false;
+  }
+
   void close() {
     if (paused_ == 0 && thread_ == pthread_self()) count_recording(-1);
     close_eager_events(*eager_);
@@ -304,7 +313,6 @@ class [[gnu::visibility("hidden")]] Tape {
       fail(where, cat(op, ": the tape was made outside of the trace of function ", now->name(),
                       ", which it does not record; make it inside"));
     }
-    if (trace_) trace_->check_not_captured(op, where);
     if (trace_ && (now != trace_ || now->id() != log_id_)) {
       fail(where, cat(op, ": the tape was made in a trace that has ended or is not the innermost one"));
     }
@@ -342,7 +350,7 @@ class [[gnu::visibility("hidden")]] Tape {
 
   bool depends(Value value) const { return value.id < static_cast<int32_t>(depends_.size()) && depends_[value.id]; }
 
-  Value known(const TensorImpl& impl) const { return trace_ ? trace_->find(impl) : eager_->find(impl); }
+  Value known(const TensorImpl& impl) const { return trace_ ? trace_->find_listed(impl) : eager_->find(impl); }
   Value known(const Source& source) {
     if (source.variable()) return log().find_leaf(cell_of(source));
     return known(*TensorAccess::get(source.tensor()));
@@ -353,7 +361,7 @@ class [[gnu::visibility("hidden")]] Tape {
     return {source.variable()->dtype(where), source.variable()->shape(where)};
   }
   Value value_of(const TensorImpl& impl, Location where) {
-    if (trace_) return trace_->value_of(impl, where);
+    if (trace_) return trace_->listed(trace_->value_of(impl, where));
     if (impl.kind != TensorImpl::Kind::eager) fail_no_elements(impl, "recording it", where);
     return eager_->value_of(impl);
   }
@@ -450,13 +458,15 @@ class [[gnu::visibility("hidden")]] Tape {
   Tensor tensor_of(Value value, Location where) {
     if (trace_ == nullptr) return eager_->tensor(value);
     const Events& events = trace_->events();
-    return make_traced(trace_->id(), value, events.type(value), events.node(value).op, where);
+    const AnyOp op = events.node(value).op;
+    return make_traced(trace_->id(), trace_->told(value), events.type(value), op, where);
   }
 
   const TapeOptions options_;
   State state_ = State::open;
   int paused_ = 0;
   Trace* trace_ = nullptr;        // where it was made, or
+  bool is_in_trace_ = false;      // which knows that it is open
   EagerEvents* eager_ = nullptr;  // those of the thread
   uint64_t log_id_ = 0;
   pthread_t thread_{};

@@ -452,7 +452,35 @@ Tensor::Rows Tensor::begin(Location where) const {
   if (impl.shape.empty()) {
     fail(where, cat("a loop over ", to_string(impl.type()), ": rank 0 has no axis to walk along"));
   }
-  return {*this, 0, where};
+  Rows rows{*this, 0, where};
+  const detail::Trace* const trace = detail::Trace::current();
+  // Tapes take derivatives of loops that are written out.
+  if (trace && trace->can_ask() && !trace->has_tape() && impl.shape[0] > 0) rows.begin_in_trace();
+  return rows;
+}
+
+void Tensor::Rows::begin_in_trace() {
+  const TensorImpl& impl = *detail::TensorAccess::get(*tensor_);
+  stop_ = impl.shape[0];
+  if (const detail::Progression* numbers = detail::Trace::current()->progression(impl)) {
+    is_number_ = true;
+    step_ = numbers->step;
+    stop_ = numbers->start + stop_ * step_;
+    index_ = full(Shape{}, numbers->start, impl.dtype, where_);
+    return;
+  }
+  index_ = full(Shape{}, int64_t{0}, where_);
+}
+
+Tensor Tensor::Rows::traced_row() const {
+  return is_number_ ? index_ : gather(Operand(*tensor_, where_), Operand(index_, where_), 0);
+}
+
+void Tensor::Rows::count() { index_ = add(Operand(index_, where_), Operand(step_, where_)); }
+
+bool Tensor::Rows::has_ended() const {
+  const Operand index(index_, where_), stop(stop_, where_);
+  return !bool(step_ > 0 ? less(index, stop) : greater(index, stop));
 }
 
 Tensor::Rows Tensor::end(Location where) const { return {*this, impl_of(*this, where).shape[0], where}; }

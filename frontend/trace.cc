@@ -7,6 +7,7 @@
 
 #include "compiler/ir/cat.h"
 #include "frontend/eager_events.h"
+#include "frontend/effects.h"
 #include "frontend/user_words.h"
 #include "frontend/vocabulary.h"
 
@@ -103,6 +104,8 @@ const Trace* find_trace(uint64_t id) {
   return nullptr;
 }
 
+bool Trace::is_open(uint64_t id) { return find_trace(id) != nullptr; }
+
 Trace* Trace::innermost() {
   for (const TraceScope* scope = innermost_trace; scope; scope = scope->outer_) {
     if (scope->trace_) return scope->trace_;
@@ -175,7 +178,7 @@ std::vector<VariableCell*> EventLog::variables_read(int begin, int end) const {
 etch::Results EventLog::record_custom(std::span<const Value> operands, std::span<const Type> types, std::span<const Value> of,
                                 CustomEvent custom) {
   custom_events_.emplace(num_events(), custom);
-  return events_.stand_in(operands, types, of, origin(custom.where));
+  return events_.stand_in(operands, types, of, in_events(origin(custom.where)));
 }
 
 std::vector<Value> EventLog::repeat(const RecordedBackward& backward, std::span<const Value> cotangents) {
@@ -215,7 +218,7 @@ void EventLog::repeat_custom_events(const CustomEvents& events, int begin, const
 
 EventLog* EventLog::current() {
   Trace* const trace = Trace::current();
-  if (trace && trace->is_captured()) return nullptr;
+  if (trace && !trace->is_listed()) return nullptr;
   return trace ? static_cast<EventLog*>(trace) : recording_events();
 }
 
@@ -224,6 +227,29 @@ void EventLog::use_names_of(Vocabulary& vocabulary) {
   files_.clear();
   last_file_ = nullptr;
   for (const Scope* scope = innermost_scope; scope; scope = scope->parent_) scope->named_in_ = 0;
+}
+
+Origin EventLog::in_events(Origin place) {
+  if (vocabulary_ == nullptr) return place;
+  for (int32_t* name : {&place.file, &place.scope}) {
+    if (*name >= 0) *name = events_.name(vocabulary_->name_of(*name));
+  }
+  return place;
+}
+
+Origin EventLog::in_vocabulary(Origin place) {
+  for (int32_t* name : {&place.file, &place.scope}) {
+    if (*name >= 0) *name = vocabulary_->name(events_.name_of(*name));
+  }
+  return place;
+}
+
+void EventLog::clear() {
+  events_ = Events();
+  groups_.clear();
+  custom_events_ = CustomEvents();
+  leaves_.clear();
+  variables_.clear();
 }
 
 int32_t EventLog::name_index(std::string_view name) { return vocabulary_ ? vocabulary_->name(name) : events_.name(name); }
@@ -301,6 +327,7 @@ bool Trace::knows(const TensorImpl& impl) const {
 }
 
 Value Trace::take(const TensorImpl& impl, Location where) {
+  if (listener_) return Value{vocabulary_->capture(impl)};
   const auto [it, is_new] = captured_.try_emplace(&impl);
   if (is_new) {
     taken_.push_back(TensorAccess::share(&impl));
@@ -324,19 +351,27 @@ TracedVariable& Trace::variable(VariableCell& cell, Location where) {
   return variables_[it->second];
 }
 
+Value Trace::first_value(VariableCell& cell, Location where) {
+  if (listener_) return Value{vocabulary_->initial(vocabulary_->slot(cell, where))};
+  const bool starts_effects = outer_ == nullptr && &cell == &token_cell();
+  return starts_effects ? constant(0, cell.type(), where) : input(cell.type(), where);
+}
+
 Value Trace::current(VariableCell& cell, Location where) {
   TracedVariable& variable = this->variable(cell, where);
-  if (!variable.assigned && !variable.initial) {
-    variable.initial = listener_ ? Value{vocabulary_->initial(vocabulary_->slot(cell, where))} : input(cell.type(), where);
-  }
+  if (!variable.assigned && !variable.initial) variable.initial = first_value(cell, where);
   return variable.assigned ? *variable.assigned : *variable.initial;
 }
 
 Tensor Trace::read(VariableCell& cell, Location where) {
+  if (&cell == &token_cell()) return value_of(cell, where);
   where = Scope::place_of(where);
   if (listener_) {
-    const capture::Ref of = ref(current(cell, where));
-    const Value value = tell(vocabulary_->read_kind(vocabulary_->slot(cell, where), origin(where)), {&of, 1});
+    const Value before = current(cell, where);
+    const capture::Ref of = ref(before);
+    const Origin place = origin(where);
+    const Value value = tell(vocabulary_->read_kind(vocabulary_->slot(cell, where), place), {&of, 1});
+    if (num_tapes_ > 0) list_read(cell, before, value, place);
     return make_traced(id_, value, cell.type(), std::nullopt, where);
   }
   const Value of = current(cell, where), on = leaf(cell);
@@ -442,6 +477,7 @@ etch::Results Trace::record(const AnyOp& op, std::span<const Value> operands, st
         vocabulary_->op_kind(op, types, wanted, origin(where), listener_->expected());
     if (!kind.ok()) fail_op(kind.status());
     const Value first = tell(*kind, refs);
+    if (num_tapes_ > 0) list_op(*kind, operands, first);
     return {first.id, static_cast<int32_t>(vocabulary_->kind(*kind).results.size())};
   }
   absl::StatusOr<etch::Results> results = events_.record(op, operands, wanted, origin(where));

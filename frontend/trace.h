@@ -76,6 +76,11 @@ struct TracedVariable {
   std::optional<Value> assigned;   // its value now, if that is another one
 };
 
+/// The numbers of a range: start, start + step, ...; none of them, nor what follows the last one, is too large for its dtype.
+struct Progression {
+  int64_t start = 0, step = 1;
+};
+
 /// Who captures what a trace does when it asks for the truth of a tensor.
 class CaptureStart {
  public:
@@ -99,9 +104,15 @@ class Trace : public EventLog {
   struct RegionOf {
     Trace* outer = nullptr;
   };
-  Trace(std::string name, RegionOf region) : name_(std::move(name)), outer_(region.outer) {}
+  Trace(std::string name, RegionOf region, CaptureStart* capture) : name_(std::move(name)), outer_(region.outer), start_(capture) {}
+  Trace(std::string name, RegionOf region, Vocabulary& vocabulary, capture::Listener& listener)
+      : Trace(std::move(name), vocabulary, listener) {
+    outer_ = region.outer;
+  }
 
   const std::string& name() const { return name_; }
+  /// This trace, or the one that it is a region of in the end.
+  Trace& whole() { return outer_ ? outer_->whole() : *this; }
 
   /// The next argument.
   Tensor argument(const Type& type);
@@ -125,16 +136,50 @@ class Trace : public EventLog {
   /// The truth of a bool scalar, as this run is told. Error if the trace is not to be captured.
   bool ask(const TensorImpl& impl);
 
+  /// True if questions have answers here.
+  bool can_ask() const { return listener_ || start_; }
+  /// Notes that a tensor of rank 1 holds these numbers, so that loops over them count.
+  void note_progression(const TensorImpl& impl, Progression numbers) {
+    if (impl.trace == id_) progressions_[impl.value] = numbers;
+  }
+  /// What was noted of a tensor, or nullptr.
+  const Progression* progression(const TensorImpl& impl) const {
+    const auto known = progressions_.find(impl.value);
+    return impl.trace == id_ && known != progressions_.end() ? &known->second : nullptr;
+  }
+
   /// True from the first question on: there is no list of events, and values are those of the vocabulary.
   bool is_captured() const { return listener_ != nullptr; }
   /// The same value, as the listener knows it.
   capture::Ref ref(Value value) const {
+    if (value.id >= kFirstAlias) return aliases_[value.id - kFirstAlias].ref;
     return value.id < 0 ? value.id : value.id >= first_ref_ ? value.id - first_ref_ : refs_[value.id];
   }
   /// Its type, of a captured trace.
   int32_t type_index(capture::Ref ref) const;
-  /// Throws the Error of what cannot be done in a captured trace.
-  void check_not_captured(std::string_view what, Location where) const;
+
+  // A captured trace keeps its events as a list, too, as long as tapes are open in it: derivatives are taken of this. What
+  // they compute is told to the listener like any other op.
+
+  void open_tape();
+  void close_tape() { --num_tapes_; }
+  bool has_tape() const { return num_tapes_ > 0; }
+  /// True if a tape was open at some time.
+  bool had_tape() const { return had_tape_; }
+  /// True if the trace of that number is open on this thread.
+  static bool is_open(uint64_t id);
+  /// True if events() holds what the trace does now.
+  bool is_listed() const { return !is_captured() || num_tapes_ > 0; }
+  /// What stands for a value in events(): a leaf for one from before.
+  Value listed(Value value);
+  /// What stands for a tensor there, or none.
+  Value find_listed(const TensorImpl& impl);
+  /// From now on a value of events() stands for this one.
+  void list_as(Value value, Value listed);
+  /// The same tensor, for which a stand-in of events() stands.
+  Tensor with_derivative(const TensorImpl& impl, Value stand_in, Location where);
+  /// The value of one of events(), which is told to the listener if it was not.
+  Value told(Value listed);
 
   std::vector<Capture>& captures() { return captures_; }
   /// Tensors of the trace around a region that it uses, and captures, in the order of their first use.
@@ -158,17 +203,24 @@ class Trace : public EventLog {
   etch::Results record(const AnyOp& op, std::span<const Value> operands, std::span<const Type> wanted, Location where);
   Value input(const Type& type, Location where);
   Value current(VariableCell& cell, Location where);
+  /// What stands in a variable when the trace begins. The token begins with a constant.
+  Value first_value(VariableCell& cell, Location where);
   /// True for a tensor of this trace or of those that it is a region of.
   bool knows(const TensorImpl& impl) const;
   Value take(const TensorImpl& impl, Location where);
-  /// This trace, or the one that it is a region of in the end.
-  Trace& whole() { return outer_ ? outer_->whole() : *this; }
   TracedVariable& variable(VariableCell& cell, Location where);
 
   /// Tells a listener what happened so far, and all that is to come.
   void begin_capture();
   Value tell(capture::Kind kind, std::span<const capture::Ref> operands);
   Type type_of(Value value) const;
+  void list_op(capture::Kind kind, std::span<const Value> operands, Value first);
+  void list_read(VariableCell& cell, Value before, Value value, Origin place);
+  void tell_listed(int event);
+  /// The number of a value of events() for the listener, if it has one.
+  std::optional<capture::Ref> ref_told(Value listed) const;
+  Value known_listed(Value value) const;
+  void check_questions(capture::Kind place, const TensorImpl& impl);
 
   void record_backward(int event, int order);
   /// The innermost one of this thread, also where an init_scope pauses it.
@@ -187,6 +239,7 @@ class Trace : public EventLog {
   std::vector<Location> made_variables_;
   std::vector<FlagGuard> guards_;
   FlatMap<const VariableCell*, bool> frozen_;
+  FlatMap<Value, Progression> progressions_;
   int32_t num_arguments_ = 0, num_bound_ = 0;
 
   // Of a captured trace. Values up to first_ref_ are of the list before; those behind it are results, in order.
@@ -196,6 +249,20 @@ class Trace : public EventLog {
   std::vector<capture::Ref> refs_;
   std::vector<int32_t> types_;          // of results
   std::vector<capture::Kind> makers_;   // of results
+
+  // Of one in which tapes are open.
+  int num_tapes_ = 0;
+  bool had_tape_ = false;
+  int32_t num_plain_ = 0;   // values of the list from before the first question, which are themselves
+  FlatMap<capture::Ref, Value> listed_;
+  FlatMap<Value, capture::Ref> told_;
+  struct Alias {
+    capture::Ref ref;
+    Value listed;   // or none, if that list is gone
+  };
+  static constexpr int32_t kFirstAlias = 1 << 30;
+  std::vector<Alias> aliases_;   // values of the trace that are others for the listener, with a derivative of their own
+  FlatMap<capture::Kind, int> asked_;
 };
 
 /// Makes a trace the current one of this thread, or with nullptr none, for as long as it stands. Scopes around do not name

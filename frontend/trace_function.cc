@@ -8,6 +8,9 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "frontend/confirmation.h"
+#include "frontend/effects.h"
+#include "frontend/region_program.h"
 #include "frontend/run_callable.h"
 #include "frontend/trace.h"
 #include "frontend/traced_program.h"
@@ -49,14 +52,15 @@ std::vector<Sharing> sharing_of(const TraceResult& trace) {
   return sharing;
 }
 
-/// The variables of a trace by ascending numbers. What it assigns to them goes to `outputs`, unless it is the value that they
-/// had.
+/// The variables of a trace by ascending numbers, but for the token. What it assigns to them goes to `outputs`, unless it is the
+/// value that they had.
 std::vector<UsedVariable> used_variables(Trace& trace, std::vector<Value>& outputs) {
   const Events& events = trace.events();
   std::vector<TracedVariable>& traced = trace.variables();
   std::ranges::sort(traced, {}, [](const TracedVariable& variable) { return variable.cell->number(); });
   std::vector<UsedVariable> used;
   for (TracedVariable& variable : traced) {
+    if (variable.cell.get() == &token_cell()) continue;
     UsedVariable use{std::move(variable.cell), variable.where};
     use.leaf = trace.find_leaf(*use.cell);
     if (variable.initial) {
@@ -118,13 +122,23 @@ std::string use_text(const UsedVariable& use) {
   return cat("the ", description(*use.cell), " that it used", place);
 }
 
+/// What stands for the effects of a trace when it ends, or none.
+Value last_token(Trace& trace) {
+  for (const TracedVariable& variable : trace.variables()) {
+    if (variable.cell.get() == &token_cell()) return variable.assigned.value_or(Value());
+  }
+  return {};
+}
+
 TraceResult result_of(Trace& trace, RunSession& session) {
   TraceResult result;
   result.num_events = trace.num_events();
   trace.record_backwards();
   result.outputs = std::move(session.values());
   result.num_results = result.outputs.size();
+  const Value token = last_token(trace);
   result.variables = used_variables(trace, result.outputs);
+  if (token.id >= 0) add_token(result, token);
   result.events = std::move(trace.events());
   result.groups = std::move(trace.groups());
   result.custom_events = std::move(trace.custom_events());
@@ -139,16 +153,21 @@ TraceResult result_of(Trace& trace, RunSession& session) {
 
 /// One run of the callable, and more of them if it tests tensors. Nothing if it made variables.
 std::optional<TraceResult> trace_once(const Callable& callable, const Call& call, bool may_make_variables) {
-  TracedProgram program(callable, call);
-  Trace trace(callable.name, callable.control_flow ? &program : nullptr);
+  const auto program = std::make_shared<TracedProgram>(callable, call);
+  Trace trace(callable.name, callable.control_flow ? program.get() : nullptr);
   RunSession session(trace, call.reader);
+  bool has_thrown = false;
   try {
-    run_callable(callable, callable.self, call, program.members(), trace, session);
+    run_callable(callable, callable.self, call, program->members(), trace, session);
   } catch (...) {
-    if (!program.has_started()) throw;
-    return program.finish(trace, nullptr);  // this path throws; the others are looked at, too
+    if (!program->has_started()) throw;
+    has_thrown = true;  // this path throws; the others are looked at, too
   }
-  if (program.has_started()) return program.finish(trace, &session);
+  if (program->has_started()) {
+    TraceResult result = program->finish(trace, has_thrown ? nullptr : &session);
+    result.confirmation = std::make_shared<Confirmation>(program, *result.capture);
+    return result;
+  }
   if (!trace.made_variables().empty()) {
     if (may_make_variables) return std::nullopt;
     fail_makes_variables(callable, trace.made_variables().front());
@@ -161,6 +180,11 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
 }
 
 }  // namespace
+
+void add_token(TraceResult& trace, Value token) {
+  trace.token = static_cast<int32_t>(trace.outputs.size());
+  trace.outputs.push_back(token);
+}
 
 void finish_trace(TraceResult& trace) {
   trace.graph = trace.events.close(trace.outputs, trace.num_events);
@@ -191,8 +215,10 @@ TraceResult with_more_results(const TraceResult& trace, std::span<const Value> m
   for (UsedVariable& use : result.variables) {
     if (use.is_assigned()) use.output += static_cast<int32_t>(more.size());
   }
+  if (trace.token >= 0) result.token = trace.token + static_cast<int32_t>(more.size());
   finish_trace(result);
   result.capture = trace.capture;
+  result.confirmation = trace.confirmation;
   return result;
 }
 
@@ -202,6 +228,7 @@ TraceResult trace_callable(const Callable& callable, const Call& call) {
     throw Error(cat(at(call.where), "function ", callable.name, " is traced inside of ", kMaxNesting,
                     " other traces; a callable that asks for its own concrete function never ends"));
   }
+  if (trace_nesting() == 0) begin_region_runs();
   if (std::optional<TraceResult> result = trace_once(callable, call, true)) return *std::move(result);
   read_again(callable, call);
   return *trace_once(callable, call, false);

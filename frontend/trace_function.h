@@ -1,7 +1,11 @@
 // One run of a function's callable that records a graph, and the comparison of two such runs.
 #pragma once
 
+#include <pthread.h>
+
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -16,6 +20,35 @@ namespace etch::detail {
 
 using Leaves = std::vector<ArgReader::Leaf>;
 
+/// Held while a callable is traced: a mutex that knows whether this thread holds it.
+class TraceMutex {
+ public:
+  void lock() {
+    mutex_.lock();
+    owner_.store(pthread_self(), std::memory_order_relaxed);
+  }
+  bool try_lock() {
+    const bool is_free = mutex_.try_lock();
+    if (is_free) owner_.store(pthread_self(), std::memory_order_relaxed);
+    return is_free;
+  }
+  void unlock() {
+    owner_.store({}, std::memory_order_relaxed);
+    mutex_.unlock();
+  }
+  bool is_held_here() const { return owner_.load(std::memory_order_relaxed) == pthread_self(); }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<pthread_t> owner_{};
+};
+
+/// Whether the callable of a function can still be run: concrete functions may outlive it.
+struct CallableLife {
+  TraceMutex one_run;     // at a time: the callable may have state
+  bool is_over = false;   // guarded by it
+};
+
 /// What a function wraps, with its type erased.
 struct Callable {
   FunctionType type;
@@ -23,7 +56,12 @@ struct Callable {
   ObjectReader object;
   std::string name;  // of the function
   bool control_flow = true;  // it may test traced tensors
+  bool trust_loops = false;
+  bool audit = true;
+  std::shared_ptr<CallableLife> life = std::make_shared<CallableLife>();
 };
+
+class Confirmation;
 
 /// Whose memory a result takes. The trace decides it, never a rule that finds values equal: a result that the callable
 /// returned as it got it, or under another shape, is that tensor; every other result is a tensor of its own.
@@ -67,8 +105,10 @@ struct TraceResult {
   std::vector<NodeRange> groups;  // of events that count as one op
   CustomEvents custom_events;     // stand-ins with a derivative that a user gave
   int num_events = 0;             // of the call; behind them stand those of backward functions
-  std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs
+  std::vector<Value> outputs;     // of `events`: the results in order, then what is assigned to variables, in theirs,
+                                  // then the token
   size_t num_results = 0;
+  int32_t token = -1;             // of `outputs`, the last one: what comes after all effects, or -1 if there are none
   Graph graph;                    // the same with equal ops merged; inputs: the tensors of the call, then captures and
                                   // variables as they were found
   std::vector<Capture> captures;
@@ -78,7 +118,11 @@ struct TraceResult {
   std::string result_key;                 // structure, types and values of the result
   std::shared_ptr<const void> structure;  // the result with its tensors taken out
   std::shared_ptr<CaptureReport> capture; // of a callable that tests tensors
+  std::shared_ptr<Confirmation> confirmation;  // of the same: confirms more of it while it is used
 };
+
+/// Makes the value that comes after all effects the last output.
+void add_token(TraceResult& trace, Value token);
 
 /// Closes the graph of a trace whose events, outputs, captures and variables stand, and finds what its outputs share.
 void finish_trace(TraceResult& trace);

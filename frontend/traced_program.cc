@@ -10,6 +10,7 @@
 #include "compiler/ir/cat.h"
 #include "frontend/capture/structure.h"
 #include "frontend/lower_regions.h"
+#include "frontend/region_program.h"
 
 namespace etch::detail {
 namespace {
@@ -35,8 +36,30 @@ capture::Failure failure_of_error(const Error& error) {
 
 }  // namespace
 
+std::vector<capture::Final> finals_of(Trace& trace, Vocabulary& vocabulary) {
+  std::vector<capture::Final> finals;
+  for (const TracedVariable& variable : trace.variables()) {
+    if (!variable.assigned) continue;
+    finals.push_back({vocabulary.slot(*variable.cell, variable.where), trace.ref(*variable.assigned)});
+  }
+  std::ranges::sort(finals, {}, &capture::Final::slot);
+  return finals;
+}
+
+capture::Failure failure_of_exception() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return failure_of_error(error);
+  } catch (const std::exception& error) {
+    return {text_of_exception(error), std::current_exception(), false};
+  } catch (...) {
+    return {"an exception", std::current_exception(), false};
+  }
+}
+
 TracedProgram::TracedProgram(const Callable& callable, const Call& call)
-    : callable_(callable), call_(call), members_(callable.object), pristine_(nullptr, callable.type.destroy) {
+    : callable_(callable), call_(&call), members_(callable.object), pristine_(nullptr, callable.type.destroy) {
   if (callable.type.copy) pristine_.reset(callable.type.copy(callable.self));
 }
 
@@ -48,25 +71,26 @@ std::pair<capture::Listener*, Vocabulary*> TracedProgram::start() {
   return {begun_, &vocabulary_};
 }
 
-std::optional<capture::Failure> TracedProgram::run(capture::Listener& listener) {
+std::unique_ptr<void, void (*)(void*)> TracedProgram::fresh() const {
   std::unique_ptr<void, void (*)(void*)> fresh(nullptr, callable_.type.destroy);
   if (pristine_) fresh.reset(callable_.type.copy(pristine_.get()));
-  void* const self = fresh ? fresh.get() : callable_.self;
+  return fresh;
+}
+
+std::optional<capture::Failure> TracedProgram::run(capture::Listener& listener) {
+  const auto copy = fresh();
+  void* const self = copy ? copy.get() : callable_.self;
   Trace trace(callable_.name, vocabulary_, listener);
-  RunSession session(trace, call_.reader);
+  RunSession session(trace, call_->reader);
   try {
-    run_callable(callable_, self, call_, members_, trace, session);
+    run_callable(callable_, self, *call_, members_, trace, session);
     note_made_variables(trace);
     end_run(trace, session, listener);
     return std::nullopt;
   } catch (const capture::Abandoned&) {
     throw;
-  } catch (const Error& error) {
-    return failure_of_error(error);
-  } catch (const std::exception& error) {
-    return capture::Failure{text_of_exception(error), std::current_exception(), false};
   } catch (...) {
-    return capture::Failure{"an exception", std::current_exception(), false};
+    return failure_of_exception();
   }
 }
 
@@ -77,12 +101,8 @@ void TracedProgram::end_run(Trace& trace, RunSession& session, capture::Listener
     results.push_back(trace.ref(value));
     end.types.push_back(trace.type_index(results.back()));
   }
-  std::vector<capture::Final> finals;
-  for (const TracedVariable& variable : trace.variables()) {
-    if (!variable.assigned) continue;
-    finals.push_back({vocabulary_.slot(*variable.cell, variable.where), trace.ref(*variable.assigned)});
-  }
-  std::ranges::sort(finals, {}, &capture::Final::slot);
+  const std::vector<capture::Final> finals = finals_of(trace, vocabulary_);
+  has_tapes_ |= trace.had_tape();
   for (FlagGuard& guard : trace.guards()) {
     const auto same = [&](const FlagGuard& known) { return known.cell.get() == guard.cell.get(); };
     if (std::ranges::none_of(guards_, same)) guards_.push_back(std::move(guard));
@@ -124,14 +144,45 @@ TraceResult TracedProgram::finish(Trace& trace, RunSession* session) {
   }
   capturer_->end_begun(failed);
   capture::Captured captured = capturer_->run();
-  if (!made_variables_.empty()) read_again(callable_, call_);
-  TraceResult result = lower_captured(captured, vocabulary_, call_);
+  if (!made_variables_.empty()) read_again(callable_, *call_);
+  TraceResult result = lower_captured(captured, vocabulary_, *call_, !callable_.trust_loops);
   result.guards = std::move(guards_);
   result.structure = std::move(structure_);
   result.result_key = std::move(result_key_);
   result.capture->milliseconds =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  if (captured.evidence.turns > 0) {
+    automaton_ = std::move(captured.automaton);
+  } else {
+    capturer_.reset();
+  }
+  call_ = nullptr;
   return result;
+}
+
+void TracedProgram::confirm_turns(const Call& call, int64_t turns) {
+  begin_region_runs();
+  call_ = &call;
+  members_ = Members(callable_.object);
+  try {
+    capturer_->confirm_turns(*automaton_, turns);
+  } catch (...) {
+    call_ = nullptr;
+    throw;
+  }
+  call_ = nullptr;
+}
+
+void TracedProgram::run_plainly(const Call& call, TraceSession& session) {
+  const auto copy = fresh();
+  const Members members(callable_.object);
+  try {
+    callable_.type.trace(copy ? copy.get() : callable_.self, call.args, session);
+  } catch (...) {
+    members.put_back(callable_.object);
+    throw;
+  }
+  members.put_back(callable_.object);
 }
 
 }  // namespace etch::detail

@@ -1,6 +1,8 @@
 // Variables: their cells, and reads and assignments, eager and traced.
 #include "etch/variable.h"
 
+#include <sched.h>
+
 #include <algorithm>
 
 #include "compiler/ir/cat.h"
@@ -9,6 +11,7 @@
 #include "frontend/eager_events.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
+#include "runtime/check.h"
 
 namespace etch {
 namespace detail {
@@ -139,7 +142,40 @@ void VariableCell::start_as_child() {
   unlock();
 }
 
+constinit thread_local VariableSnapshot* VariableSnapshot::current_ = nullptr;
+
+VariableSnapshot::VariableSnapshot() {
+  ETCH_CHECK(current_ == nullptr, "a snapshot stands inside of another one");
+  current_ = this;
+}
+
+VariableSnapshot::~VariableSnapshot() { current_ = nullptr; }
+
+Tensor& VariableSnapshot::at(VariableCell& cell) {
+  const auto known = std::ranges::find(entries_, &cell, [](const Entry& entry) { return entry.cell.get(); });
+  if (known != entries_.end()) return known->value;
+  constexpr int kTries = 10000;
+  for (int i = 0; i < kTries; ++i) {
+    if (!cell.try_lock()) {
+      sched_yield();
+      continue;
+    }
+    Tensor value = cell.tensor();
+    cell.unlock();
+    put(cell, std::move(value));
+    return entries_.back().value;
+  }
+  is_incomplete_ = true;
+  throw Unavailable();
+}
+
+void VariableSnapshot::put(VariableCell& cell, Tensor value) {
+  cell.add_reference();
+  entries_.push_back({Ref<VariableCell>(&cell), value, value});
+}
+
 Tensor VariableCell::read() {
+  if (VariableSnapshot* snapshot = VariableSnapshot::current()) [[unlikely]] return snapshot->at(*this);
   lock();
   Tensor tensor = tensor_;
   unlock();
@@ -147,6 +183,12 @@ Tensor VariableCell::read() {
 }
 
 bool VariableCell::replace(const TensorImpl* before, Tensor& after) {
+  if (VariableSnapshot* snapshot = VariableSnapshot::current()) [[unlikely]] {
+    Tensor& there = snapshot->at(*this);
+    const bool is_there = TensorAccess::get(there) == before;
+    if (is_there) std::swap(there, after);
+    return is_there;
+  }
   lock();
   const bool is_there = TensorAccess::get(tensor_) == before;
   if (is_there) std::swap(tensor_, after);
@@ -155,6 +197,10 @@ bool VariableCell::replace(const TensorImpl* before, Tensor& after) {
 }
 
 void VariableCell::assign(Tensor value) {
+  if (VariableSnapshot* snapshot = VariableSnapshot::current()) [[unlikely]] {
+    std::swap(snapshot->at(*this), value);
+    return;
+  }
   lock();
   std::swap(tensor_, value);
   unlock();
@@ -190,6 +236,12 @@ class AllLocked {
 
 std::vector<Tensor> read_together(std::span<VariableCell* const> cells) {
   std::vector<Tensor> values(cells.size());
+  if (VariableSnapshot* snapshot = VariableSnapshot::current()) [[unlikely]] {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      if (cells[i]) values[i] = snapshot->at(*cells[i]);
+    }
+    return values;
+  }
   const AllLocked locked(cells);
   for (size_t i = 0; i < cells.size(); ++i) {
     if (cells[i]) values[i] = cells[i]->tensor();
@@ -198,6 +250,10 @@ std::vector<Tensor> read_together(std::span<VariableCell* const> cells) {
 }
 
 void assign_together(std::span<VariableCell* const> cells, std::vector<Tensor> values) {
+  if (VariableSnapshot* snapshot = VariableSnapshot::current()) [[unlikely]] {
+    for (size_t i = 0; i < cells.size(); ++i) std::swap(snapshot->at(*cells[i]), values[i]);
+    return;
+  }
   const AllLocked locked(cells);
   for (size_t i = 0; i < cells.size(); ++i) std::swap(cells[i]->tensor(), values[i]);
 }

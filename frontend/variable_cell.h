@@ -27,6 +27,10 @@ class CellLock {
       state_.wait(kWanted, std::memory_order_relaxed);
     }
   }
+  bool try_lock() noexcept {
+    uint32_t expected = kFree;
+    return state_.compare_exchange_strong(expected, kTaken, std::memory_order_acquire);
+  }
   void unlock() noexcept {
     if (state_.exchange(kFree, std::memory_order_release) == kWanted) state_.notify_one();
   }
@@ -65,6 +69,7 @@ class [[gnu::visibility("hidden")]] VariableCell : public Counted<VariableCell> 
   int64_t number() const { return fork_handler_.number(); }
 
   void lock() noexcept { lock_.lock(); }
+  bool try_lock() noexcept { return lock_.try_lock(); }
   void unlock() noexcept { lock_.unlock(); }
   /// The tensor that stands in it, an eager one. Read and replaced with the lock held; whoever holds it may also write the
   /// elements, if nobody else holds those (is_exclusive).
@@ -93,6 +98,37 @@ class [[gnu::visibility("hidden")]] VariableCell : public Counted<VariableCell> 
                                   [](void* self) { static_cast<VariableCell*>(self)->lock(); },
                                   [](void* self) { static_cast<VariableCell*>(self)->unlock(); },
                                   [](void* self) { static_cast<VariableCell*>(self)->start_as_child(); }};
+};
+
+/// While it stands, this thread reads and assigns values of its own in the place of those in the cells, and takes no lock that
+/// it could wait for.
+class VariableSnapshot {
+ public:
+  VariableSnapshot();
+  ~VariableSnapshot();
+  VariableSnapshot(const VariableSnapshot&) = delete;
+  VariableSnapshot& operator=(const VariableSnapshot&) = delete;
+
+  static VariableSnapshot* current() { return current_; }
+
+  /// What stands in a cell here. That of one that was not put in before is taken from the cell; Unavailable if another thread
+  /// holds that for long.
+  Tensor& at(VariableCell& cell);
+  void put(VariableCell& cell, Tensor value);
+  struct Entry {
+    Ref<VariableCell> cell;
+    Tensor value, before;
+  };
+  const std::vector<Entry>& entries() const { return entries_; }
+
+  struct Unavailable {};
+  /// True if that was thrown: a callable may have caught it.
+  bool is_incomplete() const { return is_incomplete_; }
+
+ private:
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local VariableSnapshot* current_;
+  std::vector<Entry> entries_;
+  bool is_incomplete_ = false;
 };
 
 struct VariableAccess {

@@ -83,7 +83,8 @@ capture::Ref Vocabulary::member(int32_t index, const Type& type) {
 
 capture::Ref Vocabulary::capture(const TensorImpl& impl) {
   if (const auto known = captured_index_.find(&impl); known != captured_index_.end()) return known->second;
-  const bool is_made_by_a_run = impl.trace != 0;
+  // A value of a trace is one of the trace around, which is the same in all runs.
+  const bool is_made_by_a_run = impl.kind == TensorImpl::Kind::eager && impl.trace != 0;
   std::string content;
   if (is_made_by_a_run) {
     content = cat(to_string(impl.type()), " ");

@@ -48,7 +48,7 @@ struct GivenValue {
   enum class What : uint8_t {
     argument,  // `index`
     member,    // of the object that a member function belongs to: `index`
-    capture,   // an eager tensor: `index`
+    capture,   // a tensor from around: `index`
     variable,  // the first value of a variable: `index` is its slot
   };
   What what = What::argument;
@@ -87,7 +87,7 @@ class Vocabulary {
 
   capture::Ref argument(int32_t index, const Type& type);
   capture::Ref member(int32_t index, const Type& type);
-  /// An eager tensor. One that was there before the callable ran is itself; of those that runs make, equal ones are one.
+  /// A tensor from around: an eager one, or one of the trace around that of a region. One that was there before the callable ran is itself; of those that runs make, equal ones are one.
   capture::Ref capture(const TensorImpl& impl);
   capture::Ref initial(int32_t slot);
   const GivenValue& given(capture::Ref ref) const { return given_[-2 - ref]; }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
+#include <span>
 #include <utility>
 
 #include "runtime/arena.h"
@@ -96,6 +98,7 @@ struct Executable::Run {
         inputs(inputs),
         outputs(outputs),
         options(options),
+        guard(options.guard ? *options.guard : own_guard),
         memory(executable.memory_bytes(options) + table_bytes(executable)),
         scratch(memory.data() + aligned(executable.arena_bytes)),
         slots(table_bytes(executable) == 0 ? few.data() : table(executable)) {
@@ -107,6 +110,7 @@ struct Executable::Run {
       case Slot::Kind::input: return const_cast<void*>(inputs[slot.index]);
       case Slot::Kind::output: return outputs[slot.index];
       case Slot::Kind::arena: return memory.data() + slot.index;
+      case Slot::Kind::guard: return &guard;
       case Slot::Kind::moving: break;
     }
     return nullptr;
@@ -131,6 +135,8 @@ struct Executable::Run {
   const void* const* inputs;
   void* const* outputs;
   const RunOptions& options;
+  TurnGuard own_guard;
+  TurnGuard& guard;
   const ScratchArena memory;
   std::byte* const scratch;
   std::array<void*, kFewSlots> few;
@@ -173,6 +179,7 @@ void Executable::run_steps(Run& run, const RunLaunches& launch) const {
       case Step::Kind::group: launch(step); break;
       case Step::Kind::check: run_check(checks[step.index], run); break;
       case Step::Kind::copy: run_copy(copies[step.index], run); break;
+      case Step::Kind::host: run_host(hosts[step.index], run); break;
       case Step::Kind::unless:
         if (!*static_cast<const bool*>(at[step.index])) next = step.to;
         break;
@@ -182,6 +189,17 @@ void Executable::run_steps(Run& run, const RunLaunches& launch) const {
         at[step.index] = at[step.b];
         std::swap(at[step.b], at[step.c]);
         break;
+      case Step::Kind::begin: *static_cast<int64_t*>(at[step.index]) = 0; break;
+      case Step::Kind::turn:
+        if (++*static_cast<int64_t*>(at[step.index]) > run.guard.limit) {
+          run.guard.exceeded = true;
+          return;
+        }
+        ++run.guard.turns;
+        break;
+      case Step::Kind::guard:
+        if (run.guard.exceeded) return;
+        break;
     }
   }
 }
@@ -190,6 +208,59 @@ void Executable::run_copy(const Copy& copy, const Run& run) const {
   void* const to = run.slots[copy.to];
   const void* const from = run.slots[copy.from];
   if (to != from) copy_bytes(to, from, copy.bytes, run.options.threads);
+}
+
+namespace {
+
+/// The effect's results as a former run found them. True if that did it.
+bool repeat(const EffectLog& log, int64_t effect, std::span<const HostValue> results) {
+  if (effect >= log.done) return false;
+  if (results.empty()) return true;
+  const auto given = std::ranges::lower_bound(log.given, effect, {}, &EffectLog::Given::effect);
+  const std::byte* from = given->bytes.data();
+  for (const HostValue& result : results) {
+    std::memcpy(result.data, from, static_cast<size_t>(result.type.bytes()));
+    from += result.type.bytes();
+  }
+  return true;
+}
+
+void note(EffectLog& log, int64_t effect, std::span<const HostValue> results) {
+  if (!results.empty()) {
+    std::vector<std::byte>& bytes = log.given.emplace_back(EffectLog::Given{effect, {}}).bytes;
+    for (const HostValue& result : results) {
+      const auto* data = static_cast<const std::byte*>(result.data);
+      bytes.insert(bytes.end(), data, data + result.type.bytes());
+    }
+  }
+  log.done = effect + 1;
+}
+
+}  // namespace
+
+void Executable::run_host(const HostCall& host, const Run& run) const {
+  const int32_t* slot = slot_pool.data() + host.first_slot;
+  const auto values = [&](const std::vector<HostType>& types) {
+    std::vector<HostValue> values;
+    for (const HostType& type : types) values.push_back({type, run.slots[*slot++]});
+    return values;
+  };
+  const int64_t effect = *static_cast<const int64_t*>(run.slots[*slot++]);
+  const std::vector<HostValue> operands = values(host.operands);
+  auto* const next = static_cast<int64_t*>(run.slots[*slot++]);
+  const std::vector<HostValue> results = values(host.results);
+  EffectLog* const log = run.options.effects;
+  if (run.options.mute) {
+    for (const HostValue& result : results) std::memset(result.data, 0, static_cast<size_t>(result.type.bytes()));
+  } else if (!log || !repeat(*log, effect, results)) {
+    try {
+      host.function->run(operands, results);
+    } catch (const Error& error) {
+      throw Error(host.place + error.what());
+    }
+    if (log) note(*log, effect, results);
+  }
+  *next = effect + 1;
 }
 
 void Executable::run_launches(const Step& step, const Run& run) const {
@@ -256,13 +327,14 @@ bool Executable::can_fail_after_writing(int output) const {
   bool touched = false;
   if (has_jumps()) {
     // An earlier turn of a loop may write, and a moving slot be the output.
-    const bool fails = !checks.empty();
+    const bool fails = !checks.empty() || !hosts.empty() || has_guarded_loops();
     return fails && std::ranges::any_of(slots, [&](const Slot& slot) {
       return slot.kind == Slot::Kind::output && slot.index == output;
     });
   }
   for (const Step& step : steps) {
-    if (step.kind == Step::Kind::check && touched) return true;
+    const bool may_end = step.kind == Step::Kind::check || step.kind == Step::Kind::host || step.kind == Step::Kind::guard;
+    if (may_end && touched) return true;
     const LaunchGroup group = launches_of(step);
     touched |= std::any_of(launches.begin() + group.first, launches.begin() + group.first + group.count, touches);
   }
@@ -278,6 +350,12 @@ LaunchGroup Executable::launches_of(const Step& step) const {
   }
 }
 
+bool Executable::has_guarded_loops() const {
+  return std::ranges::any_of(steps, [](const Step& step) {
+    return step.kind == Step::Kind::turn || step.kind == Step::Kind::guard;
+  });
+}
+
 bool Executable::has_jumps() const {
   return std::ranges::any_of(steps, [](const Step& step) { return step.to >= 0; });
 }
@@ -289,7 +367,9 @@ void Executable::run_check(const Check& check, const Run& run) const {
 
 std::vector<double> Executable::profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
                                         int runs) const {
-  Run run(*this, inputs, outputs, options);
+  RunOptions mute = options;
+  mute.mute = true;
+  Run run(*this, inputs, outputs, mute);
   std::vector<std::vector<double>> times(launches.size());
   for (int i = 0; i < runs; ++i) {
     for (std::vector<double>& t : times) t.push_back(0);
@@ -342,10 +422,22 @@ std::string step_text(const Executable& executable, const Step& step) {
       const Copy& copy = executable.copies[step.index];
       return "copy " + number(copy.bytes) + " to " + slot(copy.to) + " from " + slot(copy.from);
     }
+    case Step::Kind::host: {
+      const HostCall& host = executable.hosts[step.index];
+      std::string text = "host " + std::string(host.function->name());
+      const size_t count = host.operands.size() + host.results.size() + 2;
+      for (size_t i = 0; i < count; ++i) {
+        text += (i == 0 ? "(" : ", ") + slot(executable.slot_pool[static_cast<size_t>(host.first_slot) + i]);
+      }
+      return text + ")";
+    }
     case Step::Kind::unless: return "unless " + slot(step.index) + " go to " + number(step.to);
     case Step::Kind::jump: return "go to " + number(step.to);
     case Step::Kind::point: return slot(step.index) + " is " + slot(step.b);
     case Step::Kind::rotate: return slot(step.index) + " is " + slot(step.b) + ", which takes turns with " + slot(step.c);
+    case Step::Kind::begin: return "no turn yet in " + slot(step.index);
+    case Step::Kind::turn: return "a turn more in " + slot(step.index);
+    case Step::Kind::guard: return "end if a loop may not go on";
   }
   return {};
 }
@@ -355,10 +447,11 @@ std::string step_text(const Executable& executable, const Step& step) {
 std::string to_string(const Executable& executable) {
   std::string text;
   for (size_t i = 0; i < executable.slots.size(); ++i) {
-    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves"};
+    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns"};
     const Slot& slot = executable.slots[i];
     text += "s" + number(i) + ": " + kKinds[static_cast<int>(slot.kind)];
-    text += (slot.kind == Slot::Kind::moving ? "" : number(slot.index)) + "\n";
+    const bool has_index = slot.kind != Slot::Kind::moving && slot.kind != Slot::Kind::guard;
+    text += (has_index ? number(slot.index) : "") + "\n";
   }
   const bool is_numbered = std::ranges::any_of(executable.steps, [](const Step& step) { return step.to >= 0; });
   for (size_t i = 0; i < executable.steps.size(); ++i) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "etch/shape.h"
+#include "runtime/host_function.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch {
@@ -17,9 +18,10 @@ inline constexpr int32_t kMaxSlots = 512;
 
 /// Where a slot's memory comes from at run time.
 struct Slot {
-  enum class Kind : uint8_t { input, output, arena, moving };
+  enum class Kind : uint8_t { input, output, arena, moving, guard };
   Kind kind = Kind::arena;
-  int64_t index = 0;  // of the input or output; the offset in the arena; moving: none, steps say where it lies
+  int64_t index = 0;  // of the input or output; the offset in the arena; moving: none, steps say where it lies; guard: none,
+                      // it is the TurnGuard of the run
 };
 
 /// One call of a function on buffers and sizes: a kernel, or a function of a library. Ranges index the pools of the
@@ -61,6 +63,25 @@ struct Copy {
   int64_t bytes = 0;
 };
 
+/// A call of a function of the host. It stands for one effect.
+struct HostCall {
+  std::shared_ptr<const HostFunction> function;
+  int32_t first_slot = 0;  // into slot_pool: the token, operands, the next token, results
+  std::vector<HostType> operands, results;  // behind the tokens
+  std::string place;       // `demo.cc:12: `, or nothing
+};
+
+/// The effects of a run, so that another run on the same inputs can begin where it stopped: it does not do those again, and
+/// finds what they gave.
+struct EffectLog {
+  struct Given {
+    int64_t effect = 0;
+    std::vector<std::byte> bytes;  // of all results
+  };
+  int64_t done = 0;           // effects, the first ones of the run
+  std::vector<Given> given;   // by those of them that have results, in order
+};
+
 /// A step of a run, by its kind and its number in the list of that kind, or the slots that it moves.
 struct Step {
   enum class Kind : uint8_t {
@@ -69,10 +90,14 @@ struct Step {
     group,   // kernels as one parallel loop; `index` into `groups`
     check,   // `index` into `checks`
     copy,    // `index` into `copies`
+    host,    // a function of the host; `index` into `hosts`
     unless,  // goes on at step `to` unless the bool in slot `index` is true
     jump,    // goes on at step `to`
     point,   // slot `index` lies now where slot `b` lies
     rotate,  // slot `index` lies now where `b` lies, that where `c` lies, and `c` where `b` lay
+    begin,   // the turns in slot `index` are 0
+    turn,    // counts one more turn in slot `index`; ends the run if it may not take that
+    guard,   // ends the run if a loop in the kernel before could not take a turn
   };
   Kind kind = Kind::launch;
   int32_t index = 0;
@@ -93,6 +118,9 @@ struct Output {
 struct RunOptions {
   int threads = 1;    // how many may work on it, the caller included; 1 creates none
   int64_t grain = 0;  // not 0: takes the place of every launch's own grain, so that tests can split small work
+  TurnGuard* guard = nullptr;  // of guarded loops; nullptr: they take as many turns as they want
+  EffectLog* effects = nullptr;  // if given, effects that it holds are not done again, and it grows by those that are done
+  bool mute = false;             // no effect is done; what they would give is 0
 };
 
 /// A compiled function: no graph, no LLVM, no lock. Safe to run from many threads at once.
@@ -104,6 +132,7 @@ class Executable {
   std::vector<LaunchGroup> groups;
   std::vector<Check> checks;
   std::vector<Copy> copies;
+  std::vector<HostCall> hosts;
   std::vector<int32_t> slot_pool;
   std::vector<int64_t> sizes_pool;
   std::vector<Output> outputs;
@@ -114,17 +143,20 @@ class Executable {
 
   /// Runs all steps. `inputs` and `outputs` hold one base pointer each; an output that is the same as another value is
   /// not touched. All memory is taken before the first step, and nothing is allocated where the pool of scratch memory
-  /// has it. Throws Error where a check fails, and std::bad_alloc if there is no memory for temporaries.
+  /// has it. Throws Error where a check or a function of the host fails, and std::bad_alloc if there is no memory for temporaries.
   void run(const void* const* inputs, void* const* outputs, const RunOptions& options) const;
 
-  /// Runs all steps `runs` times: the median microseconds of each launch, of all its turns in a run together.
+  /// True if it has loops that RunOptions::guard may stop.
+  bool has_guarded_loops() const;
+
+  /// Runs all steps `runs` times, without effects: the median microseconds of each launch, of all its turns in a run together.
   std::vector<double> profile(const void* const* inputs, void* const* outputs, const RunOptions& options,
                               int runs) const;
 
   /// The launches of a step, none or more.
   LaunchGroup launches_of(const Step& step) const;
 
-  /// True if a step may throw after one that may have written to an output.
+  /// True if a step may throw, or end the run, after one that may have written to an output.
   bool can_fail_after_writing(int output) const;
 
   /// Bytes that a run takes: for temporaries, and as scratch of its launches.
@@ -144,6 +176,7 @@ class Executable {
   void run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const;
   void run_check(const Check& check, const Run& run) const;
   void run_copy(const Copy& copy, const Run& run) const;
+  void run_host(const HostCall& host, const Run& run) const;
 };
 
 /// The steps, slots and outputs as text, a line each.

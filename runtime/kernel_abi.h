@@ -24,6 +24,16 @@ struct IndexError {
   int32_t busy;      // a thread writes the entry
 };
 
+/// How many turns the guarded loops of one run may take, each time that they begin. A loop that would take more ends the
+/// whole run, whose results are of no use then.
+struct TurnGuard {
+  int64_t limit = kNoLimit;
+  int64_t turns = 0;      // of all guarded loops, so far
+  bool exceeded = false;  // the run has ended so
+
+  static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+};
+
 /// Notes an index that cannot be used; that of the lowest position stays, whatever the threads. Kernels call it.
 void report_index(IndexError* error, int64_t position, int64_t index);
 

@@ -1,4 +1,4 @@
-// Reads the files of expected values that the make_expected.py of layers, losses and optimizers write.
+// Reads the files of expected values that the make_expected.py of layers, losses, optimizers and numerical programs write.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,13 +10,14 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "etch/ops.h"
 
 namespace etch {
 
-/// `KEY DTYPE[EXTENTS] VALUES...` of one case by its keys; dtypes are f32 and i64.
+/// `KEY DTYPE[EXTENTS] VALUES...` of one case by its keys; dtypes are f32, f64 and i64.
 using KerasCase = std::map<std::string, Tensor>;
 
 /// All of a file, by the names in its lines `case NAME`.
@@ -40,7 +41,8 @@ inline std::map<std::string, KerasCase> read_keras_file(const std::string& path)
     std::vector<double> values;
     while (in >> value) values.push_back(std::strtod(value.c_str(), nullptr));
     const Tensor wide = Tensor::from(values, Shape(extents));
-    (*now)[key] = cast(wide, type.starts_with("i64") ? DType::i64 : DType::f32);
+    const auto is = [&](std::string_view dtype) { return type.starts_with(dtype); };
+    (*now)[key] = is("f64") ? wide : cast(wide, is("i64") ? DType::i64 : DType::f32);
   }
   return cases;
 }

@@ -62,6 +62,7 @@ int compare(const Options& options) {
   for (uint64_t i = 0; i < options.numbers[1]; ++i) {
     const uint64_t seed = options.numbers[0] + i;
     std::string failure = options.regions ? fuzz_region_case(seed) : fuzz_case(seed, target_of(options.target));
+    if (options.regions) failure += fuzz_rows_case(seed);
     if (failure.empty()) continue;
     ++failures;
     std::printf("%s\n", failure.c_str());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "compiler/codegen/target.h"
@@ -36,6 +37,13 @@ std::string fuzz_region_case(uint64_t seed);
 /// What differs where control flow on small values, with ops that are approximate, runs as one kernel, with kernels for its
 /// regions, and op by op, or empty; as fuzz_case.
 std::string fuzz_native_case(uint64_t seed);
+
+/// A loop over the rows of tensors that does in each row what the first op with regions of a random graph on small values does;
+/// nothing where that has none.
+std::optional<Graph> fuzz_rows_graph(uint64_t seed);
+
+/// What differs where rows run in lanes that are on or off, and where they do not, or empty; as fuzz_case.
+std::string fuzz_rows_case(uint64_t seed);
 
 /// The sizes of blocks that its kernels work in.
 BlockSizes fuzz_blocks(uint64_t seed);

@@ -85,6 +85,7 @@ class Generator {
     Value x = random_value();
     const Type type = builder_.type(x);
     if (options_.region_depth > 0 && pick(5) == 0) return pick(2) ? random_cond(x) : random_while();
+    if (options_.region_depth > 0 && !options_.small_values && pick(20) == 0) return random_host_call(x);
     const int64_t choice = deep_ && pick(3) == 0 ? 11 : pick(25);
     const bool works_on_memory = choice == 1 || choice == 12 || (choice >= 15 && choice <= 18);
     if (options_.small_values && is_region_ && works_on_memory) return random_elementwise(x);
@@ -495,6 +496,14 @@ class Generator {
     std::vector<Value> next{*body.builder_.emit(Op::add, addends)};
     for (size_t i = 1; i < carried.size(); ++i) next.push_back(body.value_of(carried[i]));
     return add_all(op::WhileLoop{test.finish(handed), body.finish(next)}, operands);
+  }
+
+  /// A condition that holds, of which nothing can be told beforehand.
+  std::optional<Value> random_host_call(Value x) {
+    const Value predicate = random_predicate();
+    const Value either[] = {predicate, *builder_.emit(Op::logical_not, {&predicate, 1})};
+    const Value operands[] = {value_of(kTokenType), *builder_.emit(Op::logical_or, either), x};
+    return accept(builder_.emit(op::HostCall{Host(find_host_function("require")("{}"))}, operands));
   }
 
   /// Adds a node whose results all may be used.

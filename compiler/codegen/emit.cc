@@ -54,6 +54,7 @@ int lanes_of(const KernelProgram& program, const Target& target) {
   constexpr int kMostWide = 4;
   constexpr int kMostCost = 2;
   int64_t widest = 1, narrowest = 8;
+  const auto is_number = [](const Instr& instr) { return instr.kind == InstrKind::param || instr.kind == InstrKind::constant; };
   const auto counts = [](const Instr& instr) {
     // Indices are usually cast at once; an argmax keeps short indices.
     const bool is_index = instr.kind == InstrKind::index || instr.kind == InstrKind::check;
@@ -62,14 +63,14 @@ int lanes_of(const KernelProgram& program, const Target& target) {
   for (const Instr& instr : program.body) {
     if (!counts(instr)) continue;
     widest = std::max(widest, size_of(instr.dtype));
-    if (instr.kind != InstrKind::param && instr.dtype != DType::boolean) narrowest = std::min(narrowest, size_of(instr.dtype));
+    if (!is_number(instr) && instr.dtype != DType::boolean) narrowest = std::min(narrowest, size_of(instr.dtype));
   }
   int wide = 0;
   bool cheap = true;
   for (const Instr& instr : program.body) {
     // Accumulators stay in registers.
     cheap = cheap && (instr.kind != InstrKind::reduce || size_of(program.body[instr.args[0]].dtype) <= narrowest);
-    if (!counts(instr) || size_of(instr.dtype) <= narrowest || instr.kind == InstrKind::param) continue;
+    if (!counts(instr) || size_of(instr.dtype) <= narrowest || is_number(instr)) continue;
     ++wide;
     cheap = cheap && (instr.kind == InstrKind::compute ? cost_of(instr) <= kMostCost
                                                         : program.accesses[instr.slot].stride == Stride::one);

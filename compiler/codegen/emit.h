@@ -269,6 +269,8 @@ int lanes_to_shuffle(const KernelProgram& program, const Target& target, int lan
 /// The attribute of functions whose loops the session's passes look at, and its value where turns may fold.
 inline constexpr const char* kScalarLoops = "etch-scalar-loops";
 inline constexpr const char* kFoldTurns = "fold-turns";
+/// That of functions of masked lanes.
+inline constexpr const char* kMaskedLoops = "etch-masked-loops";
 
 /// The scratch memory that a finished kernel function needs.
 int64_t scratch_bytes_of(const llvm::Function& kernel);

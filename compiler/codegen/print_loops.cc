@@ -18,6 +18,9 @@ class LoopPrinter {
     const int folded = program_.folded_axis();
     if (program_.kind() == KernelKind::scalar) {
       print_blocks();
+    } else if (program_.has_blocks()) {
+      open(0, program_.rank());
+      print_blocks();
     } else if (folded < 0) {
       open(0, program_.rank());
       instructions(0, false);

@@ -1,5 +1,5 @@
 // Scalar kernels: single elements in registers, with loops and branches between them.
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/loop_guard.h"
 
 namespace etch::codegen {
 
@@ -9,11 +9,12 @@ class ScalarKernel {
  public:
   ScalarKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
       : k_(program, options, module, name), b_(k_.b), program_(program), values_(program.body.size()),
-        handed_(program.body.size()) {}
+        handed_(program.body.size()), guard_(k_) {}
 
   llvm::Function* emit() {
     k_.function->addFnAttr(kScalarLoops, has_loops_that_fold() ? kFoldTurns : "");
     const Cursor at = KernelEmitter::element(k_.origin());
+    guard_.load();
     for (int i = 0; i < static_cast<int>(program_.body.size()); ++i) {
       if (!emit_control(i)) k_.emit(i, at, values_);
     }
@@ -27,6 +28,7 @@ class ScalarKernel {
     llvm::BasicBlock* head = nullptr;           // of a loop
     llvm::BasicBlock* end_of_first = nullptr;   // of a branch, once otherwise has come
     llvm::SmallVector<llvm::PHINode*, 8> phis;  // what a loop carries
+    llvm::PHINode* turns = nullptr;             // of a guarded loop, so far
     Values handed;                              // what leave takes out, or the first arm gives
     bool folds = false;                         // a loop's turns
   };
@@ -35,6 +37,7 @@ class ScalarKernel {
   /// congruence.
   bool folds(size_t begin) const {
     constexpr int kMostOps = 8;
+    if (program_.body[begin].guarded) return false;
     int ops = 0;
     for (size_t i = begin + 1; i < program_.body.size(); ++i) {
       const Instr& instr = program_.body[i];
@@ -137,6 +140,7 @@ class ScalarKernel {
       block.phis.back()->addIncoming(initial, before);
       carried.push_back(block.phis.back());
     }
+    if (instr.guarded) block.turns = guard_.count(before);
     return carried;
   }
 
@@ -147,16 +151,19 @@ class ScalarKernel {
     block.other = new_block("done");
     b_.CreateCondBr(values_[instr.args[0]], goes_on, block.other);
     b_.SetInsertPoint(goes_on);
+    if (block.turns) guard_.check(block.turns);
   }
 
   Values next(const Instr& instr) {
     Block block = blocks_.pop_back_val();
     const Values carried = args_of(instr);
     for (size_t i = 0; i < carried.size(); ++i) block.phis[i]->addIncoming(carried[i], b_.GetInsertBlock());
+    if (block.turns) guard_.turn(block.turns);
     llvm::Instruction* back_edge = b_.CreateBr(block.head);
     if (!block.folds) keep_rolled(back_edge);
     block.other->moveAfter(b_.GetInsertBlock());
     b_.SetInsertPoint(block.other);
+    if (block.turns) guard_.note(block.turns);
     return block.handed;
   }
 
@@ -166,6 +173,7 @@ class ScalarKernel {
   std::vector<llvm::Value*> values_;  // per instruction
   std::vector<Values> handed_;        // per join, loop and next
   llvm::SmallVector<Block, 4> blocks_;
+  LoopGuard guard_;
 };
 
 }  // namespace

@@ -178,16 +178,20 @@ class Worker {
   }
 
   /// The emitters hoist and vectorise; what is left is to drop what they computed twice or never used. Loops over scalars
-  /// are written down as they stand in the graph: these passes make them as fast as a C compiler does.
+  /// are written down as they stand in the graph: these passes make them as fast as a C compiler does. Of masked lanes too
+  /// the emitter leaves what does not change to be hoisted; but masks it has put into the form in which they are fast.
   void optimize(llvm::Module& module) {
-    llvm::legacy::FunctionPassManager passes(&module), scalar_passes(&module);
+    llvm::legacy::FunctionPassManager passes(&module), scalar_passes(&module), masked_passes(&module);
     passes.add(llvm::createEarlyCSEPass());
     if (llvm::any_of(module, has_scalar_loops)) add_scalar_passes(scalar_passes);
-    for (llvm::legacy::FunctionPassManager* some : {&passes, &scalar_passes}) {
+    if (llvm::any_of(module, has_masked_loops)) add_masked_passes(masked_passes);
+    const auto passes_of = [&](const llvm::Function& function) {
+      return has_scalar_loops(function) ? &scalar_passes : has_masked_loops(function) ? &masked_passes : &passes;
+    };
+    for (llvm::legacy::FunctionPassManager* some : {&passes, &scalar_passes, &masked_passes}) {
       some->doInitialization();
       for (llvm::Function& function : module) {
-        const bool is_for = has_scalar_loops(function) == (some == &scalar_passes);
-        if (!function.isDeclaration() && is_for) some->run(function);
+        if (!function.isDeclaration() && passes_of(function) == some) some->run(function);
       }
       some->doFinalization();
     }
@@ -216,6 +220,8 @@ class Worker {
  private:
   static bool has_scalar_loops(const llvm::Function& function) { return function.hasFnAttribute(kScalarLoops); }
 
+  static bool has_masked_loops(const llvm::Function& function) { return function.hasFnAttribute(kMaskedLoops); }
+
   static bool folds_turns(const llvm::Function& function) {
     return function.getFnAttribute(kScalarLoops).getValueAsString() == kFoldTurns;
   }
@@ -224,6 +230,13 @@ class Worker {
     passes.add(llvm::createEarlyCSEPass());
     passes.add(llvm::createCFGSimplificationPass());
     passes.add(llvm::createInstructionCombiningPass());
+    passes.add(llvm::createLICMPass());
+    passes.add(llvm::createEarlyCSEPass());
+  }
+
+  static void add_masked_passes(llvm::legacy::FunctionPassManager& passes) {
+    passes.add(llvm::createEarlyCSEPass());
+    passes.add(llvm::createCFGSimplificationPass());
     passes.add(llvm::createLICMPass());
     passes.add(llvm::createEarlyCSEPass());
   }

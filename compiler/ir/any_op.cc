@@ -106,6 +106,16 @@ std::vector<NamedRegion> regions_of(const AnyOp& op) {
   return regions;
 }
 
+bool is_guarded(const AnyOp& op) {
+  return op.visit([](const auto& fields) {
+    if constexpr (requires { fields.guarded; }) {
+      return bool{fields.guarded};
+    } else {
+      return false;
+    }
+  });
+}
+
 AnyOp with_regions(const AnyOp& op, std::span<const Region> regions) {
   return op.visit([&]<class T>(T fields) -> AnyOp {
     if constexpr (std::is_same_v<T, Row>) {

@@ -139,6 +139,9 @@ struct NamedRegion {
 };
 std::vector<NamedRegion> regions_of(const AnyOp& op);
 
+/// True for a loop that a run may end before it ends by itself.
+bool is_guarded(const AnyOp& op);
+
 /// The op with other regions, in the order of regions_of().
 AnyOp with_regions(const AnyOp& op, std::span<const Region> regions);
 

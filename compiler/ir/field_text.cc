@@ -78,6 +78,7 @@ std::string field_text(uint64_t bits, DType dtype) { return constant_text(bits, 
 std::string field_text(const Dims& dims, DType) { return to_string(dims); }
 std::string field_text(ReduceKind kind, DType) { return std::string(name(kind)); }
 std::string field_text(const Region& region, DType) { return to_string(region); }
+std::string field_text(const Host& host, DType) { return to_string(host); }
 
 }  // namespace
 
@@ -106,12 +107,19 @@ std::optional<uint64_t> parse_constant(std::string_view text, DType dtype) {
   });
 }
 
-std::string fields_text(const AnyOp& op, DType dtype) {
+std::string fields_text(const AnyOp& op, DType dtype, bool with_regions) {
   std::string text;
   op.visit([&]<class T>(const T& fields) {
     if constexpr (!std::is_same_v<T, Row>) {
-      for_each_field(fields, [&](std::string_view name, const auto& field) {
-        text.append(" ").append(name).append("=").append(field_text(field, dtype));
+      for_each_field(fields, [&]<class Field>(std::string_view name, const Field& field) {
+        if constexpr (T::kTraits.place == Place::region && std::is_same_v<Field, int64_t>) {
+          if (field == 0) return;
+        }
+        if constexpr (std::is_same_v<Field, Mark>) {
+          if (field) text.append(" ").append(name);
+        } else if (with_regions || !std::is_same_v<Field, Region>) {
+          text.append(" ").append(name).append("=").append(field_text(field, dtype));
+        }
       });
     }
   });

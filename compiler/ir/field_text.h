@@ -9,8 +9,9 @@
 
 namespace etch {
 
-/// ` kind=sum axes=[1]`, each field after a space. The dtype tells how to print a constant.
-std::string fields_text(const AnyOp& op, DType dtype);
+/// ` kind=sum axes=[1]`, each field after a space; a number of an op with regions is left out where it is 0. The dtype tells
+/// how to print a constant.
+std::string fields_text(const AnyOp& op, DType dtype, bool with_regions = true);
 
 /// A constant in the fewest digits that read back to the same bits.
 std::string constant_text(uint64_t bits, DType dtype);

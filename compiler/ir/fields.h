@@ -3,6 +3,7 @@
 
 #include <boost/pfr/core.hpp>
 #include <string_view>
+#include <utility>
 
 namespace etch {
 namespace fields_internal {
@@ -36,6 +37,18 @@ consteval std::string_view last_name() {
 }
 
 }  // namespace fields_internal
+
+/// A field that says something by being set: in text its name alone, and nothing where it is not.
+struct Mark {
+  bool is_set = false;
+
+  explicit operator bool() const { return is_set; }
+  bool operator==(const Mark&) const = default;
+  template <class H>
+  friend H AbslHashValue(H h, const Mark& mark) {
+    return H::combine(std::move(h), mark.is_set);
+  }
+};
 
 /// How a field is called in the source, which is how it is called in text.
 template <class T, size_t kIndex>

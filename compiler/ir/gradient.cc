@@ -16,15 +16,14 @@ namespace {
 // ---- What passes through a node -------------------------------------------------------------------------------------
 
 /// Why the node has no gradient in an operand of floats, or empty.
-std::string_view why_none(const Nodes& nodes, const Node& node, int operand) {
+std::string_view why_none(const Node& node, int operand) {
   return node.op.visit([&]<class T>(const T& fields) -> std::string_view {
     constexpr bool kSaysWhy = requires { T::kNoGradient; };
-    constexpr bool kHasGradient = requires(const Backward& at) { fields.gradient(at, 0); };
-    static_assert(kSaysWhy != kHasGradient, "an op has `gradient` or `kNoGradient` (structural_op.h)");
+    constexpr bool kHasGradient = requires(const Backward& at) { fields.gradient(at, 0); } ||
+                                  requires(const Backward& at) { fields.gradients(at); };
+    static_assert(kSaysWhy != kHasGradient, "an op has `gradient`, `gradients` or `kNoGradient` (structural_op.h)");
     if constexpr (std::is_same_v<T, Row>) {
       return fields.why_no_gradient(operand);
-    } else if constexpr (requires { fields.why_no_gradient(nodes, node); }) {
-      return fields.why_no_gradient(nodes, node);
     } else if constexpr (kSaysWhy) {
       return T::kNoGradient;
     } else {
@@ -39,6 +38,16 @@ Ex gradient(const AnyOp& op, const Backward& at, int operand) {
       return fields.gradient(at, operand);
     } else {
       ETCH_UNREACHABLE("nothing passes through an op without gradient");
+    }
+  });
+}
+
+std::vector<Ex> gradients_of_regions(const AnyOp& op, const Backward& at) {
+  return op.visit([&]<class T>(const T& fields) -> std::vector<Ex> {
+    if constexpr (requires { fields.gradients(at); }) {
+      return fields.gradients(at);
+    } else {
+      ETCH_UNREACHABLE("an op without regions is differentiated in each operand");
     }
   });
 }
@@ -63,12 +72,12 @@ bool is_recorded(const std::vector<bool>& recorded, int node) { return recorded.
 /// True if a derivative passes from an operand of the node to its results.
 bool passes(const Nodes& nodes, const Node& node, int operand) {
   return is_floating(nodes, node.operands[operand]) && gives_floats(nodes, node) &&
-         (is_stand_in(node) || why_none(nodes, node, operand).empty());
+         (is_stand_in(node) || why_none(node, operand).empty());
 }
 
 /// Why not, after the op's name.
 std::string reason(const Nodes& nodes, const Node& node, int operand) {
-  const std::string_view why = is_stand_in(node) ? "" : why_none(nodes, node, operand);
+  const std::string_view why = is_stand_in(node) ? "" : why_none(node, operand);
   if (!why.empty()) return std::string(why);
   const auto dtype = [&](Value value) { return name(nodes.type(value).dtype); };
   if (!is_floating(nodes, node.operands[operand])) return cat("takes ", dtype(node.operands[operand]));
@@ -117,6 +126,9 @@ class ReverseWalk {
     std::stable_sort(groups_.begin(), groups_.end(), [](NodeRange a, NodeRange b) {
       return a.end != b.end ? a.end > b.end : a.begin < b.begin;
     });
+    for (size_t i = 0; i < derivation.so_far.size(); ++i) {
+      if (derivation.so_far[i].id >= 0) cotangents_[derivation.sources[i].id] = {maker, derivation.so_far[i]};
+    }
     for (size_t i = 0; i < derivation.targets.size(); ++i) {
       const Value target = derivation.targets[i];
       if (active_[target.id]) add(target, {maker, derivation.cotangents[i]});
@@ -162,9 +174,14 @@ class ReverseWalk {
     return maker_.nodes().index_of(value) < begin || (place(node.op) == Place::input && node.operands.empty());
   }
 
-  void add(Value value, const Ex& contribution) {
+  /// What was added to the cotangent of a value, as far as the group at hand knows.
+  Ex& sum_of(Value value) {
     const bool leaves = !open_.empty() && was_there(value, open_.back().begin);
-    Ex& sum = leaves ? open_.back().sums[value.id] : cotangents_[value.id];
+    return leaves ? open_.back().sums[value.id] : cotangents_[value.id];
+  }
+
+  void add(Value value, const Ex& contribution) {
+    Ex& sum = sum_of(value);
     ETCH_CHECK(contribution.type() == maker_.type(value),
                cat("a gradient has type ", to_string(contribution.type()), " and not ", to_string(maker_.type(value))));
     sum = sum.is_none() ? contribution : sum + contribution;
@@ -192,6 +209,24 @@ class ReverseWalk {
     return contributions;
   }
 
+  /// Where a value is an operand more than once, what was added so far belongs to the last one: of a loop that is what does
+  /// not change, to which later turns add than the first one, of which the value is the state.
+  void differentiate_regions(const Node& node, Backward& at) {
+    for (auto operand = node.operands.begin(); operand != node.operands.end(); ++operand) {
+      const bool is_last = std::find(operand + 1, node.operands.end(), *operand) == node.operands.end();
+      at.so_far.push_back(is_last && active_[operand->id] ? sum_of(*operand) : Ex());
+    }
+    const int begin = num_nodes();
+    const std::vector<Ex> gradients = gradients_of_regions(node.op, at);
+    make_group(begin);
+    for (size_t i = gradients.size(); i-- > 0;) {
+      const Value operand = node.operands[i];
+      if (!active_[operand.id] || gradients[i].is_none()) continue;
+      if (!at.so_far[i].is_none()) sum_of(operand) = Ex();
+      add(operand, gradients[i]);
+    }
+  }
+
   void differentiate_node(int index) {
     const Node node = maker_.nodes().nodes()[index];  // a copy: nodes move when others are made
     Backward at;
@@ -204,6 +239,7 @@ class ReverseWalk {
     if (!reached) return;
     for (Value operand : node.operands) at.operands.push_back({maker_, operand});
     maker_.set_origin(node.origin);
+    if (place(node.op) == Place::region) return differentiate_regions(node, at);
     const int begin = num_nodes();
     const std::vector<Ex> contributions = this->contributions(index, node, at);
     make_group(begin);
@@ -353,16 +389,26 @@ GradientGraph differentiate(const Graph& graph, std::span<const Value> targets, 
                             const DifferentiateOptions& options) {
   Extension extension(graph);
   const std::vector<Value> cotangents = extension.add_inputs_like(targets);
+  std::vector<Value> so_far(options.so_far.size()), begun;
+  for (size_t i = 0; i < so_far.size(); ++i) {
+    if (!options.so_far[i]) continue;
+    so_far[i] = extension.add_inputs_like(sources.subspan(i, 1))[0];
+    begun.push_back(so_far[i]);
+  }
   extension.copy_nodes(joined({targets, sources, options.given}));
   Emitter emitter(extension.builder());
   std::vector<std::optional<Value>> gradients =
-      make_gradients(emitter, {extension.renamed(targets), cotangents, extension.renamed(sources)}).values;
+      make_gradients(emitter, {.targets = extension.renamed(targets),
+                               .cotangents = cotangents,
+                               .sources = extension.renamed(sources),
+                               .so_far = so_far})
+          .values;
   for (size_t i = 0; i < sources.size() && options.zeros; ++i) {
     if (!gradients[i]) gradients[i] = constant(emitter, 0, graph.type(sources[i])).value();
   }
   const Present present(gradients);
   const std::vector<Value> inputs =
-      joined({extension.renamed(graph.inputs()), extension.renamed(options.given), cotangents});
+      joined({extension.renamed(graph.inputs()), extension.renamed(options.given), cotangents, begun});
   const Graph whole = std::move(extension.builder()).finish(present.values);
   return {as_function_of(whole, inputs), present.places};
 }

@@ -18,11 +18,13 @@ struct Backward {
   absl::InlinedVector<Ex, 3> operands;
   absl::InlinedVector<Ex, 2> results;
   absl::InlinedVector<Ex, 2> cotangents;  // one for each result; none where no target depends on it
+  absl::InlinedVector<Ex, 3> so_far;      // of an op with regions: what was added to the cotangent of each operand, or none
 };
 
 // Each op's struct has `Ex gradient(const Backward& at, int operand) const`: what the cotangents of the results add to
 // that of an operand of floats, in the operand's type. It is linear in the cotangents, which it only scales and moves,
-// so that derivatives of gradients, and forward mode, follow.
+// so that derivatives of gradients, and forward mode, follow. An op with regions has `gradients(at)` instead: for each
+// operand its cotangent so far with what the op adds, or none, so that what its regions add is added in the order of ops.
 
 /// Nodes begin..end, the last one not included.
 struct NodeRange {
@@ -54,6 +56,7 @@ struct Derivation {
   std::vector<bool> recorded = {};
   CustomGradients* custom = nullptr;  // may be asked for stand-ins
   int begin = 0;  // the first node that is looked at: derivatives pass through none before it
+  std::span<const Value> so_far = {};  // what the cotangent of each source begins with, or none; empty for none at all
 };
 
 /// What differentiating made.
@@ -71,6 +74,7 @@ Gradients make_gradients(ExMaker& maker, const Derivation& derivation);
 struct DifferentiateOptions {
   bool zeros = false;                // a source without a gradient gets +0 everywhere
   std::span<const Value> given = {}; // values of the graph that the new graph takes and does not compute again
+  std::vector<bool> so_far = {};     // per source: its cotangent begins with an input of the new graph, behind the others
 };
 
 /// A graph of derivatives.
@@ -80,8 +84,8 @@ struct GradientGraph {
 };
 
 /// Reverse mode: the gradients of the targets in the sources, all of them values of the graph. The new graph takes the
-/// inputs of the graph, then the given values, then a cotangent for each target; it computes nothing that the gradients
-/// do not need.
+/// inputs of the graph, then the given values, then a cotangent for each target, then what cotangents of sources begin
+/// with; it computes nothing that the gradients do not need.
 GradientGraph differentiate(const Graph& graph, std::span<const Value> targets, std::span<const Value> sources,
                             const DifferentiateOptions& options = {});
 

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "compiler/ir/cat.h"
+#include "etch/error.h"
 
 namespace etch {
 namespace {
@@ -77,10 +78,19 @@ class Run {
  private:
   absl::StatusOr<std::vector<Literal>> results_of(const Graph& graph, const Node& node, Literals operands) {
     if (absl::Status status = check_operands(node.op, operands); !status.ok()) return status;
+    if (place(node.op) == Place::host) return act(graph, node, operands);
     if (place(node.op) != Place::region) return evaluate(node.op, operands, graph.result_types(node));
     return evaluate_regions(node.op, operands, [&](const Region& region, Literals inputs) {
       return run_region(node.op, region, inputs);
     });
+  }
+
+  absl::StatusOr<std::vector<Literal>> act(const Graph& graph, const Node& node, Literals operands) {
+    try {
+      return evaluate(node.op, operands, graph.result_types(node));
+    } catch (const Error& error) {
+      return absl::AbortedError(error.what());
+    }
   }
 
   absl::StatusOr<std::vector<Literal>> run_region(Op owner, const Region& region, Literals inputs) {

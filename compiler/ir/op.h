@@ -97,6 +97,7 @@ enum class Place : uint8_t {
   product,      // [batch..., m, k] x [batch..., k, n] -> [batch..., m, n]
   call,         // a library function computes the results from operands in memory
   region,       // runs graphs that it owns
+  host,         // calls a function of the host on operands in memory: an effect
 };
 
 Place place(Op op);

@@ -6,6 +6,7 @@
 #include "compiler/ir/field_text.h"
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "etch/error.h"
 
 namespace etch {
 namespace {
@@ -192,8 +193,13 @@ class Parser {
         return fields.op;
       } else {
         for_each_field(fields, [&]<class Field>(std::string_view name, Field& field) {
-          // Regions follow the types.
-          if constexpr (!std::is_same_v<Field, Region>) ok = ok && field_name(name) && parse(field);
+          if constexpr (std::is_same_v<Field, Mark>) {
+            field.is_set = ok && accept_word(name);
+          } else if constexpr (!std::is_same_v<Field, Region>) {
+            // Regions follow the types; numbers beside them may be left out.
+            const bool is_left_out = T::kTraits.place == Place::region && !next_is(name);
+            ok = ok && (is_left_out || (field_name(name) && parse(field)));
+          }
         });
         return fields;
       }
@@ -315,6 +321,35 @@ class Parser {
     return fail(at, "expected sum, prod, max, min, any, all, argmax or argmin");
   }
 
+  /// `print("loss {}")`: a name of register_host_function, and a text in quotes.
+  bool parse(Host& host) {
+    const size_t at = skip();
+    const std::string_view name = word();
+    std::string text;
+    if (!expect('(') || !parse(text) || !expect(')')) return false;
+    const ReadHostFunction read = find_host_function(name);
+    if (read == nullptr) {
+      return fail(at, cat("the host function `", name, "` cannot be read from text: only the program that made it has it"));
+    }
+    try {
+      host = Host(read(text));
+    } catch (const Error& error) {
+      return fail(at, error.what());
+    }
+    return true;
+  }
+
+  /// A text in quotes, in which a backslash stands before quotes and backslashes, and `\n` for the end of a line.
+  bool parse(std::string& text) {
+    if (!expect('"')) return false;
+    for (; at_ < text_.size() && text_[at_] != '"'; ++at_) {
+      const bool is_escaped = text_[at_] == '\\' && at_ + 1 < text_.size();
+      if (is_escaped) ++at_;
+      text += is_escaped && text_[at_] == 'n' ? '\n' : text_[at_];
+    }
+    return expect('"');
+  }
+
   bool parse(Type& type) {
     const size_t at = skip();
     if (!parse(type.dtype) || !parse(type.shape)) return false;
@@ -386,6 +421,14 @@ class Parser {
     const size_t at = skip();
     return word() == expected || fail(at, cat("expected `", expected, "`"));
   }
+
+  bool next_is(std::string_view expected) {
+    const size_t at = skip();
+    const bool is_it = word() == expected;
+    at_ = at;
+    return is_it;
+  }
+  bool accept_word(std::string_view expected) { return next_is(expected) && expect_word(expected); }
 
   bool at_end() { return skip() == text_.size() || fail(at_, "expected the end of the text"); }
 

@@ -61,6 +61,10 @@ std::vector<Channel> channels_of(const AnyOp& op, int num_operands) {
   return ask<Place::region, std::vector<Channel>>(op, [&](const auto& fields) { return fields.channels(num_operands); });
 }
 
+const Host& host_of(const AnyOp& op) {
+  return *ask<Place::host, const Host*>(op, [](const auto& fields) { return &fields.function; });
+}
+
 int num_leading(const AnyOp& op) {
   return ask<Place::region, int>(op, [](const auto& fields) { return fields.num_leading(); });
 }

@@ -13,6 +13,7 @@
 namespace etch {
 
 class AnyOp;
+class Host;
 
 /// Result element i is the operand's element at offset + sum of strides[axis] * i[axis], in row-major elements.
 struct Movement {
@@ -87,6 +88,8 @@ int indexed_axis(const AnyOp& op);
 Reduction reduction_of(const AnyOp& op);
 LibraryCall call_of(const AnyOp& op, std::span<const Type> operands);
 std::vector<Channel> channels_of(const AnyOp& op, int num_operands);
+/// The function of the host that it calls.
+const Host& host_of(const AnyOp& op);
 /// How many operands stand before the `;` in text: a predicate, or what a loop carries.
 int num_leading(const AnyOp& op);
 /// `constants` are the bits of the operands that are the same everywhere.

@@ -61,7 +61,7 @@ void append_node(std::string& text, const Graph& graph, const Node& node, int in
   append_values(text, results(node));
   text.append(" = ").append(name(node.op));
   append_operands(text, node);
-  if (regions.empty()) text.append(fields_text(node.op, graph.type(node.result()).dtype));
+  text.append(fields_text(node.op, graph.type(node.result()).dtype, false));
   append_types(text, graph, node);
   if (!regions.empty()) text += " {";
   append_origin(text, graph, node.origin);

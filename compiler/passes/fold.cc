@@ -152,7 +152,8 @@ Bits fold_expr(const Rewriter& graph, const Expr& expr) {
     case Place::indexed:
     case Place::product:
     case Place::call:
-    case Place::region: break;
+    case Place::region:
+    case Place::host: break;
   }
   return std::nullopt;
 }

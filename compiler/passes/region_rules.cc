@@ -15,8 +15,8 @@ using Kind = Fate::Kind;
 
 /// An op's regions and channels, and the ways between them.
 struct Ways {
-  explicit Ways(const RegionExpr& expr)
-      : regions(regions_of(expr.node.op)), channels(channels_of(expr.node.op, static_cast<int>(expr.operands.size()))),
+  explicit Ways(const Node& node)
+      : regions(regions_of(node.op)), channels(channels_of(node.op, static_cast<int>(node.operands.size()))),
         of_input(channels_of_inputs(regions, channels)) {}
 
   const Graph& graph(int region) const { return regions[region].region.graph(); }
@@ -198,14 +198,14 @@ std::optional<int64_t> work_in_any_case(const Graph& graph, std::span<const Valu
 }
 
 /// Which region runs where a predicate is true, and where it is false; nothing for loops.
-std::optional<std::pair<int, int>> arms_of(const RegionExpr& expr, const Ways& ways) {
-  std::vector<std::optional<uint64_t>> constants(expr.operands.size());
+std::optional<std::pair<int, int>> arms_of(const Node& node, const Ways& ways) {
+  std::vector<std::optional<uint64_t>> constants(node.operands.size());
   for (const Channel& channel : ways.channels) {
     if (!channel.decides || channel.operand < 0) continue;
     constants[channel.operand] = 1;
-    const std::optional<Taken> yes = taken_region(expr.node.op, constants);
+    const std::optional<Taken> yes = taken_region(node.op, constants);
     constants[channel.operand] = 0;
-    const std::optional<Taken> no = taken_region(expr.node.op, constants);
+    const std::optional<Taken> no = taken_region(node.op, constants);
     if (yes && no) return std::pair(yes->region, no->region);
   }
   return std::nullopt;
@@ -213,7 +213,7 @@ std::optional<std::pair<int, int>> arms_of(const RegionExpr& expr, const Ways& w
 
 /// Arms that are cheap and without effect: both are computed, and where() takes the results of one.
 absl::StatusOr<Replacement> arms_that_are_cheap(const RegionExpr& expr, const Ways& ways) {
-  const std::optional<std::pair<int, int>> arms = arms_of(expr, ways);
+  const std::optional<std::pair<int, int>> arms = arms_of(expr.node, ways);
   if (!arms) return Replacement();
   int64_t work = 0;
   for (int arm : {arms->first, arms->second}) {
@@ -256,6 +256,140 @@ absl::StatusOr<Replacement> arms_that_are_cheap(const RegionExpr& expr, const Wa
   Replacement replacement;
   for (Value value : chosen) replacement.add(value);
   return replacement;
+}
+
+// ---- A choice in an arm of a choice
+
+/// The operand that says which arm runs.
+int predicate_of(const Ways& ways) {
+  for (const Channel& channel : ways.channels) {
+    if (channel.decides) return channel.operand;
+  }
+  return -1;
+}
+
+/// The values that a region takes of an op on these operands.
+std::vector<Value> inputs_of(const Ways& ways, int region, std::span<const Value> operands) {
+  std::vector<Value> inputs;
+  for (int c : ways.of_input[region]) inputs.push_back(operands[ways.channels[c].operand]);
+  return inputs;
+}
+
+/// The output of a region that becomes result i.
+Value output_of(const Ways& ways, int region, int result) {
+  for (const Channel& channel : ways.channels) {
+    if (channel.result != result) continue;
+    for (Port port : channel.outputs) {
+      if (port.region == region) return ways.output(port);
+    }
+  }
+  return {};
+}
+
+/// A choice, and one of the same results in one of its arms.
+struct Nested {
+  const RegionExpr& expr;
+  const Ways& outer;
+  int arm;             // the region in which the inner one stands
+  int other;           // and the other one
+  const Node& inner;
+  const Ways ways;     // of the inner one
+
+  const Graph& graph() const { return outer.graph(arm); }
+
+  /// The results that the outer choice gives where a region of the inner one, or else its own other arm, runs: made in
+  /// the builder, with values for the operands of the outer one. Nothing if that fails.
+  std::vector<Value> results(GraphBuilder& builder, std::span<const Value> operands, std::optional<int> region) const {
+    if (!region) {
+      std::vector<Value> wanted;
+      for (int i = 0; i < expr.node.num_results; ++i) wanted.push_back(output_of(outer, other, i));
+      return made(builder, outer.graph(other), wanted, inputs_of(outer, other, operands));
+    }
+    const std::vector<Value> given = made(builder, graph(), inner.operands, inputs_of(outer, arm, operands));
+    if (given.empty()) return {};
+    std::vector<Value> wanted;
+    for (int i = 0; i < expr.node.num_results; ++i) wanted.push_back(output_of(ways, *region, inner_result(i)));
+    return made(builder, ways.graph(*region), wanted, inputs_of(ways, *region, given));
+  }
+
+  /// Which of the inner results the outer one hands on as its i-th.
+  int inner_result(int i) const { return output_of(outer, arm, i).id - inner.result().id; }
+
+ private:
+  static std::vector<Value> made(GraphBuilder& builder, const Graph& graph, std::span<const Value> wanted,
+                                 const std::vector<Value>& inputs) {
+    absl::StatusOr<std::vector<Value>> values = inline_graph(builder, graph, wanted, inputs);
+    return values.ok() ? *std::move(values) : std::vector<Value>();
+  }
+};
+
+/// The choice in an arm that gives all that the outer one does, if what it takes is cheap.
+const Node* choice_in(const RegionExpr& expr, const Ways& ways, int arm) {
+  const Graph& graph = ways.graph(arm);
+  const Node* inner = nullptr;
+  for (Value output : graph.outputs()) {
+    const Node& node = graph.node(output);
+    if (place(node.op) != Place::region || (inner != nullptr && inner != &node)) return nullptr;
+    inner = &node;
+  }
+  const bool is_all = inner != nullptr && static_cast<int>(graph.outputs().size()) >= expr.node.num_results;
+  return is_all && work_in_any_case(graph, inner->operands) ? inner : nullptr;
+}
+
+bool is_truth(const Type& type) { return type.dtype == DType::boolean && type.shape.rank() == 0; }
+
+/// One choice in place of two: the inner one, where its first arm, or else its second, is also the outer one's other arm.
+absl::StatusOr<Replacement> both_choices(const RegionExpr& expr, const Nested& nested, bool is_then, bool is_first) {
+  absl::StatusOr<std::vector<Value>> operands =
+      inline_graph(expr.builder, nested.graph(), nested.inner.operands, inputs_of(nested.outer, nested.arm, expr.operands),
+                   expr.node.origin, expr.improve_node);
+  if (!operands.ok()) return operands.status();
+  Value outer = expr.operands[predicate_of(nested.outer)];
+  Value& inner = (*operands)[predicate_of(nested.ways)];
+  if (!is_truth(expr.builder.type(outer)) || !is_truth(expr.builder.type(inner))) return Replacement();
+  if (is_then == is_first) {
+    const absl::StatusOr<Value> negated = expr.builder.emit(Op::logical_not, {{outer}}, expr.node.origin);
+    if (!negated.ok()) return negated.status();
+    outer = *negated;
+  }
+  const Value both[] = {outer, inner};
+  const absl::StatusOr<Value> predicate =
+      expr.builder.emit(is_first ? Op::logical_or : Op::logical_and, both, expr.node.origin);
+  if (!predicate.ok()) return predicate.status();
+  inner = *predicate;
+  absl::StatusOr<Results> made = expr.builder.emit_all(nested.inner.op, *operands, {}, expr.node.origin);
+  if (!made.ok()) return made.status();
+  Replacement replacement;
+  for (int i = 0; i < expr.node.num_results; ++i) replacement.add((*made)[nested.inner_result(i)]);
+  return replacement;
+}
+
+/// `a ? (b ? x : y) : y` is `a && b ? x : y`, and likewise for the other three places of the equal arm, where b is cheap.
+absl::StatusOr<Replacement> choices_with_an_equal_arm(const RegionExpr& expr, const Ways& ways) {
+  const std::optional<std::pair<int, int>> arms = arms_of(expr.node, ways);
+  if (!arms || expr.node.num_results == 0) return Replacement();
+  for (const bool is_then : {true, false}) {
+    const int arm = is_then ? arms->first : arms->second, other = is_then ? arms->second : arms->first;
+    const Node* inner = choice_in(expr, ways, arm);
+    if (inner == nullptr) continue;
+    const Nested nested{expr, ways, arm, other, *inner, Ways(*inner)};
+    const std::optional<std::pair<int, int>> inner_arms = arms_of(*inner, nested.ways);
+    if (!inner_arms) continue;
+    GraphBuilder scratch;
+    std::map<Value, Value, decltype([](Value a, Value b) { return a.id < b.id; })> known;
+    std::vector<Value> operands;
+    for (Value operand : expr.operands) {
+      const auto [found, is_new] = known.try_emplace(operand);
+      if (is_new) found->second = scratch.input(expr.builder.type(operand)).value();
+      operands.push_back(found->second);
+    }
+    const std::vector<Value> wanted = nested.results(scratch, operands, std::nullopt);
+    const bool is_first = !wanted.empty() && nested.results(scratch, operands, inner_arms->first) == wanted;
+    const bool is_second = !wanted.empty() && nested.results(scratch, operands, inner_arms->second) == wanted;
+    if (!is_first && !is_second) continue;
+    return both_choices(expr, nested, is_then, is_first);
+  }
+  return Replacement();
 }
 
 // ---- Short loops
@@ -406,6 +540,7 @@ using RegionRule = absl::StatusOr<Replacement> (*)(const RegionExpr& expr, const
 constexpr RegionRule kRules[] = {
     edited<channels_that_are_known>,
     edited<channels_that_are_equal>,
+    choices_with_an_equal_arm,
     arms_that_are_cheap,
     loop_that_is_short,
 };
@@ -413,7 +548,7 @@ constexpr RegionRule kRules[] = {
 }  // namespace
 
 absl::StatusOr<Replacement> region_rule(const RegionExpr& expr) {
-  const Ways ways(expr);
+  const Ways ways(expr.node);
   for (RegionRule rule : kRules) {
     absl::StatusOr<Replacement> made = rule(expr, ways);
     if (!made.ok() || !made->values().empty()) return made;

@@ -112,15 +112,17 @@ std::string flow_reason(const Graph& graph, const ScheduledKernel& kernel, const
   return text;
 }
 
-std::string scalar_reason(const KernelProgram& program) {
+std::string blocks_reason(const KernelProgram& program) {
   size_t loops = 0, branches = 0;
   for (const Instr& instr : program.body) {
     loops += instr.kind == InstrKind::loop;
     branches += instr.kind == InstrKind::branch;
   }
+  if (loops + branches == 0) return "rows, each by itself, in lanes";
   std::string text = loops > 0 ? count(loops, "loop") : "";
   if (branches > 0) text += cat(loops > 0 ? " and " : "", branches, branches == 1 ? " branch" : " branches");
-  return text + " on small values, which stay in registers";
+  if (program.kind() == KernelKind::scalar) return text + " on small values, which stay in registers";
+  return text + " for each element by itself, in lanes that are on or off";
 }
 
 }  // namespace
@@ -128,6 +130,7 @@ std::string scalar_reason(const KernelProgram& program) {
 std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_t index) {
   constexpr size_t kWords = 3;
   if (kernel.call) return cat("call_", index, "_", name(kernel.call->function));
+  if (kernel.host) return cat("host_", index, "_", kernel.host->function->name());
   if (kernel.flow) return cat(name(graph.node(kernel.values[0]).op), "_", index);
   std::string text = cat(name(kernel.program.kind()), "_", index);
   if (kernel.program.has(Role::block)) text = cat("blocks_", index);
@@ -151,9 +154,10 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
 
 std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number) {
   if (kernel.call) return "a library function, on operands and results in memory";
+  if (kernel.host) return "a function of the host, in its turn";
   if (kernel.flow) return flow_reason(graph, kernel, partition);
-  if (kernel.program.kind() == KernelKind::scalar) return scalar_reason(kernel.program);
   const Cluster& cluster = partition.clusters[number];
+  if (cluster.calls) return blocks_reason(kernel.program);  // of regions
   Contents contents = contents_of(graph, kernel, cluster);
   std::string end = kept_text(contents) + part_text(graph, cluster);
   const Value root = cluster.roots[0].value;

@@ -25,7 +25,7 @@ int64_t aligned(int64_t bytes) { return (bytes + Buffer::kAlignment - 1) / Buffe
 class FlowPlanner {
  public:
   FlowPlanner(const AnyOp& op, int num_operands, Flows& flows)
-      : flows_(flows), options_(flows.options_), channels_(channels_of(op, num_operands)) {
+      : flows_(flows), options_(flows.options_), channels_(channels_of(op, num_operands)), is_guarded_(is_guarded(op)) {
     for (const NamedRegion& named : regions_of(op)) flow_.regions.push_back({named.name, named.region, {}, {}, {}, 0});
     ETCH_CHECK(flow_.regions.size() == 2, "a flow is planned for two regions");
     int num_results = 0;
@@ -261,10 +261,13 @@ class FlowPlanner {
 
   void add_loop(const Channel& decides) {
     for (const Carried& carried : carried_) begin(carried);
+    const int turns = is_guarded_ ? add_memory(sizeof(int64_t)) : kNone;
+    if (is_guarded_) add({.kind = StepKind::begin, .a = turns});
     const int first = next_step();
     add({.kind = StepKind::run, .a = kTest});
     const int unless = next_step();
     add({.kind = StepKind::unless, .a = flow_.regions[kTest].outputs[decides.outputs[0].index]});
+    if (is_guarded_) add({.kind = StepKind::turn, .a = turns});
     add({.kind = StepKind::run, .a = kBody});
     for (const Carried& carried : carried_) {
       if (carried.next == kNone) continue;
@@ -294,6 +297,7 @@ class FlowPlanner {
   Flows& flows_;
   const ScheduleOptions& options_;
   const std::vector<Channel> channels_;
+  const bool is_guarded_;
   int num_operands_ = 0;
   std::vector<Carried> carried_;
   ScheduledFlow flow_;

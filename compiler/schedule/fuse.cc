@@ -64,7 +64,8 @@ class Fusion {
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
       case Place::call:
-      case Place::region: return place_call(value);
+      case Place::region:
+      case Place::host: return place_call(value);
     }
   }
 
@@ -280,9 +281,16 @@ class Fusion {
     if (home(value) == kNowhere) add_call(node);
     int& level = partition_.clusters[home(value)].level;
     for (const Site& site : sites) level = std::max(level, cluster(site).level + 1);
-    const bool is_library = etch::place(node.op) == Place::call;
-    loaded_by(value, sites, level, is_library ? reason::kLibraryResult : reason::kRegionResult);
+    loaded_by(value, sites, level, why_called(node));
     siblings_.merge_readers(value);
+  }
+
+  static const char* why_called(const Node& node) {
+    switch (etch::place(node.op)) {
+      case Place::call: return reason::kLibraryResult;
+      case Place::host: return reason::kHostResult;
+      default: return reason::kRegionResult;
+    }
   }
 
   void add_call(const Node& node) {
@@ -395,6 +403,7 @@ class Fusion {
   const char* why_in_order(const Site& site) const {
     const Place consumer = etch::place(graph_.node(site.consumer).op);
     if (consumer == Place::region) return reason::kRegion;
+    if (consumer == Place::host) return reason::kHost;
     return consumer == Place::indexed ? reason::kTable : reason::kLibrary;
   }
 

@@ -45,6 +45,7 @@ void append(std::string& text, const KernelProgram& program, size_t position, in
   if (!is_control(instr.kind)) text += cat(" ", name(instr.dtype));
   if (instr.stage > 0) text += cat(" stage ", static_cast<int>(instr.stage));
   if (instr.per_row) text += cat(" per_row");
+  if (instr.guarded) text += " guarded";
   text += '\n';
 }
 
@@ -75,6 +76,10 @@ int KernelProgram::folded_axis() const {
 }
 
 int KernelProgram::lanes_axis() const { return has(Role::vector) ? axis(Role::vector) : folded_axis(); }
+
+bool KernelProgram::has_blocks() const {
+  return std::any_of(body.begin(), body.end(), [](const Instr& instr) { return is_control(instr.kind); });
+}
 
 KernelKind KernelProgram::kind() const {
   const KernelProgram& program = *this;

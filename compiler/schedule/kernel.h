@@ -1,6 +1,7 @@
 // KernelProgram: the structure of one kernel, all that decides its machine code; the sizes it runs on are data beside it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -93,7 +94,7 @@ enum class InstrKind : uint8_t {
   dot,        // args a, b -> accumulator, ready in stage 1
   store,      // access, arg
   constant,   // constant -> value: its bits are part of the code
-  // Control flow, in kernels without axes only; see KernelProgram. What a block hands on are its args.
+  // Control flow, in kernels without axes or with one for the lanes; see KernelProgram. What a block hands on are its args.
   branch,     // arg p: begins the block that runs where p is true
   otherwise,  // ends it, and begins the one that runs where p is false
   join,       // ends that one
@@ -123,6 +124,7 @@ struct Instr {
   DType dtype = DType::f32;              // of the result; of the stored value for a store
   int8_t stage = 0;                      // ascending through the body; 0 only where no axis is folded
   bool per_row = false;                  // computed once per row, before the elements of its stage
+  bool guarded = false;                  // loop: it takes no more turns than the run allows; see TurnGuard
   int16_t slot = -1;                     // load, store: index into accesses; index, param, check, constant: index into theirs
   absl::InlinedVector<int32_t, 3> args;  // positions of earlier instructions
   bool operator==(const Instr&) const = default;
@@ -164,7 +166,7 @@ struct BlockSizes {
 ///
 /// A kernel without axes runs once, on single elements. Its body may hold blocks, which nest: `branch` to `join`, `loop` to
 /// `next`. A value can be used behind it in its own block and in those inside. All loads come first, all stores last,
-/// outside of every block.
+/// outside of every block. The same may hold for a kernel whose one axis is that of the lanes: each element goes its own way.
 ///
 /// Short rows are those of at most kMostShortRow elements that lie beside each other; the code knows how many.
 ///
@@ -191,10 +193,14 @@ struct KernelProgram {
   bool has(Role role) const { return axis(role) >= 0; }
   /// The axis that is folded, or -1.
   int folded_axis() const;
+  /// True if it has loops that ask the TurnGuard of the run, whose address is the last of its buffers.
+  bool has_guarded_loops() const { return std::ranges::any_of(body, &Instr::guarded); }
   /// The axis along which lanes lie: the folded one where no other is for them.
   int lanes_axis() const;
   /// True if it works through rows in stages.
   bool has_rows() const { return folded_axis() >= 0 && !has(Role::row); }
+  /// True if there is control flow in the body.
+  bool has_blocks() const;
   KernelKind kind() const;
 
   bool operator==(const KernelProgram&) const = default;

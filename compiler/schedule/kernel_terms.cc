@@ -107,7 +107,8 @@ class Resolver {
       case Place::movement:
       case Place::boxes:
       case Place::call:
-      case Place::region: return leaf(InstrKind::load, value, map);
+      case Place::region:
+      case Place::host: return leaf(InstrKind::load, value, map);
     }
     Term term;
     term.kind = InstrKind::compute;

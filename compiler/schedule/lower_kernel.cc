@@ -19,10 +19,15 @@ struct Written {
   int access = -1;    // of the memory that keeps it for later stages
 };
 
+/// `demo.cc:12: `, or nothing.
+std::string place_text(const Graph& graph, const Node& node) {
+  const std::string_view file = graph.name_of(node.origin.file);
+  return file.empty() ? "" : cat(file, ":", node.origin.line, ": ");
+}
+
 /// The check of a node's indices, those of operand 1.
 ScheduledCheck check_of(const Graph& graph, const Node& node, int64_t extent) {
-  const std::string_view file = graph.name_of(node.origin.file);
-  std::string text = file.empty() ? "" : cat(file, ":", node.origin.line, ": ");
+  std::string text = place_text(graph, node);
   text += name(node.op);
   for (size_t i = 0; i < node.operands.size(); ++i) text += cat(i ? ", " : "(", to_string(graph.type(node.operands[i])));
   text += cat(")", fields_text(node.op, graph.type(node.result()).dtype));
@@ -227,6 +232,17 @@ ScheduledKernel lower_call(const Graph& graph, const Node& node) {
   return kernel;
 }
 
+ScheduledKernel lower_host(const Graph& graph, const Node& node) {
+  ScheduledKernel kernel = opaque_kernel(graph, node);
+  ScheduledHost host{host_of(node.op).function(), {}, {}, place_text(graph, node)};
+  const auto host_type = [&](Value value) { return HostType{graph.type(value).dtype, graph.type(value).shape}; };
+  for (size_t i = 1; i < node.operands.size(); ++i) host.operands.push_back(host_type(node.operands[i]));
+  for (size_t i = 1; i < kernel.values.size(); ++i) host.results.push_back(host_type(kernel.values[i]));
+  kernel.host = std::move(host);
+  kernel.iterations = 1;
+  return kernel;
+}
+
 ScheduledKernel lower_regions(const Graph& graph, const Node& node, Partition& partition, Flows& flows) {
   ScheduledKernel kernel = opaque_kernel(graph, node);
   kernel.flow = flows.of(node.op, kernel.num_operands);
@@ -249,8 +265,11 @@ void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows&
     lowered.kernels.push_back(*native);
     return;
   }
-  const bool has_regions = place(node.op) == Place::region;
-  lowered.kernels.push_back(has_regions ? lower_regions(graph, node, partition, flows) : lower_call(graph, node));
+  switch (place(node.op)) {
+    case Place::region: lowered.kernels.push_back(lower_regions(graph, node, partition, flows)); return;
+    case Place::host: lowered.kernels.push_back(lower_host(graph, node)); return;
+    default: lowered.kernels.push_back(lower_call(graph, node));
+  }
 }
 
 std::vector<bool> stored_accesses(const ScheduledKernel& kernel) {

@@ -8,6 +8,7 @@
 #include "compiler/ir/oracle.h"
 #include "compiler/ir/walk.h"
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/masked_region.h"
 #include "compiler/schedule/partition.h"
 #include "compiler/schedule/scalar_draft.h"
 #include "compiler/schedule/unroll_axis.h"
@@ -24,18 +25,25 @@ class Lowering {
   std::vector<Elements> run(const Graph& graph, std::vector<Elements> inputs) {
     std::vector<Elements> values(graph.num_values());
     for (size_t i = 0; i < inputs.size(); ++i) values[graph.inputs()[i].id] = std::move(inputs[i]);
-    const std::vector<bool> needed = needed_nodes(graph);
+    return values_of(graph, graph.outputs(), std::move(values));
+  }
+
+  /// The elements of wanted values, from those that are known.
+  std::vector<Elements> values_of(const Graph& graph, std::span<const Value> wanted, std::vector<Elements> values) {
+    std::vector<bool> is_known(values.size());
+    for (size_t v = 0; v < values.size(); ++v) is_known[v] = !values[v].empty();
+    const std::vector<bool> needed = nodes_behind(graph, wanted, is_known);
     for (size_t i = 0; i < graph.nodes().size() && !draft_.is_too_long(); ++i) {
       const Node& node = graph.nodes()[i];
-      if (!needed[i] || place(node.op) == Place::input) continue;
+      if (!needed[i] || place(node.op) == Place::input || is_known[node.first_result]) continue;
       std::vector<Elements> operands;
       for (Value operand : node.operands) operands.push_back(values[operand.id]);
       std::vector<Elements> made = results_of(graph, node, operands);
       for (Value result : results(node)) values[result.id] = std::move(made[result.id - node.first_result]);
     }
-    std::vector<Elements> outputs;
-    for (Value output : graph.outputs()) outputs.push_back(values[output.id]);
-    return outputs;
+    std::vector<Elements> made;
+    for (Value value : wanted) made.push_back(values[value.id]);
+    return made;
   }
 
   /// The results of a node on the elements of its operands.
@@ -53,19 +61,10 @@ class Lowering {
       case Place::input:
       case Place::indexed:
       case Place::product:
-      case Place::call: break;
+      case Place::call:
+      case Place::host: break;
     }
     ETCH_UNREACHABLE("obstacle_in() lets no such op through");
-  }
-
-  static std::vector<bool> needed_nodes(const Graph& graph) {
-    std::vector<bool> needed(graph.nodes().size());
-    for (Value output : graph.outputs()) needed[graph.index_of(output)] = true;
-    for (size_t i = needed.size(); i-- > 0;) {
-      if (!needed[i]) continue;
-      for (Value operand : graph.nodes()[i].operands) needed[graph.index_of(operand)] = true;
-    }
-    return needed;
   }
 
  private:
@@ -189,11 +188,6 @@ class Lowering {
 
   // ---- Control flow
 
-  static bool is_loop(const Node& node) {
-    const std::vector<Channel> channels = channels_of(node.op, static_cast<int>(node.operands.size()));
-    return std::ranges::any_of(channels, [](const Channel& channel) { return channel.decides && channel.operand < 0; });
-  }
-
   /// The inputs of a region, from what the channels bring.
   static std::vector<Elements> inputs_of(const Region& region, int number, std::span<const Channel> channels,
                                          const std::vector<Elements>& brought) {
@@ -250,7 +244,7 @@ class Lowering {
       append(initial, brought[c]);
       carried_types.push_back(graph.type(node.operands[channels[c].operand]));
     }
-    const Id begin = draft_.control(InstrKind::loop, std::move(initial));
+    const Id begin = draft_.control(InstrKind::loop, std::move(initial), is_guarded(node.op));
     std::vector<Elements> carried = draft_.handed(begin, carried_types);
     for (size_t c = 0, k = 0; c < channels.size(); ++c) {
       if (is_carried(channels[c])) brought[c] = carried[k++];
@@ -284,14 +278,11 @@ class Lowering {
 /// What keeps a node from being native, or empty.
 std::string obstacle_of(const Graph& graph, const Node& node);
 
+/// What keeps a region from it.
 std::string obstacle_in(const Graph& graph) {
-  const std::vector<bool> needed = Lowering::needed_nodes(graph);
-  for (size_t i = 0; i < graph.nodes().size(); ++i) {
-    if (!needed[i]) continue;
-    std::string obstacle = obstacle_of(graph, graph.nodes()[i]);
-    if (!obstacle.empty()) return obstacle;
-  }
-  return {};
+  std::vector<bool> is_known(graph.num_values());
+  for (Value input : graph.inputs()) is_known[input.id] = true;
+  return obstacle_to(graph, graph.outputs(), is_known);
 }
 
 std::string obstacle_of(const Graph& graph, const Node& node) {
@@ -307,6 +298,7 @@ std::string obstacle_of(const Graph& graph, const Node& node) {
     case Place::indexed:
     case Place::product:
     case Place::call: return cat(name(node.op), " works on memory");
+    case Place::host: return cat(to_string(host_of(node.op)), " acts on the host");
     case Place::reduction:
       if (reduction_of(node.op).axes.rank() > 1 || geometry_of(graph, node).n == 0) return cat(name(node.op), " works on memory");
       return {};
@@ -331,18 +323,6 @@ std::string obstacle_of(const Graph& graph, const Node& node) {
   return {};
 }
 
-/// An operand's elements: numbers that the kernel knows, or loads.
-Elements operand_elements(const Graph& graph, Value operand, ScalarDraft& draft) {
-  const Value source = storage_of(graph, operand);
-  if (is_known(graph, operand)) {
-    return Lowering(draft).results_of(graph, graph.node(source), {})[0];
-  }
-  const Type& type = graph.type(operand);
-  Elements elements;
-  for (int64_t i = 0; i < type.size(); ++i) elements.push_back(draft.load(source.id, i, type.dtype));
-  return elements;
-}
-
 std::string why_not_native(const Graph& graph, const Node& node, ScheduledKernel& kernel) {
   if (std::string obstacle = obstacle_of(graph, node); !obstacle.empty()) return obstacle;
   ScalarDraft draft(node);
@@ -364,6 +344,52 @@ std::string why_not_native(const Graph& graph, const Node& node, ScheduledKernel
 
 }  // namespace
 
+bool is_loop(const Node& node) {
+  const std::vector<Channel> channels = channels_of(node.op, static_cast<int>(node.operands.size()));
+  return std::ranges::any_of(channels, [](const Channel& channel) { return channel.decides && channel.operand < 0; });
+}
+
+std::vector<bool> nodes_behind(const Graph& graph, std::span<const Value> wanted, const std::vector<bool>& is_known) {
+  std::vector<bool> needed(graph.nodes().size());
+  for (Value value : wanted) needed[graph.index_of(value)] = true;
+  for (size_t i = needed.size(); i-- > 0;) {
+    const Node& node = graph.nodes()[i];
+    if (!needed[i] || (!is_known.empty() && is_known[node.first_result])) continue;
+    for (Value operand : node.operands) needed[graph.index_of(operand)] = true;
+  }
+  return needed;
+}
+
+std::string obstacle_to(const Graph& graph, std::span<const Value> wanted, const std::vector<bool>& is_known) {
+  const std::vector<bool> needed = nodes_behind(graph, wanted, is_known);
+  for (size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    if (!needed[i]) continue;
+    const bool is_unknown = place(node.op) == Place::input && !is_known[node.first_result];
+    if (is_unknown) return cat("it needs more of ", to_string(graph.type(node.result())), " than a row");
+    const bool stands = place(node.op) != Place::input && is_known[node.first_result];
+    std::string obstacle = stands ? "" : obstacle_of(graph, node);
+    if (!obstacle.empty()) return obstacle;
+  }
+  return {};
+}
+
+std::vector<Elements> elements_of(const Graph& graph, std::span<const Value> wanted, std::vector<Elements> known,
+                                  ScalarDraft& draft) {
+  return Lowering(draft).values_of(graph, wanted, std::move(known));
+}
+
+Elements operand_elements(const Graph& graph, Value operand, ScalarDraft& draft) {
+  const Value source = storage_of(graph, operand);
+  if (is_known(graph, operand)) {
+    return Lowering(draft).results_of(graph, graph.node(source), {})[0];
+  }
+  const Type& type = graph.type(operand);
+  Elements elements;
+  for (int64_t i = 0; i < type.size(); ++i) elements.push_back(draft.load(source.id, i, type.dtype));
+  return elements;
+}
+
 bool is_known(const Graph& graph, Value operand) {
   const Place kind = place(graph.node(storage_of(graph, operand)).op);
   return kind == Place::splat || kind == Place::index;
@@ -377,11 +403,20 @@ std::optional<ScheduledKernel> native_kernel(const Graph& graph, const Node& nod
   return std::nullopt;
 }
 
-NativeKernels::NativeKernels(const Graph& graph) {
+NativeKernels::NativeKernels(const Graph& graph, NativeOptions options) {
+  std::vector<bool> is_used(graph.num_values());
+  for (const Node& node : graph.nodes()) {
+    for (Value operand : node.operands) is_used[operand.id] = true;
+  }
+  for (Value output : graph.outputs()) is_used[output.id] = true;
   for (const Node& node : graph.nodes()) {
     if (place(node.op) != Place::region) continue;
     Entry& entry = entries_[node.first_result];
-    entry.kernel = native_kernel(graph, node, &entry.why_not);
+    if (options.small_values) entry.kernel = native_kernel(graph, node, &entry.why_not);
+    if (entry.kernel || !options.lanes) continue;
+    std::string why_no_lanes;
+    entry.kernel = masked_kernel(graph, node, is_used, &why_no_lanes);
+    if (!why_no_lanes.empty()) entry.why_not = why_no_lanes;
   }
 }
 

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "compiler/schedule/scalar_draft.h"
 #include "compiler/schedule/schedule.h"
 #include "runtime/flat_map.h"
 
@@ -27,13 +30,38 @@ std::optional<ScheduledKernel> native_kernel(const Graph& graph, const Node& nod
 /// True if such a kernel knows the elements of an operand, so that it does not load them.
 bool is_known(const Graph& graph, Value operand);
 
+// What such kernels share with those of lanes (masked_region.h). A graph is written down from values whose elements are known,
+// inputs or others in whose place something else stands, as far as the wanted values need it.
+
+/// True if a node with regions runs them again and again.
+bool is_loop(const Node& node);
+
+/// Per node: whether it is needed.
+std::vector<bool> nodes_behind(const Graph& graph, std::span<const Value> wanted, const std::vector<bool>& is_known = {});
+
+/// What keeps wanted values from being written down, or empty. Of inputs it is that they are not known.
+std::string obstacle_to(const Graph& graph, std::span<const Value> wanted, const std::vector<bool>& is_known);
+
+/// The elements of wanted values, where nothing is in the way. `known` holds those of the known ones, and nothing for others.
+std::vector<Elements> elements_of(const Graph& graph, std::span<const Value> wanted, std::vector<Elements> known,
+                                  ScalarDraft& draft);
+
+/// The elements of an operand, all of them for each lane: numbers that the kernel knows, or loads.
+Elements operand_elements(const Graph& graph, Value operand, ScalarDraft& draft);
+
+/// Which control flow becomes kernels.
+struct NativeOptions {
+  bool small_values = true;  // native_kernel
+  bool lanes = true;         // masked_kernel
+};
+
 /// What of a graph's nodes with regions such kernels are.
 class NativeKernels {
  public:
   /// None.
   NativeKernels() = default;
   /// All that there can be.
-  explicit NativeKernels(const Graph& graph);
+  NativeKernels(const Graph& graph, NativeOptions options);
 
   /// The kernel of a node of the graph, or null.
   const ScheduledKernel* kernel(const Node& node) const;

@@ -154,8 +154,11 @@ struct Part {
 };
 std::vector<Part> parts_of(const Graph& graph, Value target);
 
-/// Ops that want their operands in memory and write their results there: library functions, and those with regions.
-inline bool is_called(Op op) { return place(op) == Place::call || place(op) == Place::region; }
+/// Ops that want their operands in memory and write their results there: functions of a library or of the host, and those
+/// with regions.
+inline bool is_called(Op op) {
+  return place(op) == Place::call || place(op) == Place::region || place(op) == Place::host;
+}
 
 /// The cluster of a node that calls a library function or has regions.
 Cluster call_cluster(const Node& node);

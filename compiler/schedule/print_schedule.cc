@@ -2,6 +2,7 @@
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/schedule/schedule.h"
+#include "runtime/check.h"
 
 namespace etch {
 namespace {
@@ -42,16 +43,26 @@ std::string checks_text(const ScheduledKernel& kernel) {
   return text;
 }
 
-std::string call_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
-  std::string text = cat(kernel.name, " of ", name(kernel.call->dtype), ", sizes ",
-                         numbers(kernel.sizes.data(), static_cast<int64_t>(kernel.sizes.size())), ", ",
-                         kernel.iterations, kernel.iterations == 1 ? " iteration" : " iterations",
-                         "\n  why=", kernel.why, "\n");
-  for (int i = 0; i < static_cast<int>(kernel.buffers.size()); ++i) {
+/// What a function reads and writes, `count` buffers.
+std::string buffers_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph, size_t count) {
+  std::string text;
+  for (int i = 0; i < static_cast<int>(count); ++i) {
     text += cat(i < kernel.num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
                 buffer_text(schedule, kernel.buffers[i], graph), "\n");
   }
-  return text + checks_text(kernel);
+  return text;
+}
+
+std::string host_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
+  return cat(kernel.name, "\n  why=", kernel.why, "\n", buffers_text(schedule, kernel, graph, kernel.buffers.size()));
+}
+
+std::string call_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
+  const std::string text = cat(kernel.name, " of ", name(kernel.call->dtype), ", sizes ",
+                         numbers(kernel.sizes.data(), static_cast<int64_t>(kernel.sizes.size())), ", ",
+                         kernel.iterations, kernel.iterations == 1 ? " iteration" : " iterations",
+                         "\n  why=", kernel.why, "\n");
+  return text + buffers_text(schedule, kernel, graph, kernel.buffers.size()) + checks_text(kernel);
 }
 
 std::string place_text(const ScheduledFlow& flow, const ScheduledKernel& kernel, int place) {
@@ -77,19 +88,18 @@ std::string step_text(const ScheduledFlow& flow, const ScheduledKernel& kernel, 
     case FlowStep::Kind::jump: return cat("go to ", step.to);
     case FlowStep::Kind::copy: return cat("copy ", step.bytes, " B to ", at(step.a), " from ", at(step.b));
     case FlowStep::Kind::point: return cat(at(step.a), " is ", at(step.b));
-    case FlowStep::Kind::rotate: break;
+    case FlowStep::Kind::rotate: return cat(at(step.a), " is ", at(step.b), ", which takes turns with ", at(step.c));
+    case FlowStep::Kind::begin: return cat("no turn yet in ", at(step.a));
+    case FlowStep::Kind::turn: return cat("a turn more in ", at(step.a));
   }
-  return cat(at(step.a), " is ", at(step.b), ", which takes turns with ", at(step.c));
+  ETCH_UNREACHABLE("a step is of some kind");
 }
 
 /// Operands and results, the steps, then each region: `test(b0, p5) -> own +0, b0`, indented with its own schedule.
 std::string flow_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
   const ScheduledFlow& flow = *kernel.flow;
   std::string text = cat(kernel.name, ", ", flow.bytes, " B of its own\n  why=", kernel.why, "\n");
-  for (int i = 0; i + 1 < static_cast<int>(kernel.buffers.size()); ++i) {
-    text += cat(i < kernel.num_operands ? "  reads b" : "  writes b", kernel.buffers[i], " = ",
-                buffer_text(schedule, kernel.buffers[i], graph), "\n");
-  }
+  text += buffers_text(schedule, kernel, graph, kernel.buffers.size() - 1);
   for (size_t i = 0; i < flow.steps.size(); ++i) text += cat("  ", i, ": ", step_text(flow, kernel, flow.steps[i]), "\n");
   for (const ScheduledRegion& region : flow.regions) {
     text += cat("  ", region.name, "(", places_text(flow, kernel, region.inputs), ") -> ",
@@ -101,6 +111,7 @@ std::string flow_text(const Schedule& schedule, const ScheduledKernel& kernel, c
 
 std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel, const Graph& graph) {
   if (kernel.call) return call_text(schedule, kernel, graph);
+  if (kernel.host) return host_text(schedule, kernel, graph);
   if (kernel.flow) return flow_text(schedule, kernel, graph);
   SizesLayout layout(kernel.program);
   const int64_t* sizes = kernel.sizes.data();

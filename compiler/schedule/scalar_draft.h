@@ -1,8 +1,10 @@
-// The program of a kernel without axes while it is written.
+// The program of a kernel without axes, or with one for lanes, while it is written.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,11 +30,20 @@ inline void append(absl::InlinedVector<int32_t, 3>& args, const Elements& elemen
 /// The program in the making: what it loads and the numbers it knows come first.
 class ScalarDraft {
  public:
-  explicit ScalarDraft(const Node& node) : node_(node) {}
+  /// @param lanes so many elements go their own way, or 0: the kernel has no axis.
+  explicit ScalarDraft(const Node& node, int64_t lanes = 0) : node_(node), num_lanes_(lanes) {}
 
-  Id load(int storage, int64_t element, DType dtype) {
-    const Entry made{.instr = memory_instr(InstrKind::load, dtype), .storage = storage, .offset = element};
-    return entry(loads_, {storage, element}, made);
+  /// @param stride elements from lane to lane.
+  Id load(int storage, int64_t element, DType dtype, int64_t stride = 0) {
+    const Entry made{.instr = memory_instr(InstrKind::load, dtype), .storage = storage, .offset = element, .stride = stride};
+    return entry(loads_, {storage, element, stride}, made);
+  }
+
+  /// The number of the lane.
+  Id lane(DType dtype) {
+    const Id number = entry(lanes_, 0, {.instr = memory_instr(InstrKind::index, DType::i64)});
+    const Id operands[] = {number};
+    return dtype == DType::i64 ? number : compute(kConversion, operands, dtype);
   }
 
   /// A number that is data of the kernel. Where an instruction is better for knowing it, it becomes part of the code.
@@ -56,9 +67,11 @@ class ScalarDraft {
     return push(std::move(instr));
   }
 
-  Id control(InstrKind kind, absl::InlinedVector<int32_t, 3> args) {
+  /// @param guarded of a loop: it takes no more turns than the run allows.
+  Id control(InstrKind kind, absl::InlinedVector<int32_t, 3> args, bool guarded = false) {
     Instr instr;
     instr.kind = kind;
+    instr.guarded = guarded;
     instr.args = std::move(args);
     return push(std::move(instr));
   }
@@ -79,9 +92,10 @@ class ScalarDraft {
     return values;
   }
 
-  void store(int storage, int64_t element, DType dtype, Id value) {
+  void store(int storage, int64_t element, DType dtype, Id value, int64_t stride = 0) {
     note_use(value);
-    stores_.push_back({.instr = memory_instr(InstrKind::store, dtype), .storage = storage, .offset = element, .value = value});
+    stores_.push_back({.instr = memory_instr(InstrKind::store, dtype), .storage = storage, .offset = element, .stride = stride,
+                       .value = value});
   }
 
   bool is_too_long() const { return code_.size() >= kMostScalarInstrs; }
@@ -89,7 +103,11 @@ class ScalarDraft {
   ScheduledKernel finish() {
     ScheduledKernel kernel;
     KernelProgram& program = kernel.program;
-    std::vector<int64_t> params;
+    std::vector<int64_t> indices, params;
+    if (num_lanes_ > 0) {
+      program.axes = {Role::vector};
+      kernel.sizes.push_back(num_lanes_);
+    }
     for (Entry& entry : entries_) {
       if (!entry.is_used) continue;
       entry.position = static_cast<int32_t>(program.body.size());
@@ -97,6 +115,11 @@ class ScalarDraft {
       int16_t& slot = program.body.back().slot;
       switch (entry.instr.kind) {
         case InstrKind::load: slot = add_access(kernel, entry); break;
+        case InstrKind::index:
+          slot = static_cast<int16_t>(program.indices.size());
+          program.indices.push_back(Stride::one);
+          indices.insert(indices.end(), {0, 1});
+          break;
         case InstrKind::constant:
           slot = static_cast<int16_t>(program.constants.size());
           program.constants.push_back(entry.bits);
@@ -117,10 +140,16 @@ class ScalarDraft {
       program.body.back().args = {position(entry.value)};
       program.body.back().slot = add_access(kernel, entry);
     }
+    kernel.sizes.insert(kernel.sizes.end(), indices.begin(), indices.end());
     kernel.sizes.insert(kernel.sizes.end(), params.begin(), params.end());
-    kernel.iterations = 1;
+    kernel.iterations = std::max<int64_t>(num_lanes_, 1);
     kernel.touches = static_cast<int64_t>(program.accesses.size());
-    for (const Instr& instr : program.body) kernel.additions += cost_of(instr);
+    int64_t turns = 1;
+    for (const Instr& instr : program.body) {
+      if (instr.kind == InstrKind::loop) turns *= turns_of_loop();
+      kernel.additions += turns * cost_of(instr);
+      if (instr.kind == InstrKind::next) turns /= turns_of_loop();
+    }
     for (Value result : results(node_)) kernel.values.push_back(result);
     return kernel;
   }
@@ -130,7 +159,8 @@ class ScalarDraft {
     Instr instr;
     uint64_t bits = 0;    // of a number
     int storage = -1;     // of a load or store
-    int64_t offset = 0;
+    int64_t offset = 0;   // of lane 0
+    int64_t stride = 0;   // from lane to lane
     Id value = 0;         // of a store
     bool is_used = false;
     int32_t position = -1;
@@ -168,22 +198,28 @@ class ScalarDraft {
     return entry(constants_, {known.bits, dtype}, made);
   }
 
-  static int16_t add_access(ScheduledKernel& kernel, const Entry& entry) {
+  /// As many as lanes are thought to take, where each has turns of its own: threads share them.
+  int64_t turns_of_loop() const { return num_lanes_ > 0 ? 16 : 1; }
+
+  int16_t add_access(ScheduledKernel& kernel, const Entry& entry) const {
     Access access;
     access.dtype = entry.instr.dtype;
-    access.stride = Stride::zero;
-    access.uniform = true;
+    access.stride = stride_class(entry.stride);
+    access.uniform = entry.stride == 0;
     kernel.program.accesses.push_back(access);
     kernel.buffers.push_back(entry.storage);
     kernel.sizes.push_back(entry.offset);
+    if (num_lanes_ > 0) kernel.sizes.push_back(entry.stride);
     return static_cast<int16_t>(kernel.program.accesses.size() - 1);
   }
 
   const Node& node_;
+  const int64_t num_lanes_;
   std::vector<Entry> entries_;
   std::vector<Instr> code_;
   std::vector<Entry> stores_;
-  std::map<std::pair<int, int64_t>, Id> loads_;
+  std::map<std::tuple<int, int64_t, int64_t>, Id> loads_;
+  std::map<int, Id> lanes_;
   std::map<std::pair<uint64_t, DType>, Id> numbers_, constants_;
 };
 

@@ -112,7 +112,8 @@ absl::StatusOr<Schedule> make_schedule(const Graph& graph, const ScheduleOptions
 }
 
 Schedule schedule::make_schedule(const Graph& graph, const ScheduleOptions& options, Flows& flows) {
-  const NativeKernels natives = options.fuse && options.native_regions ? NativeKernels(graph) : NativeKernels();
+  const schedule::NativeOptions native{.small_values = options.native_regions, .lanes = options.masked_regions};
+  const NativeKernels natives = options.fuse ? NativeKernels(graph, native) : NativeKernels();
   Plan plan = options.fuse ? bounded_plan(graph, options, natives, flows)
                            : plan_of(graph, partition_unfused(graph, options.blocks), options, flows);
   if (options.group) plan = brought_together(graph, std::move(plan), options);

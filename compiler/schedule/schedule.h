@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "compiler/ir/graph.h"
 #include "compiler/schedule/kernel.h"
+#include "runtime/host_function.h"
 #include "runtime/library.h"
 
 namespace etch {
@@ -33,6 +34,13 @@ struct ScheduledCall {
   int overwrites = -1;  // the operand in whose memory the first result may lie, or -1
 };
 
+/// A function of the host in the place of a kernel's code. Its first operand is the token, as is its first result.
+struct ScheduledHost {
+  std::shared_ptr<const HostFunction> function;
+  std::vector<HostType> operands, results;  // behind the tokens
+  std::string place;                        // `demo.cc:12: `, or nothing
+};
+
 struct ScheduledFlow;
 
 /// Indices that a kernel or call looks at while it runs.
@@ -42,13 +50,14 @@ struct ScheduledCheck {
   std::string text;    // whose indices they are, such as `demo.cc:12: gather(f32[10,4], i64[3]) axis=0`
 };
 
-/// One kernel on its sizes, one call of a library function, or an op with regions.
+/// One kernel on its sizes, one call of a function of a library or of the host, or an op with regions.
 struct ScheduledKernel {
   std::string name;                 // such as `loop_3_tanh_add`: readable and unique in the schedule
   KernelProgram program;
   std::optional<ScheduledCall> call;          // then the program is empty
+  std::optional<ScheduledHost> host;          // then the program is empty
   std::shared_ptr<const ScheduledFlow> flow;  // of an op with regions; then the program is empty
-  int num_operands = 0;             // of a call or flow, whose buffers come first; those of the results and of a flow's
+  int num_operands = 0;             // of a call, host or flow, whose buffers come first; those of the results and of a flow's
                                     // own memory follow
   std::vector<int> buffers;         // per access, or operand and result: index into Schedule::buffers
   std::vector<int64_t> sizes;       // see SizesLayout; of a call what its function says
@@ -61,7 +70,7 @@ struct ScheduledKernel {
   std::string why;                  // why these stand in one kernel
 
   /// True if no program says what it reads and writes: it may write all results before it read the last operand.
-  bool is_opaque() const { return call || flow; }
+  bool is_opaque() const { return call || host || flow; }
 };
 
 /// An edge of the graph that was not fused and the reason.
@@ -111,6 +120,8 @@ struct FlowStep {
     copy,    // the bytes at `b` to `a`, if these are two
     point,   // `a` is now where `b` is
     rotate,  // `a` is now where `b` is, `b` where `c` is, and `c` where `b` was: what was written is current
+    begin,   // the turns counted at `a` are 0
+    turn,    // counts one more turn at `a`; ends the run if it may not take that
   };
   Kind kind = Kind::run;
   int a = -1, b = -1, c = -1;
@@ -133,10 +144,11 @@ struct ScheduledFlow {
 };
 
 /// Calls `visit(schedule, graph, kernel)` for every kernel and call in the order of the schedule, those in regions included.
-/// What stands for an op with regions is no kernel.
+/// What stands for an op with regions is no kernel, and neither is a function of the host.
 template <class Visit>
 void for_each_kernel(const Schedule& schedule, const Graph& graph, const Visit& visit) {
   for (const ScheduledKernel& kernel : schedule.kernels) {
+    if (kernel.host) continue;
     if (!kernel.flow) {
       visit(schedule, graph, kernel);
       continue;
@@ -151,6 +163,7 @@ struct ScheduleOptions {
   bool fuse = true;  // false: every op is a kernel of its own, as in eager mode
   bool native_regions = true;  // with fusion: control flow on small values is one kernel (native_region.h)
   bool group = true;  // equal small kernels stand together where nothing speaks against it
+  bool masked_regions = true;  // with fusion: so is that which each element goes through by itself (masked_region.h)
   // Fusion may need so many times the arena of the schedule without fusion, and so many bytes more.
   double arena_ratio = 1.25;
   int64_t arena_slack = int64_t{1} << 20;

@@ -50,7 +50,7 @@ bool is_multiplied(const ScheduledKernel& kernel, int storage) {
 
 /// True if a call or flow says that a result may lie where an operand lay, which is no other operand as well.
 bool says_overwrites(const ScheduledKernel& kernel, int operand, int result) {
-  if (std::ranges::count(kernel.buffers, operand) != 1) return false;
+  if (kernel.host || std::ranges::count(kernel.buffers, operand) != 1) return false;
   const auto are = [&](int a, int b) {
     return kernel.buffers[a] == operand && kernel.buffers[kernel.num_operands + b] == result;
   };

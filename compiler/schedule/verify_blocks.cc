@@ -15,12 +15,13 @@ class BlockCheck {
       : program_(program), block_of_(program.body.size(), 0), end_of_(1, 0), ends_(program.body.size(), -1) {}
 
   std::string run() {
-    const bool has_axes = program_.kind() != KernelKind::scalar;
+    const bool has_lanes = program_.rank() == 1 && program_.axes[0] == Role::vector;
+    const bool has_axes = program_.rank() > 0 && !has_lanes, has_blocks = program_.rank() == 0 || program_.has_blocks();
     for (size_t i = 0; i < program_.body.size() && error_.empty(); ++i) {
       const Instr& instr = program_.body[i];
       const bool is_of_blocks = is_control(instr.kind) || instr.kind == InstrKind::handed || instr.kind == InstrKind::constant;
-      if (has_axes && is_of_blocks) return cat("%", i, " stands in a kernel with axes");
-      if (!has_axes) check(static_cast<int>(i));
+      if (has_axes && is_of_blocks) return cat("%", i, " stands in a kernel with more axes than that of the lanes");
+      if (has_blocks) check(static_cast<int>(i));
     }
     if (error_.empty() && !open_.empty()) error_ = cat("the block of %", open_.back().begin, " does not end");
     return error_;

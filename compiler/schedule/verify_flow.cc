@@ -107,6 +107,10 @@ class FlowWalk {
         state.at[step.a] = before.at[step.b];
         std::swap(state.at[step.b], state.at[step.c]);
         break;
+      case FlowStep::Kind::begin: write(state, step.a); break;
+      case FlowStep::Kind::turn:
+        if (!is_filled(before, step.a)) return fail(before, "it counts turns that have not begun");
+        break;
     }
     if (error_.empty()) reach(std::move(state));
   }

@@ -57,7 +57,7 @@ class KernelCheck {
     check_buffers();
     check_errors();
     if (kernel_.is_opaque()) {
-      if (error_.empty()) kernel_.call ? check_call() : check_flow();
+      if (error_.empty()) check_opaque();
       return error_;
     }
     const bool is_scalar = program_.kind() == KernelKind::scalar;
@@ -111,6 +111,20 @@ class KernelCheck {
       const bool before_folded = role + 1 != axes.end() && is_folded(role[1]);
       if (*role == Role::block && !before_folded) fail("blocks are not followed by what they are blocks of");
     }
+  }
+
+  void check_opaque() {
+    if (kernel_.call) return check_call();
+    kernel_.host ? check_host() : check_flow();
+  }
+
+  void check_host() {
+    const ScheduledHost& host = *kernel_.host;
+    if (!host.function) fail("there is no function of the host");
+    check_results(0);
+    const bool fits = kernel_.num_operands == 1 + static_cast<int>(host.operands.size()) &&
+                      kernel_.values.size() == 1 + host.results.size();
+    if (!fits) fail("its types are not those of its operands and results");
   }
 
   void check_call() {
@@ -274,6 +288,7 @@ class KernelCheck {
 
 /// True for an operand of a call or flow that a result may lie over.
 bool is_overwritten(const ScheduledKernel& kernel, int slot) {
+  if (kernel.host) return false;
   if (kernel.call) return kernel.call->overwrites == slot;
   return std::ranges::any_of(kernel.flow->overwrites, [&](const auto& pair) { return pair.operand == slot; });
 }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "frontend/capture/automaton.h"
+#include "frontend/capture/rules.h"
 
 namespace etch::capture {
 
@@ -24,6 +26,8 @@ struct BlockOp {
     dummy,    // some value of a type that nobody reads
     is_code,  // operand == number
     negate,   // logical not
+    both,     // logical and, at the place `kind`
+    either,   // logical or, likewise
   };
   What what = What::step;
   Kind kind = 0;
@@ -50,6 +54,10 @@ struct Block {
 struct TypeTable {
   std::function<TypeId(Kind kind, int result)> of_result;
   std::function<TypeId(Ref given)> of_given;
+  /// What an event costs, in additions, where it is computed in any case; nothing if it must not be.
+  std::function<std::optional<int>(Kind kind)> cost_in_any_case;
+  /// Whether a type is one truth value.
+  std::function<bool(TypeId type)> is_truth;
 };
 
 struct Blocks {
@@ -58,6 +66,7 @@ struct Blocks {
   std::vector<Id> results;     // of the end
   std::vector<TypeId> types;   // by value
   std::vector<Ref> given;      // of values that were there before the run; the first values are these
+  RuleCounts rules;
 
   Id add(TypeId type) {
     types.push_back(type);
@@ -74,6 +83,10 @@ void simplify(Blocks& blocks);
 
 /// Moves ops with which all ways into a block end, or several of them, behind the place where those ways meet.
 void sink(Blocks& blocks);
+
+/// Joins questions of which one is asked behind one answer of another, where the other answers lead to the same and what is between
+/// is cheap: `a && b`, `a || b`.
+void join_questions(Blocks& blocks, const TypeTable& types);
 
 /// Gives ops on jumps blocks of their own, so that jumps only pass values.
 void split_jumps(Blocks& blocks);

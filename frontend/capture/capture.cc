@@ -4,6 +4,7 @@
 #include "compiler/ir/cat.h"
 #include "etch/error.h"
 #include "frontend/capture/check.h"
+#include "frontend/capture/confirm_turns.h"
 #include "frontend/capture/registers.h"
 #include "frontend/capture/ways.h"
 
@@ -26,6 +27,7 @@ class Capturer::Attempt {
       Decisions wrong;
       std::optional<Automaton> automaton = find_registers(recorder_, states_, instances_, wrong);
       if (!automaton) {
+        recorder_.count(Rule::blame);
         blame(wrong);
         continue;
       }
@@ -72,7 +74,10 @@ class Capturer::Attempt {
   bool fails(const Automaton& automaton, const Decisions& way) { return !check_run(recorder_, automaton, way); }
 
   void refine(const Automaton& automaton, Decisions way) {
+    recorder_.count(Rule::refine);
     cut_cycles(automaton, way);
+    // What shows only after so many turns would be as many states.
+    if (way.size() > 4 * static_cast<size_t>(recorder_.limits().states)) fail_on_turn(recorder_, automaton, way);
     size_t wrong = 0, right = way.size();  // behind the state after so many decisions
     while (right - wrong > 1) {
       const size_t middle = (wrong + right) / 2;
@@ -109,6 +114,7 @@ class Capturer::Attempt {
           ++tries;
           if (!fails(automaton, shorter)) continue;
           way = std::move(shorter);
+          recorder_.count(Rule::cut);
           is_shorter = true;
         }
       }
@@ -148,18 +154,31 @@ void Capturer::end_begun(bool failed) { plain_->recorder().end_begun(failed); }
 
 Captured Capturer::run() {
   try {
-    return plain_->run();
+    Captured captured = plain_->run();
+    plain_->recorder().settle();
+    return captured;
   } catch (const FailedPath& failed) {
     if (failed.path == "[]") fail_path(program_, failed);
   }
   // With each condition asked once in a run, paths that no data takes may be gone.
-  Attempt remembering(program_, limits_, true);
+  remembering_ = std::make_unique<Attempt>(program_, limits_, true);
   try {
-    Captured captured = remembering.run();
+    Captured captured = remembering_->run();
     captured.counts.runs += plain_->counts().runs;
     captured.counts.checks += plain_->counts().checks;
     captured.counts.events += plain_->counts().events;
+    captured.counts.rules += plain_->counts().rules;
+    remembering_->recorder().settle();
     return captured;
+  } catch (const FailedPath& failed) {
+    fail_path(program_, failed);
+  }
+}
+
+void Capturer::confirm_turns(const Automaton& automaton, int64_t turns) {
+  Recorder& recorder = (remembering_ ? remembering_ : plain_)->recorder();
+  try {
+    capture::confirm_turns(recorder, automaton, turns);
   } catch (const FailedPath& failed) {
     fail_path(program_, failed);
   }

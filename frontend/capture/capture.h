@@ -29,11 +29,15 @@ class Capturer {
   /// Error if the program cannot be captured within the limits: each says at which place why.
   Captured run();
 
+  /// Once run() has given what is known: runs the program so that each loop takes so many turns, in the same way again and
+  /// again and as chance has it. Error that names the turn if it does something else there.
+  void confirm_turns(const Automaton& automaton, int64_t turns);
+
  private:
   class Attempt;
   Program& program_;
   const Limits limits_;
-  std::unique_ptr<Attempt> plain_;
+  std::unique_ptr<Attempt> plain_, remembering_;
 };
 
 Captured capture_program(Program& program, const Limits& limits = {});

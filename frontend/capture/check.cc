@@ -19,12 +19,12 @@ class Checking final : public Listener {
       coast();
       return first;
     }
-    if (step_ == edge_->steps.size()) return wrong(), first;
+    if (step_ == edge_->steps.size()) return wrong(kind), first;
     const Edge::Step& step = edge_->steps[step_];
-    if (step.kind != kind || static_cast<size_t>(step.num_operands) != operands.size()) return wrong(), first;
+    if (step.kind != kind || static_cast<size_t>(step.num_operands) != operands.size()) return wrong(kind), first;
     const Source* expected = edge_->operands.data() + step.first_operand;
     for (size_t i = 0; i < operands.size(); ++i) {
-      if (value_of(expected[i]) != operands[i]) return wrong(), first;
+      if (value_of(expected[i]) != operands[i]) return wrong(kind), first;
     }
     ++step_;
     return first;
@@ -78,6 +78,7 @@ class Checking final : public Listener {
   }
 
   bool is_right() const { return !is_wrong_ && has_ended_; }
+  const Deviation& deviation() const { return deviation_; }
   int64_t events() const { return events_; }
   std::string path() const {
     return recorder_.path_text(places_, std::span(decisions_).first(std::min(places_.size(), decisions_.size())));
@@ -104,7 +105,13 @@ class Checking final : public Listener {
     state_ = state;
   }
 
-  void wrong() { is_wrong_ = true; }
+  /// @param came the event that is not as expected.
+  void wrong(Kind came = -1) {
+    if (is_wrong_) return;
+    is_wrong_ = true;
+    deviation_ = {static_cast<int64_t>(places_.size()), -1, came, has_ended_};
+    if (step_ < edge_->steps.size()) deviation_.expected = edge_->steps[step_].kind;
+  }
   void coast() {
     if (++coasted_ > recorder_.limits().coast) throw Abandoned();
   }
@@ -121,11 +128,12 @@ class Checking final : public Listener {
   std::vector<Kind> places_;
   int64_t events_ = 0, coasted_ = 0;
   bool is_wrong_ = false, has_ended_ = false;
+  Deviation deviation_;
 };
 
 }  // namespace
 
-bool check_run(Recorder& recorder, const Automaton& automaton, const Decisions& decisions) {
+bool check_run(Recorder& recorder, const Automaton& automaton, const Decisions& decisions, Deviation* deviation) {
   Coin coin;
   Checking checking(recorder, automaton, decisions, coin);
   ++recorder.counts().checks;
@@ -134,6 +142,7 @@ bool check_run(Recorder& recorder, const Automaton& automaton, const Decisions& 
   } catch (const Abandoned&) {
   }
   recorder.counts().events += checking.events();
+  if (deviation) *deviation = checking.deviation();
   return checking.is_right();
 }
 

@@ -85,13 +85,18 @@ class Learner {
     }
     const std::vector<int32_t>& here = by_place_[trie_.nodes[v].place];
     for (int32_t r : here) {
-      if (is_same(states_[r].node, v)) return r;
+      if (is_same(states_[r].node, v)) return merge(r);
     }
     for (int32_t r = 0; r < static_cast<int32_t>(states_.size()); ++r) {
       const bool elsewhere = trie_.nodes[states_[r].node].place != trie_.nodes[v].place;
-      if (elsewhere && is_same(states_[r].node, v)) return r;
+      if (elsewhere && is_same(states_[r].node, v)) return merge(r);
     }
     return add(v);
+  }
+
+  int32_t merge(int32_t state) {
+    recorder_.count(Rule::merge);
+    return state;
   }
 
   int32_t add(int32_t node) {
@@ -116,7 +121,9 @@ class Learner {
         way.insert(way.end(), rest.begin(), rest.end());
         if (trie_.find(to, way) >= 0) continue;
         recorder_.node_at(to, way);
-        if (!has_same_tail(trie_, u, v)) return false;
+        if (has_same_tail(trie_, u, v)) continue;
+        recorder_.count(Rule::refute);
+        return false;
       }
     }
     return true;

@@ -164,6 +164,7 @@ class OneEntry {
       }
     }
     const size_t num_parameters = dispatcher.parameters.size();
+    ++blocks_.rules[Rule::dispatch];
     for (Block& block : blocks_.blocks) {
       for (Jump& jump : block.jumps) {
         const auto to = std::ranges::find(entries, jump.target);

@@ -53,12 +53,16 @@ struct Failure {
   bool is_missing = false;      // a tensor that another path would have assigned
 };
 
+struct Automaton;
+
 /// A program that can be run again and again from the same beginning.
 class Program {
  public:
   virtual ~Program() = default;
   /// Runs once. Abandoned passes through, or is what the program made of it.
   virtual std::optional<Failure> run(Listener& listener) = 0;
+  /// True if the same was confirmed before, as another program: then merges are looked at, no more.
+  virtual bool is_confirmed(const Automaton&) { return false; }
   /// What stands in a slot when a run begins.
   virtual Ref initial(int32_t slot) = 0;
 

@@ -236,6 +236,7 @@ class Remembering final : public Listener {
 }  // namespace
 
 void Recorder::check_budget() {
+  if (is_settled_) return;
   if (counts_.runs <= limits_.runs && counts_.events <= limits_.events) return;
   throw Error(cat("function ", program_.name(), ": its control flow is too large to be captured: ", counts_.runs,
                   " runs with ", counts_.events, " ops did not settle it; use the explicit forms etch::cond and"

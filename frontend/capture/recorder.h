@@ -7,6 +7,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "frontend/capture/program.h"
+#include "frontend/capture/rules.h"
 #include "frontend/capture/trie.h"
 #include "runtime/flat_map.h"
 
@@ -26,6 +27,7 @@ struct Counts {
   int64_t runs = 0;
   int64_t checks = 0;   // of them
   int64_t events = 0;
+  RuleCounts rules;     // of learning
 };
 
 /// A path that ends in an exception.
@@ -55,6 +57,7 @@ class Recorder {
   Program& program() { return program_; }
   const Limits& limits() const { return limits_; }
   Counts& counts() { return counts_; }
+  void count(Rule rule) { ++counts_.rules[rule]; }
 
   /// Runs under these decisions and then by the defaults, and returns the node of the end. Error if the program does other
   /// things than before, or if nothing ends it; FailedPath if it throws.
@@ -75,8 +78,13 @@ class Recorder {
     const auto known = defaults_.find(place);
     return known != defaults_.end() && known->second;
   }
-  /// Error if the budget is spent. `what` says what is going on.
+  /// Error if the budget is spent.
   void check_budget();
+  /// All is known: what was recorded is dropped, and runs that confirm it are bounded by who asks for them.
+  void settle() {
+    trie_ = {};
+    is_settled_ = true;
+  }
   /// From now on each condition is asked once in a run; the answer holds for it.
   void remember() { remembers_ = true; }
   bool remembers() const { return remembers_; }
@@ -98,6 +106,7 @@ class Recorder {
   Counts counts_;
   Coin coin_;
   bool remembers_ = false;
+  bool is_settled_ = false;
   std::unique_ptr<Recording> begun_;
   const Decisions no_decisions_;
   int64_t coast_limit_;

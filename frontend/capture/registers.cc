@@ -176,10 +176,12 @@ class Registers {
     const auto [known_register, is_new] = held.by_values.try_emplace(values, next);
     if (is_new) {
       held.registers.push_back({{use}, std::move(values)});
+      recorder_.count(Rule::hold);
     } else {
       constexpr size_t kUses = 16;
       std::vector<Use>& uses = held.registers[known_register->second].uses;
       if (uses.size() < kUses) uses.push_back(use);
+      recorder_.count(Rule::share);
     }
     return Source{Source::From::held, known_register->second};
   }
@@ -256,6 +258,7 @@ class Registers {
           if (next < 0 || std::ranges::find(held_[target].instances, next) != held_[target].instances.end()) continue;
           if (!splits(target, next)) continue;
           add_instance(target, next);
+          recorder_.count(Rule::split);
           is_new = true;
         }
       }

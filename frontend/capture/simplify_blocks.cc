@@ -1,5 +1,6 @@
 // Blocks without parameters that always stand for one value, and without what nobody reads.
 #include <algorithm>
+#include <numeric>
 
 #include "frontend/capture/blocks.h"
 
@@ -38,12 +39,35 @@ void keep_parameters(Blocks& blocks, const std::vector<bool>& is_wanted) {
   }
 }
 
+/// Puts other values in the place of parameters, each of which stands for itself or for one that stays.
+void replace(Blocks& blocks, const std::vector<Id>& stands_for, Rule rule) {
+  const auto rename = [&](Id& id) { id = stands_for[id]; };
+  for_each_op(blocks, [&](BlockOp& op) { std::ranges::for_each(op.operands, rename); });
+  for_each_jump(blocks, [&](Jump& jump) { std::ranges::for_each(jump.arguments, rename); });
+  std::vector<bool> is_wanted(blocks.types.size(), true);
+  for (Block& block : blocks.blocks) {
+    if (block.condition >= 0) rename(block.condition);
+    for (Id parameter : block.parameters) {
+      is_wanted[parameter] = stands_for[parameter] == parameter;
+      blocks.rules[rule] += !is_wanted[parameter];
+    }
+  }
+  std::ranges::for_each(blocks.results, rename);
+  keep_parameters(blocks, is_wanted);
+}
+
+std::vector<Id> themselves(const Blocks& blocks) {
+  std::vector<Id> ids(blocks.types.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  return ids;
+}
+
+constexpr Id kNothing = -1;
+
 /// Parameters for which every way passes the same value, as far as can be: at first each stands for nothing yet, then for
 /// the one value that it was given, then for itself.
 void propagate(Blocks& blocks) {
-  constexpr Id kNothing = -1;
-  std::vector<Id> stands_for(blocks.types.size());
-  for (size_t id = 0; id < stands_for.size(); ++id) stands_for[id] = static_cast<Id>(id);
+  std::vector<Id> stands_for = themselves(blocks);
   for (const Block& block : blocks.blocks) {
     for (Id parameter : block.parameters) stands_for[parameter] = kNothing;
   }
@@ -60,53 +84,57 @@ void propagate(Blocks& blocks) {
       }
     });
   }
-  const auto rename = [&](Id& id) {
-    if (stands_for[id] != kNothing) id = stands_for[id];
-  };
-  for_each_op(blocks, [&](BlockOp& op) { std::ranges::for_each(op.operands, rename); });
-  for_each_jump(blocks, [&](Jump& jump) { std::ranges::for_each(jump.arguments, rename); });
-  for (Block& block : blocks.blocks) {
-    if (block.condition >= 0) rename(block.condition);
+  for (size_t id = 0; id < stands_for.size(); ++id) {
+    if (stands_for[id] == kNothing) stands_for[id] = static_cast<Id>(id);  // of blocks that nothing leads to
   }
-  std::ranges::for_each(blocks.results, rename);
-  std::vector<bool> is_wanted(blocks.types.size(), true);
-  for (const Block& block : blocks.blocks) {
-    for (Id parameter : block.parameters) is_wanted[parameter] = stands_for[parameter] == parameter;
+  replace(blocks, stands_for, Rule::one_value);
+}
+
+/// Parameters that are given one value beside themselves. propagate() takes one for itself, too, where the value is a
+/// parameter that stood for another one at first.
+bool propagate_own(Blocks& blocks) {
+  std::vector<Id> only(blocks.types.size(), kNothing);
+  std::vector<bool> goes(blocks.types.size(), false);
+  for_each_jump(blocks, [&](const Jump& jump) {
+    const std::vector<Id>& parameters = blocks.blocks[jump.target].parameters;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const Id parameter = parameters[i], given = jump.arguments[i];
+      if (given == parameter) continue;
+      goes[parameter] = only[parameter] == kNothing || (goes[parameter] && only[parameter] == given);
+      only[parameter] = given;
+    }
+  });
+  std::vector<Id> stands_for = themselves(blocks);
+  bool is_any = false;
+  for (size_t id = 0; id < goes.size(); ++id) {
+    if (!goes[id] || goes[only[id]]) continue;  // another round takes those behind one that goes
+    stands_for[id] = only[id];
+    is_any = true;
   }
-  keep_parameters(blocks, is_wanted);
+  if (is_any) replace(blocks, stands_for, Rule::one_value);
+  return is_any;
 }
 
 /// Equal parameters of a block: those to which every jump passes equal values.
 bool merge_parameters(Blocks& blocks) {
   std::vector<std::vector<const Jump*>> into(blocks.blocks.size());
   for_each_jump(blocks, [&](const Jump& jump) { into[jump.target].push_back(&jump); });
-  std::vector<Id> renamed(blocks.types.size());
-  for (size_t id = 0; id < renamed.size(); ++id) renamed[id] = static_cast<Id>(id);
-  std::vector<bool> is_wanted(blocks.types.size(), true);
+  std::vector<Id> stands_for = themselves(blocks);
   bool is_any = false;
   for (size_t b = 0; b < blocks.blocks.size(); ++b) {
     const std::vector<Id>& parameters = blocks.blocks[b].parameters;
     for (size_t i = 0; i < parameters.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
         const auto equal = [&](const Jump* jump) { return jump->arguments[i] == jump->arguments[j]; };
-        if (!is_wanted[parameters[j]] || !std::ranges::all_of(into[b], equal)) continue;
-        renamed[parameters[i]] = parameters[j];
-        is_wanted[parameters[i]] = false;
+        if (stands_for[parameters[j]] != parameters[j] || !std::ranges::all_of(into[b], equal)) continue;
+        stands_for[parameters[i]] = parameters[j];
         is_any = true;
         break;
       }
     }
   }
-  if (!is_any) return false;
-  const auto rename = [&](Id& id) { id = renamed[id]; };
-  for_each_op(blocks, [&](BlockOp& op) { std::ranges::for_each(op.operands, rename); });
-  for_each_jump(blocks, [&](Jump& jump) { std::ranges::for_each(jump.arguments, rename); });
-  for (Block& block : blocks.blocks) {
-    if (block.condition >= 0) rename(block.condition);
-  }
-  std::ranges::for_each(blocks.results, rename);
-  keep_parameters(blocks, is_wanted);
-  return true;
+  if (is_any) replace(blocks, stands_for, Rule::equal);
+  return is_any;
 }
 
 /// What conditions and results need. All ops are pure.
@@ -137,8 +165,8 @@ void remove_unread(Blocks& blocks) {
     return std::ranges::none_of(op.results, [&](Id result) { return is_read[result]; });
   };
   for (Block& block : blocks.blocks) {
-    std::erase_if(block.ops, is_unread);
-    for (Jump& jump : block.jumps) std::erase_if(jump.ops, is_unread);
+    blocks.rules[Rule::unread] += static_cast<int64_t>(std::erase_if(block.ops, is_unread));
+    for (Jump& jump : block.jumps) blocks.rules[Rule::unread] += static_cast<int64_t>(std::erase_if(jump.ops, is_unread));
   }
   keep_parameters(blocks, is_read);
 }
@@ -148,6 +176,8 @@ void remove_unread(Blocks& blocks) {
 void simplify(Blocks& blocks) {
   do {
     propagate(blocks);
+    while (propagate_own(blocks)) {
+    }
   } while (merge_parameters(blocks));
   remove_unread(blocks);
 }
@@ -166,6 +196,7 @@ void split_jumps(Blocks& blocks) {
         jump.ops.clear();
         continue;
       }
+      ++blocks.rules[Rule::between];
       Block between;
       between.ops = std::move(jump.ops);
       between.jumps = {{jump.target, {}, std::move(jump.arguments)}};

@@ -94,7 +94,10 @@ class Sinking {
       std::get<bool>(other) = true;
       const auto back = groups.find(other);
       const bool is_both = back != groups.begin() && back != groups.end();
-      if (is_both && members.size() + back->second.size() == ways.size()) groups = {{key, ways}};
+      if (is_both && members.size() + back->second.size() == ways.size()) {
+        groups = {{key, ways}};
+        ++blocks_.rules[Rule::sink_back];
+      }
     }
     const std::vector<Place>* largest = nullptr;
     const Key* key = nullptr;
@@ -105,8 +108,10 @@ class Sinking {
     }
     if (largest == nullptr || largest->size() < 2) return false;
     if (largest->size() == ways.size()) {
+      ++blocks_.rules[Rule::sink];
       move(target, *largest, std::get<Passed>(*key));
     } else {
+      ++blocks_.rules[Rule::join];
       join(target, *largest);  // the new block is visited in its turn
     }
     return true;

@@ -41,6 +41,7 @@ class Structuring {
     result.program.outputs = outcome.exits[0].values;
     result.types = std::move(blocks_.types);
     result.given = std::move(blocks_.given);
+    result.rules = blocks_.rules;
     return result;
   }
 
@@ -173,6 +174,7 @@ class Structuring {
       }
     }
     if (both.exits.size() == 2) {
+      ++blocks_.rules[Rule::two_exits];
       const int32_t first = both.exits[0].target;
       const bool by_predicate = outcomes[0].exits.size() == 1 && outcomes[1].exits.size() == 1;
       if (by_predicate && outcomes[0].exits[0].target == first) {
@@ -184,10 +186,14 @@ class Structuring {
         both.which = output(then, first_of_two(outcomes[1], first, arms[1], depth + 1));
       }
     } else if (both.exits.size() > 2) {
+      ++blocks_.rules[Rule::many_exits];
       const Id then = number_of(outcomes[0], arms[0], depth + 1);
       both.which = output(then, number_of(outcomes[1], arms[1], depth + 1));
     }
-    if (node.op.results.empty()) return both;  // no op has an effect
+    if (node.op.results.empty()) {  // no op has an effect
+      ++blocks_.rules[Rule::drop];
+      return both;
+    }
     node.op.operands = {predicate};
     node.regions.push_back(std::move(arms[0]));
     node.regions.push_back(std::move(arms[1]));
@@ -249,7 +255,10 @@ class Structuring {
 
   /// What a block dominates and its outcome leads to, one after the other.
   Outcome emit_behind(int32_t block, Outcome outcome, OpenRegion& region, int depth) {
-    if (depth > kDeep + base_depth_) return outcome;
+    if (depth > kDeep + base_depth_) {
+      ++blocks_.rules[Rule::shallow];
+      return outcome;
+    }
     while (true) {
       const auto next = std::ranges::find_if(outcome.exits, [&](const Exit& exit) {
         return exit.target != kReturn && exit.target != block && in_loop(exit.target) &&
@@ -261,6 +270,7 @@ class Structuring {
         outcome = emit(exit, region, depth);
         continue;
       }
+      ++blocks_.rules[Rule::behind];
       const Id predicate = is(outcome, exit.target, region, depth);
       OpenRegion arms[2];
       Outcome outcomes[2];
@@ -331,7 +341,11 @@ class Structuring {
     emit_ops(header, test, depth + 1);
     const Block& block = blocks_.blocks[header];
     Id goes_on = now(block.condition);
-    if (stays == 0) goes_on = add_op(test, BlockOp::What::negate, 0, {goes_on}, kBool, depth + 1);
+    ++blocks_.rules[Rule::test_first];
+    if (stays == 0) {
+      ++blocks_.rules[Rule::negated];
+      goes_on = add_op(test, BlockOp::What::negate, 0, {goes_on}, kBool, depth + 1);
+    }
     Exit inside = exit_by(block.jumps[stays]);
     Exit outside = exit_by(block.jumps[1 - stays]);
     Handed handed;   // becomes what the body takes
@@ -369,6 +383,7 @@ class Structuring {
     outcome = emit_behind(header, std::move(outcome), test, depth + 1);
     const Exit* again = find(outcome, header);
     ETCH_CHECK(again != nullptr && outcome.exits.size() > 1, "a loop goes on and ends");
+    ++blocks_.rules[Rule::whole];
     const Id goes_on = is(outcome, header, test, depth + 1);
     std::vector<Id> carried(again->values.begin(),
                             again->values.begin() + static_cast<int64_t>(blocks_.blocks[header].parameters.size()));
@@ -379,7 +394,10 @@ class Structuring {
     for (Exit& exit : outside.exits) {
       for (Id& value : exit.values) leaving.push_back(&value);
     }
-    if (outside.exits.size() > 1) leaving.push_back(&outside.which);
+    if (outside.exits.size() > 1) {
+      ++blocks_.rules[Rule::exits_of_loop];
+      leaving.push_back(&outside.which);
+    }
     for (Id* value : leaving) handed(*this, *value, depth, depth + 1);
     for (Id value : handed.values) node.op.results.push_back(copy(value, depth));
     for (Id* value : leaving) {
@@ -410,6 +428,7 @@ Structured structure(const Automaton& automaton, const TypeTable& types) {
   simplify(blocks);
   sink(blocks);
   simplify(blocks);
+  join_questions(blocks, types);
   split_jumps(blocks);
   return structure(std::move(blocks));
 }

@@ -35,6 +35,7 @@ struct Structured {
   OpenRegion program;
   std::vector<TypeId> types;   // by value
   std::vector<Ref> given;      // the first values
+  RuleCounts rules;            // of structuring
 };
 
 /// The program as regions. The blocks are simplified and their jumps only pass values.

@@ -18,16 +18,18 @@ class Verifier {
       : recorder_(recorder), automaton_(automaton), ways_(automaton), evidence_(evidence) {}
 
   std::vector<Decisions> run() {
-    if (can_prove()) {
+    const bool is_confirmed = recorder_.program().is_confirmed(automaton_);
+    if (!is_confirmed && can_prove()) {
       run_all_paths();
       evidence_.is_proved = failed_.empty();
+      if (evidence_.is_proved) recorder_.count(Rule::prove);
       return std::move(failed_);
     }
     using Stage = bool (Verifier::*)();
     for (const Stage stage : {&Verifier::cover, &Verifier::run_short_paths, &Verifier::walk, &Verifier::reach_uses,
-                              &Verifier::leave_loops, &Verifier::stay}) {
+                              &Verifier::leave_loops, &Verifier::repeat_edges, &Verifier::stay}) {
       (this->*stage)();
-      if (!failed_.empty()) break;
+      if (!failed_.empty() || is_confirmed) break;
     }
     return std::move(failed_);
   }
@@ -218,20 +220,23 @@ class Verifier {
     return at;
   }
 
+  /// To each use on some way to its state and then straight to it; where there are loops, several times.
   bool reach_uses() {
+    const size_t num_ways = ways_.headers().empty() ? 1 : 4;
     for (size_t w = 0; w < automaton_.states.size(); ++w) {
       const std::vector<Decisions>& uses = automaton_.states[w].uses;
       if (uses.empty()) continue;
       const std::vector<Ways::Step> to = ways_.to(static_cast<int32_t>(w));
-      for (const Decisions& use : uses) {
+      for (size_t i = 0; i < num_ways * uses.size(); ++i) {
+        const Decisions& use = uses[i / num_ways];
         Decisions way;
         int32_t at = 0;
-        for (size_t i = 0; at != static_cast<int32_t>(w) || (i < most_steps() && coin_()); ++i) {
+        for (size_t k = 0; at != static_cast<int32_t>(w) || (k < most_steps() && coin_()); ++k) {
           const auto leads = [&](bool decision) {
             const int32_t there = ways_.next(at, decision);
             return there != kEnd && to[there].steps >= 0;
           };
-          bool decision = i < most_steps() ? coin_() : to[at].decision;
+          bool decision = k < most_steps() ? coin_() : to[at].decision;
           if (!leads(decision)) decision = !decision;
           if (!leads(decision)) break;  // no way leads back to the state
           way.push_back(decision);
@@ -247,7 +252,8 @@ class Verifier {
   bool leave_loops() {
     std::vector<int> turns;
     for (int i = 0; i <= 64; ++i) turns.push_back(i);
-    for (const int round : {100, 128, 256, 512, 1000, 1024}) turns.insert(turns.end(), {round - 1, round, round + 1});
+    // Long ways cost most of all; what they leave out, audits see.
+    for (const int round : {99, 100, 101, 127, 128, 129, 256, 512, 1000, 1024, 1025}) turns.push_back(round);
     for (int32_t header : ways_.headers()) {
       const Decisions cycle = ways_.cycle(header);
       Decisions way = automaton_.states[header].path;
@@ -258,6 +264,37 @@ class Verifier {
       }
     }
     if (!ways_.headers().empty()) evidence_.turns = turns.back();
+    return true;
+  }
+
+  /// Each edge in a loop, in every one of a few turns: what counts such turns is not seen on the shortest way round.
+  bool repeat_edges() {
+    constexpr int kTurns = 8;
+    constexpr int64_t kEvents = 60000;
+    const std::vector<int32_t>& loop_of = ways_.cycles();
+    for (int32_t header : ways_.headers()) {
+      const int64_t before = recorder_.counts().events;
+      std::vector<Decisions> known = {ways_.cycle(header)};
+      for (int32_t w = 0; w < static_cast<int32_t>(automaton_.states.size()); ++w) {
+        if (loop_of[w] != loop_of[header]) continue;
+        for (const uint8_t decision : {0, 1}) {
+          const int32_t behind = ways_.next(w, decision);
+          if (behind == kEnd || loop_of[behind] != loop_of[header]) continue;
+          Decisions cycle;
+          ways_.go(header, w, cycle);
+          cycle.push_back(decision);
+          ways_.go(behind, header, cycle);
+          const bool is_spent = recorder_.counts().events - before > kEvents;
+          if (is_spent || std::ranges::find(known, cycle) != known.end()) continue;
+          Decisions way = automaton_.states[header].path;
+          for (int turn = 1; turn <= kTurns; ++turn) {
+            way.insert(way.end(), cycle.begin(), cycle.end());
+            if (!leave(header, way)) return false;
+          }
+          known.push_back(std::move(cycle));
+        }
+      }
+    }
     return true;
   }
 

@@ -51,6 +51,14 @@ void Ways::finish(int32_t state, Decisions& way) const {
   }
 }
 
+void Ways::go(int32_t from, int32_t to, Decisions& way) const {
+  const std::vector<Step> steps = this->to(to);
+  while (from != to) {
+    way.push_back(steps[from].decision);
+    from = next(from, steps[from].decision);
+  }
+}
+
 int32_t Ways::follow(int32_t state, std::span<const uint8_t> decisions) const {
   for (uint8_t decision : decisions) {
     if (state == kEnd) break;

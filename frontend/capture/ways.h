@@ -17,6 +17,8 @@ class Ways {
   bool has_end(int32_t state) const { return state == kEnd || to_end_[state].steps >= 0; }
   /// Appends the way to the end.
   void finish(int32_t state, Decisions& way) const;
+  /// Appends the shortest way from one state to another one, which there is.
+  void go(int32_t from, int32_t to, Decisions& way) const;
   /// The state after decisions from another one, or kEnd; decisions beyond the end do nothing.
   int32_t follow(int32_t state, std::span<const uint8_t> decisions) const;
   int32_t next(int32_t state, bool decision) const { return automaton_.states[state].edges[decision].target; }

@@ -13,9 +13,25 @@ namespace etch {
 using detail::fail;
 using detail::Scope;
 
+namespace {
+
+/// Tells a trace which numbers a tensor holds: see Trace::note_progression.
+Tensor noted(Tensor numbers, int64_t start, int64_t step) {
+  detail::Trace* const trace = detail::Trace::current();
+  if (trace == nullptr) return numbers;
+  const detail::TensorImpl& impl = *detail::TensorAccess::get(numbers);
+  const __int128 end = static_cast<__int128>(start) + static_cast<__int128>(step) * impl.shape[0];
+  const int64_t most = impl.dtype == DType::i32 ? INT32_MAX : INT64_MAX;
+  const bool counts = (impl.dtype == DType::i32 || impl.dtype == DType::i64) && end <= most && end >= -most;
+  if (counts) trace->note_progression(impl, {start, step});
+  return numbers;
+}
+
+}  // namespace
+
 Tensor range(Integer n, DType dtype, Location where) {
   if (n < 0) fail(where, cat("range: ", int64_t{n}, " numbers cannot be counted"));
-  return iota({n}, 0, dtype, where);
+  return noted(iota({n}, 0, dtype, where), 0, 1);
 }
 
 namespace {
@@ -57,7 +73,8 @@ Tensor range(Number start, Number stop, Number step, Location where) {
   }
   if (!(count < 0x1p46)) fail(where, "range: there are too many numbers between start and stop");
   const auto extent = static_cast<int64_t>(std::max(count, 0.0));
-  return steps(extent, start, step, is_float ? DType::f64 : DType::i64, dtype, where);
+  const Tensor numbers = steps(extent, start, step, is_float ? DType::f64 : DType::i64, dtype, where);
+  return is_float ? numbers : noted(numbers, start.integer(), step.integer());
 }
 
 Tensor linspace(double start, double stop, Integer count, DType dtype, Location where) {

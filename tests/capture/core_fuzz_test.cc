@@ -15,6 +15,7 @@ namespace {
 struct Tally {
   int captured = 0, refused = 0, proved = 0, wrong = 0;
   int64_t runs = 0, events = 0;
+  RuleCounts rules;
 };
 
 class Deciding final : public Listener {
@@ -56,6 +57,8 @@ bool try_program(uint64_t seed, int size, Tally& tally) {
   tally.runs += captured.counts.runs;
   tally.events += captured.counts.events;
   const Structured structured = structure(captured.automaton, sim_types());
+  tally.rules += captured.counts.rules;
+  tally.rules += structured.rules;
   for (uint64_t input = 0; input < 120; ++input) {
     const Given given = given_by(mix(seed, input));
     Evaluator plain(given);
@@ -88,6 +91,12 @@ bool try_program(uint64_t seed, int size, Tally& tally) {
   return true;
 }
 
+TEST(CoreFuzz, ProgramsThatOneKindOfCheckAloneRefutes) {
+  Tally tally;
+  for (const uint64_t seed : {1145, 1755}) EXPECT_TRUE(try_program(seed, 8 + static_cast<int>(seed % 23), tally)) << "ways to uses";
+  EXPECT_TRUE(try_program(6034, 8 + 6034 % 23, tally)) << "each edge of a loop";
+}
+
 TEST(CoreFuzz, RandomPrograms) {
   const char* given = std::getenv("ETCH_PROGRAMS");
   const int count = given ? std::atoi(given) : 300;
@@ -104,6 +113,13 @@ TEST(CoreFuzz, RandomPrograms) {
   EXPECT_EQ(tally.wrong, 0);
   std::cerr << tally.captured << " captured, " << tally.proved << " proved, " << tally.refused << " refused; " << tally.runs
             << " runs, " << tally.events << " events\n";
+  const char* least = std::getenv("ETCH_LEAST");   // that each rule has to be used
+  for (size_t rule = 0; rule < std::size(kRuleNames); ++rule) {
+    if (shows || least) std::cerr << "  " << kRuleNames[rule] << ": " << tally.rules.used[rule] << "\n";
+    if (least) {
+      EXPECT_GE(tally.rules.used[rule], std::atoi(least)) << kRuleNames[rule];
+    }
+  }
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ TEST(Core, Sequence64) {
     }
     return std::vector{x};
   }, 10);
-  EXPECT_LT(c.captured.counts.runs, 1300);
+  EXPECT_LT(c.captured.counts.runs, 1000);
   EXPECT_EQ(count(c.text, "choice"), 64);
 }
 
@@ -129,6 +129,63 @@ TEST(Core, AndShortCircuit) {
   });
   EXPECT_EQ(count(c.text, "op 4"), 1) << c.text;
   EXPECT_EQ(count(c.text, "op 5"), 1) << c.text;
+}
+
+/// `first op second` of questions, the second of this kind: those from 20 to 29 are cheap, those from 30 to 39 are not.
+template <class Holds>
+Lambda joined(Holds holds, Kind second) {
+  return [=](Sim& s) {
+    Ref x = s.given(0), y = s.given(1);
+    if (holds([&] { return s.test(1, {x}); }, [&] { return s.test(second, {y}); })) {
+      x = s.op(31, {x});
+    } else {
+      y = s.op(41, {y});
+    }
+    return std::vector{s.op(51, {x, y})};
+  };
+}
+
+TEST(Core, QuestionsAreOneWhereTheSecondIsCheap) {
+  const auto check = [](auto holds, const std::string& op) {
+    const Case cheap = capture_and_compare(joined(holds, 20));
+    EXPECT_EQ(count(cheap.text, "choice"), 1) << cheap.text;
+    EXPECT_EQ(count(cheap.text, " = " + op), 1) << cheap.text;
+    const Case dear = capture_and_compare(joined(holds, 30));
+    EXPECT_EQ(count(dear.text, " = " + op), 0) << dear.text;
+  };
+  check([](auto a, auto b) { return a() && b(); }, "and");
+  check([](auto a, auto b) { return a() || b(); }, "or");
+  check([](auto a, auto b) { return a() && !b(); }, "and");
+  check([](auto a, auto b) { return a() || !b(); }, "or");
+  check([](auto a, auto b) { return !a() && b(); }, "or");
+  check([](auto a, auto b) { return !a() || b(); }, "and");
+}
+
+TEST(Core, QuestionsStayTwoWhereTheirOtherAnswersDoNotMeet) {
+  const Case c = capture_and_compare([](Sim& s) {
+    Ref x = s.given(0);
+    if (s.test(1, {x})) {
+      if (s.test(20, {x})) {
+        x = s.op(31, {x});
+      } else {
+        x = s.op(41, {x});
+      }
+    } else {
+      x = s.op(51, {x});
+    }
+    return std::vector{s.op(61, {x})};
+  });
+  EXPECT_EQ(count(c.text, "choice"), 2) << c.text;
+}
+
+TEST(Core, ALoopThatTestsTwiceIsOne) {
+  const Case c = capture_and_compare([](Sim& s) {
+    Ref x = s.given(0);
+    while (s.test(1, {x}) && s.test(20, {x})) x = s.op(31, {x});
+    return std::vector{x};
+  }, 300);
+  EXPECT_EQ(count(c.text, "choice"), 0) << c.text;
+  EXPECT_EQ(count(c.text, "loop"), 1) << c.text;
 }
 
 TEST(Core, BreakContinueReturn) {

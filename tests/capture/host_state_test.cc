@@ -325,73 +325,83 @@ TEST(Impure, memo_in_static) {
 
 // ---- Variables
 
+using Variables = std::vector<Variable>;
+
 TEST(State, variable_in_arms) {
-  Variable v(1.f), w(2.f);
-  auto f = function([v, w](Tensor x) {
-    if (x > 0) {
-      v.assign_add(x);
-    } else {
-      w.assign(v * x);
-    }
-    return v + w;
-  }, {.name = "demo"});
-  float a = 1, b = 2;
-  std::mt19937 random(3);
-  for (int i = 0; i < 50; ++i) {
-    const Tensor x = random_scalar(random);
-    const float value = x.item<float>();
-    if (value > 0) {
-      a = a + value;
-    } else {
-      b = a * value;
-    }
-    EXPECT_EQ(f(x).item<float>(), a + b);
-    EXPECT_EQ(v.value().item<float>(), a);
-    EXPECT_EQ(w.value().item<float>(), b);
-  }
+  compare_state({Tensor(1.f), Tensor(2.f)}, [](const Variables& v) {
+    return [v](Tensor x) {
+      if (x > 0) {
+        v[0].assign_add(x);
+      } else {
+        v[1].assign(v[0] * x);
+      }
+      return v[0] + v[1];
+    };
+  }, one);
 }
 
 TEST(State, variable_in_loop) {
-  Variable v(1.f);
-  auto f = function([v](Tensor n) {
-    while (n > 0) {
-      v.assign(v * 1.5f + 1.f);
-      n = n - 1;
-    }
-    return v + 0.f;
-  }, {.name = "demo"});
-  float a = 1;
-  for (int n = 0; n < 10; ++n) {
-    for (int i = 0; i < n; ++i) a = a * 1.5f + 1;
-    EXPECT_EQ(f(Tensor(n)).item<float>(), a);
-    EXPECT_EQ(v.value().item<float>(), a);
-  }
+  compare_state({Tensor(1.f)}, [](const Variables& v) {
+    return [v](Tensor n, Tensor x) {
+      while (n > 0) {
+        v[0].assign(v[0] * 0.5f + x);
+        n = n - 1;
+      }
+      return v[0] + 0.f;
+    };
+  }, counted);
 }
 
 TEST(State, train_loop) {
-  Variable w(0.f);
-  auto f = function([w](Tensor target, Tensor steps) {
-    Tensor error(1.f), i(0);
-    while (i < steps) {
-      error = w - target;
-      if (abs(error) < 0.01f) break;
-      w.assign_sub(error * 0.5f);
+  compare_state({Tensor(0.f)}, [](const Variables& v) {
+    return [v](Tensor steps, Tensor target) {
+      Tensor error(1.f), i(0);
+      while (i < steps) {
+        error = v[0] - target;
+        if (abs(error) < 0.01f) break;
+        v[0].assign_sub(error * 0.5f);
+        ++i;
+      }
+      return std::tuple(i, error);
+    };
+  }, counted);
+}
+
+TEST(State, tensor_array) {
+  const Outcome outcome = compare([](Tensor n, Tensor x) {
+    TensorArray rows = TensorArray::of(10, DType::f32, {});
+    const auto note = [&](const Tensor& i) {
+      x = x * 1.5f;
+      rows.write(i, x);
+    };
+    Tensor i(0);
+    while (i < n) {
+      note(i);
+      if (x > 4) break;
       ++i;
     }
-    return std::tuple(i, error);
-  }, {.name = "demo"});
-  const auto [turns, error] = f(Tensor(1.f), Tensor(100));
-  float value = 0, left = 1;
-  int count = 0;
-  while (count < 100) {
-    left = value - 1.f;
-    if (std::abs(left) < 0.01f) break;
-    value = value - left * 0.5f;
-    ++count;
-  }
-  EXPECT_EQ(turns.item<int>(), count);
-  EXPECT_EQ(error.item<float>(), left);
-  EXPECT_EQ(w.value().item<float>(), value);
+    return std::tuple(rows.stack(), rows.read(i));
+  }, counted);
+  EXPECT_EQ(outcome.count("while_loop"), 1);
+}
+
+TEST(State, dynamic_rnn) {
+  compare([](Tensor lengths, Tensor x) {
+    const auto cell = [](const Tensor& row, const Tensor& h) {
+      const Tensor next = tanh(h * 0.5f + row);
+      return std::pair(next * 2, next);
+    };
+    auto [ys, last] = dynamic_rnn(cell, x, zeros({3, 2}), lengths);
+    if (sum(last) > 0) {
+      ys = ys + 1;
+    } else {
+      last = last * 2;
+    }
+    return std::tuple(ys, last);
+  }, [](std::mt19937& random) {
+    const auto length = [&] { return std::uniform_int_distribution<int>(0, 5)(random); };
+    return std::tuple(Tensor({length(), length(), length()}), reshape(random_vector(random, 30), {3, 5, 2}));
+  });
 }
 
 TEST(State, nested_function) {

@@ -1,4 +1,4 @@
-// Random structured programs, as a C++ lambda might be: assignments, swaps, choices, loops, jumps, and host state.
+// Random structured programs, as a C++ lambda might be: assignments, swaps, choices, loops, jumps, calls, and host state.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ namespace etch::capture {
 
 struct Statement {
   enum class What { op, swap, copy, branch, loop, do_loop, break_, continue_, return_, set_host, if_host, host_loop, push, pop,
-                    read_slot, write_slot };
+                    grow, front, read_slot, write_slot, call, entered_loop, chain };
   What what = What::op;
   int place = 0;
   int a = 0, b = 0, c = 0;
@@ -21,13 +21,18 @@ struct Statement {
 
 class RandomProgram {
  public:
-  static constexpr int kVars = 4, kHost = 2;
+  static constexpr int kVars = 4, kHost = 2, kFunctions = 2;
 
-  explicit RandomProgram(uint64_t seed, int size) : random_(seed), left_(size) { body_ = block(0, false); }
+  explicit RandomProgram(uint64_t seed, int size) : random_(seed), left_(2 * kFunctions) {
+    for (Body& function : functions_) function = block(2, false);
+    left_ = size;
+    may_call_ = true;
+    body_ = block(0, false);
+  }
 
   Lambda lambda() const {
-    return [body = body_](Sim& s) {
-      State state;
+    return [body = body_, functions = functions_](Sim& s) {
+      State state{.functions = functions};
       for (int i = 0; i < kVars; ++i) state.vars[i] = s.given(i % 3);
       run(body, s, state);
       if (state.memory.empty()) return std::vector<Ref>(state.vars.begin(), state.vars.end());
@@ -36,10 +41,14 @@ class RandomProgram {
   }
 
  private:
+  using Body = std::vector<Statement>;
+  using Functions = std::array<Body, kFunctions>;
   struct State {
+    const Functions& functions;
     std::array<Ref, kVars> vars{};
     std::array<int, kHost> host{};
-    std::deque<Ref> memory;
+    std::deque<Ref> memory{};
+    std::vector<Ref> all{};   // it only grows
   };
   enum class Flow { next, break_, continue_, return_ };
 
@@ -100,6 +109,17 @@ class RandomProgram {
       s.what = What::read_slot;
     } else if (dice < 83) {
       s.what = What::write_slot;
+    } else if (may_call_ && dice < 87) {
+      s.what = What::call;
+    } else if (dice < 89) {
+      s.what = What::grow;
+    } else if (dice < 91) {
+      s.what = What::front;
+    } else if (depth < 3 && dice < 93) {
+      s.what = What::entered_loop;
+      s.body = block(depth + 1, false);
+    } else if (depth < 2 && dice < 94) {
+      s.what = What::chain;
     }
     return s;
   }
@@ -156,8 +176,29 @@ class RandomProgram {
         v[st.a] = state.memory.front();
         state.memory.pop_front();
         return Flow::next;
+      case What::grow: state.all.push_back(v[st.a]); return Flow::next;
+      case What::front:
+        if (!state.all.empty()) v[st.a] = state.all.front();
+        return Flow::next;
       case What::read_slot: v[st.a] = s.op(st.place, {s.read(st.b % 2)}); return Flow::next;
       case What::write_slot: s.assign(st.b % 2, v[st.a]); return Flow::next;
+      case What::call: run(state.functions[st.c % kFunctions], s, state); return Flow::next;
+      case What::entered_loop: {   // as by a goto, perhaps in its middle
+        bool is_inside = s.test(st.place, {v[st.c]});
+        while (is_inside || s.test(st.place + 1, {v[st.a], v[st.b]})) {
+          if (!is_inside) v[st.b] = s.op(st.place + 2, {v[st.b]});
+          is_inside = false;
+          v[st.a] = s.op(st.place + 3, {v[st.a]});
+          if (run(st.body, s, state) == Flow::return_) return Flow::return_;
+        }
+        return Flow::next;
+      }
+      case What::chain:   // of more choices than regions nest
+        for (int i = 0; i < 26; ++i) {
+          v[st.a] = s.op(st.place + 1, {v[st.a]});
+          if (!s.test(st.place, {v[st.a], v[st.b]})) return Flow::return_;
+        }
+        return Flow::next;
     }
     return Flow::next;
   }
@@ -165,7 +206,9 @@ class RandomProgram {
   std::mt19937_64 random_;
   int left_;
   int places_ = 0;
-  std::vector<Statement> body_;
+  bool may_call_ = false;
+  Functions functions_;
+  Body body_;
 };
 
 }  // namespace etch::capture

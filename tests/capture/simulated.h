@@ -38,14 +38,15 @@ inline bool truth(uint64_t value) { return value != 0; }
 class Sim {
  public:
   explicit Sim(Listener& listener) : listener_(listener) {}
+  virtual ~Sim() = default;
 
   Ref given(int i) const { return -2 - i; }
   Ref op(Kind kind, std::vector<Ref> operands = {}) { return listener_.event(kind, operands, 1); }
   bool ask(Ref condition, Kind place) { return listener_.ask(condition, place); }
   /// An op that makes a condition, and the question.
   bool test(Kind kind, std::vector<Ref> operands) { return ask(op(kTests + kind, std::move(operands)), kTests + kind); }
-  void assign(int slot, Ref value) { slots[slot] = value; }
-  Ref read(int slot) const {
+  virtual void assign(int slot, Ref value) { slots[slot] = value; }
+  virtual Ref read(int slot) {
     const auto known = slots.find(slot);
     return known == slots.end() ? given(100 + slot) : known->second;
   }
@@ -207,6 +208,8 @@ class RegionRunner {
       case BlockOp::What::dummy: set(op.results[0], 0xdead); break;
       case BlockOp::What::is_code: set(op.results[0], get(op.operands[0]) == static_cast<uint64_t>(op.number)); break;
       case BlockOp::What::negate: set(op.results[0], !truth(get(op.operands[0]))); break;
+      case BlockOp::What::both: set(op.results[0], truth(get(op.operands[0])) && truth(get(op.operands[1]))); break;
+      case BlockOp::What::either: set(op.results[0], truth(get(op.operands[0])) || truth(get(op.operands[1]))); break;
     }
   }
 
@@ -216,7 +219,8 @@ class RegionRunner {
 };
 
 inline TypeTable sim_types() {
-  return {[](Kind, int) { return 0; }, [](Ref) { return 0; }};
+  const auto cost = [](Kind kind) { return kind / 10 % 2 == 0 ? std::optional(2) : std::nullopt; };
+  return {[](Kind, int) { return 0; }, [](Ref) { return 0; }, cost, [](TypeId) { return true; }};
 }
 
 inline Given given_by(uint64_t seed) {
@@ -234,7 +238,7 @@ inline void print_region(const OpenRegion& region, int indent, std::string& text
   for (const RegionNode& node : region.nodes) {
     text += cat(space, list(node.op.results), " = ");
     if (node.what == RegionNode::What::op) {
-      constexpr const char* kNames[] = {"op", "code", "dummy", "is", "not"};
+      constexpr const char* kNames[] = {"op", "code", "dummy", "is", "not", "and", "or"};
       text += cat(kNames[static_cast<int>(node.op.what)], " ", node.op.what == BlockOp::What::step ? node.op.kind % kTests : node.op.number,
                   "(", list(node.op.operands), ")\n");
       continue;

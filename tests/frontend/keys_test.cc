@@ -19,7 +19,8 @@ const std::map<std::string_view, Decides> kOptions = {
     {"threads", Decides::nothing_of_it},     {"on_retrace", Decides::nothing_of_it},
     {"max_entries", Decides::nothing_of_it}, {"max_bytes", Decides::nothing_of_it},
     {"trace_twice", Decides::nothing_of_it}, {"check_captures", Decides::nothing_of_it},
-    {"control_flow", Decides::nothing_of_it},
+    {"control_flow", Decides::nothing_of_it}, {"trust_loops", Decides::nothing_of_it},
+    {"audit", Decides::nothing_of_it},
 };
 
 void flip(bool& value) { value = !value; }
@@ -67,6 +68,7 @@ const std::map<std::string_view, Decides> kCompileOptions = {
     {"target", Decides::code},             {"verify", Decides::nothing_of_it},
     {"blocks", Decides::code},             {"shared_outputs", Decides::nothing_of_it},
     {"overwrites", Decides::nothing_of_it}, {"native_regions", Decides::nothing_of_it},
+    {"masked_regions", Decides::nothing_of_it},
     {"group", Decides::nothing_of_it},
 };
 

@@ -131,6 +131,20 @@ TEST(Fuzz, ControlFlowInOneKernelGivesTheSameBits) {
   for (uint64_t seed = 1; seed <= 120; ++seed) EXPECT_EQ(fuzz_native_case(seed), "");
 }
 
+TEST(Fuzz, RowsInLanesGiveTheSameBits) {
+  int masked = 0;
+  for (uint64_t seed = 1; seed <= 120; ++seed) {
+    EXPECT_EQ(fuzz_rows_case(seed), "");
+    const std::optional<Graph> graph = fuzz_rows_graph(seed);
+    if (!graph) continue;
+    const Schedule schedule = make_schedule(*run_passes(*graph, pass_options({}), {}), {}).value();
+    for (const ScheduledKernel& kernel : schedule.kernels) {
+      masked += !kernel.is_opaque() && kernel.program.kind() == KernelKind::masked;
+    }
+  }
+  EXPECT_GT(masked, 40);
+}
+
 TEST(Fuzz, ManyRegionsAreOneKernel) {
   int native = 0, others = 0, loops = 0;
   for (uint64_t seed = 1; seed <= kRegionCases; ++seed) {
@@ -138,7 +152,7 @@ TEST(Fuzz, ManyRegionsAreOneKernel) {
     const Schedule schedule = make_schedule(graph, {}).value();
     for (const ScheduledKernel& kernel : schedule.kernels) {
       others += kernel.flow != nullptr;
-      if (kernel.call || kernel.flow || kernel.program.kind() != KernelKind::scalar) continue;
+      if (kernel.is_opaque() || kernel.program.kind() != KernelKind::scalar) continue;
       ++native;
       for (const Instr& instr : kernel.program.body) loops += instr.kind == InstrKind::loop;
     }

@@ -205,23 +205,26 @@ TEST(None, SaysThatIntegersEndTheWay) {
   EXPECT_EQ(why_no_gradient(graph, graph.outputs(), graph.inputs()[0]), "cast gives i32; reduce gives i64");
 }
 
-TEST(None, SaysThatALoopWhoseTurnsDataTellsEndsTheWay) {
-  const Graph graph = parsed(R"(graph(%0: f64[], %1: f64[]) {
+TEST(Loops, WhoseTurnsDataTellsHaveGradients) {
+  const GradientGraph gradient = differentiate_all(parsed(R"(graph(%0: f64[], %1: f64[]) {
   %2 = while_loop(%0; %1) : f64[] {
     test(%0: f64[], %1: f64[]) {
       %2 = less(%0, %1) : bool[]
       return %2, %0
     }
     body(%0: f64[], %1: f64[]) {
-      %2 = add(%0, %0) : f64[]
+      %2 = mul(%0, %0) : f64[]
       return %2
     }
   }
   return %2
-})");
-  EXPECT_EQ(why_no_gradient(graph, graph.outputs(), graph.inputs()[0]),
-            "while_loop runs for a number of turns that only data tells, which gradients do not pass yet; count with for_range or"
-            " scan to a number that is known");
+})"));
+  // x, x^2, x^4, .. up to the bound; the cotangent is 3.
+  EXPECT_EQ(gradient.outputs, (std::vector<std::optional<int>>{0, std::nullopt}));
+  for (const auto& [bound, expected] : {std::pair(1.0, 3.0), std::pair(3.0, 3.0 * 4), std::pair(100.0, 3.0 * 8 * 128)}) {
+    const std::vector<Literal> inputs{literal_of({}, {2}), literal_of({}, {bound}), literal_of({}, {3})};
+    EXPECT_EQ(values_of(outputs_of(gradient.graph, inputs)[0])[0], expected) << bound;
+  }
 }
 
 TEST(None, IsZerosOnRequest) {

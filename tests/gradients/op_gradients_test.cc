@@ -247,7 +247,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, StructuralGradients, testing::ValuesIn(kStructur
                          [](const auto& c) { return std::string(c.param.name); });
 
 template <class T>
-constexpr bool kHasGradient = requires(const T& op, const Backward& at) { op.gradient(at, 0); };
+constexpr bool kHasGradient = requires(const T& op, const Backward& at) { op.gradient(at, 0); } ||
+                              requires(const T& op, const Backward& at) { op.gradients(at); };
 
 TEST(StructuralOps, WithAGradientHaveACase) {
   // That of a loop needs a bound that the graph knows: tests/control_flow/gradient_test.cc.

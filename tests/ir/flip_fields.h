@@ -11,6 +11,7 @@ namespace etch {
 
 inline void flip(int64_t& field) { ++field; }
 inline void flip(bool& field) { field = !field; }
+inline void flip(Mark& field) { field.is_set = !field.is_set; }
 inline void flip(uint64_t& field) { field ^= 1; }
 inline void flip(ReduceKind& field) { field = static_cast<ReduceKind>((static_cast<int>(field) + 1) % kNumReduceKinds); }
 inline void flip(Dims& field) { field.push_back(3); }
@@ -20,6 +21,8 @@ inline void flip(Region& field) {
   for (size_t i = 0; i <= field.graph().inputs().size(); ++i) (void)builder.input({DType::f32, {}});
   field = Region(std::move(builder).finish({}));
 }
+
+inline void flip(Host& field) { field = Host(find_host_function("print")("flipped")); }
 
 /// Per field of the op: its name, and the op with another value there.
 inline std::vector<std::pair<std::string, AnyOp>> flip_fields(const AnyOp& op) {

@@ -783,6 +783,10 @@ for a, b in [(0, 0), (5, 0), (12, 18), (2**40, 6**20), (1134903170, 701408733)]:
     }
   }""", 2)], [np.int64(math.gcd(a, b)), np.int64(0)])
 
+# ---- Functions of the host -------------------------------------------------------------------------------------------
+
+case("host_call", [np.int64(3), np.bool_(True), x], ['host_call(%0, %1, %2) function=require("x is {}") : i64[]'], [np.int64(4)])
+
 path = pathlib.Path(__file__).with_name("expected.txt")
 path.write_text("\n".join(lines) + "\n")
 print(f"{path.name}: {sum(line.startswith('case ') for line in lines)} cases, {path.stat().st_size} bytes")

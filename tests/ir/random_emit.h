@@ -74,6 +74,7 @@ class RandomEmitter {
   // A field of each type that fields may have.
   void draw(int64_t& field) { field = below(4) - (below(20) == 0); }
   void draw(bool& field) { field = below(2) == 0; }
+  void draw(Mark& field) { field.is_set = below(2) == 0; }
   void draw(uint64_t& field) { field = below(2) ? bits() >> below(64) : static_cast<uint64_t>(below(2)); }
   void draw(ReduceKind& field) { field = static_cast<ReduceKind>(below(kNumReduceKinds)); }
   void draw(Dims& field) {
@@ -94,6 +95,9 @@ class RandomEmitter {
     }
     field = Region(std::move(builder).finish(outputs));
   }
+
+  /// No function, so that nothing is printed.
+  void draw(Host&) {}
 
   int64_t rank_ = 0;  // of the lists of one op
   int depth_ = 0;     // of the regions at hand

@@ -92,6 +92,15 @@ TEST(RegionText, KeepsOriginsInside) {
   EXPECT_EQ(body.name_of(cond.origin.scope), "step");
 }
 
+TEST(RegionText, HoldsNumbersBesideRegionsWhereTheyAreNotZero) {
+  std::string text = kCollatz;
+  const std::string loop = "while_loop(%0, %1)";
+  text.insert(text.find(loop) + loop.size(), " checkpoint=4");
+  const Graph graph = graph_of(text);
+  EXPECT_EQ(print(graph), text);
+  EXPECT_FALSE(graph == graph_of(kCollatz));
+}
+
 TEST(RegionText, OfOneNodeHasSignaturesOnly) {
   const Graph graph = graph_of(kCollatz);
   EXPECT_EQ(print(graph, graph.node(graph.outputs()[0])),

@@ -183,9 +183,11 @@ TEST_F(Blocks, MemoryIsWrittenLast) {
   expect_error("stands behind a store");
 }
 
-TEST_F(Blocks, AKernelWithAxesHasNone) {
-  program_.axes = {Role::vector};
-  expect_error("stands in a kernel with axes");
+TEST_F(Blocks, AKernelWithMoreAxesThanForLanesHasNone) {
+  program_.axes = {Role::batch, Role::vector};
+  expect_error("stands in a kernel with more axes than that of the lanes");
+  program_.axes = {Role::reduce};
+  expect_error("stands in a kernel with more axes than that of the lanes");
 }
 
 // ---- Which nodes

@@ -10,6 +10,7 @@
 #include "compiler/ir/ops/cumsum.h"
 #include "compiler/ir/ops/dot.h"
 #include "compiler/ir/ops/gather.h"
+#include "compiler/ir/ops/host_call.h"
 #include "compiler/ir/ops/input.h"
 #include "compiler/ir/ops/iota.h"
 #include "compiler/ir/ops/pad.h"

@@ -9,12 +9,65 @@
 namespace etch::op {
 namespace {
 
-/// From the inputs of a region and the cotangents of its outputs of floats to the cotangents of its inputs of floats.
-Region backward(const Region& region) {
-  const Graph& graph = region.graph();
-  const std::vector<Value> targets = floats_of(graph, graph.outputs()), sources = floats_of(graph, graph.inputs());
-  return Region(differentiate(graph, targets, sources, {.zeros = true}).graph);
-}
+/// The gradient of a cond: what its arms are differentiated in, and what comes of it.
+class Gradient {
+ public:
+  explicit Gradient(const Backward& at) : maker_(at.operands[0].maker()), at_(at) {
+    for (size_t i = 0; i < at.results.size(); ++i) {
+      if (!at.cotangents[i].is_none()) asked_.push_back(i);
+    }
+    for (size_t i = 1; i < at.operands.size(); ++i) {
+      if (!is_floating(at.operands[i].dtype())) continue;
+      sources_.push_back(i);
+      so_far_.push_back(!at.so_far[i].is_none());
+    }
+  }
+
+  std::vector<Ex> run(const Graph& then, const Graph& otherwise) {
+    std::vector<Ex> gradients(at_.operands.size());
+    const GradientGraph arms[] = {backward(then), backward(otherwise)};
+    std::vector<size_t> found;  // among the sources
+    for (size_t s = 0; s < sources_.size(); ++s) {
+      if (arms[0].outputs[s] || arms[1].outputs[s]) found.push_back(s);
+    }
+    if (found.empty()) return gradients;
+    Values inputs;
+    for (size_t i = 1; i < at_.operands.size(); ++i) inputs.push_back(at_.operands[i].value());
+    for (size_t i : asked_) inputs.push_back(at_.cotangents[i].value());
+    for (size_t s = 0; s < sources_.size(); ++s) {
+      if (so_far_[s]) inputs.push_back(at_.so_far[sources_[s]].value());
+    }
+    const auto arm = [&](const GradientGraph& back) {
+      return [&](ExMaker& maker, std::span<const Value>, std::span<const Value> given) {
+        const Values made = inlined(maker, back.graph, given);
+        Values outputs;
+        for (size_t s : found) {
+          const std::optional<int> output = back.outputs[s];
+          const Type type = maker.type(given[sources_[s] - 1]);
+          outputs.push_back(output ? made[*output] : constant(maker, 0, type).value());
+        }
+        return outputs;
+      };
+    };
+    const Values made = make_cond(maker_, at_.operands[0].value(), inputs, arm(arms[0]), arm(arms[1]));
+    for (size_t f = 0; f < found.size(); ++f) gradients[sources_[found[f]]] = {maker_, made[f]};
+    return gradients;
+  }
+
+ private:
+  GradientGraph backward(const Graph& graph) const {
+    Values targets, sources;
+    for (size_t i : asked_) targets.push_back(graph.outputs()[i]);
+    for (size_t i : sources_) sources.push_back(graph.inputs()[i - 1]);
+    return differentiate(graph, targets, sources, {.so_far = so_far_});
+  }
+
+  ExMaker& maker_;
+  const Backward& at_;
+  std::vector<size_t> asked_;    // the results that have a cotangent
+  std::vector<size_t> sources_;  // the operands of floats
+  std::vector<bool> so_far_;     // of those, whether something was added to their cotangents
+};
 
 }  // namespace
 
@@ -44,12 +97,7 @@ absl::StatusOr<std::vector<Literal>> Cond::run(Literals operands, const RunRegio
   return run_region(load<bool>(*operands[0], 0) ? then : otherwise, operands.subspan(1));
 }
 
-Ex Cond::gradient(const Backward& at, int operand) const {
-  RegionBackward node(at, operand);
-  std::vector<Value>& operands = node.operands;
-  operands.insert(operands.end(), node.cotangents.begin(), node.cotangents.end());
-  return {node.maker, node.maker.make_all(Cond{backward(then), backward(otherwise)}, operands)[node.index]};
-}
+std::vector<Ex> Cond::gradients(const Backward& at) const { return Gradient(at).run(then.graph(), otherwise.graph()); }
 
 std::vector<Channel> Cond::channels(int num_operands) const {
   std::vector<Channel> channels{{.operand = 0, .decides = true}};

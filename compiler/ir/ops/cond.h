@@ -15,7 +15,7 @@ struct Cond {
   absl::StatusOr<Types> infer(const Inference& in) const;
   absl::StatusOr<std::vector<Literal>> run(Literals operands, const RunRegion& run_region) const;
   /// What each arm adds to the cotangents, by another cond: an arm is computed again where its derivative needs it.
-  Ex gradient(const Backward& at, int operand) const;
+  std::vector<Ex> gradients(const Backward& at) const;
   std::vector<Channel> channels(int num_operands) const;
   int num_leading() const;
   std::optional<Taken> taken(std::span<const std::optional<uint64_t>> constants) const;

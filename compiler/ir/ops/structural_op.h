@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "compiler/ir/fields.h"
 #include "compiler/ir/literal.h"
 #include "compiler/ir/op.h"
 #include "compiler/ir/placing.h"

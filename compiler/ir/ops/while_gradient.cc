@@ -1,30 +1,29 @@
-// The gradient of while_loop, where the number of turns is known: the values of each turn are kept, and a loop goes back.
+// The gradient of while_loop: the loop runs again and keeps what its derivative reads, then other loops go back.
+//
+// What is kept of a value is a stack: a row for each turn, or, of a loop of many turns, a row for each stretch of turns. When
+// all rows are taken, every second one goes and the stretches double, so that memory is bounded whatever data says. On the way
+// back each stretch runs once more from its row on and keeps its turns in stacks of the same kind.
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <vector>
 
-#include "compiler/ir/checked.h"
 #include "compiler/ir/ops/region_gradient.h"
-#include "compiler/ir/ops/update_slice.h"
 #include "compiler/ir/ops/while_loop.h"
 
 namespace etch::op {
 namespace {
 
-using Values = std::vector<Value>;
-
-int size(std::span<const Value> values) { return static_cast<int>(values.size()); }
-
-Values joined(std::initializer_list<std::span<const Value>> lists) {
-  Values all;
-  for (std::span<const Value> list : lists) all.insert(all.end(), list.begin(), list.end());
-  return all;
-}
+constexpr int64_t kDirectBytes = int64_t{1} << 28;  // a loop whose turns are known keeps each of them in so much
+constexpr int64_t kStackBytes = int64_t{1} << 24;   // of the stacks of other loops, but for the fewest rows
+constexpr int64_t kMostRows = 4096, kFewestRows = 8;
 
 std::span<const Value> part(std::span<const Value> values, size_t first, size_t count) { return values.subspan(first, count); }
 
-/// The input of a graph that an output is, or that a value is; -1 for another value.
+Values behind(std::span<const Value> values, size_t count) { return {values.begin() + static_cast<int64_t>(count), values.end()}; }
+
+bool any(const std::vector<bool>& flags) { return std::ranges::find(flags, true) != flags.end(); }
+
+/// The input of a graph that a value is; -1 for another value.
 int input_index(const Graph& graph, Value value) {
   const Node& node = graph.node(value);
   return place(node.op) == Place::input ? node.first_result : -1;
@@ -38,60 +37,13 @@ std::optional<int64_t> integer(const AnyOp& op, DType dtype) {
   return std::nullopt;
 }
 
-/// A loop that counts one carried value up by 1 as long as it is below a bound.
-struct Counter {
-  int carried = 0;                // its number
-  int bound = -1;                 // the operand that is the bound, or
-  std::optional<int64_t> known;   // the bound itself
-};
+Ex as_i64(const Ex& x) { return x.dtype() == DType::i64 ? x : cast(x, DType::i64); }
+Ex i64(ExMaker& maker, int64_t value) { return number(maker, DType::i64, value); }
 
-std::optional<Counter> find_counter(const Graph& test, const Graph& body) {
-  const Node& asks = test.node(test.outputs()[0]);
-  if (asks.op != Op::less || asks.operands.size() != 2) return std::nullopt;
-  Counter counter;
-  counter.carried = input_index(test, asks.operands[0]);
-  const int num_carried = size(body.outputs());
-  if (counter.carried < 0 || counter.carried >= num_carried) return std::nullopt;
-  const Value bound = asks.operands[1];
-  counter.bound = input_index(test, bound);
-  counter.known = integer(test.node(bound).op, test.type(bound).dtype);
-  if (counter.bound < num_carried && !counter.known) return std::nullopt;
-  const Node& adds = body.node(body.outputs()[counter.carried]);
-  if (adds.op != Op::add || adds.operands.size() != 2) return std::nullopt;
-  for (int i = 0; i < 2; ++i) {
-    const int handed = input_index(body, adds.operands[i]);
-    const bool is_handed = handed >= 0 && handed + 1 < size(test.outputs());
-    const std::optional<int64_t> step = integer(body.node(adds.operands[1 - i]).op, body.type(adds.operands[1 - i]).dtype);
-    if (is_handed && step == 1 && input_index(test, test.outputs()[handed + 1]) == counter.carried) return counter;
-  }
-  return std::nullopt;
-}
+/// x / y, rounded up; both are positive, or x is 0.
+Ex in_parts_of(const Ex& x, const Ex& y) { return floor_div(x + y - 1, y); }
 
-/// The nodes of a graph made again on these inputs: what its outputs are.
-Values inlined(GraphBuilder& builder, const Graph& graph, std::span<const Value> inputs) {
-  std::vector<Value> renamed(graph.num_values());
-  for (int i = 0; i < size(graph.inputs()); ++i) renamed[graph.inputs()[i].id] = inputs[i];
-  for (const Node& node : graph.nodes()) {
-    if (place(node.op) == Place::input) continue;
-    Values operands;
-    for (Value operand : node.operands) operands.push_back(renamed[operand.id]);
-    const Types types = graph.result_types(node);
-    const Results made = checked(builder.emit_all(node.op, operands, types, {}));
-    for (int r = 0; r < made.size(); ++r) renamed[node.first_result + r] = made[r];
-  }
-  Values outputs;
-  for (Value output : graph.outputs()) outputs.push_back(renamed[output.id]);
-  return outputs;
-}
-
-/// From the inputs of a graph and the cotangents of its outputs of floats, but for the first `skipped` ones, to the
-/// cotangents of its inputs of floats.
-GradientGraph backward(const Graph& graph, int skipped) {
-  const Values targets = floats_of(graph, graph.outputs().subspan(skipped));
-  return differentiate(graph, targets, floats_of(graph, graph.inputs()));
-}
-
-/// For each input of floats what stands for its cotangent, or none.
+/// For each source what stands for its cotangent, or none.
 std::vector<Ex> cotangents_of(ExMaker& maker, const GradientGraph& back, std::span<const Value> outputs) {
   std::vector<Ex> cotangents;
   for (const std::optional<int>& output : back.outputs) {
@@ -100,216 +52,476 @@ std::vector<Ex> cotangents_of(ExMaker& maker, const GradientGraph& back, std::sp
   return cotangents;
 }
 
-Ex or_number(ExMaker& maker, const Ex& x, const Type& type, double value) {
-  return x.is_none() ? broadcast(number(maker, type.dtype, value), type.shape) : x;
+Value or_zero(ExMaker& maker, const Ex& x, const Type& type) { return x.is_none() ? constant(maker, 0, type).value() : x.value(); }
+
+/// What a turn of a loop does, and the way back through it. Its values are those that are carried, then fixed ones.
+struct TurnGraphs {
+  explicit TurnGraphs(const WhileLoop& loop);
+
+  const Graph &test, &body;
+  size_t num_carried;
+  std::vector<Type> types;           // of all values
+  std::vector<size_t> float_carried, float_fixed;
+  Graph advance;                     // from the values to: whether to go on, and what is carried into the next turn
+  GradientGraph back_test;           // from the values, cotangents of what is handed on, and sums so far, to cotangents
+  Graph adjoint;                     // from the values, cotangents behind the turn, and sums so far, to those before it
+  std::vector<bool> adjoint_reads;   // per carried value
+  /// Whether anything is added to a sum, which is the cotangent of this number.
+  bool adds_to(size_t cotangent) const {
+    const Value last = back_test.graph.outputs()[*back_test.outputs[cotangent]];
+    return input_index(adjoint, adjoint.outputs()[cotangent]) < 0 || input_index(back_test.graph, last) < 0;
+  }
+  std::vector<std::optional<int64_t>> steps;   // by which a carried value of integers grows each turn, where that is known
+
+ private:
+  GradientGraph differentiated(const Graph& graph, std::span<const Value> targets) const;
+  Graph make_advance() const;
+  Graph make_adjoint() const;
+};
+
+TurnGraphs::TurnGraphs(const WhileLoop& loop)
+    : test(loop.test.graph()), body(loop.body.graph()), num_carried(body.outputs().size()) {
+  for (Value input : test.inputs()) {
+    if (is_floating(test.type(input).dtype)) (types.size() < num_carried ? float_carried : float_fixed).push_back(types.size());
+    types.push_back(test.type(input));
+  }
+  advance = make_advance();
+  back_test = differentiated(test, test.outputs().subspan(1));
+  adjoint = make_adjoint();
+  adjoint_reads = inputs_read(adjoint, adjoint.outputs());
+  adjoint_reads.resize(num_carried);
+  for (size_t i = 0; i < num_carried; ++i) {
+    const Node& next = advance.node(advance.outputs()[1 + i]);
+    std::optional<int64_t> step;
+    for (int k = 0; next.op == Op::add && types[i].shape.empty() && k < 2 && !step; ++k) {
+      if (input_index(advance, next.operands[k]) != static_cast<int>(i)) continue;
+      step = integer(advance.node(next.operands[1 - k]).op, types[i].dtype);
+    }
+    steps.push_back(step);
+  }
 }
 
-/// The graphs of a loop, and those of its gradient. All values are in this order: what is carried (or handed on), then
-/// what does not change.
+/// The cotangents of the inputs of floats; those of the fixed ones, which come last, begin with sums so far.
+GradientGraph TurnGraphs::differentiated(const Graph& graph, std::span<const Value> targets) const {
+  const Values sources = floats_of(graph, graph.inputs());
+  std::vector<bool> so_far(sources.size() - float_fixed.size(), false);
+  so_far.resize(sources.size(), true);
+  return differentiate(graph, floats_of(graph, targets), sources, {.so_far = so_far});
+}
+
+Graph TurnGraphs::make_advance() const {
+  GraphBuilder builder;
+  Values values;
+  for (const Type& type : types) values.push_back(*builder.input(type));
+  Emitter emitter(builder);
+  const Values asked = inlined(emitter, test, values);
+  const Values handed = behind(asked, 1), fixed = behind(values, num_carried);
+  const Values next = inlined(emitter, body, joined({handed, fixed}));
+  return std::move(builder).finish(joined({std::span(asked).first(1), next}));
+}
+
+Graph TurnGraphs::make_adjoint() const {
+  GraphBuilder builder;
+  Values values, next, sums;
+  for (const Type& type : types) values.push_back(*builder.input(type));
+  for (size_t i : float_carried) next.push_back(*builder.input(types[i]));
+  for (size_t i : float_fixed) sums.push_back(*builder.input(types[i]));
+  Emitter emitter(builder);
+  const Values fixed = behind(values, num_carried);
+  const Values handed = behind(inlined(emitter, test, values), 1);
+  const GradientGraph back_body = differentiated(body, body.outputs());
+  const std::vector<Ex> of_body =
+      cotangents_of(emitter, back_body, inlined(emitter, back_body.graph, joined({handed, fixed, next, sums})));
+  const Values outputs = floats_of(test, test.outputs().subspan(1));
+  Values weights;
+  for (size_t i = 0; i < outputs.size(); ++i) weights.push_back(or_zero(emitter, of_body[i], test.type(outputs[i])));
+  Values sums_of_body;
+  for (size_t i = 0; i < sums.size(); ++i) sums_of_body.push_back(of_body[outputs.size() + i].value());
+  const std::vector<Ex> found =
+      cotangents_of(emitter, back_test, inlined(emitter, back_test.graph, joined({values, weights, sums_of_body})));
+  Values made;
+  for (size_t i = 0; i < float_carried.size(); ++i) made.push_back(or_zero(emitter, found[i], types[float_carried[i]]));
+  for (size_t i = float_carried.size(); i < found.size(); ++i) made.push_back(found[i].value());
+  return std::move(builder).finish(made);
+}
+
+/// The loops of the gradient. Where a list of them stands, `own` values of a region come first and fixed ones behind.
 class Gradient {
  public:
-  Gradient(const WhileLoop& loop, int64_t turns)
-      : test_(loop.test.graph()), body_(loop.body.graph()), turns_(turns), back_test_(backward(test_, 1)),
-        back_body_(backward(body_, 0)), num_carried_(body_.outputs().size()),
-        num_fixed_(test_.inputs().size() - num_carried_) {
-    for (Value input : test_.inputs()) types_.push_back(test_.type(input));
-    for (Value input : floats_of(test_, test_.inputs())) float_types_.push_back(test_.type(input));
-    num_float_carried_ = floats_of(test_, part(test_.inputs(), 0, num_carried_)).size();
-    num_handed_ = floats_of(test_, test_.outputs().subspan(1)).size();
+  Gradient(const WhileLoop& loop, const Backward& at) : turn_(loop), at_(at), maker_(at.operands[0].maker()), checkpoint_(loop.checkpoint) {
+    for (const Ex& operand : at.operands) operands_.push_back(operand.value());
+    fixed_ = behind(operands_, turn_.num_carried);
+    num_turns_ = counted_turns();
   }
 
-  /// The cotangents of the operands of floats; those of the results of floats are given.
-  Values run(ExMaker& maker, std::span<const Value> operands, std::span<const Value> cotangents) const {
-    const Values zero = {number(maker, DType::i64, 0).value()};
-    const std::span<const Value> carried = part(operands, 0, num_carried_), fixed = part(operands, num_carried_, num_fixed_);
+  std::vector<Ex> run() {
+    choose();
+    Filled kept;
+    if (!num_turns_ || !kept_.empty() || hands_on_more()) kept = fill_all();
+    const Ex turns = num_turns_ ? *num_turns_ : kept.turns;
+    const Values start = at_the_end(kept.carried);
+    const Values found = is_direct_ ? way_back(maker_, start, {i64(maker_, 0), turns, Ex()}, operands_, kept.stacks)
+                                    : by_stretches(start, turns, kept);
+    return gradients(found);
+  }
+
+ private:
+  struct Filled {
+    Ex turns, spacing;     // a row for so many turns
+    Values carried, stacks;
+  };
+  /// Turns that are gone back through: their number, and how many turns a row of the stacks stands for, or none for one.
+  struct Stretch {
+    Ex first, count, spacing;
+  };
+
+  const Graph& test() const { return turn_.test; }
+  size_t num_carried() const { return turn_.num_carried; }
+
+  // ---- What is kept
+
+  /// How often a loop goes round that counts by 1 as long as it is below a bound that stays.
+  std::optional<Ex> counted_turns() {
+    const Graph& graph = turn_.advance;
+    const Node& asks = graph.node(graph.outputs()[0]);
+    if (asks.op != Op::less || asks.operands.size() != 2) return std::nullopt;
+    const int counter = input_index(graph, asks.operands[0]);
+    if (counter < 0 || counter >= static_cast<int>(num_carried()) || turn_.steps[counter] != 1) return std::nullopt;
+    const int bound = input_index(graph, asks.operands[1]);
+    const DType dtype = turn_.types[counter].dtype;
+    const std::optional<int64_t> end = integer(graph.node(asks.operands[1]).op, dtype);
+    if (!end && bound < static_cast<int>(num_carried())) return std::nullopt;
+    const auto known = [&](int i) { return integer(maker_.node(operands_[i]).op, dtype); };
+    const std::optional<int64_t> first = known(counter), last = end ? end : known(bound);
+    if (first && last) {
+      const uint64_t turns = *last > *first ? static_cast<uint64_t>(*last) - static_cast<uint64_t>(*first) : 0;
+      if (turns > uint64_t{1} << 62) return std::nullopt;
+      known_turns_ = static_cast<int64_t>(turns);
+      return i64(maker_, *known_turns_);
+    }
+    const Ex to = end ? i64(maker_, *end) : as_i64(Ex(maker_, operands_[bound]));
+    return max(to - as_i64(Ex(maker_, operands_[counter])), 0);
+  }
+
+  /// True if the results are not just what is carried, so that their derivatives read it.
+  bool hands_on_more() const {
+    std::vector<bool> read = inputs_read(turn_.back_test.graph, turn_.back_test.graph.outputs());
+    read.resize(num_carried());
+    return any(read);
+  }
+
+  int64_t bytes(const std::vector<bool>& values) const {
+    int64_t sum = 1;
+    for (size_t i = 0; i < values.size(); ++i) sum += values[i] ? turn_.types[i].bytes() : 0;
+    return sum;
+  }
+
+  /// What is kept, and how.
+  void choose() {
+    std::vector<bool> read = turn_.adjoint_reads;
+    drop_counters(read);
+    const bool is_nothing = !any(read);
+    const bool fits = known_turns_ && *known_turns_ <= kDirectBytes / bytes(read);
+    is_direct_ = is_nothing || (known_turns_ && checkpoint_ == 1) || (fits && checkpoint_ == 0);
+    if (is_direct_) {
+      rows_ = std::max<int64_t>(known_turns_.value_or(1), 1);
+      thins_ = false;
+    } else {
+      close(read);
+      rows_ = std::clamp(kStackBytes / bytes(read), kFewestRows, kMostRows) / 2 * 2;
+      first_spacing_ = std::max<int64_t>(checkpoint_, 1);
+      if (checkpoint_ > 0 && known_turns_) {
+        rows_ = (*known_turns_ + checkpoint_ - 1) / checkpoint_ + 1;
+        thins_ = false;
+      }
+    }
+    for (size_t i = 0; i < read.size(); ++i) {
+      if (read[i]) kept_.push_back(i);
+    }
+  }
+
+  void drop_counters(std::vector<bool>& values) const {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = values[i] && !turn_.steps[i];
+  }
+
+  /// Adds what those values are computed from in the turns before.
+  void close(std::vector<bool>& values) const {
+    for (bool changed = true; changed;) {
+      changed = false;
+      Values outputs;
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (values[i]) outputs.push_back(turn_.advance.outputs()[1 + i]);
+      }
+      std::vector<bool> more = inputs_read(turn_.advance, outputs);
+      more.resize(num_carried());
+      drop_counters(more);
+      for (size_t i = 0; i < values.size(); ++i) {
+        changed = changed || (more[i] && !values[i]);
+        values[i] = values[i] || more[i];
+      }
+    }
+  }
+
+  Values empty_stacks(ExMaker& maker, int64_t rows) const {
     Values stacks;
-    for (size_t i = 0; i < num_carried_; ++i) stacks.push_back(constant(maker, 0, stacked(types_[i])).value());
-    const Results kept = maker.make_all(keeping(), joined({zero, carried, stacks, fixed}));
-    Values last, all;
-    for (size_t i = 0; i < num_carried_; ++i) last.push_back(kept[static_cast<int>(1 + i)]);
-    for (size_t i = 0; i < num_carried_; ++i) all.push_back(kept[static_cast<int>(1 + num_carried_ + i)]);
-    Values start;
-    const std::vector<Ex> ends = at_the_end(maker, last, fixed, cotangents);
-    for (size_t i = 0; i < ends.size(); ++i) start.push_back(or_number(maker, ends[i], float_types_[i], nothing(i)).value());
-    const Results found = maker.make_all(going_back(), joined({zero, start, all, fixed}));
-    Values gradients;
-    for (size_t i = 0; i < float_types_.size(); ++i) {
-      const bool is_used =
-          i < num_float_carried_ || back_test_.outputs[i] || back_body_.outputs[num_handed_ + i - num_float_carried_];
-      gradients.push_back(is_used ? found[static_cast<int>(1 + i)] : constant(maker, 0, float_types_[i]).value());
+    for (size_t i : kept_) stacks.push_back(constant(maker, 0, {turn_.types[i].dtype, {rows, turn_.types[i].size()}}).value());
+    return stacks;
+  }
+
+  /// The values that are carried into a turn: from their row, by counting, or, where nothing reads them, anything.
+  Values state_at(ExMaker& maker, std::span<const Value> start, std::span<const Value> stacks, const Ex& row, const Ex& turn) const {
+    Values carried(start.begin(), start.begin() + static_cast<int64_t>(num_carried()));
+    for (size_t i = 0; i < carried.size(); ++i) {
+      if (!turn_.steps[i]) continue;
+      const DType dtype = turn_.types[i].dtype;
+      const Ex turns = dtype == DType::i64 ? turn : cast(turn, dtype);
+      carried[i] = (Ex(maker, carried[i]) + turns * number(maker, dtype, *turn_.steps[i])).value();
+    }
+    for (size_t k = 0; k < kept_.size(); ++k) {
+      carried[kept_[k]] = reshape(gather({maker, stacks[k]}, row, 0), turn_.types[kept_[k]].shape).value();
+    }
+    return carried;
+  }
+
+  // ---- The way forward
+
+  /// Runs until the loop ends, or `count` turns, and keeps a row for each `spacing` turns. With `thins` there may be more turns
+  /// than rows for them.
+  Filled fill(ExMaker& maker, const Values& start, const Values& fixed, int64_t rows, const Ex& spacing, bool thins,
+              const Ex& count) const {
+    const Values given = count.is_none() ? fixed : joined({Values{count.value()}, fixed});
+    const Values zero = {i64(maker, 0).value()};
+    const Values stacks = empty_stacks(maker, rows);
+    if (!thins) {
+      const Values with = joined({Values{spacing.value()}, given});
+      const Values ends = fill_rows(maker, joined({zero, start, stacks}), with, rows, thins, !count.is_none());
+      return filled(maker, behind(ends, 1), spacing);
+    }
+    const Values first = {number(maker, DType::boolean, true).value(), zero[0], spacing.value()};
+    const Values ends = make_loop(
+        maker, joined({first, start, stacks}), given,
+        [](ExMaker&, std::span<const Value> own, std::span<const Value>) { return Values(own.begin(), own.end()); },
+        [&](ExMaker& m, std::span<const Value> own, std::span<const Value> others) {
+          const Ex apart(m, own[1]);
+          const Values now = joined({own.first(1), own.subspan(2)}), with = joined({own.subspan(1, 1), others});
+          const Values made = fill_rows(m, now, with, rows, thins, !count.is_none());
+          const Ex is_full(m, made[0]);
+          const Filled state = filled(m, behind(made, 1), where(is_full, apart * 2, apart));
+          const Values next = thinned(m, is_full, state.stacks);
+          return joined({Values{is_full.value(), state.turns.value(), state.spacing.value()}, state.carried, next});
+        });
+    const Ex apart(maker, ends[1]);
+    return filled(maker, joined({Values{ends[0]}, behind(ends, 2)}), apart);
+  }
+
+  Filled filled(ExMaker& maker, const Values& ends, const Ex& spacing) const {
+    const std::span<const Value> carried = part(ends, 1, num_carried());
+    const std::span<const Value> stacks = part(ends, 1 + num_carried(), kept_.size());
+    return {Ex(maker, ends[0]), spacing, {carried.begin(), carried.end()}, {stacks.begin(), stacks.end()}};
+  }
+
+  /// Turn after turn from a turn, what is carried and the stacks; fixed are the spacing, perhaps the number of turns, and
+  /// what the loop does not change. Gives first whether it ended because all rows are taken, then what it went on with.
+  Values fill_rows(ExMaker& maker, const Values& start, const Values& fixed, int64_t rows, bool thins, bool is_counted) const {
+    const size_t num_mine = is_counted ? 2 : 1;   // of the fixed values
+    const size_t handed = test().outputs().size() - 1;
+    return make_loop(
+        maker, start, fixed,
+        [&](ExMaker& m, std::span<const Value> own, std::span<const Value> others) {
+          const Ex turn(m, own[0]), spacing(m, others[0]);
+          const std::span<const Value> carried = part(own, 1, num_carried());
+          const Values asked = inlined(m, test(), joined({carried, others.subspan(num_mine)}));
+          const Ex goes_on = is_counted ? turn < Ex(m, others[1]) : Ex(m, asked[0]);
+          const Ex runs = thins ? goes_on && turn <= spacing * (rows - 1) : goes_on;
+          return joined({Values{runs.value(), goes_on.value()}, own, behind(asked, 1)});
+        },
+        [&](ExMaker& m, std::span<const Value> own, std::span<const Value> others) {
+          const Ex turn(m, own[1]), spacing(m, others[0]);
+          const std::span<const Value> carried = part(own, 2, num_carried());
+          const std::span<const Value> stacks = part(own, 2 + num_carried(), kept_.size());
+          // Turns between two rows are written over until the next one is the turn of its row.
+          const Ex row = in_parts_of(turn, spacing);
+          Values written;
+          for (size_t k = 0; k < kept_.size(); ++k) {
+            const Ex value(m, carried[kept_[k]]);
+            written.push_back(update_slice({m, stacks[k]}, reshape(value, {1, value.shape().product()}), row, 0).value());
+          }
+          const Values next = inlined(m, turn_.body, joined({part(own, own.size() - handed, handed), others.subspan(num_mine)}));
+          return joined({Values{(turn + 1).value()}, next, written});
+        });
+  }
+
+  /// Every second row where all are taken.
+  static Values thinned(ExMaker& maker, const Ex& is_full, const Values& stacks) {
+    if (stacks.empty()) return {};
+    return make_cond(
+        maker, is_full.value(), stacks,
+        [](ExMaker& m, std::span<const Value>, std::span<const Value> full) {
+          Values halves;
+          for (Value value : full) {
+            const Ex stack(m, value);
+            const int64_t half = stack.shape()[0] / 2, size = stack.shape()[1];
+            const Ex rows = slice(stack, {0, 0}, {2, 1}, {half, size});
+            halves.push_back(pad(rows, number(m, rows.dtype(), 0), {0, 0}, {half, 0}).value());
+          }
+          return halves;
+        },
+        [](ExMaker&, std::span<const Value>, std::span<const Value> full) { return Values(full.begin(), full.end()); });
+  }
+
+  Filled fill_all() {
+    const Values start(operands_.begin(), operands_.begin() + static_cast<int64_t>(num_carried()));
+    return fill(maker_, start, fixed_, rows_, i64(maker_, first_spacing_), thins_, Ex());
+  }
+
+  // ---- The way back
+
+  /// The cotangents of the test's inputs when it ran for the last time: of what is carried, then sums.
+  Values at_the_end(const Values& last) {
+    Values cotangents, sums;
+    for (size_t i = 0; i < at_.results.size(); ++i) {
+      if (is_floating(at_.results[i].dtype())) cotangents.push_back(or_zero(maker_, at_.cotangents[i], Type(at_.results[i].type())));
+    }
+    for (size_t i : turn_.float_fixed) {
+      // Nothing so far is the number that changes no other one.
+      const Type& type = turn_.types[i];
+      sums.push_back(at_.so_far[i].is_none() ? constant(maker_, bits_of(-0.0, type.dtype), type).value() : at_.so_far[i].value());
+    }
+    const Values start(operands_.begin(), operands_.begin() + static_cast<int64_t>(num_carried()));
+    const Values values = joined({last.empty() ? start : last, fixed_, cotangents, sums});
+    const std::vector<Ex> found = cotangents_of(maker_, turn_.back_test, inlined(maker_, turn_.back_test.graph, values));
+    Values ends;
+    for (size_t i = 0; i < turn_.float_carried.size(); ++i) ends.push_back(or_zero(maker_, found[i], turn_.types[turn_.float_carried[i]]));
+    for (size_t i = turn_.float_carried.size(); i < found.size(); ++i) ends.push_back(found[i].value());
+    return ends;
+  }
+
+  /// The cotangents before a stretch of turns. `operands` are those of the loop.
+  Values way_back(ExMaker& maker, const Values& cotangents, const Stretch& stretch, std::span<const Value> operands,
+                  const Values& stacks) const {
+    Values mine = {stretch.first.value(), stretch.count.value()};
+    const bool has_gaps = !stretch.spacing.is_none();
+    if (has_gaps) mine.push_back(stretch.spacing.value());
+    const size_t num_mine = mine.size();
+    const Values ends = make_loop(
+        maker, joined({Values{i64(maker, 0).value()}, cotangents}), joined({mine, operands, stacks}),
+        [](ExMaker& m, std::span<const Value> own, std::span<const Value> fixed) {
+          return joined({Values{(Ex(m, own[0]) < Ex(m, fixed[1])).value()}, own});
+        },
+        [&](ExMaker& m, std::span<const Value> own, std::span<const Value> fixed) {
+          const Ex turn(m, own[0]), first(m, fixed[0]), count(m, fixed[1]);
+          const std::span<const Value> given = part(fixed, num_mine, operands_.size());
+          const Values unchanged = behind(given, num_carried());
+          const std::span<const Value> rows = fixed.subspan(num_mine + operands_.size());
+          const Ex place = count - 1 - turn;
+          Values carried;
+          if (has_gaps) {
+            const Ex spacing(m, fixed[2]);
+            const Ex row = floor_div(place, spacing), kept = row * spacing;
+            carried = advanced(m, state_at(m, given, rows, row, first + kept), unchanged, place - kept);
+          } else {
+            carried = state_at(m, given, rows, place, first + place);
+          }
+          const Values before = inlined(m, turn_.adjoint, joined({carried, unchanged, own.subspan(1)}));
+          return joined({Values{(turn + 1).value()}, before});
+        });
+    return behind(ends, 1);
+  }
+
+  /// What is carried so many turns later.
+  Values advanced(ExMaker& maker, const Values& carried, const Values& fixed, const Ex& turns) const {
+    const Values ends = make_loop(
+        maker, joined({Values{i64(maker, 0).value()}, carried}), joined({Values{turns.value()}, fixed}),
+        [](ExMaker& m, std::span<const Value> own, std::span<const Value> others) {
+          return joined({Values{(Ex(m, own[0]) < Ex(m, others[0])).value()}, own});
+        },
+        [&](ExMaker& m, std::span<const Value> own, std::span<const Value> others) {
+          const Values next = inlined(m, turn_.advance, joined({own.subspan(1), others.subspan(1)}));
+          return joined({Values{(Ex(m, own[0]) + 1).value()}, std::span(next).subspan(1)});
+        });
+    return behind(ends, 1);
+  }
+
+  /// The cotangents at the beginning, where a row stands for a stretch of turns: from the last stretch to the first.
+  Values by_stretches(const Values& start, const Ex& turns, const Filled& kept) {
+    // Where each turn has its row all of them are one stretch, which has its rows already.
+    const bool may_be_dense = first_spacing_ == 1;
+    const Ex length = may_be_dense ? where(kept.spacing == 1, max(turns, 1), kept.spacing) : kept.spacing;
+    const Values mine = {turns.value(), length.value(), in_parts_of(turns, length).value(), kept.spacing.value()};
+    const Values ends = make_loop(
+        maker_, joined({Values{i64(maker_, 0).value()}, start}), joined({mine, operands_, kept.stacks}),
+        [](ExMaker& m, std::span<const Value> own, std::span<const Value> fixed) {
+          return joined({Values{(Ex(m, own[0]) < Ex(m, fixed[2])).value()}, own});
+        },
+        [&](ExMaker& m, std::span<const Value> own, std::span<const Value> fixed) {
+          const Ex done(m, own[0]), all(m, fixed[0]), apart(m, fixed[1]), parts(m, fixed[2]);
+          const std::span<const Value> given = part(fixed, mine.size(), operands_.size());
+          const Values rows(fixed.begin() + static_cast<int64_t>(mine.size() + operands_.size()), fixed.end());
+          const Ex number = parts - 1 - done;
+          Stretch stretch{number * apart, min(apart, all - number * apart), Ex()};
+          Values stacks;
+          if (may_be_dense) {
+            const Values found = make_cond(
+                m, (Ex(m, fixed[3]) == 1).value(), joined({Values{number.value(), stretch.first.value(), stretch.count.value()}, given, rows}),
+                [&](ExMaker& arm, std::span<const Value>, std::span<const Value> values) {
+                  return joined({Values{i64(arm, 1).value()}, values.subspan(3 + operands_.size())});
+                },
+                [&](ExMaker& arm, std::span<const Value>, std::span<const Value> values) {
+                  const Filled again = replayed(arm, Ex(arm, values[0]), Ex(arm, values[1]), Ex(arm, values[2]),
+                                                values.subspan(3, operands_.size()), values.subspan(3 + operands_.size()));
+                  return joined({Values{again.spacing.value()}, again.stacks});
+                });
+            stretch.spacing = {m, found[0]};
+            stacks = behind(found, 1);
+          } else {
+            const Filled again = replayed(m, number, stretch.first, stretch.count, given, rows);
+            if (thins_) stretch.spacing = again.spacing;
+            stacks = again.stacks;
+          }
+          const Values cotangents(own.begin() + 1, own.end());
+          return joined({Values{(done + 1).value()}, way_back(m, cotangents, stretch, given, stacks)});
+        });
+    return behind(ends, 1);
+  }
+
+  /// The turns of a stretch once more, from its row on.
+  Filled replayed(ExMaker& maker, const Ex& number, const Ex& first, const Ex& count, std::span<const Value> operands,
+                  std::span<const Value> rows) const {
+    const Values start = state_at(maker, operands, rows, number, first);
+    const int64_t num_rows = thins_ ? rows_ : first_spacing_;
+    return fill(maker, start, behind(operands, num_carried()), num_rows, i64(maker, 1), thins_, count);
+  }
+
+  std::vector<Ex> gradients(const Values& found) {
+    std::vector<Ex> gradients(operands_.size());
+    size_t next = 0;
+    for (size_t i : turn_.float_carried) {
+      const Ex made(maker_, found[next++]);
+      gradients[i] = at_.so_far[i].is_none() ? made : at_.so_far[i] + made;
+    }
+    for (size_t i : turn_.float_fixed) {
+      if (turn_.adds_to(next)) gradients[i] = {maker_, found[next]};
+      ++next;
     }
     return gradients;
   }
 
- private:
-  /// What nothing adds to: 0, but for a sum the number that changes no other one.
-  double nothing(size_t i) const { return i < num_float_carried_ ? 0.0 : -0.0; }
+  const TurnGraphs turn_;
+  const Backward& at_;
+  ExMaker& maker_;
+  const int64_t checkpoint_;
+  Values operands_, fixed_;
+  std::optional<Ex> num_turns_;          // where it follows from the operands
+  std::optional<int64_t> known_turns_;   // or is known
 
-  /// A row for each turn with the elements of a value.
-  Type stacked(const Type& type) const { return {type.dtype, {std::max<int64_t>(turns_, 1), type.size()}}; }
-
-  static Values add_inputs(GraphBuilder& builder, std::span<const Type> types) {
-    Values inputs;
-    for (const Type& type : types) inputs.push_back(checked(builder.input(type)));
-    return inputs;
-  }
-
-  std::vector<Type> stack_types() const {
-    std::vector<Type> types;
-    for (size_t i = 0; i < num_carried_; ++i) types.push_back(stacked(types_[i]));
-    return types;
-  }
-
-  /// The inputs of a region of a loop: a turn's number, values, stacks of what is carried, and what does not change.
-  struct Inputs {
-    Value turn;
-    Values values, stacks, fixed;
-  };
-  Inputs inputs_of(GraphBuilder& builder, std::span<const Type> values) const {
-    const Type turn[] = {{DType::i64, {}}};
-    return {add_inputs(builder, turn)[0], add_inputs(builder, values), add_inputs(builder, stack_types()),
-            add_inputs(builder, std::span(types_).subspan(num_carried_))};
-  }
-
-  /// The loop once more, which also puts what it carries into a stack for each value.
-  WhileLoop keeping() const {
-    const std::span<const Type> carried = std::span(types_).first(num_carried_);
-    GraphBuilder tests;
-    const Inputs t = inputs_of(tests, carried);
-    const Values asked = inlined(tests, test_, joined({t.values, t.fixed}));
-    const Values goes_on = {asked[0], t.turn};
-    Graph test = std::move(tests).finish(joined({goes_on, t.values, t.stacks}));
-
-    GraphBuilder turns;
-    const Inputs in = inputs_of(turns, carried);
-    Emitter emitter(turns);
-    const Ex turn(emitter, in.turn);
-    Values stacks;
-    for (size_t i = 0; i < num_carried_; ++i) {
-      const Ex value(emitter, in.values[i]);
-      const Ex row = reshape(value, {1, value.shape().product()});
-      stacks.push_back(update_slice({emitter, in.stacks[i]}, row, turn, 0).value());
-    }
-    const Values handed = inlined(turns, test_, joined({in.values, in.fixed}));
-    const Values next = inlined(turns, body_, joined({std::span(handed).subspan(1), in.fixed}));
-    const Values one_more = {(turn + 1).value()};
-    return {Region(std::move(test)), Region(std::move(turns).finish(joined({one_more, next, stacks})))};
-  }
-
-  /// The cotangents of the test's inputs when it ran for the last time.
-  std::vector<Ex> at_the_end(ExMaker& maker, std::span<const Value> last, std::span<const Value> fixed,
-                             std::span<const Value> cotangents) const {
-    const Graph& back = back_test_.graph;
-    std::vector<Value> renamed(back.num_values());
-    const Values given = joined({last, fixed, cotangents});
-    for (int i = 0; i < size(back.inputs()); ++i) renamed[back.inputs()[i].id] = given[i];
-    for (const Node& node : back.nodes()) {
-      if (place(node.op) == Place::input) continue;
-      Values operands;
-      for (Value operand : node.operands) operands.push_back(renamed[operand.id]);
-      if (needs_type(node.op)) {
-        const Type type = back.type(node.result());
-        renamed[node.first_result] = maker.make(node.op, operands, &type);
-        continue;
-      }
-      const Results made = maker.make_all(node.op, operands);
-      for (int r = 0; r < made.size(); ++r) renamed[node.first_result + r] = made[r];
-    }
-    Values outputs;
-    for (Value output : back.outputs()) outputs.push_back(renamed[output.id]);
-    return cotangents_of(maker, back_test_, outputs);
-  }
-
-  /// Turn after turn from the last one on: the cotangents of what was carried into it, and the sums of those of what does
-  /// not change, of the body before those of the test.
-  WhileLoop going_back() const {
-    GraphBuilder tests;
-    const Inputs t = inputs_of(tests, float_types_);
-    Emitter asks(tests);
-    const Values goes_on = {(Ex(asks, t.turn) < ExOperand(turns_)).value(), t.turn};
-    Graph test = std::move(tests).finish(joined({goes_on, t.values}));
-
-    // The body gets what was handed on, then the stacks and what does not change.
-    GraphBuilder turns;
-    const Inputs in = inputs_of(turns, float_types_);
-    Emitter emitter(turns);
-    const Ex turn(emitter, in.turn);
-    const Ex place = number(emitter, DType::i64, turns_ - 1) - turn;
-    Values carried;
-    for (size_t i = 0; i < num_carried_; ++i) {
-      carried.push_back(reshape(gather({emitter, in.stacks[i]}, place, 0), types_[i].shape).value());
-    }
-    const std::span<const Value> next = part(in.values, 0, num_float_carried_);
-    const Values handed = inlined(turns, test_, joined({carried, in.fixed}));
-    const std::vector<Ex> of_handed = cotangents_of(
-        emitter, back_body_, inlined(turns, back_body_.graph, joined({std::span(handed).subspan(1), in.fixed, next})));
-    const Values outputs = floats_of(test_, test_.outputs().subspan(1));
-    Values weights;
-    for (size_t i = 0; i < num_handed_; ++i) {
-      weights.push_back(or_number(emitter, of_handed[i], test_.type(outputs[i]), 0).value());
-    }
-    const std::vector<Ex> of_carried =
-        cotangents_of(emitter, back_test_, inlined(turns, back_test_.graph, joined({carried, in.fixed, weights})));
-    Values results = {(turn + 1).value()};
-    for (size_t i = 0; i < float_types_.size(); ++i) {
-      if (i < num_float_carried_) {
-        results.push_back(or_number(emitter, of_carried[i], float_types_[i], 0).value());
-        continue;
-      }
-      Ex sum(emitter, in.values[i]);
-      for (const Ex& added : {of_handed[num_handed_ + i - num_float_carried_], of_carried[i]}) {
-        if (!added.is_none()) sum = sum + added;
-      }
-      results.push_back(sum.value());
-    }
-    return {Region(std::move(test)), Region(std::move(turns).finish(results))};
-  }
-
-  const Graph &test_, &body_;
-  const int64_t turns_;
-  const GradientGraph back_test_, back_body_;
-  const size_t num_carried_, num_fixed_;
-  std::vector<Type> types_;        // of the test's inputs
-  std::vector<Type> float_types_;  // of those of floats
-  size_t num_float_carried_ = 0;
-  size_t num_handed_ = 0;          // of those, that the test hands on
+  bool is_direct_ = true;        // each turn has its row, or nothing is kept
+  bool thins_ = true;
+  int64_t rows_ = 1, first_spacing_ = 1;
+  std::vector<size_t> kept_;     // carried values that have stacks
 };
-
-std::optional<int64_t> num_turns(const Nodes& nodes, const Node& node, const WhileLoop& loop) {
-  const std::optional<Counter> counter = find_counter(loop.test.graph(), loop.body.graph());
-  if (!counter) return std::nullopt;
-  const auto operand = [&](int i) {
-    const Value value = node.operands[i];
-    return integer(nodes.node(value).op, nodes.type(value).dtype);
-  };
-  const std::optional<int64_t> first = operand(counter->carried);
-  const std::optional<int64_t> end = counter->known ? counter->known : operand(counter->bound);
-  if (!first || !end) return std::nullopt;
-  if (*end <= *first) return 0;
-  const uint64_t turns = static_cast<uint64_t>(*end) - static_cast<uint64_t>(*first);
-  if (turns > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
-  return static_cast<int64_t>(turns);
-}
 
 }  // namespace
 
-std::string_view WhileLoop::why_no_gradient(const Nodes& nodes, const Node& node) const {
-  constexpr int64_t kMostBytes = int64_t{1} << 40;
-  if (const std::optional<int64_t> turns = num_turns(nodes, node, *this)) {
-    for (int i = 0; i < num_carried(); ++i) {
-      const int64_t bytes = std::max<int64_t>(nodes.type(node.operands[i]).bytes(), 1);
-      if (*turns > kMostBytes / bytes) return "would keep more than a TiB for its gradient";
-    }
-    return {};
-  }
-  return "runs for a number of turns that only data tells, which gradients do not pass yet; count with for_range or scan to a"
-         " number that is known";
-}
-
-Ex WhileLoop::gradient(const Backward& at, int operand) const {
-  const RegionBackward node(at, operand);
-  const int64_t turns = *num_turns(node.maker.nodes(), at.results[0].node(), *this);
-  return {node.maker, Gradient(*this, turns).run(node.maker, node.operands, node.cotangents)[node.index]};
-}
+std::vector<Ex> WhileLoop::gradients(const Backward& at) const { return Gradient(*this, at).run(); }
 
 }  // namespace etch::op

@@ -3,11 +3,6 @@
 
 #include "compiler/ir/ops/region_op.h"
 
-namespace etch {
-class Nodes;
-struct Node;
-}  // namespace etch
-
 namespace etch::op {
 
 /// The operands are first what the loop carries, as many as `body` gives, then invariants. `test` takes all of them and
@@ -16,15 +11,15 @@ namespace etch::op {
 struct WhileLoop {
   Region test;
   Region body;
+  int64_t checkpoint = 0;  // its derivative keeps what is carried into each turn of so many; 0: as many turns as fit
+  Mark guarded = {};  // a run may end it before it ends by itself: it takes no more turns than the run allows
 
   static constexpr Traits kTraits{kAnyArityOrNone, ResultType::inferred, Place::region, 0};
   absl::StatusOr<Types> infer(const Inference& in) const;
   absl::StatusOr<std::vector<Literal>> run(Literals operands, const RunRegion& run_region) const;
-  /// Of a loop whose number of turns is known: it runs again and keeps what it carries into each turn, then another loop
-  /// goes back.
-  Ex gradient(const Backward& at, int operand) const;
-  /// Why a loop has no gradient, after the op's name; empty if it has.
-  std::string_view why_no_gradient(const Nodes& nodes, const Node& node) const;
+  /// The loop runs again and keeps what its derivative reads of the values that it carries, then other loops go back. See
+  /// while_gradient.cc.
+  std::vector<Ex> gradients(const Backward& at) const;
   std::vector<Channel> channels(int num_operands) const;
   int num_leading() const;
   std::optional<Taken> taken(std::span<const std::optional<uint64_t>> constants) const;

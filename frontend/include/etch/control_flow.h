@@ -1,7 +1,9 @@
 // Control flow over tensors in explicit forms: cond, while_loop, for_range, scan, map and switch_case. In eager mode they are
-// C++'s own if and for; while a function is traced each is one op, whose callables run once each to be recorded.
+// C++'s own if and for; while a function is traced each is one op, whose callables run once each to be recorded. And what
+// C++'s own for goes over.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -23,6 +25,8 @@ namespace [[gnu::visibility("default")]] etch {
 
 struct WhileOptions {
   int64_t max_iterations = -1;  // then the loop ends, as it stands; negative: there is no bound
+  int64_t checkpoint = 0;       // in a traced function its gradient keeps the state of each turn of so many and runs those
+                                // between again; 0: of as many turns as memory allows
 };
 
 namespace detail {
@@ -60,17 +64,6 @@ using Test = std::function<Tensor(std::span<const Tensor> state)>;
 
 /// True if ops of this thread are recorded.
 bool is_recording();
-/// The ops of this thread count as one where they are differentiated, as a recorded form does.
-class CountsAsOne {
- public:
-  explicit CountsAsOne(std::string_view name);
-  ~CountsAsOne();
-  CountsAsOne(const CountsAsOne&) = delete;
-  CountsAsOne& operator=(const CountsAsOne&) = delete;
-
- private:
-  alignas(8) std::byte scope_[96];
-};
 /// See cond: records both arms, and gives the tensors of the result.
 std::vector<Tensor> record_cond(const Tensor& predicate, const Arm& then, const Arm& otherwise, Location where);
 /// See while_loop: the state when the loop has ended. In eager mode it runs.
@@ -119,7 +112,6 @@ auto cond(const Operand& predicate, Then&& then, Otherwise&& otherwise) {
   const Location where = predicate.where();
   const Tensor asked = predicate.tensor() ? *predicate.tensor() : full(Shape{}, predicate.number(), where);
   if (!detail::is_recording()) {
-    const detail::CountsAsOne group("cond");
     return detail::truth_of(asked, "cond", where) ? then() : otherwise();
   }
   if constexpr (std::is_void_v<Result>) {
@@ -155,7 +147,7 @@ State while_loop(Test&& test, Body&& body, State state, WhileOptions options = {
 /// Runs `state = body(i, state)` for i = 0 .. n - 1, a scalar of n's dtype (i64 of a number), and gives the state then: a
 /// while_loop that counts.
 template <class Body, class State>
-State for_range(const Operand& n, Body&& body, State state) {
+State for_range(const Operand& n, Body&& body, State state, WhileOptions options = {}) {
   const Location where = n.where();
   const Tensor end = n.tensor() ? *n.tensor() : full(Shape{}, n.number(), DType::i64, where);
   using Counted = std::tuple<Tensor, State>;
@@ -168,7 +160,7 @@ State for_range(const Operand& n, Body&& body, State state) {
                                     return Counted(i + 1, State(std::apply(on_state, now)));
                                   }
                                 },
-                                Counted(zeros_like(end), std::move(state)), {}, where));
+                                Counted(zeros_like(end), std::move(state)), options, where));
 }
 
 /// Carries a state along the rows of tensors: `(state, y) = step(state, row)` for each row of `xs`, a structure of tensors
@@ -176,7 +168,7 @@ State for_range(const Operand& n, Body&& body, State state) {
 /// scan). In a traced function the step is recorded twice, once to learn the types of y, and the loop is one op. Error
 /// unless all extents are the same.
 template <class Step, class State, class Xs>
-auto scan(Step&& step, State state, const Xs& xs, Location where = Location::current()) {
+auto scan(Step&& step, State state, const Xs& xs, WhileOptions options = {}, Location where = Location::current()) {
   using Y = std::remove_cvref_t<decltype(step(state, xs).second)>;
   const detail::Flat rows = detail::flatten(xs);
   const int64_t n = detail::num_rows(rows.tensors, "scan", where);
@@ -190,14 +182,14 @@ auto scan(Step&& step, State state, const Xs& xs, Location where = Location::cur
   auto [last, stacks] = for_range(n, [&](const Tensor& i, const Carried& carried) {
     auto [next, y] = step(std::get<0>(carried), detail::with_tensors(xs, detail::rows_at(rows.tensors, i)));
     return Carried(std::move(next), detail::with_rows(std::get<1>(carried), detail::flatten(y).tensors, i));
-  }, Carried(std::move(state), empty));
+  }, Carried(std::move(state), empty), options);
   return std::pair(std::move(last), detail::with_tensors(*std::move(like), stacks));
 }
 
 /// f of each row of the tensors, stacked along a new first axis: a scan that carries nothing.
 template <class F, class Xs>
 auto map(F&& f, const Xs& xs, Location where = Location::current()) {
-  return scan([&](std::tuple<> none, const Xs& row) { return std::pair(none, f(row)); }, std::tuple<>(), xs, where).second;
+  return scan([&](std::tuple<> none, const Xs& row) { return std::pair(none, f(row)); }, std::tuple<>(), xs, {}, where).second;
 }
 
 namespace detail {
@@ -229,7 +221,7 @@ auto dynamic_rnn(Cell&& cell, const Tensor& x, State state, const Tensor& length
     const std::vector<Tensor> shown = detail::where_live(live, detail::flatten(y).tensors);
     return std::pair(detail::with_tensors(before, kept), detail::with_tensors(std::move(y), shown));
   };
-  auto [last, ys] = scan(step, std::move(state), std::tuple(steps, range(time, DType::i64)), where);
+  auto [last, ys] = scan(step, std::move(state), std::tuple(steps, range(time, DType::i64)), {}, where);
   const std::vector<Tensor> outputs = detail::with_batch_first(detail::flatten(ys).tensors);
   return std::pair(detail::with_tensors(std::move(ys), outputs), std::move(last));
 }
@@ -245,6 +237,73 @@ auto switch_case(const Operand& index, First&& first, Others&&... others) {
     const Tensor which = index.tensor() ? *index.tensor() : full(Shape{}, index.number(), where);
     return cond(Operand(which == 0, where), first, [&] { return switch_case(Operand(which - 1, where), others...); });
   }
+}
+
+/// The integers start, start + step, ... before stop, scalars of one dtype, for `for (Tensor i : etch::range(n))`. The bounds may be
+/// values of a trace: there the loop is one loop, as every `for` over a Range or over the rows of a tensor is.
+class Range {
+ public:
+  struct End {};
+  class Iterator {
+   public:
+    using value_type = Tensor;
+    using difference_type = int64_t;
+
+    explicit Iterator(const Range& range) : range_(&range), i_(range.start_) {}
+    const Tensor& operator*() const { return i_; }
+    Iterator& operator++() {
+      i_ = range_->after(i_);
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    /// In a trace this asks whether the loop has ended.
+    bool operator==(End) const { return range_->has_ended(i_); }
+
+   private:
+    const Range* range_;
+    Tensor i_;
+  };
+
+  /// See range.
+  Range(const Operand& start, const Operand& stop, const Operand& step, Location where);
+  Iterator begin() const { return Iterator(*this); }
+  End end() const { return {}; }
+
+ private:
+  Tensor after(const Tensor& i) const;
+  bool has_ended(const Tensor& i) const;
+
+  Tensor start_, stop_, step_;
+  int direction_ = 0;   // of a step that C++ knows: 1 or -1
+  int64_t stride_ = 1;  // then: the step
+  Location where_;
+};
+
+namespace detail {
+template <class T>
+concept IsTensor = std::same_as<T, Tensor> || std::same_as<T, Variable>;
+template <class... T>
+concept Bounds = (std::convertible_to<const T&, Operand> && ...) && (IsTensor<T> || ...);
+}  // namespace detail
+
+/// 0, 1, ..., n - 1 for a loop, where n is a tensor: i32 or i64, one element. Of C++ numbers etch::range gives a tensor
+/// (etch/ops.h), over which the same loops go. Error for another dtype or shape.
+template <detail::IsTensor T>
+Range range(const T& n, Location where = Location::current()) {
+  return {Operand(0, where), Operand(n, where), Operand(1, where), where};
+}
+/// start, start + 1, ..., stop - 1, at least one of them a tensor. Error that names both dtypes where these differ.
+template <class Start, class Stop>
+  requires detail::Bounds<Start, Stop>
+Range range(const Start& start, const Stop& stop, Location where = Location::current()) {
+  return {Operand(start, where), Operand(stop, where), Operand(1, where), where};
+}
+/// start, start + step, ... before stop, at least one of them a tensor. A step below 0 counts down. Error for a C++ step of 0; with a
+/// tensor of 0 there is no turn. No number of the loop, nor the one behind the last, may be too large for the dtype.
+template <class Start, class Stop, class Step>
+  requires detail::Bounds<Start, Stop, Step>
+Range range(const Start& start, const Stop& stop, const Step& step, Location where = Location::current()) {
+  return {Operand(start, where), Operand(stop, where), Operand(step, where), where};
 }
 
 /// Rows that are written one by one: a handle on a dense tensor [n, ...], which a traced function writes in place. A plain

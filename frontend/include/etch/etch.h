@@ -4,6 +4,7 @@
 #include "etch/buffer.h"
 #include "etch/control_flow.h"
 #include "etch/custom_gradient.h"
+#include "etch/effects.h"
 #include "etch/function.h"
 #include "etch/gradient_tape.h"
 #include "etch/init_scope.h"

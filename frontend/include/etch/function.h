@@ -45,6 +45,10 @@ struct FunctionOptions {
   bool check_captures = false;           // debug: trace again at every call; an Error that names the place of a captured
                                          // tensor or value that is another one now
   bool control_flow = true;              // false: `if` and loops on traced tensors are an Error
+  bool trust_loops = false;              // true: loops on tensors take as many turns as they want, and are not run further
+                                         // to confirm that later turns do as earlier ones did
+  bool audit = true;                     // false: the first calls of a callable whose control flow is not proved are not
+                                         // compared with a plain run of it
 };
 
 struct FunctionStats {
@@ -60,6 +64,7 @@ struct FunctionStats {
   int64_t runs = 0;       // of the callable in those traces: more than one each where it tests tensors
   int64_t paths = 0;      // different ways that they found through it, at most INT64_MAX
   int64_t turns = 0;      // up to which its loops were checked
+  int64_t audits = 0;     // calls of one signature that were compared with plain runs of the callable
 };
 
 template <class Sig>

@@ -348,7 +348,8 @@ class Tensor : detail::Operators<Tensor> {
   /// The same as x[slices].
   [[nodiscard]] Tensor slice(const Slices& slices) const;
 
-  /// The sub-tensors along the first axis: `for (Tensor row : x)`. Error for rank 0. In a trace the loop is unrolled.
+  /// The sub-tensors along the first axis: `for (Tensor row : x)`. Error for rank 0. In a traced function this is one loop,
+  /// which counts; `for (int i = 0; i < n; ++i) ... x[i]` is written out turn by turn.
   class Rows;
   Rows begin(Location where = Location::current()) const;
   Rows end(Location where = Location::current()) const;
@@ -403,18 +404,35 @@ class Tensor::Rows {
   using reference = Tensor;
 
   Rows(const Tensor& tensor, int64_t i, Location where) : tensor_(&tensor), i_(i), where_(where) {}
-  Tensor operator*() const { return (*tensor_)[Slices(i_, where_)]; }
+  Tensor operator*() const { return index_.defined() ? traced_row() : (*tensor_)[Slices(i_, where_)]; }
   Rows& operator++() {
-    ++i_;
+    index_.defined() ? count() : void(++i_);
     return *this;
   }
-  Rows operator++(int) { return {*tensor_, i_++, where_}; }
-  bool operator==(const Rows& other) const { return i_ == other.i_; }
+  Rows operator++(int) {
+    Rows before = *this;
+    ++*this;
+    return before;
+  }
+  /// In a trace this asks whether the loop has ended.
+  bool operator==(const Rows& other) const {
+    if (index_.defined()) return has_ended();
+    return other.index_.defined() ? other.has_ended() : i_ == other.i_;
+  }
 
  private:
+  friend class Tensor;
+  void begin_in_trace();
+  Tensor traced_row() const;
+  void count();
+  bool has_ended() const;
+
   const Tensor* tensor_;
   int64_t i_;
   Location where_;
+  Tensor index_;             // of the row, in a trace; of range() the number itself
+  bool is_number_ = false;
+  int64_t step_ = 1, stop_ = 0;
 };
 
 /// An operand of an op: a tensor, the value of a variable, or a number that takes the dtype of the op's tensor operand; and

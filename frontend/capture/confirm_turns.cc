@@ -1,0 +1,130 @@
+// Loops that are run further than when they were captured.
+#include "frontend/capture/confirm_turns.h"
+
+#include <algorithm>
+
+#include "compiler/ir/cat.h"
+#include "etch/error.h"
+#include "frontend/capture/check.h"
+#include "frontend/capture/ways.h"
+
+namespace etch::capture {
+namespace {
+
+bool is_in_loop(const Ways& ways, int32_t state, int32_t header) {
+  return state != kEnd && ways.cycles()[state] == ways.cycles()[header];
+}
+
+class Confirming {
+ public:
+  Confirming(Recorder& recorder, const Automaton& automaton, int64_t turns)
+      : recorder_(recorder), automaton_(automaton), ways_(automaton), turns_(turns) {}
+
+  void run() {
+    for (int32_t header : ways_.headers()) {
+      check(regular(header));
+      if (has_ways(header)) check(by_chance(header));
+    }
+  }
+
+ private:
+  bool is_in_loop(int32_t state, int32_t header) const { return capture::is_in_loop(ways_, state, header); }
+
+  /// True if a turn can go more than one way.
+  bool has_ways(int32_t header) const {
+    for (int32_t state = 0; state < static_cast<int32_t>(automaton_.states.size()); ++state) {
+      if (is_in_loop(state, header) && is_in_loop(ways_.next(state, false), header) &&
+          is_in_loop(ways_.next(state, true), header)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Decisions regular(int32_t header) const {
+    const Decisions cycle = ways_.cycle(header);
+    Decisions way = automaton_.states[header].path;
+    way.reserve(way.size() + cycle.size() * static_cast<size_t>(turns_) + automaton_.states.size());
+    for (int64_t turn = 0; turn < turns_; ++turn) way.insert(way.end(), cycle.begin(), cycle.end());
+    ways_.finish(header, way);
+    return way;
+  }
+
+  /// As long as the regular way at least, and then on to the header and out.
+  Decisions by_chance(int32_t header) {
+    Decisions way = automaton_.states[header].path;
+    const size_t length = way.size() + ways_.cycle(header).size() * static_cast<size_t>(turns_);
+    int32_t at = header;
+    while (way.size() < length) {
+      bool decision = coin_();
+      if (!is_in_loop(ways_.next(at, decision), header)) decision = !decision;
+      way.push_back(decision);
+      at = ways_.next(at, decision);
+    }
+    ways_.finish(at, way);
+    return way;
+  }
+
+  void check(const Decisions& way) {
+    if (!check_run(recorder_, automaton_, way)) fail_on_turn(recorder_, automaton_, way);
+  }
+
+  Recorder& recorder_;
+  const Automaton& automaton_;
+  const Ways ways_;
+  const int64_t turns_;
+  Coin coin_;
+};
+
+}  // namespace
+
+namespace {
+
+/// True if what came is what comes when the loop is left.
+bool leaves_loop(const Automaton& automaton, const Ways& ways, int32_t header, const Deviation& deviation) {
+  for (int32_t state = 0; state < static_cast<int32_t>(automaton.states.size()); ++state) {
+    if (!is_in_loop(ways, state, header)) continue;
+    for (const Edge& edge : automaton.states[state].edges) {
+      if (is_in_loop(ways, edge.target, header)) continue;
+      const bool is_end = edge.steps.empty() && edge.target == kEnd;
+      if (is_end ? deviation.has_ended : !edge.steps.empty() && edge.steps[0].kind == deviation.came) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void fail_on_turn(Recorder& recorder, const Automaton& automaton, const Decisions& way) {
+  Deviation deviation;
+  (void)check_run(recorder, automaton, way, &deviation);
+  const Ways ways(automaton);
+  std::vector<int64_t> visits(automaton.states.size(), 0);
+  int32_t at = automaton.entry.target;
+  const auto asked = std::min(static_cast<size_t>(deviation.questions), way.size());
+  for (size_t i = 0; i < asked && at != kEnd; ++i) {
+    ++visits[at];
+    at = ways.next(at, way[i] != 0);
+  }
+  const auto header = static_cast<int32_t>(std::ranges::max_element(visits) - visits.begin());
+  const int64_t turns = visits[header];
+  Program& program = recorder.program();
+  const std::string begin = cat("function ", program.name(), ": the loop at ", program.place_of(automaton.states[header].place));
+  if (leaves_loop(automaton, ways, header, deviation)) {
+    throw Error(cat(begin, " ends after ", turns, " turns by a C++ bound; write for (Tensor i : etch::range(", turns, "))"));
+  }
+  const auto text = [&](Kind kind, bool is_end) {
+    if (kind >= 0) return cat(program.text_of(kind), " at ", program.place_of(kind));
+    return std::string(is_end ? "the end" : "a question");
+  };
+  throw Error(cat(begin, " does something else on turn ", turns, " than on the turns before: ",
+                  text(deviation.came, deviation.has_ended), " in the place of ", text(deviation.expected, false),
+                  "; a C++ value that counts turns cannot be captured: make it a Tensor, as in for (Tensor i :"
+                  " etch::range(n))"));
+}
+
+void confirm_turns(Recorder& recorder, const Automaton& automaton, int64_t turns) {
+  Confirming(recorder, automaton, turns).run();
+}
+
+}  // namespace etch::capture

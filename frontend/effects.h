@@ -1,0 +1,37 @@
+// Effects: functions of the host that act at once, or in their turn when a traced function runs.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "frontend/tensor_impl.h"
+#include "frontend/variable_cell.h"
+#include "runtime/host_function.h"
+
+namespace etch::detail {
+
+/// Calls a host function on tensors and gives what it gives. While a function is traced the call is recorded, behind all effects
+/// before it, and happens when that function runs. Error if it does not take such tensors.
+Tensors perform(std::shared_ptr<const HostFunction> function, std::span<const Tensor> operands, Location where);
+
+/// Effects of this thread do not happen at once for as long as it stands: a run that only compares does nothing to the world.
+/// What they would give is 0.
+class MuteEffects {
+ public:
+  MuteEffects();
+  ~MuteEffects();
+  MuteEffects(const MuteEffects&) = delete;
+  MuteEffects& operator=(const MuteEffects&) = delete;
+
+ private:
+  const bool outer_;
+};
+
+/// True where a MuteEffects of this thread stands.
+bool effects_are_mute();
+
+/// What stands for the token (compiler/ir/ops/host_call.h) while functions are traced: a variable that nobody sees. So regions and
+/// captures carry it as they carry any variable. No run reads or assigns it.
+VariableCell& token_cell();
+
+}  // namespace etch::detail
