@@ -77,7 +77,8 @@ class Capturer::Attempt {
     recorder_.count(Rule::refine);
     cut_cycles(automaton, way);
     // What shows only after so many turns would be as many states.
-    if (way.size() > 4 * static_cast<size_t>(recorder_.limits().states)) fail_on_turn(recorder_, automaton, way);
+    const int64_t most = recorder_.limits().states;
+    if (static_cast<int64_t>(way.size()) > most) check_turns(recorder_, automaton, way, most);
     size_t wrong = 0, right = way.size();  // behind the state after so many decisions
     while (right - wrong > 1) {
       const size_t middle = (wrong + right) / 2;

@@ -11,6 +11,8 @@
 namespace etch::capture {
 namespace {
 
+constexpr int64_t kAnyTurns = -1;
+
 bool is_in_loop(const Ways& ways, int32_t state, int32_t header) {
   return state != kEnd && ways.cycles()[state] == ways.cycles()[header];
 }
@@ -66,7 +68,7 @@ class Confirming {
   }
 
   void check(const Decisions& way) {
-    if (!check_run(recorder_, automaton_, way)) fail_on_turn(recorder_, automaton_, way);
+    if (!check_run(recorder_, automaton_, way)) check_turns(recorder_, automaton_, way, kAnyTurns);
   }
 
   Recorder& recorder_;
@@ -93,34 +95,55 @@ bool leaves_loop(const Automaton& automaton, const Ways& ways, int32_t header, c
   return false;
 }
 
-}  // namespace
+/// The turns of a loop that a run took before it did something else.
+struct Turns {
+  int32_t header = 0;
+  int64_t count = 0;
+  bool are_alike = true;
+};
 
-void fail_on_turn(Recorder& recorder, const Automaton& automaton, const Decisions& way) {
-  Deviation deviation;
-  (void)check_run(recorder, automaton, way, &deviation);
-  const Ways ways(automaton);
-  std::vector<int64_t> visits(automaton.states.size(), 0);
+/// Of the loop in which the run was most often.
+Turns turns_of(const Automaton& automaton, const Ways& ways, const Decisions& way, const Deviation& deviation) {
+  std::vector<std::vector<size_t>> visits(automaton.states.size());   // before which decision
   int32_t at = automaton.entry.target;
   const auto asked = std::min(static_cast<size_t>(deviation.questions), way.size());
   for (size_t i = 0; i < asked && at != kEnd; ++i) {
-    ++visits[at];
+    visits[at].push_back(i);
     at = ways.next(at, way[i] != 0);
   }
-  const auto header = static_cast<int32_t>(std::ranges::max_element(visits) - visits.begin());
-  const int64_t turns = visits[header];
+  const auto most = std::ranges::max_element(visits, {}, &std::vector<size_t>::size);
+  Turns turns{static_cast<int32_t>(most - visits.begin()), static_cast<int64_t>(most->size())};
+  const auto turn = [&](size_t i) { return std::span(way).subspan((*most)[i], (*most)[i + 1] - (*most)[i]); };
+  for (size_t i = 1; i + 1 < most->size(); ++i) turns.are_alike = turns.are_alike && std::ranges::equal(turn(0), turn(i));
+  return turns;
+}
+
+[[noreturn]] void fail_on_turn(Recorder& recorder, const Automaton& automaton, const Ways& ways, const Turns& turns,
+                               const Deviation& deviation) {
   Program& program = recorder.program();
-  const std::string begin = cat("function ", program.name(), ": the loop at ", program.place_of(automaton.states[header].place));
-  if (leaves_loop(automaton, ways, header, deviation)) {
-    throw Error(cat(begin, " ends after ", turns, " turns by a C++ bound; write for (Tensor i : etch::range(", turns, "))"));
+  const std::string begin = cat("function ", program.name(), ": the loop at ", program.place_of(automaton.states[turns.header].place));
+  if (leaves_loop(automaton, ways, turns.header, deviation)) {
+    throw Error(cat(begin, " ends after ", turns.count, " turns by a C++ bound; write for (Tensor i : etch::range(",
+                    turns.count, "))"));
   }
   const auto text = [&](Kind kind, bool is_end) {
     if (kind >= 0) return cat(program.text_of(kind), " at ", program.place_of(kind));
     return std::string(is_end ? "the end" : "a question");
   };
-  throw Error(cat(begin, " does something else on turn ", turns, " than on the turns before: ",
+  throw Error(cat(begin, " does something else on turn ", turns.count, " than on the turns before: ",
                   text(deviation.came, deviation.has_ended), " in the place of ", text(deviation.expected, false),
                   "; a C++ value that counts turns cannot be captured: make it a Tensor, as in for (Tensor i :"
                   " etch::range(n))"));
+}
+
+}  // namespace
+
+void check_turns(Recorder& recorder, const Automaton& automaton, const Decisions& way, int64_t most) {
+  Deviation deviation;
+  if (check_run(recorder, automaton, way, &deviation)) return;
+  const Ways ways(automaton);
+  const Turns turns = turns_of(automaton, ways, way, deviation);
+  if (most < 0 || (turns.are_alike && turns.count > most)) fail_on_turn(recorder, automaton, ways, turns, deviation);
 }
 
 void confirm_turns(Recorder& recorder, const Automaton& automaton, int64_t turns) {

@@ -10,7 +10,8 @@ namespace etch::capture {
 /// as Recorder::run does.
 void confirm_turns(Recorder& recorder, const Automaton& automaton, int64_t turns);
 
-/// The Error of a run under these decisions that does something else than the automaton, in a loop that it takes many turns of.
-[[noreturn]] void fail_on_turn(Recorder& recorder, const Automaton& automaton, const Decisions& way);
+/// Error if a run under these decisions does something else than the automaton in a loop of which it has taken more than so
+/// many turns, all alike: so many states would be needed to tell them apart. Less than 0: however many.
+void check_turns(Recorder& recorder, const Automaton& automaton, const Decisions& way, int64_t most);
 
 }  // namespace etch::capture
