@@ -110,6 +110,8 @@ void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
     return;
   } catch (const std::exception& error) {
     other = cat("the plain run ends in an exception: ", error.what());
+  } catch (...) {
+    other = "the plain run ends in an exception";
   }
   if (snapshot.is_incomplete()) return;
   for (size_t i = 0; i < results.size() && other.empty(); ++i) {

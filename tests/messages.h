@@ -1,12 +1,13 @@
-// What a callable prints, and the Error that it throws.
+// What a callable prints, and the Error that it throws (error_of).
 #pragma once
 
 #include <etch/effects.h>
-#include <etch/error.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tests/frontend/error_of.h"
 
 namespace etch {
 
@@ -17,17 +18,6 @@ std::vector<std::string> lines_of(F f) {
   const ScopedPrintSink sink([&](std::string_view line) { lines.emplace_back(line); });
   f();
   return lines;
-}
-
-/// The text of its Error.
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace etch

@@ -11,76 +11,9 @@
 namespace etch::capture {
 namespace {
 
-constexpr int64_t kAnyTurns = -1;
-
 bool is_in_loop(const Ways& ways, int32_t state, int32_t header) {
   return state != kEnd && ways.cycles()[state] == ways.cycles()[header];
 }
-
-class Confirming {
- public:
-  Confirming(Recorder& recorder, const Automaton& automaton, int64_t turns)
-      : recorder_(recorder), automaton_(automaton), ways_(automaton), turns_(turns) {}
-
-  void run() {
-    for (int32_t header : ways_.headers()) {
-      check(regular(header));
-      if (has_ways(header)) check(by_chance(header));
-    }
-  }
-
- private:
-  bool is_in_loop(int32_t state, int32_t header) const { return capture::is_in_loop(ways_, state, header); }
-
-  /// True if a turn can go more than one way.
-  bool has_ways(int32_t header) const {
-    for (int32_t state = 0; state < static_cast<int32_t>(automaton_.states.size()); ++state) {
-      if (is_in_loop(state, header) && is_in_loop(ways_.next(state, false), header) &&
-          is_in_loop(ways_.next(state, true), header)) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  Decisions regular(int32_t header) const {
-    const Decisions cycle = ways_.cycle(header);
-    Decisions way = automaton_.states[header].path;
-    way.reserve(way.size() + cycle.size() * static_cast<size_t>(turns_) + automaton_.states.size());
-    for (int64_t turn = 0; turn < turns_; ++turn) way.insert(way.end(), cycle.begin(), cycle.end());
-    ways_.finish(header, way);
-    return way;
-  }
-
-  /// As long as the regular way at least, and then on to the header and out.
-  Decisions by_chance(int32_t header) {
-    Decisions way = automaton_.states[header].path;
-    const size_t length = way.size() + ways_.cycle(header).size() * static_cast<size_t>(turns_);
-    int32_t at = header;
-    while (way.size() < length) {
-      bool decision = coin_();
-      if (!is_in_loop(ways_.next(at, decision), header)) decision = !decision;
-      way.push_back(decision);
-      at = ways_.next(at, decision);
-    }
-    ways_.finish(at, way);
-    return way;
-  }
-
-  void check(const Decisions& way) {
-    if (!check_run(recorder_, automaton_, way)) check_turns(recorder_, automaton_, way, kAnyTurns);
-  }
-
-  Recorder& recorder_;
-  const Automaton& automaton_;
-  const Ways ways_;
-  const int64_t turns_;
-  Coin coin_;
-};
-
-}  // namespace
-
-namespace {
 
 /// True if what came is what comes when the loop is left.
 bool leaves_loop(const Automaton& automaton, const Ways& ways, int32_t header, const Deviation& deviation) {
@@ -136,6 +69,67 @@ Turns turns_of(const Automaton& automaton, const Ways& ways, const Decisions& wa
                   " etch::range(n))"));
 }
 
+class Confirming {
+ public:
+  Confirming(Recorder& recorder, const Automaton& automaton, int64_t turns)
+      : recorder_(recorder), automaton_(automaton), ways_(automaton), turns_(turns) {}
+
+  void run() {
+    for (int32_t header : ways_.headers()) {
+      check(regular(header));
+      if (has_ways(header)) check(by_chance(header));
+    }
+  }
+
+ private:
+  /// True if a turn can go more than one way.
+  bool has_ways(int32_t header) const {
+    for (int32_t state = 0; state < static_cast<int32_t>(automaton_.states.size()); ++state) {
+      if (is_in_loop(ways_, state, header) && is_in_loop(ways_, ways_.next(state, false), header) &&
+          is_in_loop(ways_, ways_.next(state, true), header)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Decisions regular(int32_t header) const {
+    const Decisions cycle = ways_.cycle(header);
+    Decisions way = automaton_.states[header].path;
+    way.reserve(way.size() + cycle.size() * static_cast<size_t>(turns_) + automaton_.states.size());
+    for (int64_t turn = 0; turn < turns_; ++turn) way.insert(way.end(), cycle.begin(), cycle.end());
+    ways_.finish(header, way);
+    return way;
+  }
+
+  /// As long as the regular way at least, and then on to the header and out.
+  Decisions by_chance(int32_t header) {
+    Decisions way = automaton_.states[header].path;
+    const size_t length = way.size() + ways_.cycle(header).size() * static_cast<size_t>(turns_);
+    int32_t at = header;
+    while (way.size() < length) {
+      bool decision = coin_();
+      if (!is_in_loop(ways_, ways_.next(at, decision), header)) decision = !decision;
+      way.push_back(decision);
+      at = ways_.next(at, decision);
+    }
+    ways_.finish(at, way);
+    return way;
+  }
+
+  void check(const Decisions& way) {
+    Deviation deviation;
+    if (check_run(recorder_, automaton_, way, &deviation)) return;
+    fail_on_turn(recorder_, automaton_, ways_, turns_of(automaton_, ways_, way, deviation), deviation);
+  }
+
+  Recorder& recorder_;
+  const Automaton& automaton_;
+  const Ways ways_;
+  const int64_t turns_;
+  Coin coin_;
+};
+
 }  // namespace
 
 void check_turns(Recorder& recorder, const Automaton& automaton, const Decisions& way, int64_t most) {
@@ -143,7 +137,7 @@ void check_turns(Recorder& recorder, const Automaton& automaton, const Decisions
   if (check_run(recorder, automaton, way, &deviation)) return;
   const Ways ways(automaton);
   const Turns turns = turns_of(automaton, ways, way, deviation);
-  if (most < 0 || (turns.are_alike && turns.count > most)) fail_on_turn(recorder, automaton, ways, turns, deviation);
+  if (turns.are_alike && turns.count > most) fail_on_turn(recorder, automaton, ways, turns, deviation);
 }
 
 void confirm_turns(Recorder& recorder, const Automaton& automaton, int64_t turns) {

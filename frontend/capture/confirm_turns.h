@@ -11,7 +11,7 @@ namespace etch::capture {
 void confirm_turns(Recorder& recorder, const Automaton& automaton, int64_t turns);
 
 /// Error if a run under these decisions does something else than the automaton in a loop of which it has taken more than so
-/// many turns, all alike: so many states would be needed to tell them apart. Less than 0: however many.
+/// many turns, all alike: so many states would be needed to tell them apart.
 void check_turns(Recorder& recorder, const Automaton& automaton, const Decisions& way, int64_t most);
 
 }  // namespace etch::capture

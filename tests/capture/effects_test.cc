@@ -269,15 +269,15 @@ TEST(Print, StandsInTheGraphAsText) {
 TEST(Require, PassesOrThrowsAtItsPlace) {
   require(true);
   require(Tensor(true), "never");
-  EXPECT_THAT(message_of([] { require(Tensor(false)); }), testing::MatchesRegex(".*effects_test.cc:[0-9]+: require: the condition is false"));
-  EXPECT_THAT(message_of([] { require(Tensor(1.0f) > 2.0f, "x is {}, not {}", Tensor(1.5f), 7); }), HasSubstr("require: x is 1.5, not 7"));
+  EXPECT_THAT(error_of([] { require(Tensor(false)); }), testing::MatchesRegex(".*effects_test.cc:[0-9]+: require: the condition is false"));
+  EXPECT_THAT(error_of([] { require(Tensor(1.0f) > 2.0f, "x is {}, not {}", Tensor(1.5f), 7); }), HasSubstr("require: x is 1.5, not 7"));
 }
 
 TEST(Require, RefusesWhatItCannotTest) {
-  EXPECT_THAT(message_of([] { require(Tensor({true, false})); }),
+  EXPECT_THAT(error_of([] { require(Tensor({true, false})); }),
               HasSubstr("require: the condition is bool[2], not one element; reduce it with all() or any()"));
-  EXPECT_THAT(message_of([] { require(Tensor(true), "{}"); }), HasSubstr("require: the format `{}` has 1 place for values, not 0"));
-  EXPECT_THAT(message_of([] { require(Tensor(true), "{"); }), HasSubstr("has a single {; write {} for a value, {{ and }} for braces"));
+  EXPECT_THAT(error_of([] { require(Tensor(true), "{}"); }), HasSubstr("require: the format `{}` has 1 place for values, not 0"));
+  EXPECT_THAT(error_of([] { require(Tensor(true), "{"); }), HasSubstr("has a single {; write {} for a value, {{ and }} for braces"));
 }
 
 TEST(Require, InALoopOfATracedFunctionLeavesVariablesAsTheyWere) {
@@ -292,7 +292,7 @@ TEST(Require, InALoopOfATracedFunctionLeavesVariablesAsTheyWere) {
   (void)f(Tensor(3), Tensor(5));
   EXPECT_EQ(count.value().item<int>(), 3);
   for (int call = 0; call < 2; ++call) {
-    EXPECT_THAT(message_of([&] { (void)f(Tensor(9), Tensor(5)); }),
+    EXPECT_THAT(error_of([&] { (void)f(Tensor(9), Tensor(5)); }),
                 testing::MatchesRegex(".*effects_test.cc:[0-9]+: require: turn 5 is one too many"));
     EXPECT_EQ(count.value().item<int>(), 3);
   }
@@ -308,7 +308,7 @@ TEST(Require, BehindAnAssignmentOfALargeVariableLeavesItAsItWas) {
     return x;
   });
   (void)f(Tensor(1.0f));
-  EXPECT_THAT(message_of([&] { (void)f(Tensor(-1.0f)); }), HasSubstr("require: x is -1.0"));
+  EXPECT_THAT(error_of([&] { (void)f(Tensor(-1.0f)); }), HasSubstr("require: x is -1.0"));
   EXPECT_TRUE(same_bits(v.value(), ones({1000})));
 }
 
@@ -328,7 +328,7 @@ TEST(Require, ComesAfterWhatWasPrintedBefore) {
     print("after");
     return x;
   });
-  EXPECT_THAT(lines_of([&] { EXPECT_NE(message_of([&] { (void)f(Tensor(-1.0f)); }), "no error"); }), ElementsAre("before\n"));
+  EXPECT_THAT(lines_of([&] { EXPECT_NE(error_of([&] { (void)f(Tensor(-1.0f)); }), "no error"); }), ElementsAre("before\n"));
 }
 
 TEST(Effects, RandomNumbersInBranchesAndLoopsFollowTheProgram) {

@@ -130,6 +130,20 @@ TEST(Guard, every_65536th) {
   EXPECT_EQ(f(Tensor(9000)).item<int>(), 9000) << "shorter calls are as good as before";
 }
 
+TEST(Guard, ARunThatDiffersOnceIsAnErrorToo) {
+  int runs = 0, strange = 0;
+  auto f = function([&](Tensor n) {
+    const bool is_strange = ++runs == strange;
+    Tensor i(0);
+    int turns = 0;
+    while (i < n) i = i + (is_strange && ++turns == 1500 ? 2 : 1);
+    return i;
+  }, {.name = "demo", .audit = false});
+  EXPECT_EQ(f(Tensor(10)).item<int>(), 10);
+  strange = runs + 1;   // the first run that confirms more turns
+  EXPECT_THAT(error_in(f, Tensor(2000)), HasSubstr("does something else on turn 1500 than on the turns before"));
+}
+
 TEST(Guard, VariablesAreAsBeforeAfterItsError) {
   Variable total(Tensor(5.f));
   auto f = function([&](Tensor n) {

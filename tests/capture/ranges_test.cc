@@ -218,12 +218,12 @@ TEST(Ranges, AForOverAVectorIsWrittenOut) {
 }
 
 TEST(Ranges, ErrorsNameBothSides) {
-  EXPECT_THAT(message_of([] { (void)range(Tensor(2.0f)); }), HasSubstr("range: stop is f32[], not one element of i32 or i64"));
-  EXPECT_THAT(message_of([] { (void)range(Tensor({1, 2})); }), HasSubstr("range: stop is i32[2], not one element of i32 or i64"));
-  EXPECT_THAT(message_of([] { (void)range(Tensor(1), Tensor(int64_t{2})); }),
+  EXPECT_THAT(error_of([] { (void)range(Tensor(2.0f)); }), HasSubstr("range: stop is f32[], not one element of i32 or i64"));
+  EXPECT_THAT(error_of([] { (void)range(Tensor({1, 2})); }), HasSubstr("range: stop is i32[2], not one element of i32 or i64"));
+  EXPECT_THAT(error_of([] { (void)range(Tensor(1), Tensor(int64_t{2})); }),
               HasSubstr("range: start is i32[] and stop i64[]; cast one of them"));
-  EXPECT_THAT(message_of([] { (void)range(0, Tensor(1), 0); }), HasSubstr("range: the step is 0"));
-  EXPECT_THAT(message_of([] { (void)range(0.5, Tensor(1)); }), HasSubstr("range: the number 0.5 cannot become i32"));
+  EXPECT_THAT(error_of([] { (void)range(0, Tensor(1), 0); }), HasSubstr("range: the step is 0"));
+  EXPECT_THAT(error_of([] { (void)range(0.5, Tensor(1)); }), HasSubstr("range: the number 0.5 cannot become i32"));
 }
 
 }  // namespace

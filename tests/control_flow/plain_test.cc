@@ -110,7 +110,7 @@ TEST(PlainInForms, NestsOfLoopsAndFormsEndInAnErrorInTime) {
     }
     return sum;
   }, {.name = "demo"});
-  EXPECT_THAT(message_of([&] { (void)f(Tensor(9)); }),
+  EXPECT_THAT(error_of([&] { (void)f(Tensor(9)); }),
               HasSubstr("a callable that tests tensors by `if` or loops is captured in each run of what stands around it, and"
                         " 4194304 ops did not settle it; write etch::cond and etch::while_loop there"));
 }
@@ -196,7 +196,7 @@ TEST(PlainInForms, TypesThatDifferFromPathToPathAreAnError) {
     }, x);
   }, {.name = "demo"});
   for (int call = 0; call < 2; ++call) {
-    const std::string message = message_of([&] { (void)f(Tensor(1.0f)); });
+    const std::string message = error_of([&] { (void)f(Tensor(1.0f)); });
     EXPECT_THAT(message, HasSubstr("function demo, in a callable of while_loop returns i64[], f64[] on the path"));
     EXPECT_THAT(message, HasSubstr("all paths must return the same types"));
   }
@@ -209,7 +209,7 @@ TEST(PlainInForms, WhereControlFlowIsOffIsAnError) {
       return s + 1.0f;
     }, x);
   }, {.name = "demo", .control_flow = false});
-  EXPECT_THAT(message_of([&] { (void)f(Tensor(1.0f)); }), HasSubstr("write etch::cond or etch::while_loop there"));
+  EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }), HasSubstr("write etch::cond or etch::while_loop there"));
 }
 
 }  // namespace
