@@ -43,9 +43,9 @@ std::pair<capture::Listener*, Vocabulary*> RegionProgram::start() {
   return {begun_, &vocabulary_};
 }
 
-bool RegionProgram::is_confirmed(const capture::Automaton& automaton) { return confirmed.contains(text_of(automaton)); }
+bool RegionProgram::is_confirmed(const capture::Automaton& automaton) { return confirmed.contains(all_text(automaton)); }
 
-std::string RegionProgram::text_of(const capture::Automaton& automaton) const {
+std::string RegionProgram::all_text(const capture::Automaton& automaton) const {
   std::string text = cat(at(where_), op_);
   const auto add_edge = [&](const capture::Edge& edge) {
     text += cat(" to ", edge.target);
@@ -100,7 +100,7 @@ RecordedRegion RegionProgram::finish(Trace& first, const Flat* flat) {
   }
   const capture::Captured captured = capturer_->run();
   num_ops += captured.counts.events;
-  confirmed.insert(text_of(captured.automaton));
+  confirmed.insert(all_text(captured.automaton));
   RecordedRegion recorded{std::make_unique<RegionTrace>(op_, outer_, nullptr), {}, {}};
   RegionTrace& trace = *recorded.trace;
   trace.arguments(types_);

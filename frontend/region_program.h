@@ -22,7 +22,7 @@ struct RecordedRegion {
 };
 
 /// A callable on parameters of its own. Traced tensors that it holds are given from around.
-class RegionProgram final : public capture::Program, public CaptureStart {
+class RegionProgram final : public DescribedProgram, public CaptureStart {
  public:
   /// @param outer the trace around, or nullptr.
   RegionProgram(std::string_view op, Trace* outer, std::span<const Type> arguments, const Turn& callable, Location where);
@@ -36,21 +36,14 @@ class RegionProgram final : public capture::Program, public CaptureStart {
   // ---- capture::Program
   std::optional<capture::Failure> run(capture::Listener& listener) override;
   bool is_confirmed(const capture::Automaton& automaton) override;
-  capture::Ref initial(int32_t slot) override { return vocabulary_.initial(slot); }
   std::string name() const override;
-  std::string text_of(capture::Kind kind) const override { return vocabulary_.text(kind); }
-  std::string place_of(capture::Kind kind) const override { return vocabulary_.place_text(kind); }
-  std::optional<std::string> type_change(capture::Kind a, capture::Kind b) const override {
-    return vocabulary_.type_change(a, b);
-  }
-  std::string text_of_end(capture::Kind what) const override { return vocabulary_.end_text(what); }
 
  private:
   /// What the callable gives, in a trace that is the current one.
   Flat call(const std::vector<Tensor>& arguments) const { return callable_(arguments); }
   std::vector<Value> values_of(Trace& trace, const Flat& flat) const;
   /// All that the automaton says, with the place of the callable.
-  std::string text_of(const capture::Automaton& automaton) const;
+  std::string all_text(const capture::Automaton& automaton) const;
   void end_run(Trace& trace, const Flat& flat, capture::Listener& listener);
   /// Captures the rest once the first run has ended. @param flat what it gave, or nullptr where it threw.
   RecordedRegion finish(Trace& first, const Flat* flat);
@@ -60,7 +53,6 @@ class RegionProgram final : public capture::Program, public CaptureStart {
   const std::vector<Type> types_;
   const Turn& callable_;
   const Location where_;
-  Vocabulary vocabulary_;
   std::unique_ptr<capture::Capturer> capturer_;
   capture::Listener* begun_ = nullptr;
   std::string structure_;   // of what it gives

@@ -17,7 +17,7 @@ std::vector<capture::Final> finals_of(Trace& trace, Vocabulary& vocabulary);
 /// What stopped a run: the exception that is being handled.
 capture::Failure failure_of_exception();
 
-class TracedProgram final : public capture::Program, public CaptureStart {
+class TracedProgram final : public DescribedProgram, public CaptureStart {
  public:
   TracedProgram(const Callable& callable, const Call& call);
   ~TracedProgram() override;
@@ -41,14 +41,7 @@ class TracedProgram final : public capture::Program, public CaptureStart {
 
   // ---- capture::Program
   std::optional<capture::Failure> run(capture::Listener& listener) override;
-  capture::Ref initial(int32_t slot) override { return vocabulary_.initial(slot); }
   std::string name() const override { return callable_.name; }
-  std::string text_of(capture::Kind kind) const override { return vocabulary_.text(kind); }
-  std::string place_of(capture::Kind kind) const override { return vocabulary_.place_text(kind); }
-  std::optional<std::string> type_change(capture::Kind a, capture::Kind b) const override {
-    return vocabulary_.type_change(a, b);
-  }
-  std::string text_of_end(capture::Kind what) const override { return vocabulary_.end_text(what); }
 
  private:
   /// The callable as it was, where runs change it; else none.
@@ -60,7 +53,6 @@ class TracedProgram final : public capture::Program, public CaptureStart {
   const Call* call_;
   Members members_;
   std::unique_ptr<void, void (*)(void*)> pristine_;   // the callable as it was, where runs change it
-  Vocabulary vocabulary_;
   std::unique_ptr<capture::Capturer> capturer_;
   std::optional<capture::Automaton> automaton_;   // with loops
   capture::Listener* begun_ = nullptr;

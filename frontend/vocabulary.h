@@ -140,4 +140,19 @@ class Vocabulary {
   std::vector<End> ends_;
 };
 
+/// A program whose runs are described in a vocabulary.
+class DescribedProgram : public capture::Program {
+ public:
+  capture::Ref initial(int32_t slot) override { return vocabulary_.initial(slot); }
+  std::string text_of(capture::Kind kind) const override { return vocabulary_.text(kind); }
+  std::string place_of(capture::Kind kind) const override { return vocabulary_.place_text(kind); }
+  std::optional<std::string> type_change(capture::Kind a, capture::Kind b) const override {
+    return vocabulary_.type_change(a, b);
+  }
+  std::string text_of_end(capture::Kind what) const override { return vocabulary_.end_text(what); }
+
+ protected:
+  Vocabulary vocabulary_;
+};
+
 }  // namespace etch::detail
