@@ -262,7 +262,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 
 }  // namespace
 
-std::string summary(const AnyModule& module) {
+std::string summarize(const AnyModule& module) {
   const Lister lister(module);
   std::vector<std::vector<std::string>> rows{{"module", "type", "variables", "parameters"}};
   int64_t total = 0, trainable = 0;

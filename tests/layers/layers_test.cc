@@ -319,7 +319,7 @@ TEST(Sequential, TakesModulesOfUsers) {
 TEST(Sequential, SummaryOfAModel) {
   Mlp model;
   (void)model(ones({2, 4}), true);
-  EXPECT_EQ(summary(model), R"(Mlp
+  EXPECT_EQ(summarize(model), R"(Mlp
 module          type       variables                     parameters
 hidden          Dense      kernel f32[4,8], bias f32[8]          40
 drop            Dropout                                           0

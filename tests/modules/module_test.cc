@@ -284,7 +284,7 @@ TEST(Module, SummaryIsATable) {
     Scale scale;
     Variable offset = Variable(zeros({1000, 2}));
   };
-  EXPECT_EQ(summary(Model()), R"(Model
+  EXPECT_EQ(summarize(Model()), R"(Model
 module    type   variables                  parameters
 (itself)  Model  offset f32[1000,2]              2,000
 scale     Scale  factor f32[], count f32[]           2

@@ -148,7 +148,7 @@ class Trainer {
 ///     return {{"loss", loss}};
 ///   }
 ///
-/// Copies share everything. variables(model), get_weights(model), set_trainable(model, false) and summary(model) are those of the
+/// Copies share everything. variables(model), get_weights(model), set_trainable(model, false) and summarize(model) are those of the
 /// module; what is frozen or set free counts from the next step on. One thread at a time trains or evaluates a model; any number
 /// of them may predict meanwhile.
 class Model {

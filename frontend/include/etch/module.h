@@ -333,7 +333,7 @@ std::vector<Submodule> submodules(const AnyModule& module);
 void set_trainable(const AnyModule& module, bool trainable, Location where);
 std::vector<Tensor> get_weights(const AnyModule& module, Location where);
 void set_weights(const AnyModule& module, const std::vector<Tensor>& weights, Location where);
-std::string summary(const AnyModule& module);
+std::string summarize(const AnyModule& module);
 
 }  // namespace detail
 
@@ -402,8 +402,8 @@ template <class M>
 
 /// A table of the modules in a module, their variables with dtypes and shapes, and how many parameters those have.
 template <class M>
-[[nodiscard]] std::string summary(const M& module) {
-  return detail::summary(detail::any_module(module));
+[[nodiscard]] std::string summarize(const M& module) {
+  return detail::summarize(detail::any_module(module));
 }
 
 }  // namespace etch
