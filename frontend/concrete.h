@@ -93,7 +93,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   std::vector<Tensor> input_tensors(const Call& call, const Variables* variables) const;
   TurnGuard run_into_with(const Call& call, Variables* variables, const Destinations& outputs, EffectLog* effects) const;
   bool wants_audit(const Call& call) const;
-  void audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results) const;
+  void audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results,
+             const EffectLog& effects) const;
 };
 
 /// Traces and compiles.

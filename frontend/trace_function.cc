@@ -151,6 +151,13 @@ TraceResult result_of(Trace& trace, RunSession& session) {
   return result;
 }
 
+bool has_guarded_loops(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes(), [](const Node& node) {
+    if (is_guarded(node.op)) return true;
+    return std::ranges::any_of(regions_of(node.op), [](const NamedRegion& inner) { return has_guarded_loops(inner.region.graph()); });
+  });
+}
+
 /// One run of the callable, and more of them if it tests tensors. Nothing if it made variables.
 std::optional<TraceResult> trace_once(const Callable& callable, const Call& call, bool may_make_variables) {
   const auto program = std::make_shared<TracedProgram>(callable, call);
@@ -165,7 +172,7 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
   }
   if (program->has_started()) {
     TraceResult result = program->finish(trace, has_thrown ? nullptr : &session);
-    result.confirmation = std::make_shared<Confirmation>(program, *result.capture);
+    result.confirmation = std::make_shared<Confirmation>(program, *result.capture, has_guarded_loops(result.graph));
     return result;
   }
   if (!trace.made_variables().empty()) {
