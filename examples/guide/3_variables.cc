@@ -4,6 +4,7 @@
 // struct with variables; they are found by its members' names.
 #include <etch/etch.h>
 #include <etch/module.h>
+#include <etch/random.h>
 
 #include <cstdio>
 
@@ -14,16 +15,16 @@ namespace {
 struct Linear {
   Variable w, b;
 
-  Linear(int64_t inputs, int64_t outputs)
-      : w(random::normal(Tensor(std::array<uint64_t, 3>{0, 0, 7}), {inputs, outputs}), {.name = "w"}),
-        b(zeros({outputs}), {.name = "b"}) {}
-  ETCH_MEMBERS(w, b)
-
   Tensor operator()(const Tensor& x) const { return matmul(x, w) + b; }
 };
 
+Linear linear(int64_t inputs, int64_t outputs) {
+  const Generator generator(7);
+  return {Variable(generator.normal({inputs, outputs}), {.name = "w"}), Variable(zeros({outputs}), {.name = "b"})};
+}
+
 struct Perceptron {
-  Linear hidden{3, 4}, out{4, 1};
+  Linear hidden = linear(3, 4), out = linear(4, 1);
 
   Tensor operator()(const Tensor& x) const { return out(tanh(hidden(x))); }
 };
