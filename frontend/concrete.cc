@@ -42,7 +42,8 @@ Tensor view(const TensorImpl& impl, const Type& type) {
 /// long as it stands, so that nobody sees some of them before the others.
 class Concrete::Variables {
  public:
-  explicit Variables(std::span<const UsedVariable> used) : used_(used), read_(used.size()), next_(used.size()) {
+  explicit Variables(std::span<const UsedVariable> used)
+      : outer_(innermost_), used_(used), read_(used.size()), next_(used.size()) {
     if (const FrozenValues* frozen = FrozenValues::current()) [[unlikely]] {
       for (size_t i = 0; i < used_.size(); ++i) read_[i] = frozen->value(*used_[i].cell, used_[i].is_assigned());
       return;
@@ -53,14 +54,27 @@ class Concrete::Variables {
       read_[i] = used_[i].cell->tensor();
       used_[i].cell->unlock();
     }
+    innermost_ = this;
   }
   ~Variables() {
+    innermost_ = outer_;
     for (const UsedVariable& use : used_) {
       if (use.is_assigned()) use.cell->unlock();
     }
   }
   Variables(const Variables&) = delete;
   Variables& operator=(const Variables&) = delete;
+
+  /// The cells that runs of this thread hold locked.
+  static std::vector<const VariableCell*> locked() {
+    std::vector<const VariableCell*> cells;
+    for (const Variables* run = innermost_; run; run = run->outer_) {
+      for (const UsedVariable& use : run->used_) {
+        if (use.is_assigned()) cells.push_back(use.cell.get());
+      }
+    }
+    return cells;
+  }
 
   /// Nothing is written over what stands in them before put().
   bool keeps_old = false;
@@ -81,9 +95,16 @@ class Concrete::Variables {
   }
 
  private:
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local const Variables* innermost_;
+
+  const Variables* const outer_;
   const std::span<const UsedVariable> used_;
   absl::FixedArray<Tensor, kFew> read_, next_;
 };
+
+constinit thread_local const Concrete::Variables* Concrete::Variables::innermost_ = nullptr;
+
+std::vector<const VariableCell*> Concrete::locked_cells() { return Variables::locked(); }
 
 void Concrete::gather_inputs(const Call& call, const Variables* variables, const void** inputs) const {
   size_t next = 0;

@@ -73,6 +73,9 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   /// Runs into existing tensors; Error if they do not fit or share memory with others.
   void run_into(const Call& call, const Destinations& outputs) const;
 
+  /// The variables that runs of this thread hold locked, because they assign them.
+  static std::vector<const VariableCell*> locked_cells();
+
  private:
   class Variables;
 

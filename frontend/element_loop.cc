@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "compiler/ir/cat.h"
@@ -56,11 +58,11 @@ std::string text_of(std::span<const HostType> types) {
 /// Gives 0 at the end, else the number of the element's type, from 1 on, and in the places of that type its tensors.
 class NextElement final : public HostFunction {
  public:
-  NextElement(std::string path, const std::vector<ElementType>& types) : path_(std::move(path)) {
+  NextElement(std::string path, std::span<const data::ElementSpec> types) : path_(std::move(path)) {
     results_.push_back({DType::i64, {}});
     firsts_.push_back(1);
-    for (const ElementType& type : types) {
-      for (const TensorSpec& tensor : type) results_.push_back({tensor.dtype, tensor.shape});
+    for (const data::ElementSpec& type : types) {
+      for (const TensorSpec& tensor : type.tensors) results_.push_back({tensor.dtype, tensor.shape});
       firsts_.push_back(results_.size());
     }
   }
@@ -139,19 +141,65 @@ class CloseElements final : public HostFunction {
 
 class [[gnu::visibility("hidden")]] ElementLoopPlan {
  public:
-  ElementLoopPlan(std::shared_ptr<const ElementMaker> maker, const std::vector<ElementType>& types)
-      : open(std::make_shared<OpenElements>(maker)),
-        next(std::make_shared<NextElement>(maker->path(), types)),
-        close(std::make_shared<CloseElements>(maker->path())) {}
+  ElementLoopPlan(std::shared_ptr<const ElementMaker> maker, std::span<const data::ElementSpec> types)
+      : open(maker), next(maker->path(), types), close(maker->path()) {}
 
-  const std::shared_ptr<const OpenElements> open;
-  const std::shared_ptr<const NextElement> next;
-  const std::shared_ptr<const CloseElements> close;
+  const OpenElements open;
+  const NextElement next;
+  const CloseElements close;
 };
 
+namespace {
+
+/// A function of a plan, which keeps the plan: whoever holds what was recorded holds what a later run has to find again.
+std::shared_ptr<const HostFunction> function_of(const std::shared_ptr<const ElementLoopPlan>& plan, const HostFunction& function) {
+  return {plan, &function};
+}
+
+}  // namespace
+
 std::shared_ptr<const ElementLoopPlan> make_element_loop_plan(std::shared_ptr<const ElementMaker> maker,
-                                                              std::vector<ElementType> types) {
-  return std::make_shared<ElementLoopPlan>(std::move(maker), types);
+                                                              std::span<const data::ElementSpec> types, Location where) {
+  if (!types.empty()) return std::make_shared<ElementLoopPlan>(std::move(maker), types);
+  fail(where, cat("a loop over ", maker->path(), " in a traced function: the types of its elements are not known before it runs;"
+                  " state them, by `with_spec` or in the options of what makes them, or loop outside and call the function for"
+                  " each element"));
+}
+
+std::shared_ptr<const ElementLoopPlan> element_loop_plan_of(
+    const data::StageBase& stage, const std::function<std::shared_ptr<const ElementLoopPlan>()>& make) {
+  static std::mutex* const mutex = new std::mutex;
+  static auto* const known = new std::map<const data::StageBase*, std::weak_ptr<const ElementLoopPlan>>;
+  const auto find = [&] {
+    const auto found = known->find(&stage);
+    return found == known->end() ? nullptr : found->second.lock();
+  };
+  {
+    const std::lock_guard lock(*mutex);
+    if (auto plan = find()) return plan;
+  }
+  auto made = make();
+  const std::lock_guard lock(*mutex);
+  if (auto plan = find()) return plan;
+  std::erase_if(*known, [](const auto& entry) { return entry.second.expired(); });
+  (*known)[&stage] = made;
+  return made;
+}
+
+void fail_elements_of_host(const data::StageBase& stage, Location where) {
+  fail(where, cat("a loop over ", stage.path(), " in a traced function: its elements hold more than tensors, which are all that a"
+                  " compiled loop can take; map them to tensors (as_tensors does it for numbers), or loop outside and call the"
+                  " function for each element"));
+}
+
+void fail_if_recorded(std::string_view what, Location where) {
+  if (!is_element_loop_recorded()) return;
+  fail(where, cat(what, " in a traced function would happen once, while it is traced; do it outside, or write"
+                        " `for (auto element : dataset)` there"));
+}
+
+void fail_iterator_is_gone() {
+  throw Error("the iterator over a data set that the function was traced with is gone; keep it as long as the function is called");
 }
 
 bool is_element_loop_recorded() { return Trace::current() != nullptr || effects_are_mute(); }
@@ -164,21 +212,21 @@ bool takes_element(const AnyOp& op) {
 ElementLoop::ElementLoop(std::shared_ptr<const ElementLoopPlan> plan, const Tensor& epoch, Location where)
     : plan_(std::move(plan)), where_(where), exceptions_(std::uncaught_exceptions()) {
   const Tensor number = reshape(Operand(cast(epoch, DType::i64), where), Shape{});
-  walk_ = perform(plan_->open, {&number, 1}, where)[0];
+  walk_ = perform(function_of(plan_, plan_->open), {&number, 1}, where)[0];
 }
 
 ElementLoop::~ElementLoop() {
   // A path that an exception leaves is not recorded to its end; what the call began ends with it.
   if (std::uncaught_exceptions() > exceptions_ || !is_element_loop_recorded()) return;
   try {
-    perform(plan_->close, {&walk_, 1}, where_);
+    perform(function_of(plan_, plan_->close), {&walk_, 1}, where_);
   } catch (...) {  // a run that is given up says so again at its next op
   }
 }
 
 bool ElementLoop::next() {
-  const NextElement& function = *plan_->next;
-  const Tensors results = perform(plan_->next, {&walk_, 1}, where_);
+  const NextElement& function = plan_->next;
+  const Tensors results = perform(function_of(plan_, function), {&walk_, 1}, where_);
   const Operand kind(results[0], where_);
   if (!bool(not_equal(kind, Operand(0, where_)))) return false;
   size_t type = 0;

@@ -25,10 +25,19 @@ int64_t ElementWalks::add(Walk walk) {
   return next_++;
 }
 
+void ElementWalks::end(int64_t number) {
+  const auto walk = walks_.find(number);
+  if (walk == walks_.end()) return;
+  if (const auto position = walk->second.source->position()) positions_[walk->second.path] = *position;
+  walks_.erase(walk);
+}
+
 std::string ElementWalks::progress() const {
+  std::map<std::string, int64_t> behind = positions_;
+  for (const auto& [number, walk] : walks_) behind[walk.path] = walk.source->position().value_or(walk.given);
   std::string text;
-  for (const auto& [number, walk] : walks_) {
-    text += cat(text.empty() ? " (" : ", ", "behind ", walk.given, walk.given == 1 ? " element of " : " elements of ", walk.path);
+  for (const auto& [path, count] : behind) {
+    text += cat(text.empty() ? " (" : ", ", "behind ", count, count == 1 ? " element of " : " elements of ", path);
   }
   return text.empty() ? text : text + ")";
 }

@@ -29,15 +29,17 @@ class ElementWalks {
   int64_t add(Walk walk);
   Walk& at(int64_t number) { return walks_.at(number); }
   /// Ends one; nothing happens if it has ended.
-  void end(int64_t number) { walks_.erase(number); }
+  void end(int64_t number);
 
-  /// How far the walks went that have not ended: ` (behind element 17 of range > map)`; empty if there are none.
+  /// How far the walks went that have not ended, and where iterators stand: ` (behind 17 elements of range > map)`; empty if there
+  /// are none.
   std::string progress() const;
 
  private:
   ElementWalks* const outer_;
   int64_t next_ = 0;
   std::map<int64_t, Walk> walks_;
+  std::map<std::string, int64_t> positions_;   // of iterators, by their paths
 };
 
 }  // namespace etch::detail

@@ -55,11 +55,11 @@ Give scalars(int n) {
   return [n](int number) { return number < n ? std::vector<Tensor>{Tensor(static_cast<float>(number))} : std::vector<Tensor>(); };
 }
 
-const ElementType kScalar{{DType::f32, {}}};
+const data::ElementSpec kScalar{{{DType::f32, {}}}};
 
 struct Numbers {
-  explicit Numbers(Give give, std::vector<ElementType> types = {kScalar})
-      : plan(make_element_loop_plan(std::make_shared<CountedElements>(&counts, std::move(give)), std::move(types))) {}
+  explicit Numbers(Give give, std::vector<data::ElementSpec> types = {kScalar})
+      : plan(make_element_loop_plan(std::make_shared<CountedElements>(&counts, std::move(give)), types, {})) {}
   ElementLoop loop(const Tensor& epoch = Tensor(int64_t{0})) const { return ElementLoop(plan, epoch, Location::current()); }
 
   Counts counts;
@@ -159,7 +159,7 @@ TEST(ElementLoop, AGuardedLoopInsideRunsAgainOnTheSameElements) {
 }
 
 TEST(ElementLoop, EachTypeHasABody) {
-  const std::vector<ElementType> types{{{DType::f32, {4}}}, {{DType::f32, {3}}}};
+  const std::vector<data::ElementSpec> types{{{{DType::f32, {4}}}}, {{{DType::f32, {3}}}}};
   Numbers numbers(
       [](int number) {
         return number < 2 ? std::vector<Tensor>{full({4}, 1.0f)} : number < 3 ? std::vector<Tensor>{full({3}, 1.0f)} : std::vector<Tensor>();

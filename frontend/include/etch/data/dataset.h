@@ -93,8 +93,6 @@ uint64_t seed_or_next(std::optional<uint64_t> seed);
 void check_positive(std::string_view op, std::string_view what, int64_t value, Location where);
 void check_not_negative(std::string_view op, std::string_view what, int64_t value, Location where);
 void check_spec_of_tensors(std::string_view op, const std::vector<ElementSpec>& spec, int num_tensors, Location where);
-/// A `for` over a data set inside of a traced function.
-void check_not_traced(Location where);
 
 template <class T>
 inline constexpr bool kIsDataset = false;
@@ -138,35 +136,29 @@ class Dataset {
 
   // ---- Consuming.
 
-  /// A walk. Functions of the pipeline take variables as they stand now; threads start at the first element.
+  /// A walk. Functions of the pipeline take variables as they stand now; threads start at the first element. Error inside of a
+  /// traced function, where it would be made once: make it outside, or loop by `for`.
   Iterator<T> iterator(IteratorOptions options = {}, Location where = Location::current()) const {
+    etch::detail::fail_if_recorded("making an iterator", where);
     return Iterator<T>(stage(where), options);
   }
-  auto begin() const {
-    detail::check_not_traced({});
-    return detail::ForIterator<T>(iterator());
-  }
+  /// `for (auto [x, y] : dataset)` goes over epoch 0. In a traced function it is one loop of the compiled function, whose walk begins
+  /// and ends with the loop, at each call; nothing is read while the function is traced. Elements must be of tensors alone there, and
+  /// their types be known: see element_spec. Functions of the pipeline must not read variables that the traced one assigns.
+  auto begin(Location where = Location::current()) const { return detail::ForIterator<T>(stage(where), 0, where); }
   std::default_sentinel_t end() const { return {}; }
 
-  /// The same data set as a range whose walks are epoch `epoch`.
-  auto epoch(uint64_t epoch) const {
-    struct Walks {
-      Dataset dataset;
-      uint64_t number;
-      auto begin() const {
-        detail::check_not_traced({});
-        return detail::ForIterator<T>(dataset.iterator({.epoch = number}));
-      }
-      std::default_sentinel_t end() const { return {}; }
-    };
-    return Walks{*this, epoch};
+  /// The same data set as a range whose walks are epoch `epoch`; in a traced function that may be a tensor of one integer.
+  auto epoch(uint64_t epoch, Location where = Location::current()) const { return detail::EpochOf<T>(stage(where), epoch); }
+  auto epoch(const Tensor& epoch, Location where = Location::current()) const {
+    return detail::EpochOf<T>(stage(where), detail::Epoch(epoch, where));
   }
   /// `state = f(state, element)` for each element of an epoch, from `initial` on; gives the last state.
   template <class State, class F>
   State reduce(State initial, F&& f, IteratorOptions options = {}, Location where = Location::current()) const {
-    Iterator<T> walk = iterator(options, where);
-    T element{};
-    while (walk.next(element)) initial = f(std::move(initial), std::as_const(element));
+    for (detail::ForIterator<T> walk(stage(where), options.epoch, where); walk != std::default_sentinel; ++walk) {
+      initial = f(std::move(initial), std::as_const(*walk));
+    }
     return initial;
   }
   /// All elements of an epoch.

@@ -2,18 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "etch/function.h"
+#include "etch/data/stage.h"
 #include "etch/tensor.h"
 
 namespace [[gnu::visibility("default")]] etch {
 namespace detail {
-
-/// The tensors of an element, in order.
-using ElementType = std::vector<TensorSpec>;
 
 /// A walk over elements, as their tensors.
 class TensorSource {
@@ -21,6 +21,8 @@ class TensorSource {
   virtual ~TensorSource() = default;
   /// The tensors of the next element; false at the end.
   virtual bool next(std::vector<Tensor>& tensors) = 0;
+  /// Of an iterator that goes on after the walk: how many elements it has given.
+  virtual std::optional<int64_t> position() const { return {}; }
 };
 
 /// A data set, or an iterator over one, whose elements hold nothing but tensors. Immutable, shared.
@@ -36,9 +38,12 @@ class ElementMaker {
 /// What a compiled loop over a data set does on the host. One for each data set or iterator: a function that is traced again finds
 /// the same one.
 class ElementLoopPlan;
-/// @param types all that elements may have; at least one.
+/// @param types all that elements may have. Error, at the user's place, if there are none: they are not known.
 std::shared_ptr<const ElementLoopPlan> make_element_loop_plan(std::shared_ptr<const ElementMaker> maker,
-                                                              std::vector<ElementType> types);
+                                                              std::span<const data::ElementSpec> types, Location where);
+/// The plan of a data set, by its last stage; made anew by `make` if nobody holds one. A plan keeps the stage.
+std::shared_ptr<const ElementLoopPlan> element_loop_plan_of(
+    const data::StageBase& stage, const std::function<std::shared_ptr<const ElementLoopPlan>()>& make);
 
 /// True where a loop over a data set goes by an ElementLoop: a function is traced, or run again to be compared.
 bool is_element_loop_recorded();
@@ -65,6 +70,12 @@ class ElementLoop {
   Tensor walk_;
   std::vector<Tensor> tensors_;
 };
+
+/// Error of a loop in a traced function over elements that hold more than tensors.
+[[noreturn]] void fail_elements_of_host(const data::StageBase& stage, Location where);
+/// Error if a function is traced: `what` cannot be done there.
+void fail_if_recorded(std::string_view what, Location where);
+[[noreturn]] void fail_iterator_is_gone();
 
 }  // namespace detail
 }  // namespace etch
