@@ -94,7 +94,7 @@ bool Confirmation::wants_audit(const Flags& flags, int64_t turns) const {
 void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
                          std::span<const AuditedVariable> variables, std::string_view result_key, const EffectLog& effects) {
   const Callable& callable = program_->callable();
-  if (static_cast<int64_t>(effects.given.size()) > kMostTurns) return;
+  if (static_cast<int64_t>(effects.given.size()) > kMostTurns) return count_audit();
   // The lock stands before those of variables, which are held: whoever has it is not waited for.
   const std::unique_lock<TraceMutex> lock(callable.life->one_run, std::try_to_lock);
   if (!lock.owns_lock() || callable.life->is_over) return;
@@ -137,6 +137,10 @@ void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
                     " of turns that matters at one number; make such values Tensors, or use etch::while_loop and etch::cond"));
   }
   ++audits_;
+  count_audit();
+}
+
+void Confirmation::count_audit() {
   if (audits_left_ > 0) --audits_left_;
 }
 

@@ -51,6 +51,8 @@ class Confirmation {
 
  private:
   bool can_audit(const Flags& flags) const;
+  /// One of those that are done unasked is over, also where it was too long to be done.
+  void count_audit();
 
   const std::shared_ptr<TracedProgram> program_;
   std::atomic<int64_t> turns_;

@@ -78,7 +78,7 @@ class NextElement final : public HostFunction {
     ElementWalks& walks = ElementWalks::current();
     ElementWalks::Walk& walk = walks.at(number_in(operands));
     auto& kind = *static_cast<int64_t*>(results[0].data);
-    std::vector<Tensor> tensors;
+    std::vector<Tensor>& tensors = walk.tensors;
     if (!walk.source->next(tensors)) {
       kind = 0;
       walks.end(number_in(operands));
@@ -89,6 +89,7 @@ class NextElement final : public HostFunction {
     for (size_t i = 0; i < tensors.size(); ++i) {
       const HostValue& to = results[firsts_[type] + i];
       std::memcpy(to.data, TensorAccess::get(tensors[i])->data, static_cast<size_t>(to.type.bytes()));
+      tensors[i] = Tensor();
     }
     kind = static_cast<int64_t>(type) + 1;
   }
@@ -98,17 +99,23 @@ class NextElement final : public HostFunction {
   std::pair<size_t, size_t> places(size_t type) const { return {firsts_[type], firsts_[type + 1]}; }
 
  private:
+  std::span<const HostType> tensors_of(size_t type) const {
+    return std::span(results_).subspan(firsts_[type], firsts_[type + 1] - firsts_[type]);
+  }
+
   size_t type_of(std::span<const Tensor> tensors, int64_t number) const {
-    std::vector<HostType> found;
-    for (const Tensor& tensor : tensors) {
+    const auto is_of = [](const HostType& type, const Tensor& tensor) {
       const TensorImpl& impl = impl_of(tensor, {});
-      found.push_back({impl.dtype, impl.shape});
+      return impl.dtype == type.dtype && impl.shape == type.shape;
+    };
+    for (size_t type = 0; type < num_types(); ++type) {
+      if (std::ranges::equal(tensors_of(type), tensors, is_of)) return type;
     }
+    std::vector<HostType> found;
+    for (const Tensor& tensor : tensors) found.push_back({impl_of(tensor, {}).dtype, impl_of(tensor, {}).shape});
     std::string known;
     for (size_t type = 0; type < num_types(); ++type) {
-      const auto [first, last] = places(type);
-      const auto expected = std::span(results_).subspan(first, last - first);
-      if (std::ranges::equal(expected, found)) return type;
+      const auto expected = tensors_of(type);
       known += cat(known.empty() ? "" : " or ", text_of(expected));
     }
     throw Error(cat("element ", number, " of ", path_, " is ", text_of(found), ", but its element_spec says ", known,

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "etch/data/element_loop.h"
 
@@ -25,6 +26,7 @@ class ElementWalks {
     std::string path;
     std::unique_ptr<TensorSource> source;
     int64_t given = 0;   // elements so far
+    std::vector<Tensor> tensors{};   // of the last one
   };
   int64_t add(Walk walk);
   Walk& at(int64_t number) { return walks_.at(number); }

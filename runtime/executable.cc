@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "runtime/arena.h"
 #include "runtime/parallel.h"
 
@@ -242,14 +243,14 @@ bool repeat_effect(const EffectLog& log, int64_t effect, std::span<const HostVal
 void Executable::run_host(const HostCall& host, const Run& run) const {
   const int32_t* slot = slot_pool.data() + host.first_slot;
   const auto values = [&](const std::vector<HostType>& types) {
-    std::vector<HostValue> values;
+    absl::InlinedVector<HostValue, 6> values;  // most calls allocate nothing
     for (const HostType& type : types) values.push_back({type, run.slots[*slot++]});
     return values;
   };
   const int64_t effect = *static_cast<const int64_t*>(run.slots[*slot++]);
-  const std::vector<HostValue> operands = values(host.operands);
+  const auto operands = values(host.operands);
   auto* const next = static_cast<int64_t*>(run.slots[*slot++]);
-  const std::vector<HostValue> results = values(host.results);
+  const auto results = values(host.results);
   EffectLog* const log = run.options.effects;
   if (run.options.mute) {
     for (const HostValue& result : results) std::memset(result.data, 0, static_cast<size_t>(result.type.bytes()));

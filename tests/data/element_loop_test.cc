@@ -6,6 +6,7 @@
 #include "etch/control_flow.h"
 #include "etch/effects.h"
 #include "etch/etch.h"
+#include "tests/failing_new.h"
 
 namespace etch::detail {
 namespace {
@@ -195,6 +196,24 @@ TEST(ElementLoop, AnElementOfAnotherTypeIsAnErrorThatNamesIt) {
   }
   EXPECT_EQ(seen.value().item<float>(), 0.0f);
   EXPECT_EQ(numbers.counts.open, 0);
+}
+
+TEST(ElementLoop, AWarmTurnAllocatesNothing) {
+  const Tensor element({1.0f, 2.0f});
+  Numbers numbers([element](int number) { return number < 10000 ? std::vector<Tensor>{element} : std::vector<Tensor>(); },
+                  {{{{DType::f32, {2}}}}});
+  auto total = function([&](Tensor start) {
+    ElementLoop loop = numbers.loop();
+    while (loop.next()) start = start + sum(loop.tensors()[0]);
+    return start;
+  }, {.audit = false});
+  const Tensor start(0.0f);
+  EXPECT_EQ(total(start).item<float>(), 30000.0f);
+  constexpr int kOfTheSource = 1, kOfTheCall = 50;
+  fail_after(kOfTheSource * 10001 + kOfTheCall);
+  const Tensor result = total(start);
+  fail_after(-1);
+  EXPECT_EQ(result.item<float>(), 30000.0f);
 }
 
 TEST(ElementLoop, TheEpochIsATensor) {
