@@ -1,0 +1,45 @@
+// Writes a file of framed records.
+#include "frontend/files/record_writer.h"
+
+#include <cstring>
+
+#include "frontend/files/crc32c.h"
+#include "frontend/files/record_format.h"
+
+namespace etch::detail {
+namespace {
+
+struct Frame {
+  char header[kRecordHeader];
+  char footer[kRecordFooter];
+};
+
+Frame frame_of(std::string_view record) {
+  Frame frame;
+  const uint64_t length = record.size();
+  std::memcpy(frame.header, &length, sizeof length);
+  const uint32_t length_crc = mask_crc32c(crc32c(frame.header, sizeof length));
+  std::memcpy(frame.header + sizeof length, &length_crc, sizeof length_crc);
+  const uint32_t crc = mask_crc32c(crc32c(record));
+  std::memcpy(frame.footer, &crc, sizeof crc);
+  return frame;
+}
+
+}  // namespace
+
+void RecordWriter::write(std::string_view record) {
+  if (file_.is_full()) file_.flush();
+  const Frame frame = frame_of(record);
+  file_.append({frame.header, kRecordHeader});
+  file_.append(record);
+  file_.append({frame.footer, kRecordFooter});
+}
+
+void append_record(std::string& to, std::string_view record) {
+  const Frame frame = frame_of(record);
+  to.append(frame.header, kRecordHeader);
+  to += record;
+  to.append(frame.footer, kRecordFooter);
+}
+
+}  // namespace etch::detail
