@@ -72,6 +72,10 @@ class Cancellation {
   std::unique_ptr<State> state_;
 };
 
+namespace detail {
+class CellRegistry;
+}
+
 /// What a walk is opened with.
 struct OpenContext {
   /// Which walk over the data set it is: shuffles give another order in another epoch, random maps other numbers.
@@ -85,6 +89,8 @@ struct OpenContext {
   /// The cursor will be restored before its first element: what is done for the first one ahead of time can be left
   /// out.
   bool is_restored = false;
+  /// What functions of the pipeline found in variables.
+  detail::CellRegistry* cells = nullptr;
 };
 
 /// The part of a cursor that does not know its elements.
@@ -241,6 +247,8 @@ class CountingCursor : public Cursor<T> {
  protected:
   /// As next().
   virtual bool take(T& out) = 0;
+  /// For derived classes with a state of their own.
+  void set_position(int64_t position) { position_ = position; }
   /// As skip(), where that takes no elements; a negative number if it cannot.
   virtual int64_t seek_by(int64_t n) {
     static_cast<void>(n);
