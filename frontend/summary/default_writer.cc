@@ -1,0 +1,60 @@
+// Scopes of writers, by thread.
+#include "frontend/summary/default_writer.h"
+
+#include <utility>
+#include <vector>
+
+#include "frontend/trace.h"
+
+namespace etch::detail {
+namespace {
+
+struct Defaults {
+  std::vector<std::shared_ptr<WriterScope>> scopes;
+  DefaultStep step;
+};
+
+thread_local Defaults defaults;
+
+}  // namespace
+
+std::shared_ptr<WriterScope> begin_writer_scope(std::shared_ptr<SummaryWriter> writer) {
+  auto scope = std::make_shared<WriterScope>();
+  scope->writer = std::move(writer);
+  if (Trace* const trace = Trace::current()) scope->trace = trace->whole().id();
+  defaults.scopes.push_back(scope);
+  return scope;
+}
+
+WriterScope* writer_scope() {
+  auto& scopes = defaults.scopes;
+  while (!scopes.empty() && scopes.back()->is_over.load(std::memory_order_acquire)) scopes.pop_back();
+  return scopes.empty() ? nullptr : scopes.back().get();
+}
+
+std::shared_ptr<SummaryWriter> default_writer() {
+  const WriterScope* const scope = writer_scope();
+  return scope ? scope->writer : nullptr;
+}
+
+DefaultStep& default_step() { return defaults.step; }
+
+SummaryTarget summary_target(const std::shared_ptr<SummaryWriter>& given) {
+  if (given) return {true, given};
+  const WriterScope* const scope = writer_scope();
+  Trace* const trace = Trace::current();
+  if (trace == nullptr) return {scope && scope->writer, nullptr};
+  if (scope && scope->trace == trace->whole().id()) return {scope->writer != nullptr, scope->writer};
+  return {ask_frozen(writer_flag()), nullptr};
+}
+
+VariableCell& writer_flag() {
+  static VariableCell* const cell = new VariableCell({.name = "the default writer", .trainable = false}, {});
+  return *cell;
+}
+
+bool flag_now(const VariableCell& cell) {
+  return &cell == &writer_flag() ? default_writer() != nullptr : cell.is_frozen();
+}
+
+}  // namespace etch::detail
