@@ -178,11 +178,12 @@ void flush(Location where = Location::current());
 
 namespace callbacks {
 
-/// Writes what a training reports for TensorBoard: into `log_dir`/train `epoch_loss` and `epoch_...` of each metric and of what other
-/// callbacks put into the logs, into `log_dir`/validation the same of what is validated, by epoch; with update_freq n also
-/// `batch_...` of every n-th batch, and after each validation `evaluation_..._vs_iterations`, by the number of batches trained
-/// so far (Keras 3). While batches train, the training's writer is the default one in those that are written: summaries of the
-/// model itself land there.
+/// Writes what a training reports for TensorBoard: into `log_dir`/train `epoch_loss` and `epoch_...` of each metric, of what other
+/// callbacks put into the logs and of the learning rate, unless that follows a schedule, by epoch; into `log_dir`/validation the
+/// same of what is validated, and `evaluation_..._vs_iterations` by the number of batches trained so far; with update_freq n also
+/// `batch_...` of every n-th batch (Keras 3). While a batch trains that is written, the training's writer is the default one, and
+/// that number the step: summaries of the model itself land there. Files are flushed after each epoch; Errors are those of
+/// create_file_writer and FileWriter::flush.
 struct TensorBoard {
   std::string log_dir = "logs";
   int64_t histogram_freq = 0;   // epochs between histograms of all weights, `NAME/histogram`; 0: none
