@@ -16,11 +16,20 @@ struct Defaults {
 
 thread_local Defaults defaults;
 
+/// The innermost scope with a step, or nullptr.
+const WriterScope* step_scope() {
+  for (auto scope = defaults.scopes.rbegin(); scope != defaults.scopes.rend(); ++scope) {
+    if ((*scope)->step && !(*scope)->is_over.load(std::memory_order_acquire)) return scope->get();
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-std::shared_ptr<WriterScope> begin_writer_scope(std::shared_ptr<SummaryWriter> writer) {
+std::shared_ptr<WriterScope> begin_writer_scope(std::shared_ptr<SummaryWriter> writer, std::optional<int64_t> step) {
   auto scope = std::make_shared<WriterScope>();
   scope->writer = std::move(writer);
+  scope->step = step;
   if (Trace* const trace = Trace::current()) scope->trace = trace->whole().id();
   defaults.scopes.push_back(scope);
   return scope;
@@ -37,7 +46,18 @@ std::shared_ptr<SummaryWriter> default_writer() {
   return scope ? scope->writer : nullptr;
 }
 
-DefaultStep& default_step() { return defaults.step; }
+DefaultStep default_step() {
+  const WriterScope* const scope = step_scope();
+  return scope ? DefaultStep(*scope->step) : defaults.step;
+}
+
+void set_default_step(DefaultStep step) { defaults.step = std::move(step); }
+
+std::optional<int64_t> traced_step() {
+  const WriterScope* const scope = step_scope();
+  Trace* const trace = Trace::current();
+  return scope && trace && scope->trace == trace->whole().id() ? scope->step : std::nullopt;
+}
 
 SummaryTarget summary_target(const std::shared_ptr<SummaryWriter>& given) {
   if (given) return {true, given};

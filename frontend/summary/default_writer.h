@@ -14,14 +14,15 @@
 namespace etch::detail {
 
 /// A writer as the default of a thread. It ends where its owner says so, which may be another thread.
-struct WriterScope {
+struct [[gnu::visibility("hidden")]] WriterScope {
   std::shared_ptr<SummaryWriter> writer;  // or none: nothing is recorded
+  std::optional<int64_t> step;            // the default step, or that of what is around
   uint64_t trace = 0;                     // in which it began, or 0
   std::atomic<bool> is_over{false};
 };
 
 /// Makes a writer the default of this thread until its scope is over.
-std::shared_ptr<WriterScope> begin_writer_scope(std::shared_ptr<SummaryWriter> writer);
+std::shared_ptr<WriterScope> begin_writer_scope(std::shared_ptr<SummaryWriter> writer, std::optional<int64_t> step);
 /// The innermost scope of this thread, or nullptr.
 WriterScope* writer_scope();
 /// The default writer of this thread, or nullptr.
@@ -29,7 +30,11 @@ std::shared_ptr<SummaryWriter> default_writer();
 
 /// Of summaries without a step: none, a number, or a variable.
 using DefaultStep = std::variant<std::monostate, int64_t, Variable>;
-DefaultStep& default_step();
+/// What counts on this thread: the step of the innermost scope that has one, or what was set.
+DefaultStep default_step();
+void set_default_step(DefaultStep step);
+/// That of a scope of the trace that is going on: it is part of the trace.
+std::optional<int64_t> traced_step();
 
 /// Where a summary goes.
 struct SummaryTarget {

@@ -126,14 +126,14 @@ class Summary : public HostFunction {
 
  private:
   int64_t step(std::span<const HostValue> operands) const {
-    const DefaultStep& now = default_step();
+    if (text_.step) return *text_.step;
+    const DefaultStep now = default_step();
     const auto* const variable = std::get_if<Variable>(&now);
     if (text_.variable) {
       if (variable && VariableAccess::get(*variable)->number() == *text_.variable) return *static_cast<int64_t*>(operands[0].data);
       throw Error("the function was traced with another default step; give the step as an argument, or set the same variable again");
     }
     if (text_.has_step) return *static_cast<int64_t*>(operands[0].data);
-    if (text_.step) return *text_.step;
     if (const auto* const number = std::get_if<int64_t>(&now)) return *number;
     if (variable == nullptr) throw Error(std::string(kNoStep));
     throw Error("the function was traced before a variable became the default step; give the step as an argument");
@@ -286,7 +286,9 @@ void summarise(SummaryText text, const SummaryTarget& target, const summary::Ste
     text.step = *step.number();
   } else if (step.is_given()) {
     operands.push_back(as_step(step.tensor(), text.tag, where));
-  } else if (const auto* const variable = std::get_if<Variable>(&default_step())) {
+  } else if (const std::optional<int64_t> traced = traced_step()) {
+    text.step = traced;
+  } else if (const DefaultStep now = default_step(); const auto* const variable = std::get_if<Variable>(&now)) {
     operands.push_back(as_step(variable->value(where), text.tag, where));
     text.variable = VariableAccess::get(*variable)->number();
   }
@@ -362,7 +364,7 @@ namespace summary {
 
 std::string FileWriter::path() const { return writer_ ? writer_->path() : ""; }
 
-As FileWriter::as_default() const { return As(*this); }
+As FileWriter::as_default(std::optional<int64_t> step) const { return As(*this, step); }
 
 void FileWriter::flush(Location where) const {
   if (!writer_) return;
@@ -393,15 +395,16 @@ FileWriter create_file_writer(const std::string& directory, const FileWriterOpti
   }
 }
 
-As::As(const FileWriter& writer) : scope_(detail::begin_writer_scope(detail::FileWriterAccess::get(writer))) {}
+As::As(const FileWriter& writer, std::optional<int64_t> step)
+    : scope_(detail::begin_writer_scope(detail::FileWriterAccess::get(writer), step)) {}
 
 As::~As() {
   if (scope_) scope_->is_over.store(true, std::memory_order_release);
 }
 
-void set_step(int64_t step) { detail::default_step() = step; }
-void set_step(const Variable& step) { detail::default_step() = step; }
-void clear_step() { detail::default_step() = std::monostate(); }
+void set_step(int64_t step) { detail::set_default_step(step); }
+void set_step(const Variable& step) { detail::set_default_step(step); }
+void clear_step() { detail::set_default_step(std::monostate()); }
 
 void scalar(std::string_view name, const Operand& value, const Step& step, const ScalarOptions& options) {
   const detail::SummaryTarget target = detail::target_of(options.writer);
@@ -461,9 +464,9 @@ void text(std::string_view name, std::span<const std::string> data, const Step& 
   detail::summarise<detail::TextSummary>(std::move(said), target, step, nullptr, where);
 }
 
-void graph(const ConcreteFunctionBase& function, const GraphOptions& options, Location where) {
+void graph(const ConcreteFunctionBase& function, const FileWriter& given, Location where) {
   if (detail::Trace::current()) detail::fail(where, "summary: a graph cannot be written by a traced function; write it outside");
-  std::shared_ptr<detail::SummaryWriter> writer = detail::FileWriterAccess::get(options.writer);
+  std::shared_ptr<detail::SummaryWriter> writer = detail::FileWriterAccess::get(given);
   if (!writer) writer = detail::default_writer();
   if (!writer || detail::effects_are_mute()) return;
   try {

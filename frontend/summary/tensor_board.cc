@@ -9,20 +9,19 @@
 #include "etch/optimizers.h"
 #include "etch/summary.h"
 #include "frontend/function_core.h"
-#include "frontend/summary/default_writer.h"
 #include "frontend/summary/events.h"
 #include "frontend/summary/graph_def.h"
+#include "frontend/summary/writer.h"
 #include "frontend/tensor_impl.h"
 
 namespace etch {
 namespace detail {
 
-struct TensorBoardRun {
+struct [[gnu::visibility("hidden")]] TensorBoardRun {
   using Clock = std::chrono::steady_clock;
 
   summary::FileWriter train, validation;  // the latter is made when something is validated
   std::optional<summary::As> scope;       // while a batch is written
-  DefaultStep step_before;
   std::shared_ptr<ObservedCall> step;     // until the graph of a step is written
   bool is_epoch = false;                  // an epoch is under way: what is tested belongs to it
   int64_t epoch_begin = 0;                // train_step then
@@ -58,12 +57,6 @@ TensorBoardRun& run_of(const TensorBoard& board) {
 }
 
 bool writes_batches(const TensorBoard& board) { return board.update_freq > 0 && board.train_step % board.update_freq == 0; }
-
-void end_scope(TensorBoardRun& run) {
-  if (!run.scope) return;
-  run.scope.reset();
-  detail::default_step() = std::exchange(run.step_before, {});
-}
 
 /// The learning rate, unless it follows a schedule and is no variable.
 std::optional<double> rate_of(const Model& model) {
@@ -103,15 +96,14 @@ void TensorBoard::on_epoch_begin(Model&, int64_t) {
 void TensorBoard::on_train_batch_begin(Model&, int64_t) {
   TensorBoardRun& now = run_of(*this);
   now.batch_began = TensorBoardRun::Clock::now();
-  end_scope(now);  // of a batch that threw
+  now.scope.reset();  // of a batch that threw
   if (!writes_batches(*this)) return;
-  now.step_before = std::exchange(detail::default_step(), train_step);
-  now.scope.emplace(now.train);
+  now.scope.emplace(now.train, train_step);
 }
 
 void TensorBoard::on_train_batch_end(Model&, int64_t, const Logs& logs) {
   TensorBoardRun& now = run_of(*this);
-  end_scope(now);
+  now.scope.reset();
   write_graph_of_step(now);
   if (writes_batches(*this)) {
     for (const auto& [name, value] : logs) write(now.train, "batch_" + name, value, train_step);
@@ -158,7 +150,6 @@ void TensorBoard::on_test_end(Model&, const Logs& logs) {
 void TensorBoard::on_train_end(Model& model, const Logs&) {
   if (run == nullptr) return;
   const std::shared_ptr<TensorBoardRun> ended = std::exchange(run, nullptr);
-  end_scope(*ended);
   ended->train.close(model.where());
   ended->validation.close(model.where());
 }

@@ -13,7 +13,7 @@
 namespace etch::detail {
 
 /// Used from any thread. Records reach the file whole and in the order in which they were added.
-class SummaryWriter {
+class [[gnu::visibility("hidden")]] SummaryWriter {
  public:
   /// Makes the directory and the file. Error if that cannot be.
   SummaryWriter(const std::string& directory, const summary::FileWriterOptions& options);
@@ -51,7 +51,7 @@ class SummaryWriter {
 /// Seconds since 1970.
 double wall_time();
 
-struct FileWriterAccess {
+struct [[gnu::visibility("hidden")]] FileWriterAccess {
   static const std::shared_ptr<SummaryWriter>& get(const summary::FileWriter& writer) { return writer.writer_; }
   static summary::FileWriter make(std::shared_ptr<SummaryWriter> writer) {
     summary::FileWriter handle;

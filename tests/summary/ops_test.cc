@@ -194,7 +194,7 @@ TEST(Summary, TheGraphOfAFunctionHasItsScopesRegionsAndVariables) {
     w -= y;
     return cond(sum(y) > 0.5f, [&] { return y + 1.0f; }, [&] { return tanh(y); });
   });
-  summary::graph(f.concrete(TensorSpec{DType::f32, {3}}), {.writer = writer});
+  summary::graph(f.concrete(TensorSpec{DType::f32, {3}}), writer);
   writer.flush();
   const SeenEvent event = events_in(writer.path()).at(0);
   std::map<std::string, Message> nodes;

@@ -352,6 +352,26 @@ TEST(TracedSummary, ADefaultStepThatIsAVariableIsReadWhereTheOpStands) {
   EXPECT_THAT(tags_of(writer), ElementsAre("before@0", "after@1", "before@1", "after@2"));
 }
 
+TEST(TracedSummary, TheStepOfAScopeCountsForWhatIsCalledInIt) {
+  const auto writer = summary::create_file_writer(test_folder());
+  auto f = function([&](Tensor x) {
+    summary::scalar("outside", x);
+    const auto as = writer.as_default(40);
+    summary::scalar("inside", x);
+    return x;
+  });
+  summary::set_step(1);
+  for (int64_t step : {2, 3}) {
+    const auto as = writer.as_default(step);
+    (void)f(Tensor(1.0f));
+  }
+  const auto as = writer.as_default();
+  (void)f(Tensor(1.0f));
+  summary::clear_step();
+  EXPECT_EQ(f.stats().traces, 1);
+  EXPECT_THAT(tags_of(writer), ElementsAre("outside@2", "inside@40", "outside@3", "inside@40", "outside@1", "inside@40"));
+}
+
 TEST(TracedSummary, AClosedWriterIsAnErrorWithThePlaceOfTheOp) {
   const auto writer = summary::create_file_writer(test_folder());
   const auto as = writer.as_default();
@@ -376,7 +396,7 @@ TEST(TracedSummary, AWriterIsNotClosedAndAGraphNotWrittenByATrace) {
   EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }), HasSubstr("a writer cannot be closed by a traced function; close it outside"));
   auto h = function([](Tensor x) { return x; });
   auto k = function([&](Tensor x) {
-    summary::graph(h.concrete(TensorSpec{DType::f32, {}}), {.writer = writer});
+    summary::graph(h.concrete(TensorSpec{DType::f32, {}}), writer);
     return x;
   });
   EXPECT_THAT(error_of([&] { (void)k(Tensor(1.0f)); }), HasSubstr("a graph cannot be written by a traced function; write it outside"));

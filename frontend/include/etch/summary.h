@@ -39,8 +39,8 @@ class FileWriter {
 
   /// The path of the event file; empty without one.
   std::string path() const;
-  /// Makes it the default writer of this thread, for as long as the result stands.
-  [[nodiscard]] As as_default() const;
+  /// Makes it the default writer of this thread, for as long as the result stands. See As.
+  [[nodiscard]] As as_default(std::optional<int64_t> step = {}) const;
   /// Hands all that was written to the system. Error with the path and the system's reason if that fails or failed before, such
   /// as on a full disk, which says how many events wait and how many are lost; the writer may still be used then.
   void flush(Location where = Location::current()) const;
@@ -67,10 +67,11 @@ struct FileWriterOptions {
                                             Location where = Location::current());
 
 /// Makes a writer the default of this thread for as long as it stands. Scopes nest; an empty FileWriter stands for none, so that
-/// nothing is recorded. Made while a function is traced, it is part of the trace: those ops write to this writer always.
+/// nothing is recorded. A step becomes the default step and comes before that of set_step. Made while a function is traced, both are
+/// part of the trace: those ops write to this writer always.
 class [[nodiscard]] As {
  public:
-  explicit As(const FileWriter& writer);
+  explicit As(const FileWriter& writer, std::optional<int64_t> step = {});
   As(As&& other) noexcept = default;
   As& operator=(As&& other) = delete;
   ~As();
@@ -154,13 +155,10 @@ void text(std::string_view name, std::string_view data, const Step& step = {}, c
 void text(std::string_view name, std::span<const std::string> data, const Step& step = {}, const TextOptions& options = {},
           Location where = Location::current());
 
-struct GraphOptions {
-  FileWriter writer{};
-};
 /// The traced graph of a concrete function, as a GraphDef: nodes by the scopes of composite ops, layers and functions, branches and
 /// loops as scopes of their own, types and shapes on the edges, places in the source as attributes. TensorBoard shows one graph of a
-/// run, the first. Error while a function is traced.
-void graph(const ConcreteFunctionBase& function, const GraphOptions& options = {}, Location where = Location::current());
+/// run, the first. It goes to the default writer unless one is given. Error while a function is traced.
+void graph(const ConcreteFunctionBase& function, const FileWriter& writer = {}, Location where = Location::current());
 
 /// Runs `body`, which writes summaries, where the condition, one element, is true and this thread has a default writer. In a
 /// traced function that is control flow inside of the compiled function: what only the summaries need is not computed in calls
