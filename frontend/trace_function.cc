@@ -12,6 +12,7 @@
 #include "frontend/effects.h"
 #include "frontend/region_program.h"
 #include "frontend/run_callable.h"
+#include "frontend/summary/default_writer.h"
 #include "frontend/trace.h"
 #include "frontend/traced_program.h"
 #include "runtime/flat_map.h"
@@ -200,12 +201,16 @@ void finish_trace(TraceResult& trace) {
 
 const FlagGuard* broken_guard(const TraceResult& trace) {
   for (const FlagGuard& guard : trace.guards) {
-    if (guard.cell->is_frozen() != guard.frozen) [[unlikely]] return &guard;
+    if (flag_now(*guard.cell) != guard.frozen) [[unlikely]] return &guard;
   }
   return nullptr;
 }
 
 std::string change_text(const FlagGuard& broken) {
+  if (broken.cell.get() == &writer_flag()) {
+    return broken.frozen ? "there was a default writer of summaries and there is none now"
+                         : "there was no default writer of summaries and there is one now";
+  }
   return cat(description(*broken.cell), broken.frozen ? " was frozen and is trainable now" : " was trainable and is frozen now");
 }
 
