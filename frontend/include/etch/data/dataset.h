@@ -335,7 +335,7 @@ class Dataset {
   Dataset take(Integer count, Location where = Location::current()) const {
     return Dataset(detail::part_of(stage(where), "take", 0, 1, count < 0 ? -1 : int64_t{count}));
   }
-  /// All but the first `count` elements; none for -1.
+  /// All but the first `count` elements; no element for -1.
   Dataset skip(Integer count, Location where = Location::current()) const {
     return Dataset(detail::part_of(stage(where), "skip", count < 0 ? INT64_MAX : int64_t{count}, 1, -1));
   }
@@ -458,9 +458,9 @@ auto from_generator(F f, GeneratorOptions options = {}, Location where = Locatio
 template <std::ranges::viewable_range Range>
 auto from_range(Range&& range) {
   using Own = std::remove_cvref_t<Range>;
-  static_assert(std::ranges::forward_range<const Own>,
-                "etch: from_range takes a range that can be walked as const and more than once; use from_generator");
-  using T = std::ranges::range_value_t<const Own>;
+  static_assert(std::ranges::forward_range<detail::WalkedRange<Own>> && std::is_copy_constructible_v<Own>,
+                "etch: from_range takes a range that can be copied and walked more than once; use from_generator");
+  using T = std::ranges::range_value_t<detail::WalkedRange<Own>>;
   if constexpr (std::ranges::random_access_range<const Own> && std::ranges::sized_range<const Own>) {
     return Dataset<T>(std::make_shared<const detail::IndexedRangeStage<Own>>(static_cast<Range&&>(range)));
   } else {
