@@ -176,7 +176,7 @@ TEST_F(Files, AnExampleThatDoesNotFitIsOneErrorWithItsPlace) {
   writer.close();
   const auto walked = walk(examples<Row>(path("a")));
   EXPECT_EQ(walked.elements.size(), 2u);
-  EXPECT_THAT(walked.errors, ElementsAre("cannot read a: the record at byte 32: the feature 'x' is missing; give a default, or make "
+  EXPECT_THAT(walked.errors, ElementsAre("cannot read a: the record at byte 30: the feature 'x' is missing; give a default, or make "
                                          "the member a std::optional"));
 }
 

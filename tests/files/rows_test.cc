@@ -68,7 +68,7 @@ TEST_F(Idx, HasAllDTypes) {
   EXPECT_EQ(load_idx(kMade + "int8.idx").to_vector<int8_t>(), (std::vector<int8_t>{0, -1, -2, -3, -100, -127}));
   EXPECT_EQ(load_idx(kMade + "int16.idx").to_vector<int16_t>(), (std::vector<int16_t>{0, -257, -514, -771, -25700, -32639}));
   const std::vector<float> expected = {0, -257, -514, -771, -25700, -32639};
-  for (const std::string& name : {"int32", "float32", "float64"}) {
+  for (const std::string name : {"int32", "float32", "float64"}) {
     const Tensor x = load_idx(kMade + name + ".idx");
     EXPECT_EQ(floats_of(x), expected) << name;
     EXPECT_EQ(to_string(x.shape()), "[2,3]");
