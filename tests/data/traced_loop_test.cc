@@ -145,6 +145,15 @@ TEST(TracedLoop, NestedLoopsWalkApart) {
   EXPECT_EQ(traced(Tensor(0.0f)).item<float>(), products(Tensor(0.0f)).item<float>());
 }
 
+TEST(TracedLoop, ADataSetIsAnArgument) {
+  const auto three = Source().pairs(3), four = Source().pairs(4);
+  auto traced = function([](const Dataset<std::pair<Tensor, Tensor>>& dataset, Tensor start) { return weighted(dataset, start); });
+  EXPECT_EQ(traced(three, Tensor(0.0f)).item<float>(), weighted(three, Tensor(0.0f)).item<float>());
+  EXPECT_EQ(traced(four, Tensor(0.0f)).item<float>(), weighted(four, Tensor(0.0f)).item<float>());
+  EXPECT_EQ(traced(three, Tensor(0.0f)).item<float>(), weighted(three, Tensor(0.0f)).item<float>());
+  EXPECT_EQ(traced.stats().traces, 2);
+}
+
 TEST(TracedIterator, GoesOnFromCallToCall) {
   const Source source;
   auto iterator = source.pairs(5).iterator();

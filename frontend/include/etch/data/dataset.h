@@ -134,6 +134,10 @@ class Dataset {
     return stage_;
   }
 
+  /// As an argument of a traced function, or a member of its object, a data set is known by its identity: with another one the
+  /// function is traced again.
+  uint64_t etch_identity() const { return stage_ ? stage_->number() : 0; }
+
   // ---- Consuming.
 
   /// A walk. Functions of the pipeline take variables as they stand now; threads start at the first element. Error inside of a
