@@ -16,7 +16,8 @@
 #include <thread>
 
 #include "etch/checkpoint.h"
-#include "etch/etch.h"
+#include "etch/function.h"
+#include "etch/ops.h"
 #include "frontend/checkpoint/file_system.h"
 #include "frontend/checkpoint/tensor_file.h"
 #include "tests/checkpoint/scratch.h"

@@ -9,7 +9,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "etch/etch.h"
+#include "etch/function.h"
+#include "etch/ops.h"
 #include "frontend/checkpoint/layout.h"
 #include "frontend/checkpoint/tensor_file.h"
 #include "frontend/files/crc32c.h"
