@@ -7,6 +7,7 @@
 #include "frontend/confirmation.h"
 #include "frontend/effects.h"
 #include "frontend/flags.h"
+#include "frontend/frozen_cells.h"
 #include "frontend/trace.h"
 #include "runtime/check.h"
 #include "runtime/parallel.h"
@@ -40,6 +41,10 @@ Tensor view(const TensorImpl& impl, const Type& type) {
 class Concrete::Variables {
  public:
   explicit Variables(std::span<const UsedVariable> used) : used_(used), read_(used.size()), next_(used.size()) {
+    if (const FrozenValues* frozen = FrozenValues::current()) [[unlikely]] {
+      for (size_t i = 0; i < used_.size(); ++i) read_[i] = frozen->value(*used_[i].cell, used_[i].is_assigned());
+      return;
+    }
     for (const UsedVariable& use : used_) use.cell->lock();
     for (size_t i = 0; i < used_.size(); ++i) {
       if (used_[i].is_assigned()) continue;
