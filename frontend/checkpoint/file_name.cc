@@ -33,7 +33,10 @@ int take_number(std::string_view& text) {
 
 Format parse_format(std::string_view text, std::string_view whole) {
   Format format;
-  if (text.starts_with('0')) format.has_zeros = true;
+  if (text.starts_with('0')) {
+    format.has_zeros = true;
+    text.remove_prefix(1);
+  }
   format.width = take_number(text);
   if (text.starts_with('.')) {
     text.remove_prefix(1);
