@@ -80,12 +80,23 @@ std::string read_all(const std::string& path, uint64_t limit) {
 ByteSource::ByteSource(std::string path)
     : path_(std::move(path)), buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {}
 
+size_t ByteSource::pull_or_end(char* to, size_t bytes) {
+  if (has_failed_) return 0;
+  try {
+    return pull(to, bytes);
+  } catch (...) {
+    begin_ = end_;  // what is buffered is the beginning of something that never comes
+    has_failed_ = true;
+    throw;
+  }
+}
+
 void ByteSource::refill(size_t bytes) {
   std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
   end_ -= begin_;
   begin_ = 0;
   while (end_ < bytes) {
-    const size_t count = pull(buffer_.get() + end_, kBuffer - end_);
+    const size_t count = pull_or_end(buffer_.get() + end_, kBuffer - end_);
     if (count == 0) return;
     end_ += count;
     end_position_ += count;
@@ -99,7 +110,7 @@ size_t ByteSource::read(void* to, size_t bytes) {
   while (done < bytes) {
     char* next = static_cast<char*>(to) + done;
     if (bytes - done >= kBuffer) {
-      const size_t count = pull(next, bytes - done);
+      const size_t count = pull_or_end(next, bytes - done);
       if (count == 0) break;
       end_position_ += count;
       done += count;

@@ -53,7 +53,8 @@ int write_fully(const Descriptor& file, const void* data, size_t bytes, size_t* 
 /// All bytes of a file. Error if they are more than `limit`.
 std::string read_all(const std::string& path, uint64_t limit);
 
-/// Bytes that are read in sequence, through a buffer: those of a file, or what is unpacked from one.
+/// Bytes that are read in sequence, through a buffer: those of a file, or what is unpacked from one. An Error comes once;
+/// behind it is the end.
 class ByteSource {
  public:
   static constexpr size_t kBuffer = size_t{1} << 18;
@@ -89,17 +90,20 @@ class ByteSource {
   void restart(uint64_t position) {
     begin_ = end_ = 0;
     end_position_ = position;
+    has_failed_ = false;
   }
   size_t buffered() const { return end_ - begin_; }
 
  private:
   void refill(size_t bytes);
+  size_t pull_or_end(char* to, size_t bytes);
 
   std::string path_;
   std::unique_ptr<char[]> buffer_;
   size_t begin_ = 0;
   size_t end_ = 0;
   uint64_t end_position_ = 0;  // in the source, of the buffer's end
+  bool has_failed_ = false;
 };
 
 /// A file as it lies on the disk.

@@ -25,21 +25,22 @@ Frame frame_of(std::string_view record) {
   return frame;
 }
 
+template <class To>
+void append_to(To& to, std::string_view record) {
+  const Frame frame = frame_of(record);
+  to.append(std::string_view(frame.header, kRecordHeader));
+  to.append(record);
+  to.append(std::string_view(frame.footer, kRecordFooter));
+}
+
 }  // namespace
+
+void append_record(std::string& to, std::string_view record) { append_to(to, record); }
+void append_record(OutputFile& to, std::string_view record) { append_to(to, record); }
 
 void RecordWriter::write(std::string_view record) {
   if (file_.is_full()) file_.flush();
-  const Frame frame = frame_of(record);
-  file_.append({frame.header, kRecordHeader});
-  file_.append(record);
-  file_.append({frame.footer, kRecordFooter});
-}
-
-void append_record(std::string& to, std::string_view record) {
-  const Frame frame = frame_of(record);
-  to.append(frame.header, kRecordHeader);
-  to += record;
-  to.append(frame.footer, kRecordFooter);
+  append_record(file_, record);
 }
 
 }  // namespace etch::detail

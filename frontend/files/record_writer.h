@@ -28,5 +28,6 @@ class RecordWriter {
 
 /// Appends the frame and the bytes of a record.
 void append_record(std::string& to, std::string_view record);
+void append_record(OutputFile& to, std::string_view record);
 
 }  // namespace etch::detail
