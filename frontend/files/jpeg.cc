@@ -21,11 +21,15 @@ Tensor decode_jpeg(std::string_view bytes, const DecodeImageOptions& options, st
   if (options.channels != 0 && options.channels != 1 && options.channels != 3 && options.channels != 4) {
     fail(cat("a JPEG has 1, 3 or 4 channels, not ", options.channels));
   }
-  // Made once for each thread: making one takes as long as a small picture.
-  thread_local const std::unique_ptr<void, Destroy> handle(tjInitDecompress());
+  // Kept for each thread, since making one takes as long as a small picture; but not behind an error, which spoils it.
+  thread_local std::unique_ptr<void, Destroy> handle;
+  if (handle == nullptr) handle.reset(tjInitDecompress());
   if (handle == nullptr) fail("no memory to decode it");
   const auto check = [&](int result) {
-    if (result != 0) fail(cat("the JPEG is corrupt: ", tjGetErrorStr2(handle.get())));
+    if (result == 0) return;
+    const std::string reason = tjGetErrorStr2(handle.get());
+    handle.reset();
+    fail(cat("the JPEG is corrupt: ", reason));
   };
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   int width = 0;

@@ -62,6 +62,16 @@ TEST_F(Pictures, ThatAreBrokenAreErrors) {
   EXPECT_EQ(error(jpeg, {.channels = 2}), "decode_image: a JPEG has 1, 3 or 4 channels, not 2");
 }
 
+TEST_F(Pictures, ThatAreBrokenDoNotSpoilTheNext) {
+  for (const std::string name : {"rgb.png", "rgb.jpg"}) {
+    const std::string bytes = read_file(kMade + name);
+    for (size_t size = 8; size < bytes.size(); size += 61) {
+      EXPECT_THROW(decode_image(bytes.substr(0, size)), Error);
+      EXPECT_TRUE(same_bits(decode_image(bytes), load_npy(kMade + name + ".npy"))) << name << " " << size;
+    }
+  }
+}
+
 TEST_F(Pictures, PixelsAreCountedBeforeTheyAreDecoded) {
   const auto error = [](const std::string& bytes, DecodeImageOptions options = {}) {
     const std::string text = error_of([&] { decode_image(bytes, options); });
