@@ -13,21 +13,19 @@ namespace etch::data {
 namespace {
 
 using detail::ElementReader;
-using detail::FileFormat;
 using detail::FilesStage;
 using etch::detail::ByteSource;
 using etch::detail::fail_reading;
 using etch::detail::InputFile;
 
-/// A format that is a name, options and a reader made of a path and them.
+/// A format that is a name, options and a reader made of a path and them. Its readers are known, so that no call on the way
+/// of an element is virtual but the cursor's.
 template <class Reader, class Options>
-class SimpleFormat final : public FileFormat {
+class SimpleFormat {
  public:
   SimpleFormat(std::string_view name, Options options) : name_(name), options_(options) {}
-  std::string_view name() const override { return name_; }
-  std::unique_ptr<ElementReader> open(const std::string& path) const override {
-    return std::make_unique<Reader>(path, options_);
-  }
+  std::string_view name() const { return name_; }
+  std::unique_ptr<Reader> open(const std::string& path) const { return std::make_unique<Reader>(path, options_); }
 
  private:
   std::string_view name_;
@@ -36,9 +34,9 @@ class SimpleFormat final : public FileFormat {
 
 template <class Reader, class Options>
 Dataset<std::string> dataset_of(std::string_view name, Paths paths, Options options) {
-  return Dataset<std::string>(std::make_shared<const FilesStage<std::string>>(
-      std::move(paths), std::make_unique<const SimpleFormat<Reader, Options>>(name, options),
-      std::vector<ElementSpec>{{}}));
+  using Format = SimpleFormat<Reader, Options>;
+  return Dataset<std::string>(std::make_shared<const FilesStage<std::string, Format>>(
+      std::move(paths), std::make_unique<const Format>(name, options), std::vector<ElementSpec>{}));
 }
 
 class TextReader final : public ElementReader {

@@ -147,7 +147,7 @@ size_t InputFile::pull(char* to, size_t bytes) {
 }
 
 uint64_t InputFile::skip(uint64_t bytes) {
-  if (bytes <= buffered()) {
+  if (bytes <= buffered().size()) {
     consume(static_cast<size_t>(bytes));
     return bytes;
   }

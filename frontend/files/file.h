@@ -71,6 +71,8 @@ class ByteSource {
     if (end_ - begin_ < bytes) refill(bytes);
     return {buffer_.get() + begin_, end_ - begin_};
   }
+  /// What of it is in the buffer.
+  std::string_view buffered() const { return {buffer_.get() + begin_, end_ - begin_}; }
   /// Takes bytes that peek gave.
   void consume(size_t bytes) { begin_ += bytes; }
   bool at_end() { return peek(1).empty(); }
@@ -92,8 +94,6 @@ class ByteSource {
     end_position_ = position;
     has_failed_ = false;
   }
-  size_t buffered() const { return end_ - begin_; }
-
  private:
   void refill(size_t bytes);
   size_t pull_or_end(char* to, size_t bytes);
