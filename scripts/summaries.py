@@ -11,7 +11,6 @@ import urllib.request
 
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.compat.proto import graph_pb2
 from tensorboard.util import tensor_util
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -57,8 +56,7 @@ def read_run(folder):
             "values": {str(one.step): value(plugin, one.tensor_proto) for one in events.Tensors(tag)},
         }
     if events.Tags()["graph"]:
-        graph = graph_pb2.GraphDef.FromString(events.SerializedGraph())
-        found["graph"] = [node(one) for one in graph.node]
+        found["graph"] = [node(one) for one in events.Graph().node]
     return found
 
 
@@ -110,13 +108,23 @@ def wait_for(server, address):
     sys.exit("tensorboard does not serve the runs")
 
 
-# A page of TensorBoard, what must be there before it is taken, and how long its drawing may take.
+# A page of TensorBoard, and what must be drawn on it, how often, before it is taken.
 PAGES = {
-    "scalars": ("timeseries&tagFilter=epoch_(loss%7Csparse)", "scalar-card line-chart", 2),
-    "histograms": ("histograms&tagFilter=kernel", "tb-histogram svg g.layer, histogram-card svg, vz-histogram-timeseries svg", 1),
-    "images": ("images", "tf-image-loader img, image-card img", 2),
-    "graph": ("graphs&run=kinds", "tf-graph-scene svg g.node, .node", 3),
+    "scalars": ("?tagFilter=epoch_&smoothing=0#timeseries", "line-chart canvas", 2),
+    "histograms": ("?tagFilter=kernel#histograms", "g.histogram path.outline", 30),
+    "images": ("#images", "img", 8),
+    "graph": ("#graphs", "g.nodes g.node", 8),
 }
+# How many elements there are of a selector, in shadow trees too.
+COUNT = """selector => {
+  let count = 0;
+  const visit = root => {
+    count += root.querySelectorAll(selector).length;
+    root.querySelectorAll('*').forEach(element => element.shadowRoot && visit(element.shadowRoot));
+  };
+  visit(document);
+  return count;
+}"""
 
 
 def take_pictures(logs):
@@ -124,20 +132,18 @@ def take_pictures(logs):
 
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen([str(pathlib.Path(sys.executable).parent / "tensorboard"), "--logdir", str(logs), "--port", str(port),
-                               "--host=127.0.0.1", "--load_fast=false"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [pathlib.Path(sys.executable).parent / "tensorboard", "--logdir", logs, "--port", str(port), "--host", "127.0.0.1",
+               "--load_fast", "false"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(server, address)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             for name, (path, selector, count) in PAGES.items():
-                page.goto(f"{address}/?darkMode=false#{path}")
-                page.reload()
-                page.wait_for_function("([selector, count]) => { const all = []; const walk = (root) => { all.push(...root.querySelectorAll(selector));"
-                                       " root.querySelectorAll('*').forEach((e) => e.shadowRoot && walk(e.shadowRoot)); }; walk(document);"
-                                       " return all.length >= count; }", arg=[selector, count], timeout=60000)
+                page.goto("about:blank")
+                page.goto(f"{address}/{path}")
+                page.wait_for_function(f"([selector, count]) => ({COUNT})(selector) >= count", arg=[selector, count], timeout=60000)
                 page.wait_for_timeout(3000)  # lines and layouts are animated
                 target = ROOT / f"docs/tensorboard_{name}.png"
                 page.screenshot(path=str(target))

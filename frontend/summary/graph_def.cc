@@ -81,7 +81,7 @@ class Drawing {
     };
     for (size_t i = 0; i < concrete_.num_results(); ++i) add(static_cast<int32_t>(i), "result", "Result");
     for (const UsedVariable& use : concrete_.trace.variables) {
-      if (use.is_assigned()) add(use.output, cat("assign/", use.cell->name()), "Assign");
+      if (use.is_assigned()) add(use.output, cat("assign/", use.cell->name()), "NewValue");
     }
   }
 

@@ -210,7 +210,7 @@ TEST(Summary, TheGraphOfAFunctionHasItsScopesRegionsAndVariables) {
   }
   EXPECT_EQ(nodes.at("args_0").bytes(2), "Argument");
   EXPECT_EQ(nodes.at("variables/weights").bytes(2), "Variable");
-  EXPECT_EQ(nodes.at("assign/weights").bytes(2), "Assign");
+  EXPECT_EQ(nodes.at("assign/weights").bytes(2), "NewValue");
   EXPECT_EQ(nodes.at("result").bytes(2), "Result");
   EXPECT_EQ(nodes.at("result").bytes(3), "cond/results");
   EXPECT_EQ(nodes.at("cond/otherwise/tanh").bytes(2), "tanh");

@@ -251,6 +251,23 @@ TEST(TracedSummary, GradientsGoByIt) {
   EXPECT_THAT(tags_of(writer), ElementsAre("y@0", "arm@1", "loss@2"));
 }
 
+TEST(TracedSummary, AGradientThatRunsALoopAgainWritesNothingAgain) {
+  const auto writer = summary::create_file_writer(test_folder());
+  const auto as = writer.as_default();
+  auto f = function([](Tensor x, Tensor n) {
+    GradientTape tape;
+    tape.watch(x);
+    const auto [last, y] = while_loop([&](Tensor i, Tensor) { return i < n; }, [](Tensor i, Tensor y) {
+      const Tensor next = y * y;
+      summary::scalar("y", next, i);
+      return std::tuple(i + 1, next);
+    }, std::tuple(Tensor(0), x), {.checkpoint = 2});
+    return tape.gradient(y, x);
+  });
+  EXPECT_EQ(f(Tensor(1.5f), Tensor(3)).item<float>(), 8 * 17.0859375f);  // 8 x^7
+  EXPECT_THAT(tags_of(writer), ElementsAre("y@0", "y@1", "y@2"));
+}
+
 TEST(TracedSummary, ATapeAroundACallGoesByIt) {
   const auto writer = summary::create_file_writer(test_folder());
   const auto as = writer.as_default();
