@@ -23,9 +23,9 @@ using namespace etch;
 namespace {
 
 struct Net {
-  layers::Conv2D first{16, {3, 3}, {.padding = Padding::same, .activation = activations::relu}};
-  layers::MaxPooling2D pool{};
-  layers::Flatten flat{};
+  layers::Conv2D first{.filters = 16, .kernel_size = 3, .activation = activations::relu, .padding = Padding::same};
+  layers::MaxPooling2D pool;
+  layers::Flatten flat;
   layers::Dense hidden{64, activations::relu};
   layers::Dropout drop{0.2};
   layers::Dense logits{10};
