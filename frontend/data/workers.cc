@@ -38,7 +38,7 @@ int count_forks() {
   return num_forks.load(std::memory_order_relaxed);
 }
 
-constexpr int64_t kMaxBlock = 64;
+constexpr int64_t kMaxBlock = 256;
 constexpr int64_t kMicrosecond = 1000;
 constexpr int64_t kMaxAutomaticBuffer = 256;
 
@@ -227,11 +227,13 @@ void WorkerBase::note_state(Block& block) {
   block.since = since_;
 }
 
+/// Wakes a consumer only if that has waited for long: one that was woken for each element would take its time from the threads.
 void WorkerBase::publish(Block& block, int64_t count) {
   block.ready.store(count);
   if (!consumer_waits_.load()) [[likely]] return;
   const std::lock_guard lock(locks_->all);
   if (blocks_.front().get() != &block) return;
+  consumer_sleeps_ = false;
   consumer_waits_.store(false);
   locks_->has_elements.notify_one();
 }
@@ -242,7 +244,8 @@ void WorkerBase::close(Block& block, int64_t count) {
   block.ready.store(count);
   block.is_closed.store(true);
   locks_->has_space.notify_one();
-  if (!consumer_waits_.load()) return;
+  if (!consumer_sleeps_ || blocks_.front().get() != &block) return;
+  consumer_sleeps_ = false;
   consumer_waits_.store(false);
   locks_->has_elements.notify_one();
 }
@@ -322,15 +325,20 @@ bool WorkerBase::advance() {
   }
 }
 
+/// First for a whole block, and when that takes its time for a single element.
 void WorkerBase::wait(std::unique_lock<std::mutex>& lock) {
-  consumer_waits_.store(true);
-  if (current_ && current_->ready.load() > read_) {
-    consumer_waits_.store(false);
-    return;
-  }
+  constexpr auto kPatience = std::chrono::microseconds(200);
+  const auto is_woken = [&] { return is_stopped_ || fatal_ || !consumer_sleeps_; };
   grow();
-  locks_->has_elements.wait(lock, [&] { return is_stopped_ || fatal_ || !consumer_waits_.load(); });
+  consumer_sleeps_ = true;
+  if (locks_->has_elements.wait_for(lock, kPatience, is_woken)) return;
+  consumer_waits_.store(true);
+  const Block* const block = blocks_.empty() ? nullptr : blocks_.front().get();
+  const int64_t read = block == current_ ? read_ : 0;
+  const bool has_one = block && (block->ready.load() > read || block->is_closed.load());
+  if (!has_one) locks_->has_elements.wait(lock, is_woken);
   consumer_waits_.store(false);
+  consumer_sleeps_ = false;
 }
 
 void WorkerBase::save_input(SavedState& state) const {
