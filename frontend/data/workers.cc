@@ -176,8 +176,10 @@ void WorkerBase::fit_block_size(int64_t count, int64_t capacity, int64_t nanosec
 
 WorkerBase::Block* WorkerBase::begin_block() {
   std::unique_lock lock(locks_->all);
+  // For a whole block: what is left over in a buffer makes no small ones, each of which would wake somebody.
+  const auto wanted = [&] { return std::min(block_size_.load(std::memory_order_relaxed), std::max<int64_t>(1, limit_ / 2)); };
   locks_->has_space.wait(lock, [&] {
-    const bool has_room = in_flight_ < limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
+    const bool has_room = in_flight_ + wanted() <= limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
     return is_stopped_ || has_ended_ || has_room;
   });
   if (is_stopped_ || has_ended_) return nullptr;
@@ -186,8 +188,7 @@ WorkerBase::Block* WorkerBase::begin_block() {
     block = std::move(free_.back());
     free_.pop_back();
   }
-  const int64_t most = std::max<int64_t>(1, limit_ / 2);
-  const int64_t capacity = std::min({block_size_.load(std::memory_order_relaxed), most, limit_ - in_flight_});
+  const int64_t capacity = wanted();
   in_flight_ += capacity;
   lock.unlock();
 
