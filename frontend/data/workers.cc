@@ -38,7 +38,7 @@ int count_forks() {
   return num_forks.load(std::memory_order_relaxed);
 }
 
-constexpr int64_t kMaxBlock = 64;
+constexpr int64_t kMaxBlock = 256;
 constexpr int64_t kMicrosecond = 1000;
 constexpr int64_t kMaxAutomaticBuffer = 256;
 
@@ -176,8 +176,10 @@ void WorkerBase::fit_block_size(int64_t count, int64_t capacity, int64_t nanosec
 
 WorkerBase::Block* WorkerBase::begin_block() {
   std::unique_lock lock(locks_->all);
+  // For a whole block: what is left over in a buffer makes no small ones, each of which would wake somebody.
+  const auto wanted = [&] { return std::min(block_size_.load(std::memory_order_relaxed), std::max<int64_t>(1, limit_ / 2)); };
   locks_->has_space.wait(lock, [&] {
-    const bool has_room = in_flight_ < limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
+    const bool has_room = in_flight_ + wanted() <= limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
     return is_stopped_ || has_ended_ || has_room;
   });
   if (is_stopped_ || has_ended_) return nullptr;
@@ -186,8 +188,7 @@ WorkerBase::Block* WorkerBase::begin_block() {
     block = std::move(free_.back());
     free_.pop_back();
   }
-  const int64_t most = std::max<int64_t>(1, limit_ / 2);
-  const int64_t capacity = std::min({block_size_.load(std::memory_order_relaxed), most, limit_ - in_flight_});
+  const int64_t capacity = wanted();
   in_flight_ += capacity;
   lock.unlock();
 
@@ -227,11 +228,13 @@ void WorkerBase::note_state(Block& block) {
   block.since = since_;
 }
 
+/// Wakes a consumer only if that has waited for long: one that was woken for each element would take its time from the threads.
 void WorkerBase::publish(Block& block, int64_t count) {
   block.ready.store(count);
   if (!consumer_waits_.load()) [[likely]] return;
   const std::lock_guard lock(locks_->all);
   if (blocks_.front().get() != &block) return;
+  consumer_sleeps_ = false;
   consumer_waits_.store(false);
   locks_->has_elements.notify_one();
 }
@@ -242,7 +245,8 @@ void WorkerBase::close(Block& block, int64_t count) {
   block.ready.store(count);
   block.is_closed.store(true);
   locks_->has_space.notify_one();
-  if (!consumer_waits_.load()) return;
+  if (!consumer_sleeps_ || blocks_.front().get() != &block) return;
+  consumer_sleeps_ = false;
   consumer_waits_.store(false);
   locks_->has_elements.notify_one();
 }
@@ -322,15 +326,20 @@ bool WorkerBase::advance() {
   }
 }
 
+/// First for a whole block, and when that takes its time for a single element.
 void WorkerBase::wait(std::unique_lock<std::mutex>& lock) {
-  consumer_waits_.store(true);
-  if (current_ && current_->ready.load() > read_) {
-    consumer_waits_.store(false);
-    return;
-  }
+  constexpr auto kPatience = std::chrono::microseconds(200);
+  const auto is_woken = [&] { return is_stopped_ || fatal_ || !consumer_sleeps_; };
   grow();
-  locks_->has_elements.wait(lock, [&] { return is_stopped_ || fatal_ || !consumer_waits_.load(); });
+  consumer_sleeps_ = true;
+  if (locks_->has_elements.wait_for(lock, kPatience, is_woken)) return;
+  consumer_waits_.store(true);
+  const Block* const block = blocks_.empty() ? nullptr : blocks_.front().get();
+  const int64_t read = block == current_ ? read_ : 0;
+  const bool has_one = block && (block->ready.load() > read || block->is_closed.load());
+  if (!has_one) locks_->has_elements.wait(lock, is_woken);
   consumer_waits_.store(false);
+  consumer_sleeps_ = false;
 }
 
 void WorkerBase::save_input(SavedState& state) const {

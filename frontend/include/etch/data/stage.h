@@ -31,9 +31,8 @@ inline constexpr int AUTOTUNE = -1;
 /// no part.
 struct ElementSpec {
   std::vector<TensorSpec> tensors;
-
-  friend bool operator==(const ElementSpec& a, const ElementSpec& b);
 };
+bool operator==(const ElementSpec& a, const ElementSpec& b);
 /// `f32[784], i64[]`.
 std::string to_string(const ElementSpec& spec);
 

@@ -124,6 +124,7 @@ class WorkerBase {
 
   // Guarded by `all`.
   std::atomic<bool> consumer_waits_{false};
+  bool consumer_sleeps_ = false;  // for a block or, if consumer_waits_, for an element
   bool is_stopped_ = false, has_ended_ = false;
   std::exception_ptr fatal_;
   std::deque<std::unique_ptr<Block>> blocks_;
