@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 
 #include "compiler/ir/cat.h"
+#include "etch/checkpoint.h"
 #include "etch/model.h"
 #include "etch/module.h"
+#include "frontend/checkpoint/file_name.h"
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 
@@ -85,6 +88,14 @@ const Variable& rate_variable(const Model& model) { return model.optimizer().lea
 double rate_of(const Model& model) { return rate_variable(model).value().item<float>(); }
 void set_rate(const Model& model, double rate) { rate_variable(model).assign(rate); }
 
+/// A number that may not be there.
+void set_optional(SavedState& state, const char* name, const std::optional<double>& value) {
+  if (value) state.set(name, *value);
+}
+std::optional<double> get_optional(const SavedState& state, const char* name) {
+  return state.contains(name) ? std::optional(state.get<double>(name)) : std::nullopt;
+}
+
 }  // namespace
 
 void EarlyStopping::on_train_begin(Model&) {
@@ -112,6 +123,28 @@ void EarlyStopping::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) 
 
 void EarlyStopping::on_train_end(Model& model, const Logs&) {
   if (restore_best_weights && best) set_weights(model, best_weights);
+}
+
+SavedState EarlyStopping::save_state() const {
+  SavedState state;
+  set_optional(state, "best", best);
+  state.set("best_epoch", best_epoch);
+  state.set("stopped_epoch", stopped_epoch);
+  state.set("wait", wait);
+  state.set("weights", static_cast<int64_t>(best_weights.size()));
+  for (size_t i = 0; i < best_weights.size(); ++i) state.set(cat("best_weights/", i), best_weights[i]);
+  return state;
+}
+
+void EarlyStopping::restore_state(const SavedState& state) {
+  best = get_optional(state, "best");
+  best_epoch = state.get<int64_t>("best_epoch");
+  stopped_epoch = state.get<int64_t>("stopped_epoch");
+  wait = state.get<int64_t>("wait");
+  best_weights.clear();
+  for (int64_t i = 0, n = state.get<int64_t>("weights"); i < n; ++i) {
+    best_weights.push_back(state.get<Tensor>(cat("best_weights/", i)));
+  }
 }
 
 void ReduceLROnPlateau::on_train_begin(Model& model) {
@@ -143,6 +176,20 @@ void ReduceLROnPlateau::on_epoch_end(Model& model, int64_t, Logs& logs) {
   wait = 0;
 }
 
+SavedState ReduceLROnPlateau::save_state() const {
+  SavedState state;
+  set_optional(state, "best", best);
+  state.set("wait", wait);
+  state.set("cooldown_counter", cooldown_counter);
+  return state;
+}
+
+void ReduceLROnPlateau::restore_state(const SavedState& state) {
+  best = get_optional(state, "best");
+  wait = state.get<int64_t>("wait");
+  cooldown_counter = state.get<int64_t>("cooldown_counter");
+}
+
 void LearningRateScheduler::on_epoch_begin(Model& model, int64_t epoch) {
   if (!schedule) detail::fail(model.where(), "LearningRateScheduler: there is no schedule");
   set_rate(model, schedule(epoch, rate_of(model)));
@@ -152,12 +199,15 @@ void LearningRateScheduler::on_epoch_end(Model& model, int64_t, Logs& logs) { lo
 
 void CSVLogger::on_train_begin(Model& model) {
   names.clear();
-  std::ofstream file(filename, append ? std::ios::app : std::ios::trunc);
+  is_begun = append;
+  // What stands there goes with the first line: a training may go on with it.
+  const std::ofstream file(filename, std::ios::app);
   if (!file) detail::fail(model.where(), cat("CSVLogger: ", filename, " cannot be written"));
 }
 
 void CSVLogger::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) {
-  std::ofstream file(filename, std::ios::app);
+  std::ofstream file(filename, is_begun ? std::ios::app : std::ios::trunc);
+  is_begun = true;
   if (names.empty()) {
     for (const auto& [name, value] : logs) names.push_back(name);
     std::ranges::sort(names);
@@ -175,6 +225,86 @@ void CSVLogger::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) {
   file << "\n";
   if (!file.flush()) detail::fail(model.where(), cat("CSVLogger: ", filename, " cannot be written"));
 }
+
+SavedState CSVLogger::save_state() const {
+  SavedState state;
+  if (!is_begun) return state;
+  std::error_code error;
+  const uintmax_t size = std::filesystem::file_size(filename, error);
+  state.set("size", error ? int64_t{0} : static_cast<int64_t>(size));
+  state.set("columns", static_cast<int64_t>(names.size()));
+  for (size_t i = 0; i < names.size(); ++i) state.set(cat("names/", i), names[i]);
+  return state;
+}
+
+void CSVLogger::restore_state(const SavedState& state) {
+  names.clear();
+  for (int64_t i = 0, n = state.get<int64_t>("columns"); i < n; ++i) names.push_back(state.get<std::string>(cat("names/", i)));
+  is_begun = true;
+  std::error_code error;
+  const auto size = static_cast<uintmax_t>(state.get<int64_t>("size"));
+  const uintmax_t now = std::filesystem::file_size(filename, error);
+  if (!error && now > size) std::filesystem::resize_file(filename, size, error);
+  if (error) throw Error(cat("CSVLogger: ", filename, ": ", error.message()));
+}
+
+void ModelCheckpoint::on_train_begin(Model& model) {
+  if (filepath.empty()) detail::fail(model.where(), "ModelCheckpoint: filepath is empty");
+  if (save_freq < 0) detail::fail(model.where(), cat("ModelCheckpoint: save_freq is ", save_freq, "; it is 0 for epochs, or more"));
+  if (save_best_only) (void)is_better_higher(monitor, mode, model, "ModelCheckpoint");
+  best = initial_value_threshold;
+  epoch = batches_since = 0;
+}
+
+void ModelCheckpoint::on_epoch_begin(Model&, int64_t number) { epoch = number; }
+
+void ModelCheckpoint::on_train_batch_end(Model& model, int64_t batch, const Logs& logs) {
+  if (save_freq == 0 || ++batches_since < save_freq) return;
+  batches_since = 0;
+  save(model, epoch, batch, logs);
+}
+
+void ModelCheckpoint::on_epoch_end(Model& model, int64_t number, const Logs& logs) {
+  if (save_freq == 0) save(model, number, -1, logs);
+}
+
+void ModelCheckpoint::save(Model& model, int64_t number, int64_t batch, const Logs& logs) {
+  if (save_best_only) {
+    const std::optional<double> current = monitored(monitor, logs, "ModelCheckpoint");
+    if (!current || !improves(*current, best, 0, is_better_higher(monitor, mode, model, "ModelCheckpoint"))) return;
+    best = current;
+  }
+  std::string path;
+  try {
+    path = detail::format_file_name(filepath, [&](std::string_view name) -> std::optional<double> {
+      if (name == "epoch") return static_cast<double>(number + 1);
+      if (name == "batch" && batch >= 0) return static_cast<double>(batch + 1);
+      return logs.contains(name) ? std::optional(logs[name]) : std::nullopt;
+    });
+  } catch (const Error& error) {
+    detail::fail(model.where(), cat("ModelCheckpoint: the name ", filepath, ": ", error.what(), "; there are: epoch",
+                                    batch >= 0 ? ", batch" : "", logs.empty() ? "" : ", ", logs.empty() ? "" : names_of(logs)));
+  }
+  if (save_weights_only) return save_weights(model, path, model.where());
+  Checkpoint(named("model", model), named("optimizer", model.optimizer(model.where()))).save(path, model.where());
+}
+
+SavedState ModelCheckpoint::save_state() const {
+  SavedState state;
+  set_optional(state, "best", best);
+  state.set("batches_since", batches_since);
+  state.set("epoch", epoch);
+  return state;
+}
+
+void ModelCheckpoint::restore_state(const SavedState& state) {
+  best = get_optional(state, "best");
+  batches_since = state.get<int64_t>("batches_since");
+  epoch = state.get<int64_t>("epoch");
+}
+
+/// fit backs up and restores.
+void BackupAndRestore::on_train_begin(Model&) {}
 
 void TerminateOnNaN::on_train_batch_end(Model& model, int64_t batch, const Logs& logs) {
   if (!logs.contains("loss") || std::isfinite(logs["loss"])) return;

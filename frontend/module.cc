@@ -5,6 +5,7 @@
 #include <map>
 
 #include "compiler/ir/cat.h"
+#include "frontend/path_visitor.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
 #include "runtime/flat_map.h"
@@ -70,7 +71,7 @@ std::string short_type(std::string_view type) {
 }
 
 /// Lists the modules and the variables of a module, each variable once.
-class Lister final : public ModuleVisitor {
+class Lister final : public PathVisitor<> {
  public:
   explicit Lister(const AnyModule& module) {
     modules.push_back({"", module.type, false, -1, {}});
@@ -80,24 +81,17 @@ class Lister final : public ModuleVisitor {
   void variable(const Variable& variable, bool is_random_state) override {
     VariableCell* cell = VariableAccess::get(variable);
     if (cell == nullptr || !seen_.insert(cell).second) return;
-    modules[innermost_].own.push_back({path_, variable, cell, is_random_state});
+    modules[innermost_].own.push_back({path(), variable, cell, is_random_state});
     order_.emplace_back(innermost_, modules[innermost_].own.size() - 1);
   }
-  void enter(std::string_view member) override { push(cat(path_.empty() ? "" : ".", member)); }
-  void enter(uint64_t index) override { push(cat("[", index, "]")); }
-  void enter_key(std::string_view key) override { push(cat("[", key, "]")); }
-  void leave() override {
-    path_.resize(ends_.back());
-    ends_.pop_back();
-  }
   void begin_module(std::string_view type, bool is_callable) override {
-    if (path_.empty()) return;  // the module itself
-    modules.push_back({path_, type, is_callable, static_cast<int>(innermost_), {}});
+    if (path().empty()) return;  // the module itself
+    modules.push_back({path(), type, is_callable, static_cast<int>(innermost_), {}});
     innermost_ = modules.size() - 1;
     open_.push_back(innermost_);
   }
   void end_module() override {
-    if (path_.empty()) return;
+    if (path().empty()) return;
     open_.pop_back();
     innermost_ = open_.empty() ? 0 : open_.back();
   }
@@ -122,13 +116,6 @@ class Lister final : public ModuleVisitor {
   std::vector<FoundModule> modules;
 
  private:
-  void push(const std::string& part) {
-    ends_.push_back(path_.size());
-    path_ += part;
-  }
-
-  std::string path_;
-  std::vector<size_t> ends_;
   size_t innermost_ = 0;
   std::vector<size_t> open_;
   FlatSet<const VariableCell*> seen_;

@@ -7,6 +7,7 @@
 
 #include "compiler/ir/cat.h"
 #include "etch/ops.h"
+#include "frontend/optimizer_slots.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
@@ -44,6 +45,7 @@ struct Update {
 struct Slot {
   const char* name;
   double initial = 0;
+  const char* saved_name = name;  // in checkpoints
 };
 
 /// Moves a slot towards a value and gives it.
@@ -83,6 +85,8 @@ struct [[gnu::visibility("hidden")]] Optimizer::State {
   std::vector<std::vector<Variable>> slots;  // of each variable, in the order of first use
   std::map<int64_t, size_t> slots_by_number;  // of the variable
   std::shared_ptr<const std::map<int64_t, int64_t>> originals;  // of variables that were cloned with the optimizer
+
+  static State& of(const Optimizer& optimizer) { return *optimizer.state_; }
 
   bool accumulates() const { return common.gradient_accumulation_steps > 1; }
   bool averages() const { return common.ema.momentum > 0; }
@@ -178,6 +182,7 @@ void Optimizer::etch_visit(detail::ModuleVisitor& visitor) const {
   detail::visit_part(std::string_view("iterations"), state_->iterations, visitor);
   detail::visit_part(std::string_view("learning_rate"), state_->learning_rate, visitor);
   state_->rule->visit(visitor);
+  if (auto* slots = dynamic_cast<detail::SlotVisitor*>(&visitor)) return slots->optimizer(*this);
   const std::lock_guard lock(state_->mutex);
   visitor.enter(std::string_view("slots"));
   for (size_t i = 0; i < state_->slots.size(); ++i) detail::visit_part(uint64_t{i}, state_->slots[i], visitor);
@@ -341,7 +346,7 @@ struct SGDRule final : Optimizer::Rule {
 
 struct AdamRule final : Optimizer::Rule {
   AdamRule(double beta_1, double beta_2, double epsilon) : beta_1(beta_1), beta_2(beta_2), epsilon(epsilon) {}
-  std::vector<Slot> slots() const override { return {{"momentum"}, {"velocity"}}; }
+  std::vector<Slot> slots() const override { return {{"momentum", 0, "m"}, {"velocity", 0, "v"}}; }
   std::unique_ptr<Rule> clone(detail::Cloner&) const override { return std::make_unique<AdamRule>(*this); }
   void update(const Update& u) const override {
     const DType dtype = u.variable.dtype();
@@ -357,7 +362,7 @@ struct AdamRule final : Optimizer::Rule {
 
 struct NadamRule final : Optimizer::Rule {
   explicit NadamRule(const AdamOptions& options) : options(options) {}
-  std::vector<Slot> slots() const override { return {{"momentum"}, {"velocity"}}; }
+  std::vector<Slot> slots() const override { return {{"momentum", 0, "m"}, {"velocity", 0, "v"}}; }
   /// The momenta of this update and the next, and their products with those of all updates before.
   std::vector<Tensor> begin(const Tensor& step, const Assign& assign) override {
     if (!product.built()) product.build([] { return Tensor(1.f); });
@@ -477,3 +482,45 @@ Lion::Lion(LearningRate learning_rate, const LionOptions& options, Location wher
     : Optimizer(std::move(learning_rate), common(options), std::make_unique<LionRule>(options), where) {}
 
 }  // namespace etch::optimizers
+
+namespace etch::detail {
+namespace {
+
+using State = optimizers::Optimizer::State;
+
+std::vector<OptimizerSlot> with_names(const State& state, const std::vector<Variable>& slots) {
+  const auto specs = state.slot_specs();
+  std::vector<OptimizerSlot> named;
+  for (size_t i = 0; i < slots.size(); ++i) named.push_back({specs[i].saved_name, slots[i]});
+  return named;
+}
+
+}  // namespace
+
+std::vector<std::string> slot_names(const optimizers::Optimizer& optimizer) {
+  std::vector<std::string> names;
+  for (const auto& spec : State::of(optimizer).slot_specs()) names.emplace_back(spec.saved_name);
+  return names;
+}
+
+std::vector<OptimizerSlot> find_slots(const optimizers::Optimizer& optimizer, const Variable& of) {
+  State& state = State::of(optimizer);
+  const std::lock_guard lock(state.mutex);
+  const std::optional<size_t> known = state.find_slots(VariableAccess::get(of)->number());
+  return known ? with_names(state, state.slots[*known]) : std::vector<OptimizerSlot>();
+}
+
+std::vector<OptimizerSlot> make_slots(const optimizers::Optimizer& optimizer, const Variable& of) {
+  State& state = State::of(optimizer);
+  return with_names(state, state.slots_of(of));
+}
+
+std::vector<std::vector<OptimizerSlot>> all_slots(const optimizers::Optimizer& optimizer) {
+  State& state = State::of(optimizer);
+  const std::lock_guard lock(state.mutex);
+  std::vector<std::vector<OptimizerSlot>> all;
+  for (const std::vector<Variable>& slots : state.slots) all.push_back(with_names(state, slots));
+  return all;
+}
+
+}  // namespace etch::detail

@@ -9,6 +9,7 @@
 #include "compiler/math/vector_math_basic.h"
 #include "etch/function.h"
 #include "frontend/composites/parts.h"
+#include "frontend/default_seed.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
 
@@ -191,6 +192,25 @@ uint64_t next_seed() {
   const auto word = [](uint64_t x) { return math::Scalar<uint64_t>(x); };
   return math::philox(word(num_seeds++), word(0), word(default_seed))[0].v;
 }
+
+}  // namespace random
+
+SavedState detail::DefaultSeed::save_state() const {
+  SavedState state;
+  state.set("is_set", random::has_seed.load());
+  state.set("seed", random::default_seed.load());
+  state.set("taken", random::num_seeds.load());
+  return state;
+}
+
+void detail::DefaultSeed::restore_state(const SavedState& state) {
+  const auto seed = state.get<uint64_t>("seed"), taken = state.get<uint64_t>("taken");
+  random::has_seed = state.get<bool>("is_set");
+  random::default_seed = seed;
+  random::num_seeds = taken;
+}
+
+namespace random {
 
 Tensor bits(const Tensor& seed, const Shape& shape, DType dtype, Location where) {
   if (dtype != DType::u32 && dtype != DType::u64) fail(where, cat("random::bits gives u32 or u64, not ", name(dtype)));

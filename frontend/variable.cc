@@ -11,6 +11,7 @@
 #include "frontend/eager_events.h"
 #include "frontend/trace.h"
 #include "frontend/variable_cell.h"
+#include "frontend/variables_together.h"
 #include "runtime/check.h"
 
 namespace etch {
@@ -245,6 +246,23 @@ std::vector<Tensor> read_together(std::span<VariableCell* const> cells) {
   const AllLocked locked(cells);
   for (size_t i = 0; i < cells.size(); ++i) {
     if (cells[i]) values[i] = cells[i]->tensor();
+  }
+  return values;
+}
+
+std::vector<Tensor> read_together(std::span<VariableCell* const> cells, const std::function<void()>& meanwhile) {
+  ETCH_CHECK(VariableSnapshot::current() == nullptr, "states are saved within a run that only compares");
+  const AllLocked locked(cells);
+  std::vector<Tensor> values;
+  VariableSnapshot snapshot;  // so that `meanwhile` may read the cells
+  for (VariableCell* cell : cells) {
+    values.push_back(cell->tensor());
+    snapshot.put(*cell, cell->tensor());
+  }
+  try {
+    meanwhile();
+  } catch (const VariableSnapshot::Unavailable&) {
+    throw Error("the state of an object depends on a variable that another thread is about to assign");
   }
   return values;
 }

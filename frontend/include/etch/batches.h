@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -22,21 +23,25 @@ class Batches {
     using difference_type = int64_t;
     using pointer = void;
     using reference = value_type;
+    using iterator_concept = std::input_iterator_tag;
 
+    Iterator() = default;
     value_type operator*() const { return batches_->batch(order_, first_); }
     Iterator& operator++() {
       first_ += batches_->size_;
       return *this;
     }
-    bool operator==(const Iterator& other) const { return first_ >= batches_->rows_ && other.first_ >= batches_->rows_; }
+    void operator++(int) { ++*this; }
+    bool operator==(const Iterator& other) const { return is_over() && other.is_over(); }
 
    private:
     friend class Batches;
     Iterator(const Batches* batches, std::vector<int64_t> order, int64_t first)
         : batches_(batches), order_(std::move(order)), first_(first) {}
-    const Batches* batches_;
+    bool is_over() const { return batches_ == nullptr || first_ >= batches_->rows_; }
+    const Batches* batches_ = nullptr;
     std::vector<int64_t> order_;  // of the rows; empty for that of the tensors
-    int64_t first_;
+    int64_t first_ = 0;
   };
 
   Batches(Tensor x, Tensor y, Integer size, std::optional<uint64_t> seed, Location where);

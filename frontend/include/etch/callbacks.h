@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "etch/saved_state.h"
 #include "etch/tensor.h"
 
 namespace [[gnu::visibility("default")]] etch {
@@ -88,6 +89,10 @@ consteval bool has_hook() {
 ///
 /// Numbers count from 0. The logs of a batch are those of all batches of the epoch so far. What on_epoch_end puts into the logs
 /// is in the History and in what is printed. Callbacks are called in the order of their list, from the thread that trains.
+///
+/// One that counts from epoch to epoch has `SavedState save_state() const` and `restore_state(const SavedState&)` as well: so a
+/// training that was killed goes on with the counts that it had (callbacks::BackupAndRestore). It is restored behind
+/// on_train_begin, and behind on_epoch_begin in the middle of an epoch.
 class Callback {
  public:
   template <class C>
@@ -102,10 +107,16 @@ class Callback {
     return held ? &held->callback : nullptr;
   }
 
+  /// Its state; empty if it has none.
+  SavedState save_state() const { return held_->save_state(); }
+  void restore_state(const SavedState& state) { held_->restore_state(state); }
+
  private:
   struct Base {
     virtual ~Base() = default;
     virtual void call(detail::Hook hook, Model& model, int64_t number, Logs& logs) = 0;
+    virtual SavedState save_state() const = 0;
+    virtual void restore_state(const SavedState& state) = 0;
   };
   template <class C>
   struct Held final : Base {
@@ -125,6 +136,13 @@ class Callback {
         ETCH_CALLBACK_HOOKS(ETCH_HOOK)
 #undef ETCH_HOOK
       }
+    }
+    SavedState save_state() const override {
+      if constexpr (detail::Stateful<C>) return callback.save_state();
+      else return {};
+    }
+    void restore_state([[maybe_unused]] const SavedState& state) override {
+      if constexpr (detail::Stateful<C>) callback.restore_state(state);
     }
     C callback;
   };
@@ -177,6 +195,8 @@ struct EarlyStopping {
   void on_train_begin(Model& model);
   void on_epoch_end(Model& model, int64_t epoch, const Logs& logs);
   void on_train_end(Model& model, const Logs& logs);
+  SavedState save_state() const;
+  void restore_state(const SavedState& state);
 };
 
 /// Multiplies the learning rate by `factor` when what it monitors has not improved for `patience` epochs. The logs get
@@ -196,6 +216,8 @@ struct ReduceLROnPlateau {
 
   void on_train_begin(Model& model);
   void on_epoch_end(Model& model, int64_t epoch, Logs& logs);
+  SavedState save_state() const;
+  void restore_state(const SavedState& state);
 };
 
 /// Sets the learning rate at the beginning of each epoch, from its number and the rate so far. The logs get `learning_rate`.
@@ -213,9 +235,13 @@ struct CSVLogger {
   bool append = false;  // to what stands in the file
 
   std::vector<std::string> names{};  // of the columns, once they are known
+  bool is_begun = false;             // something was written, or the file is gone on with
 
   void on_train_begin(Model& model);
   void on_epoch_end(Model& model, int64_t epoch, const Logs& logs);
+  SavedState save_state() const;
+  /// Goes on with the file, of which lines are taken off that were written after the state was saved.
+  void restore_state(const SavedState& state);
 };
 
 /// Ends the training with a warning when the loss is NaN or infinite.
@@ -223,6 +249,53 @@ struct TerminateOnNaN {
   bool raise_error = false;  // an Error instead
 
   void on_train_batch_end(Model& model, int64_t batch, const Logs& logs);
+};
+
+/// Writes files while a model is trained, at the end of each epoch or after every so many batches: safetensors files (etch/
+/// checkpoint.h), which appear whole or not at all.
+struct ModelCheckpoint {
+  /// The file's path. `{epoch}` and `{batch}` in it stand for numbers from 1 on, and other names for values of the logs, with a
+  /// format as Python has it: `run/{epoch:02d}-{val_loss:.2f}.safetensors`. A file of the same name is replaced.
+  std::string filepath{};
+  std::string monitor = "val_loss";
+  bool save_best_only = false;     // only when what it monitors is better than ever; what is not in the logs gives a warning
+  /// The variables alone, for load_weights(model, path); else they and the optimizer's, for Checkpoint(named("model", model),
+  /// named("optimizer", model.optimizer())).restore(path).
+  bool save_weights_only = false;
+  Mode mode = Mode::automatic;
+  int64_t save_freq = 0;  // after so many batches; 0: at the end of each epoch
+  std::optional<double> initial_value_threshold{};  // better is only what is better than this
+
+  // What it found.
+  std::optional<double> best{};
+  int64_t epoch = 0;          // that goes on
+  int64_t batches_since = 0;  // how many there were since a file was written
+
+  void on_train_begin(Model& model);
+  void on_epoch_begin(Model& model, int64_t epoch);
+  void on_train_batch_end(Model& model, int64_t batch, const Logs& logs);
+  void on_epoch_end(Model& model, int64_t epoch, const Logs& logs);
+  SavedState save_state() const;
+  void restore_state(const SavedState& state);
+
+ private:
+  void save(Model& model, int64_t epoch, int64_t batch, const Logs& logs);
+};
+
+/// Backs a training up, so that a fit that was killed goes on where it was: the same program calls the same fit again, and gets the
+/// same History and variables, to the bit, as if nothing had happened. What is backed up are the variables of the module, of
+/// the optimizer and of the metrics, the epoch and the batch, the position in the data set, the History, the default seed of random
+/// numbers, and the states of all callbacks that have one. fit does so behind all other callbacks, and restores at its
+/// beginning. Error if the file in the folder is damaged, or of another training; remove the folder to begin anew.
+///
+/// What a program does by itself beside fit is not backed up. A data set without positions is skipped through, with a warning.
+struct BackupAndRestore {
+  std::string backup_dir{};       // `backup.safetensors` stands there
+  int64_t save_freq = 0;          // after so many batches; 0: at the end of each epoch
+  bool delete_checkpoint = true;  // when the training has come to its end
+  bool asynchronous = false;      // steps go on while a file is written
+
+  void on_train_begin(Model& model);
 };
 
 }  // namespace callbacks

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "etch/batch_set.h"
 #include "etch/callbacks.h"
 #include "etch/function.h"
 #include "etch/layers.h"
@@ -19,12 +20,6 @@
 #include "etch/optimizers.h"
 
 namespace [[gnu::visibility("default")]] etch {
-
-/// Samples along the first axis, what they should give, and how much each counts; the last two may be missing.
-struct Batch {
-  Tensor x{}, y{};
-  Tensor sample_weight{};
-};
 
 /// What a step reports: names and scalars.
 using StepLogs = std::vector<std::pair<std::string, Tensor>>;
@@ -50,7 +45,7 @@ struct FitOptions {
   Verbose verbose = Verbose::automatic;
   std::vector<Callback> callbacks{};
   double validation_split = 0;  // which part of the samples, the last ones, is for validation
-  Batch validation_data{};      // for validation instead
+  BatchSet validation_data{};   // for validation instead: samples, or a data set
   bool shuffle = true;          // the samples before each epoch
   std::optional<uint64_t> seed{};          // of the shuffling; by default one after the other of random::set_seed
   std::map<int64_t, double> class_weight{};  // for each sample by its label; 1 for classes without
@@ -58,6 +53,8 @@ struct FitOptions {
   int64_t initial_epoch = 0;
   int64_t validation_batch_size = 0;  // 0: batch_size
   int64_t validation_freq = 1;        // validate after every so many epochs
+  int64_t steps_per_epoch = 0;        // so many batches are an epoch, and the next one goes on behind them; 0: a whole walk
+  int64_t validation_steps = 0;       // so many batches are a validation; 0: all
 };
 
 struct EvaluateOptions {
@@ -65,12 +62,14 @@ struct EvaluateOptions {
   Verbose verbose = Verbose::automatic;
   std::vector<Callback> callbacks{};
   Tensor sample_weight{};
+  int64_t steps = 0;  // so many batches; 0: all
 };
 
 struct PredictOptions {
   int64_t batch_size = 32;
   Verbose verbose = Verbose::automatic;
   std::vector<Callback> callbacks{};
+  int64_t steps = 0;  // so many batches; 0: all
 };
 
 struct TrainOnBatchOptions {
@@ -173,10 +172,20 @@ class Model {
   /// make no sense, and for class weights beside sample weights. What throws out of a step leaves the variables as they were
   /// before it.
   History fit(const Tensor& x, const Tensor& y, const FitOptions& options = {}, Location where = Location::current());
+  /// The same on a data set, or any other range of batches: one compiled step for each. batch_size, shuffle and seed are the data
+  /// set's own; validation_split and sample_weight are an Error. An epoch is a walk, made with the epoch's number, or
+  /// steps_per_epoch batches of a walk that goes on; if that ends early, so does the training, with a warning. A batch whose step
+  /// throws is lost to that walk.
+  ///
+  ///   model.fit(data::from_tensor_slices(std::pair(x, y)).shuffle(1000).batch(32), {.epochs = 3, .validation_data = test});
+  History fit(const BatchSet& data, const FitOptions& options = {}, Location where = Location::current());
   /// The loss and the metrics of samples.
   Logs evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& options = {}, Location where = Location::current());
+  Logs evaluate(const BatchSet& data, const EvaluateOptions& options = {}, Location where = Location::current());
   /// What the module gives for samples.
   [[nodiscard]] Tensor predict(const Tensor& x, const PredictOptions& options = {}, Location where = Location::current());
+  /// The same for the x of each batch.
+  [[nodiscard]] Tensor predict(const BatchSet& data, const PredictOptions& options = {}, Location where = Location::current());
 
   /// One step of training. The metrics go on from where they stand; reset_metrics() begins anew.
   Logs train_on_batch(const Tensor& x, const Tensor& y, const TrainOnBatchOptions& options = {},
