@@ -18,8 +18,18 @@ using etch::detail::ByteSource;
 using etch::detail::fail_reading;
 using etch::detail::InputFile;
 
-/// A format that is a name, options and a reader made of a path and them. Its readers are known, so that no call on the way
-/// of an element is virtual but the cursor's.
+/// Puts bytes into an element. Many records have the size of the one before.
+void assign(void* element, std::string_view bytes) {
+  auto& text = *static_cast<std::string*>(element);
+  if (text.size() == bytes.size() && !bytes.empty()) {
+    std::memcpy(text.data(), bytes.data(), bytes.size());
+  } else {
+    text.assign(bytes);
+  }
+}
+
+/// A format that is a name, options and a reader made of a path and them. Its readers are known, so that no call on the
+/// way of an element is virtual but the cursor's.
 template <class Reader, class Options>
 class SimpleFormat {
  public:
@@ -47,7 +57,7 @@ class TextReader final : public ElementReader {
   bool next(void* element) override {
     std::string_view line;
     if (!lines_.next(line)) return false;
-    static_cast<std::string*>(element)->assign(etch::detail::without_end(line));
+    assign(element, etch::detail::without_end(line));
     return true;
   }
   int64_t skip(int64_t n) override {
@@ -59,7 +69,9 @@ class TextReader final : public ElementReader {
     state.set("byte", lines_.position());
     state.set("line", lines_.line());
   }
-  void restore(const SavedState& state) override { lines_.seek(state.get<uint64_t>("byte"), state.get<uint64_t>("line")); }
+  void restore(const SavedState& state) override {
+    lines_.seek(state.get<uint64_t>("byte"), state.get<uint64_t>("line"));
+  }
 
  private:
   etch::detail::LineReader lines_;
@@ -75,7 +87,8 @@ class FixedReader final : public ElementReader {
   FixedReader(const std::string& path, const FixedLength& format) : format_(format), file_(path) {
     const auto& [header, footer] = format_.options;
     if (file_.size() < header || file_.size() - header < footer) {
-      fail_reading(path, cat("its ", file_.size(), " bytes are fewer than header and footer take, ", header, " and ", footer));
+      fail_reading(
+          path, cat("its ", file_.size(), " bytes are fewer than header and footer take, ", header, " and ", footer));
     }
     const uint64_t body = file_.size() - header - footer;
     if (body % format_.record != 0) {
@@ -118,7 +131,7 @@ class RecordElements final : public ElementReader {
   bool next(void* element) override {
     std::string_view record;
     if (!records_.next(record)) return false;
-    static_cast<std::string*>(element)->assign(record);
+    assign(element, record);
     return true;
   }
   int64_t skip(int64_t n) override {
@@ -139,8 +152,10 @@ Dataset<std::string> text_lines(Paths paths, TextLineOptions options) {
   return dataset_of<TextReader>("text_lines", std::move(paths), options);
 }
 
-Dataset<std::string> fixed_length_records(Paths paths, Integer record_bytes, FixedLengthOptions options, Location where) {
-  if (record_bytes <= 0) etch::detail::fail(where, cat("fixed_length_records: records of ", int64_t{record_bytes}, " bytes"));
+Dataset<std::string> fixed_length_records(Paths paths, Integer record_bytes, FixedLengthOptions options,
+                                          Location where) {
+  if (record_bytes <= 0)
+    etch::detail::fail(where, cat("fixed_length_records: records of ", int64_t{record_bytes}, " bytes"));
   return dataset_of<FixedReader>("fixed_length_records", std::move(paths),
                                  FixedLength{static_cast<uint64_t>(int64_t{record_bytes}), options});
 }
@@ -155,13 +170,15 @@ Tensor decode_raw(std::string_view bytes, DType dtype, std::optional<Shape> shap
   etch::detail::check_dtype(dtype, "decode_raw", where);
   const auto size = static_cast<size_t>(size_of(dtype));
   if (bytes.size() % size != 0) {
-    etch::detail::fail(where, cat("decode_raw: ", bytes.size(), " bytes are no whole number of elements of ", name(dtype)));
+    etch::detail::fail(where,
+                       cat("decode_raw: ", bytes.size(), " bytes are no whole number of elements of ", name(dtype)));
   }
   const Shape wanted = shape.value_or(Shape{static_cast<int64_t>(bytes.size() / size)});
   etch::detail::check_type({dtype, wanted}, "decode_raw", where);
   const Type type{dtype, wanted};
   if (static_cast<uint64_t>(type.bytes()) != bytes.size()) {
-    etch::detail::fail(where, cat("decode_raw: ", to_string(type), " takes ", type.bytes(), " bytes, but there are ", bytes.size()));
+    etch::detail::fail(
+        where, cat("decode_raw: ", to_string(type), " takes ", type.bytes(), " bytes, but there are ", bytes.size()));
   }
   if (dtype == DType::boolean && bytes.find_first_not_of(std::string_view("\0\1", 2)) != bytes.npos) {
     etch::detail::fail(where, "decode_raw: a bool is neither 0 nor 1");

@@ -1,7 +1,7 @@
 // CRC-32C by the processor's instruction in three streams, or by tables.
 //
-// Polynomials over GF(2) modulo P are held as CRCs are: bit 31 is the coefficient of x^0. To go on by n zero bytes is to
-// multiply by x^(8n).
+// Polynomials over GF(2) modulo P are held as CRCs are: bit 31 is the coefficient of x^0. To go on by n zero bytes is
+// to multiply by x^(8n).
 #include "frontend/files/crc32c.h"
 
 #include <array>

@@ -7,7 +7,8 @@
 
 namespace etch::detail {
 
-/// The CRC-32C of bytes that go on after others: `crc` is that of what came before, 0 at the start (RFC 3720, appendix B.4).
+/// The CRC-32C of bytes that go on after others: `crc` is that of what came before, 0 at the start (RFC 3720, appendix
+/// B.4).
 uint32_t extend_crc32c(uint32_t crc, const void* data, size_t bytes);
 /// The same by tables alone, for processors without the instruction and as its test.
 uint32_t extend_crc32c_by_table(uint32_t crc, const void* data, size_t bytes);

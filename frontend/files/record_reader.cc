@@ -35,7 +35,8 @@ bool RecordReader::read_length(uint64_t& length) {
   const std::string_view header = source_->peek(kRecordHeader);
   if (header.empty()) return false;
   is_lost_ = true;  // unless all goes well
-  if (header.size() < kRecordHeader) fail(at, "the record", cat(" is cut off: the file ends at byte ", at + header.size()));
+  if (header.size() < kRecordHeader)
+    fail(at, "the record", cat(" is cut off: the file ends at byte ", at + header.size()));
   length = load<uint64_t>(header.data());
   if (mask_crc32c(crc32c(header.data(), sizeof length)) != load<uint32_t>(header.data() + sizeof length)) {
     fail(at, "the length of the record", " is corrupt: its checksum is another one");

@@ -12,8 +12,9 @@
 
 namespace etch::detail {
 
-/// Reads records in order and verifies their checksums. Errors name the path and the byte at which the record starts. After a
-/// record whose bytes are corrupt the next one is read; after a corrupt length or a cut-off record there is no next one.
+/// Reads records in order and verifies their checksums. Errors name the path and the byte at which the record starts.
+/// After a record whose bytes are corrupt the next one is read; after a corrupt length or a cut-off record there is no
+/// next one.
 class RecordReader {
  public:
   static constexpr uint64_t kMostBytes = uint64_t{1} << 30;

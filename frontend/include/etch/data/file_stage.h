@@ -58,8 +58,8 @@ class FileFormat {
 /// Error for a state that stands in no file of the data set.
 [[noreturn]] void fail_file_number(std::string_view name, int64_t number, size_t files);
 
-/// A walk over files, one after the other. A file that cannot be opened is one error; the next file follows. `Format` is
-/// FileFormat, or a class like it whose readers are known here.
+/// A walk over files, one after the other. A file that cannot be opened is one error; the next file follows. `Format`
+/// is FileFormat, or a class like it whose readers are known here.
 template <class Format>
 class FilesWalk {
  public:
