@@ -95,6 +95,7 @@ void TensorBoard::on_epoch_begin(Model&, int64_t) {
 
 void TensorBoard::on_train_batch_begin(Model&, int64_t) {
   TensorBoardRun& now = run_of(*this);
+  ++train_step;
   now.batch_began = TensorBoardRun::Clock::now();
   now.scope.reset();  // of a batch that threw
   if (!writes_batches(*this)) return;
@@ -106,10 +107,20 @@ void TensorBoard::on_train_batch_end(Model&, int64_t, const Logs& logs) {
   now.scope.reset();
   write_graph_of_step(now);
   if (writes_batches(*this)) {
-    for (const auto& [name, value] : logs) write(now.train, "batch_" + name, value, train_step);
     if (write_steps_per_second) write(now.train, "batch_steps_per_second", 1 / seconds_since(now.batch_began), train_step);
+    for (const auto& [name, value] : logs) write(now.train, "batch_" + name, value, train_step);
   }
-  ++train_step;
+}
+
+void TensorBoard::on_test_batch_begin(Model&, int64_t) {
+  if (run == nullptr || !run->is_epoch) return;  // an evaluation beside a training
+  ++test_step;
+  run->scope.reset();
+  if (update_freq > 0 && test_step % update_freq == 0) run->scope.emplace(validation_writer(*this), test_step);
+}
+
+void TensorBoard::on_test_batch_end(Model&, int64_t, const Logs&) {
+  if (run) run->scope.reset();
 }
 
 void TensorBoard::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) {
@@ -140,10 +151,11 @@ void TensorBoard::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) {
   now.validation.flush(model.where());
 }
 
-void TensorBoard::on_test_end(Model&, const Logs& logs) {
-  if (run == nullptr || !run->is_epoch) return;  // an evaluation beside a training
+void TensorBoard::on_test_end(Model& model, const Logs& logs) {
+  if (run == nullptr || !run->is_epoch) return;
+  const auto iterations = model.optimizer().iterations().value().item<int64_t>();
   for (const auto& [name, value] : logs) {  // the metrics of a validation
-    write(validation_writer(*this), cat("evaluation_", name, "_vs_iterations"), value, train_step);
+    write(validation_writer(*this), cat("evaluation_", name, "_vs_iterations"), value, iterations);
   }
 }
 
@@ -157,10 +169,14 @@ void TensorBoard::on_train_end(Model& model, const Logs&) {
 SavedState TensorBoard::save_state() const {
   SavedState state;
   state.set("train_step", train_step);
+  state.set("test_step", test_step);
   return state;
 }
 
-void TensorBoard::restore_state(const SavedState& state) { train_step = state.get<int64_t>("train_step"); }
+void TensorBoard::restore_state(const SavedState& state) {
+  train_step = state.get<int64_t>("train_step");
+  test_step = state.get<int64_t>("test_step");
+}
 
 }  // namespace callbacks
 }  // namespace etch

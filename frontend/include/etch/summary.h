@@ -178,9 +178,10 @@ namespace callbacks {
 
 /// Writes what a training reports for TensorBoard: into `log_dir`/train `epoch_loss` and `epoch_...` of each metric, of what other
 /// callbacks put into the logs and of the learning rate, unless that follows a schedule, by epoch; into `log_dir`/validation the
-/// same of what is validated, and `evaluation_..._vs_iterations` by the number of batches trained so far; with update_freq n also
-/// `batch_...` of every n-th batch (Keras 3). While a batch trains that is written, the training's writer is the default one, and
-/// that number the step: summaries of the model itself land there. Files are flushed after each epoch; Errors are those of
+/// same of what is validated, and `evaluation_..._vs_iterations` by the iterations of the optimizer; with update_freq n also
+/// `batch_...` of every n-th batch, counted from 1 (Keras 3, which leaves out those evaluations where update_freq does not divide the
+/// batches validated so far). While such a batch trains or is validated, the run's writer is the default one and the batch's
+/// number the step: summaries of the model itself land there. Files are flushed after each epoch; Errors are those of
 /// create_file_writer and FileWriter::flush.
 struct TensorBoard {
   std::string log_dir = "logs";
@@ -194,14 +195,16 @@ struct TensorBoard {
   void on_train_batch_begin(Model& model, int64_t batch);
   void on_train_batch_end(Model& model, int64_t batch, const Logs& logs);
   void on_epoch_end(Model& model, int64_t epoch, const Logs& logs);
+  void on_test_batch_begin(Model& model, int64_t batch);
+  void on_test_batch_end(Model& model, int64_t batch, const Logs& logs);
   void on_test_end(Model& model, const Logs& logs);
   void on_train_end(Model& model, const Logs& logs);
 
-  /// The number of batches trained, so that a resumed training goes on along the same axis.
+  /// The numbers of batches, so that a resumed training goes on along the same axis.
   SavedState save_state() const;
   void restore_state(const SavedState& state);
 
-  int64_t train_step = 0;  // batches trained so far
+  int64_t train_step = 0, test_step = 0;  // batches so far, of all trainings with it
   std::shared_ptr<detail::TensorBoardRun> run{};  // what a training in progress needs
 };
 
