@@ -18,7 +18,7 @@ struct FileSample {
   void (*repair)(std::string& bytes) = nullptr;
 };
 
-/// Small files that other tools made, of TFRecord, Example, CSV, PNG, JPEG, npy and idx.
+/// Small files of TFRecord, Example, CSV, PNG, JPEG, npy, idx and safetensors that other tools made, and a checkpoint.
 /// @param made the folder tests/files/made.
 std::vector<FileSample> file_samples(const std::string& made);
 

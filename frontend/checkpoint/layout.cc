@@ -246,6 +246,10 @@ std::string write_layout(const FileLayout& layout) {
 }
 
 FileLayout read_layout(std::string_view header, uint64_t data_bytes) {
+  // For the parser it would be the end.
+  if (const size_t zero = header.find('\0'); zero != std::string_view::npos) {
+    throw Error(cat("its header is no JSON at byte ", kLengthBytes + zero));
+  }
   HeaderReader reader;
   const bool is_read = json::sax_parse(header.begin(), header.end(), &reader);
   if (!is_read) throw Error(reader.error.empty() ? "its header is no JSON" : reader.error);

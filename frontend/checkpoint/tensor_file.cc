@@ -216,8 +216,6 @@ FileHead read_file_head(const std::string& path, Location where) {
   return {std::move(reader.layout()), std::move(reader.metadata())};
 }
 
-void read_damaged_file(const std::string& path) { (void)read_checkpoint_file(path, {}); }
-
 }  // namespace detail
 
 NamedTensors load_safetensors(const std::string& path, Location where) {

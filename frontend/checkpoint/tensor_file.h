@@ -62,7 +62,4 @@ struct FileHead {
 };
 FileHead read_file_head(const std::string& path, Location where);
 
-/// Reads a file for the tool that damages files. Error for what is no whole file.
-void read_damaged_file(const std::string& path);
-
 }  // namespace etch::detail
