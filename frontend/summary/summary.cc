@@ -32,7 +32,6 @@ struct SummaryText {
   std::string description{};
   std::vector<std::string> strings{};  // of text
   bool is_table = false;             // they are a vector
-  int64_t width = 0, height = 0;     // of images
   int64_t elements = 0;              // of histogram's data
   bool has_step = false;             // operand 0 is the step
   std::optional<int64_t> step{};       // the step, or that of the thread when it happens
@@ -50,8 +49,6 @@ void for_each_member(Text& text, F f) {
   f("description", text.description);
   f("strings", text.strings);
   f("is_table", text.is_table);
-  f("width", text.width);
-  f("height", text.height);
   f("elements", text.elements);
   f("has_step", text.has_step);
   f("step", text.step);
@@ -93,11 +90,9 @@ SummaryText SummaryText::read(std::string_view text) {
 /// Writes one summary when it happens.
 class Summary : public HostFunction {
  public:
-  Summary(SummaryText text, std::shared_ptr<SummaryWriter> writer) : text_(std::move(text)), writer_(std::move(writer)) {
-    as_text_ = text_.to_string();
-  }
+  Summary(SummaryText text, std::shared_ptr<SummaryWriter> writer) : text_(std::move(text)), writer_(std::move(writer)) {}
 
-  std::string text() const override { return as_text_; }
+  std::string text() const override { return text_.to_string(); }
   bool is_text() const override { return true; }
   std::string refuse(std::span<const HostType> operands) const override {
     if (text_.has_step) {
@@ -140,7 +135,6 @@ class Summary : public HostFunction {
   }
 
   const std::shared_ptr<SummaryWriter> writer_;
-  std::string as_text_;
 };
 
 class ScalarSummary final : public Summary {
@@ -182,6 +176,11 @@ class HistogramSummary final : public Summary {
   }
 };
 
+/// [count, height, width, channels] that a PNG can hold.
+bool is_pictures(const Shape& shape) {
+  return shape.rank() == 4 && shape[1] > 0 && shape[2] > 0 && shape[3] >= 1 && shape[3] <= 4;
+}
+
 class ImageSummary final : public Summary {
  public:
   using Summary::Summary;
@@ -190,8 +189,7 @@ class ImageSummary final : public Summary {
 
  protected:
   std::string refuse_values(std::span<const HostType> values) const override {
-    const bool fits = values.size() == 1 && values[0].dtype == DType::u8 && values[0].shape.rank() == 4 &&
-                      values[0].shape[1] > 0 && values[0].shape[2] > 0 && values[0].shape[3] >= 1 && values[0].shape[3] <= 4;
+    const bool fits = values.size() == 1 && values[0].dtype == DType::u8 && is_pictures(values[0].shape);
     return fits ? "" : "the images are not u8[count,height,width,1 to 4]";
   }
   std::string event(const EventHead& head, std::span<const HostValue> values) const override {
@@ -284,8 +282,8 @@ void summarise(SummaryText text, const SummaryTarget& target, const summary::Ste
   std::vector<Tensor> operands;
   if (step.number()) {
     text.step = *step.number();
-  } else if (step.is_given()) {
-    operands.push_back(as_step(step.tensor(), text.tag, where));
+  } else if (const Tensor given = step.tensor(); given.defined()) {
+    operands.push_back(as_step(given, text.tag, where));
   } else if (const std::optional<int64_t> traced = traced_step()) {
     text.step = traced;
   } else if (const DefaultStep now = default_step(); const auto* const variable = std::get_if<Variable>(&now)) {
@@ -341,9 +339,9 @@ Tensor as_bytes(const Tensor& images, Location where) {
 }
 
 void check_images(std::string_view name, const Type& type, int64_t max_outputs, Location where) {
-  const Shape& shape = type.shape;
-  const bool is_shaped = shape.rank() == 4 && shape[1] > 0 && shape[2] > 0 && shape[3] >= 1 && shape[3] <= 4;
-  if (!is_shaped) fail(where, cat("summary ", name, ": the images are ", to_string(type), ", not [count, height, width, 1 to 4]"));
+  if (!is_pictures(type.shape)) {
+    fail(where, cat("summary ", name, ": the images are ", to_string(type), ", not [count, height, width, 1 to 4]"));
+  }
   if (type.dtype != DType::u8 && !is_floating(type.dtype)) {
     fail(where, cat("summary ", name, ": the images are ", to_string(type), "; cast them to u8, or to floats from 0 to 1"));
   }
@@ -477,7 +475,6 @@ void graph(const ConcreteFunctionBase& function, const FileWriter& given, Locati
 }
 
 void record_if(const Operand& condition, const std::function<void()>& body) {
-  if (!has_default_writer()) return;
   if (condition.tensor()) return cond(condition, body, [] {});
   const Number& number = condition.number();
   const bool is_true = number.kind() == Number::Kind::floating ? number.floating() != 0 : number.integer() != 0;

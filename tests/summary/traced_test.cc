@@ -324,9 +324,31 @@ TEST(RecordIf, OfANumberIsDecidedByTheHost) {
   EXPECT_THAT(tags_of(writer), ElementsAre("eager@0", "tensor@1", "eager@2"));
 }
 
-TEST(RecordIf, WithoutAWriterItsBodyDoesNotRun) {
-  summary::record_if(true, [] { FAIL(); });
-  summary::record_if(Tensor(true), [] { FAIL(); });
+TEST(RecordIf, WithoutAWriterNothingIsLeftOfIt) {
+  auto f = function([](Tensor step, Tensor x) {
+    summary::record_if(step % 100 == 0, [&] { summary::histogram("h", x * 2.0f, step); });
+    return x + 1.0f;
+  });
+  EXPECT_THAT(f.concrete(Tensor(0), ones({4})).text("trace"), Not(HasSubstr("cond")));
+}
+
+TEST(RecordIf, CountsForAnExplicitWriterToo) {
+  const auto writer = summary::create_file_writer(test_folder());
+  auto f = function([&](Tensor step) {
+    summary::record_if(step % 2 == 0, [&] { summary::scalar("x", step, step, {.writer = writer}); });
+    return step + 1;
+  });
+  for (int step : {0, 1, 2}) (void)f(Tensor(step));
+  EXPECT_THAT(tags_of(writer), ElementsAre("x@0", "x@2"));
+}
+
+TEST(TracedSummary, WithoutAWriterAStepIsNotRead) {
+  Variable step(Tensor(int64_t{0}), {.name = "the step"});
+  auto f = function([&](Tensor x) {
+    summary::scalar("x", x, step);
+    return x + 1.0f;
+  });
+  EXPECT_EQ(f.concrete(Tensor(1.0f)).text("trace").find("graph(%0: f32[]) {"), 0u);
 }
 
 // ---- Steps ---------------------------------------------------------------------------------------------------------

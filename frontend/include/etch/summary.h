@@ -89,17 +89,17 @@ class Step {
   Step(T step, Location where = Location::current())  // NOLINT: converts
       : number_(static_cast<int64_t>(step)), where_(where) {}
   Step(const Tensor& step, Location where = Location::current()) : tensor_(step), where_(where) {}  // NOLINT: converts
-  Step(const Variable& step, Location where = Location::current())  // NOLINT: converts
-      : tensor_(step.value(where)), where_(where) {}
+  Step(const Variable& step, Location where = Location::current()) : variable_(step), where_(where) {}  // NOLINT: converts
 
-  bool is_given() const { return number_ || tensor_.defined(); }
   const std::optional<int64_t>& number() const { return number_; }
-  const Tensor& tensor() const { return tensor_; }
+  /// A tensor, or the value that a variable has now; no tensor for a step that is none of both.
+  Tensor tensor() const { return variable_.defined() ? variable_.value(where_) : tensor_; }
   Location where() const { return where_; }
 
  private:
   std::optional<int64_t> number_;
   Tensor tensor_;
+  Variable variable_;  // read only where the summary is recorded
   Location where_{};
 };
 
@@ -160,10 +160,10 @@ void text(std::string_view name, std::span<const std::string> data, const Step& 
 /// run, the first. It goes to the default writer unless one is given. Error while a function is traced.
 void graph(const ConcreteFunctionBase& function, const FileWriter& writer = {}, Location where = Location::current());
 
-/// Runs `body`, which writes summaries, where the condition, one element, is true and this thread has a default writer. In a
-/// traced function that is control flow inside of the compiled function: what only the summaries need is not computed in calls
-/// that do not record. `summary::record_if(step % 100 == 0, [&] { summary::histogram("w", w, step); })`. A C++ bool counts as
-/// C++ code does: while tracing. Error for a condition of more elements.
+/// Runs `body`, which writes summaries, where the condition, one element, is true. In a traced function that is control flow inside of
+/// the compiled function: what only the summaries need is not computed in calls that do not record; without a writer nothing is
+/// left of it. `summary::record_if(step % 100 == 0, [&] { summary::histogram("w", w, step); })`. A C++ bool counts as C++ code does:
+/// while tracing. Error for a condition of more elements.
 void record_if(const Operand& condition, const std::function<void()>& body);
 
 /// True if this thread has a default writer. A function that asks this while it is traced is traced again when that changes.
