@@ -1,5 +1,6 @@
 // Checkpoints beside the plainest way to write and read the same bytes, and what a save costs the steps beside it.
 #include <benchmark/benchmark.h>
+#include <etch/buffer.h>
 #include <etch/checkpoint.h>
 #include <etch/function.h>
 #include <etch/ops.h>
@@ -7,10 +8,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 

@@ -85,6 +85,13 @@ int FileSystem::write(const File& file, const void* data, size_t bytes, uint64_t
   return 0;
 }
 
+void FileSystem::start_sync(const File& file, uint64_t offset, uint64_t bytes) {
+  if (before({.call = Call::start_sync, .path = file.path, .bytes = bytes, .offset = offset}) != 0) return;
+#ifdef SYNC_FILE_RANGE_WRITE
+  sync_file_range(file.descriptor, static_cast<off64_t>(offset), static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
 /// Not repeated, whatever it gives: after a failure the system may take lost pages for clean.
 int FileSystem::sync(const File& file) {
   if (const int error = before({.call = Call::sync, .path = file.path})) return error;

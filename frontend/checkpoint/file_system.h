@@ -23,7 +23,7 @@ class FileSystem {
   /// Puts another one in its place, or the system's own again for nullptr.
   static void replace(FileSystem* other);
 
-  enum class Call { create, open_folder, make_folder, lock, write, sync, rename, remove, close };
+  enum class Call { create, open_folder, make_folder, lock, write, start_sync, sync, rename, remove, close };
   /// A call that is about to be made.
   struct Step {
     Call call;
@@ -49,6 +49,8 @@ class FileSystem {
   int lock(const File& file, bool& is_last_name_gone);
   /// Writes all at an offset.
   int write(const File& file, const void* data, size_t bytes, uint64_t offset);
+  /// Lets the disk begin with what was written, so that it works while the rest is written. It promises nothing.
+  void start_sync(const File& file, uint64_t offset, uint64_t bytes);
   int sync(const File& file);
   int rename(const std::string& from, const std::string& to);
   int remove(const std::string& path);

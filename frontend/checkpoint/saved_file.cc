@@ -15,6 +15,7 @@ namespace etch::detail {
 namespace {
 
 constexpr std::string_view kSavingPrefix = ".etch-";
+constexpr uint64_t kAtOnce = uint64_t{8} << 20;  // bytes that the disk is told to begin with
 
 /// Unlike that of any other save of this or another process that runs.
 std::string saving_name() {
@@ -90,6 +91,10 @@ void SavedFile::create() {
 
 void SavedFile::write(const void* data, size_t bytes, uint64_t offset) {
   if (const int error = system_.write(file_, data, bytes, offset)) fail(error, cat("at byte ", offset));
+  const uint64_t end = offset + bytes;
+  if (end < begun_ + kAtOnce) return;
+  system_.start_sync(file_, begun_, end - begun_);
+  begun_ = end;
 }
 
 void SavedFile::commit() {

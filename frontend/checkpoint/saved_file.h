@@ -40,6 +40,7 @@ class SavedFile {
   const Location where_;
   bool replaces_ = false;
   FileSystem::File file_;  // under its first name
+  uint64_t begun_ = 0;     // up to where the disk was told to begin
   bool is_renamed_ = false;
 };
 

@@ -18,7 +18,7 @@ namespace etch {
 namespace detail {
 namespace {
 
-constexpr size_t kChunk = size_t{1} << 20;       // what is handed to the system at once, after its checksum was taken
+constexpr size_t kChunk = size_t{1} << 18;        // what is read or written at once: it stays in a cache for its checksum
 constexpr size_t kSmallTensor = size_t{1} << 14;  // bytes; smaller ones are gathered
 
 // ---- Writing -------------------------------------------------------------------------------------------------------
