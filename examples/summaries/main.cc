@@ -1,4 +1,5 @@
-// A training that TensorBoard shows: curves of two runs, histograms of weights, pictures, texts and the graph of the step.
+// A training that TensorBoard shows: curves of two runs, histograms of weights, pictures, texts and the graph of the
+// step.
 #include <etch/etch.h>
 #include <etch/layers.h>
 #include <etch/losses.h>
@@ -20,7 +21,8 @@ void write_every_kind(const std::string& folder) {
   const summary::As as = writer.as_default();
   auto f = function([](Tensor step, Tensor x) {
     summary::scalar("squares/of the step", step * step, step, {.description = "step x step"});
-    summary::record_if(step % 2 == 0, [&] { summary::histogram("spread", x * cast(step, DType::f32), step, {.buckets = 4}); });
+    summary::record_if(step % 2 == 0,
+                       [&] { summary::histogram("spread", x * cast(step, DType::f32), step, {.buckets = 4}); });
     return x;
   });
   for (int step = 0; step < 5; ++step) (void)f(Tensor(step), Tensor({1.0f, 2.0f, 3.0f, 5.0f}));
@@ -32,7 +34,8 @@ void write_every_kind(const std::string& folder) {
   Variable w(ones({4}), {.name = "w"});
   auto g = function([&](Tensor x) {
     w += 1.0f;
-    return cond(sum(x) > 0.0f, [&] { return softmax(x * w); }, [&] { return tanh(x); });
+    return cond(
+        sum(x) > 0.0f, [&] { return softmax(x * w); }, [&] { return tanh(x); });
   });
   summary::graph(g.concrete(TensorSpec{DType::f32, {4}}));
 }
@@ -57,11 +60,12 @@ int main(int argc, char** argv) {
   Model model(Mlp{});
   model.compile(optimizers::Adam(2e-3), {losses::sparse_categorical_crossentropy, {.from_logits = true}},
                 {.metrics = {metrics::SparseCategoricalAccuracy()}});
-  const History history = model.fit(images, labels, {.epochs = 15,
-                                                     .callbacks = {callbacks::TensorBoard{
-                                                         .log_dir = logs + "/digits", .histogram_freq = 1, .update_freq = 10}},
-                                                     .validation_split = 0.2,
-                                                     .seed = 1});
+  const History history = model.fit(
+      images, labels,
+      {.epochs = 15,
+       .callbacks = {callbacks::TensorBoard{.log_dir = logs + "/digits", .histogram_freq = 1, .update_freq = 10}},
+       .validation_split = 0.2,
+       .seed = 1});
 
   // What the hidden units look for, beside the digits that they are shown.
   const summary::FileWriter writer = summary::create_file_writer(logs + "/digits/train");
@@ -72,6 +76,7 @@ int main(int argc, char** argv) {
   summary::text("about", "A perceptron with **64 hidden units** learns to read digits of 8 x 8 pixels.");
 
   const double accuracy = history["val_sparse_categorical_accuracy"].back();
-  std::printf("%.1f %% of the digits beside the training are right; tensorboard --logdir %s shows it\n", 100 * accuracy, logs.c_str());
+  std::printf("%.1f %% of the digits beside the training are right; tensorboard --logdir %s shows it\n", 100 * accuracy,
+              logs.c_str());
   return accuracy >= 0.9 ? 0 : 1;
 }

@@ -44,7 +44,8 @@ struct SummaryTarget {
 /// @param given by the user, or none. A trace that depends on whether there is a default writer takes note of that.
 SummaryTarget summary_target(const std::shared_ptr<SummaryWriter>& given);
 
-/// Stands for `this thread has a default writer` among the flags that traces ask for (FlagGuard): a variable that nobody sees.
+/// Stands for `this thread has a default writer` among the flags that traces ask for (FlagGuard): a variable that
+/// nobody sees.
 VariableCell& writer_flag();
 /// How such a flag stands now: the writer's, or whether a variable is frozen.
 bool flag_now(const VariableCell& cell);

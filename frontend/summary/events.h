@@ -23,7 +23,8 @@ std::string scalar_event(const EventHead& head, float value);
 std::string histogram_event(const EventHead& head, std::span<const double> rows);
 /// A tensor of strings, of rank 0 or 1, for TensorBoard's plugin of that name.
 enum class StringsShape { scalar, vector };
-std::string strings_event(const EventHead& head, std::string_view plugin, std::span<const std::string> strings, StringsShape shape);
+std::string strings_event(const EventHead& head, std::string_view plugin, std::span<const std::string> strings,
+                          StringsShape shape);
 /// @param graph a serialised GraphDef.
 std::string graph_event(double wall_time, std::string graph);
 

@@ -18,10 +18,14 @@ int type_number(DType dtype) {
   const int64_t bits = 8 * size_of(dtype);
   if (dtype == DType::bf16) return 14;
   switch (info(dtype).kind) {
-    case DTypeKind::floating: return bits == 16 ? 19 : bits == 32 ? 1 : 2;
-    case DTypeKind::signed_integer: return bits == 8 ? 6 : bits == 16 ? 5 : bits == 32 ? 3 : 9;
-    case DTypeKind::unsigned_integer: return bits == 8 ? 4 : bits == 16 ? 17 : bits == 32 ? 22 : 23;
-    case DTypeKind::boolean: break;
+    case DTypeKind::floating:
+      return bits == 16 ? 19 : bits == 32 ? 1 : 2;
+    case DTypeKind::signed_integer:
+      return bits == 8 ? 6 : bits == 16 ? 5 : bits == 32 ? 3 : 9;
+    case DTypeKind::unsigned_integer:
+      return bits == 8 ? 4 : bits == 16 ? 17 : bits == 32 ? 22 : 23;
+    case DTypeKind::boolean:
+      break;
   }
   return 10;
 }
@@ -92,7 +96,8 @@ class Drawing {
       if (node.origin.scope >= 0) base += readable(graph.name_of(node.origin.scope)) + "/";
       const std::string name = unique(base + std::string(etch::name(node.op)));
       const std::vector<NamedRegion> regions = regions_of(node.op);
-      const std::string drawn = regions.empty() ? add_op(graph, node, name, names) : add_regions(graph, node, name, regions, names);
+      const std::string drawn =
+          regions.empty() ? add_op(graph, node, name, names) : add_regions(graph, node, name, regions, names);
       int port = 0;
       for (Value result : results(node)) {
         names[static_cast<size_t>(result.id)] = port == 0 ? drawn : cat(drawn, ":", port);
@@ -108,8 +113,8 @@ class Drawing {
   }
 
   /// What regions take comes from the op's operands; the op itself takes what they give.
-  std::string add_regions(const Graph& graph, const Node& node, const std::string& scope, std::span<const NamedRegion> regions,
-                          const Names& names) {
+  std::string add_regions(const Graph& graph, const Node& node, const std::string& scope,
+                          std::span<const NamedRegion> regions, const Names& names) {
     const std::vector<Channel> channels = channels_of(node.op, static_cast<int>(node.operands.size()));
     std::vector<std::string> given;
     std::vector<bool> is_taken(node.operands.size());

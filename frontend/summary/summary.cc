@@ -9,6 +9,7 @@
 
 #include "compiler/ir/cat.h"
 #include "etch/control_flow.h"
+#include "etch/function.h"
 #include "etch/ops.h"
 #include "frontend/effects.h"
 #include "frontend/flags.h"
@@ -31,9 +32,9 @@ struct SummaryText {
   std::string tag{};
   std::string description{};
   std::vector<std::string> strings{};  // of text
-  bool is_table = false;             // they are a vector
-  int64_t elements = 0;              // of histogram's data
-  bool has_step = false;             // operand 0 is the step
+  bool is_table = false;               // they are a vector
+  int64_t elements = 0;                // of histogram's data
+  bool has_step = false;               // operand 0 is the step
   std::optional<int64_t> step{};       // the step, or that of the thread when it happens
   std::optional<int64_t> variable{};   // whose value operand 0 is: the default step when it was traced
   std::optional<int64_t> writer{};     // its number, or the default of the thread when it happens
@@ -57,9 +58,13 @@ void for_each_member(Text& text, F f) {
 }
 
 template <class T>
-const T& value_in(const std::optional<T>& member) { return *member; }
+const T& value_in(const std::optional<T>& member) {
+  return *member;
+}
 template <class T>
-const T& value_in(const T& member) { return member; }
+const T& value_in(const T& member) {
+  return member;
+}
 
 std::string SummaryText::to_string() const {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
@@ -75,8 +80,8 @@ SummaryText SummaryText::read(std::string_view text) {
     const nlohmann::json json = nlohmann::json::parse(text);
     for_each_member(result, [&]<class T>(const char* name, T& member) {
       if (!json.contains(name)) return;
-      if constexpr (requires { typename T::value_type; member.emplace(); } && !requires { member.size(); }) {
-        member = json.at(name).get<typename T::value_type>();
+      if constexpr (std::is_same_v<T, std::optional<int64_t>>) {
+        member = json.at(name).get<int64_t>();
       } else {
         member = json.at(name).get<T>();
       }
@@ -90,7 +95,8 @@ SummaryText SummaryText::read(std::string_view text) {
 /// Writes one summary when it happens.
 class Summary : public HostFunction {
  public:
-  Summary(SummaryText text, std::shared_ptr<SummaryWriter> writer) : text_(std::move(text)), writer_(std::move(writer)) {}
+  Summary(SummaryText text, std::shared_ptr<SummaryWriter> writer)
+      : text_(std::move(text)), writer_(std::move(writer)) {}
 
   std::string text() const override { return text_.to_string(); }
   bool is_text() const override { return true; }
@@ -125,8 +131,12 @@ class Summary : public HostFunction {
     const DefaultStep now = default_step();
     const auto* const variable = std::get_if<Variable>(&now);
     if (text_.variable) {
-      if (variable && VariableAccess::get(*variable)->number() == *text_.variable) return *static_cast<int64_t*>(operands[0].data);
-      throw Error("the function was traced with another default step; give the step as an argument, or set the same variable again");
+      if (variable && VariableAccess::get(*variable)->number() == *text_.variable) {
+        return *static_cast<int64_t*>(operands[0].data);
+      }
+      throw Error(
+          "the function was traced with another default step; give the step as an argument, or set the same variable "
+          "again");
     }
     if (text_.has_step) return *static_cast<int64_t*>(operands[0].data);
     if (const auto* const number = std::get_if<int64_t>(&now)) return *number;
@@ -160,17 +170,19 @@ class HistogramSummary final : public Summary {
 
  protected:
   std::string refuse_values(std::span<const HostType> values) const override {
-    const bool fits = values.size() == 1 && values[0].dtype == DType::f64 && values[0].shape.rank() == 2 && values[0].shape[1] == 3;
+    const bool fits =
+        values.size() == 1 && values[0].dtype == DType::f64 && values[0].shape.rank() == 2 && values[0].shape[1] == 3;
     return fits ? "" : "the buckets are not f64[n,3]";
   }
   std::string event(const EventHead& head, std::span<const HostValue> values) const override {
-    const std::span rows(static_cast<const double*>(values[0].data), static_cast<size_t>(values[0].type.shape.product()));
+    const std::span rows(static_cast<const double*>(values[0].data),
+                         static_cast<size_t>(values[0].type.shape.product()));
     double counted = 0;
     for (size_t i = 2; i < rows.size(); i += 3) counted += rows[i];
     const int64_t left_out = text_.elements - static_cast<int64_t>(counted);
     if (left_out > 0) {
-      warn(cat("summary: histogram ", text_.tag, " at step ", head.step, " leaves out ", left_out, " of ", text_.elements,
-               " elements, which are not finite"));
+      warn(cat("summary: histogram ", text_.tag, " at step ", head.step, " leaves out ", left_out, " of ",
+               text_.elements, " elements, which are not finite"));
     }
     return histogram_event(head, rows);
   }
@@ -253,7 +265,9 @@ std::shared_ptr<const HostFunction> read_summary(std::string_view text) {
 std::shared_ptr<const HostFunction> read_flush(std::string_view text) {
   if (text.empty()) return std::make_shared<const FlushSummaries>(nullptr);
   constexpr int kDigits = 18;
-  if (text.size() > kDigits || text.find_first_not_of("0123456789") != text.npos) throw Error("the text is no number of a writer");
+  if (text.size() > kDigits || text.find_first_not_of("0123456789") != text.npos) {
+    throw Error("the text is no number of a writer");
+  }
   return std::make_shared<const FlushSummaries>(known_writer(std::stoll(std::string(text))));
 }
 
@@ -278,7 +292,8 @@ Tensor as_step(const Tensor& step, std::string_view tag, Location where) {
 
 /// Performs a summary of a kind, on a value or none.
 template <class Kind>
-void summarise(SummaryText text, const SummaryTarget& target, const summary::Step& step, const Tensor* value, Location where) {
+void summarise(SummaryText text, const SummaryTarget& target, const summary::Step& step, const Tensor* value,
+               Location where) {
   std::vector<Tensor> operands;
   if (step.number()) {
     text.step = *step.number();
@@ -343,16 +358,15 @@ void check_images(std::string_view name, const Type& type, int64_t max_outputs, 
     fail(where, cat("summary ", name, ": the images are ", to_string(type), ", not [count, height, width, 1 to 4]"));
   }
   if (type.dtype != DType::u8 && !is_floating(type.dtype)) {
-    fail(where, cat("summary ", name, ": the images are ", to_string(type), "; cast them to u8, or to floats from 0 to 1"));
+    fail(where,
+         cat("summary ", name, ": the images are ", to_string(type), "; cast them to u8, or to floats from 0 to 1"));
   }
   if (max_outputs < 0) fail(where, cat("summary ", name, ": max_outputs is ", max_outputs, "; it is 0 or more"));
 }
 
 /// A concrete function of any signature, whose trace is asked.
 struct AnyConcrete : ConcreteFunctionBase {
-  static const Concrete& get(const ConcreteFunctionBase& function) {
-    return *(function.*&AnyConcrete::concrete_);
-  }
+  static const Concrete& get(const ConcreteFunctionBase& function) { return *(function.*&AnyConcrete::concrete_); }
 };
 
 }  // namespace
@@ -371,7 +385,9 @@ void FileWriter::flush(Location where) const {
 
 void FileWriter::close(Location where) const {
   if (!writer_) return;
-  if (detail::Trace::current()) detail::fail(where, "summary: a writer cannot be closed by a traced function; close it outside");
+  if (detail::Trace::current()) {
+    detail::fail(where, "summary: a writer cannot be closed by a traced function; close it outside");
+  }
   if (detail::effects_are_mute()) return;
   try {
     writer_->close();
@@ -382,10 +398,12 @@ void FileWriter::close(Location where) const {
 
 FileWriter create_file_writer(const std::string& directory, const FileWriterOptions& options, Location where) {
   if (!(options.flush_every_seconds >= 0)) {
-    detail::fail(where, cat("create_file_writer: flush_every_seconds is ", detail::number_text(options.flush_every_seconds),
-                            "; it is 0 or more"));
+    detail::fail(where, cat("create_file_writer: flush_every_seconds is ",
+                            detail::number_text(options.flush_every_seconds), "; it is 0 or more"));
   }
-  if (options.max_queue < 0) detail::fail(where, cat("create_file_writer: max_queue is ", options.max_queue, "; it is 0 or more"));
+  if (options.max_queue < 0) {
+    detail::fail(where, cat("create_file_writer: max_queue is ", options.max_queue, "; it is 0 or more"));
+  }
   try {
     return detail::FileWriterAccess::make(detail::SummaryWriter::make(directory, options));
   } catch (const Error& error) {
@@ -411,11 +429,13 @@ void scalar(std::string_view name, const Operand& value, const Step& step, const
   Tensor made;
   Tensor number = detail::tensor_of(value, made);
   const Type type = detail::impl_of(number, where).type();
-  if (type.size() != 1) detail::fail(where, cat("summary ", name, ": the value is ", to_string(type), ", not one element"));
+  if (type.size() != 1) {
+    detail::fail(where, cat("summary ", name, ": the value is ", to_string(type), ", not one element"));
+  }
   if (type.dtype != DType::f32) number = cast(Operand(number, where), DType::f32);
   if (!type.shape.empty()) number = reshape(Operand(number, where), Shape{});
-  detail::summarise<detail::ScalarSummary>({.tag = std::string(name), .description = options.description}, target, step, &number,
-                                           where);
+  detail::summarise<detail::ScalarSummary>({.tag = std::string(name), .description = options.description}, target, step,
+                                           &number, where);
 }
 
 void histogram(std::string_view name, const Operand& data, const Step& step, const HistogramOptions& options) {
@@ -444,26 +464,33 @@ void image(std::string_view name, const Operand& data, const Step& step, const I
   detail::check_images(name, type, options.max_outputs, where);
   if (options.max_outputs < type.shape[0]) images = images[Slices(Slice(0, options.max_outputs), where)];
   images = detail::as_bytes(images, where);
-  detail::summarise<detail::ImageSummary>({.tag = std::string(name), .description = options.description}, target, step, &images, where);
+  detail::summarise<detail::ImageSummary>({.tag = std::string(name), .description = options.description}, target, step,
+                                          &images, where);
 }
 
 void text(std::string_view name, std::string_view data, const Step& step, const TextOptions& options, Location where) {
   const detail::SummaryTarget target = detail::target_of(options.writer);
   if (!target.is_on) return;
   detail::summarise<detail::TextSummary>(
-      {.tag = std::string(name), .description = options.description, .strings = {std::string(data)}}, target, step, nullptr, where);
+      {.tag = std::string(name), .description = options.description, .strings = {std::string(data)}}, target, step,
+      nullptr, where);
 }
 
-void text(std::string_view name, std::span<const std::string> data, const Step& step, const TextOptions& options, Location where) {
+void text(std::string_view name, std::span<const std::string> data, const Step& step, const TextOptions& options,
+          Location where) {
   const detail::SummaryTarget target = detail::target_of(options.writer);
   if (!target.is_on) return;
-  detail::SummaryText said{.tag = std::string(name), .description = options.description, .strings = {data.begin(), data.end()},
+  detail::SummaryText said{.tag = std::string(name),
+                           .description = options.description,
+                           .strings = {data.begin(), data.end()},
                            .is_table = true};
   detail::summarise<detail::TextSummary>(std::move(said), target, step, nullptr, where);
 }
 
 void graph(const ConcreteFunctionBase& function, const FileWriter& given, Location where) {
-  if (detail::Trace::current()) detail::fail(where, "summary: a graph cannot be written by a traced function; write it outside");
+  if (detail::Trace::current()) {
+    detail::fail(where, "summary: a graph cannot be written by a traced function; write it outside");
+  }
   std::shared_ptr<detail::SummaryWriter> writer = detail::FileWriterAccess::get(given);
   if (!writer) writer = detail::default_writer();
   if (!writer || detail::effects_are_mute()) return;

@@ -7,6 +7,7 @@
 #include "etch/model.h"
 #include "etch/module.h"
 #include "etch/optimizers.h"
+#include "etch/saved_state.h"
 #include "etch/summary.h"
 #include "frontend/function_core.h"
 #include "frontend/summary/events.h"
@@ -56,7 +57,9 @@ TensorBoardRun& run_of(const TensorBoard& board) {
   return *board.run;
 }
 
-bool writes_batches(const TensorBoard& board) { return board.update_freq > 0 && board.train_step % board.update_freq == 0; }
+bool writes_batches(const TensorBoard& board) {
+  return board.update_freq > 0 && board.train_step % board.update_freq == 0;
+}
 
 /// The learning rate, unless it follows a schedule and is no variable.
 std::optional<double> rate_of(const Model& model) {
@@ -70,7 +73,8 @@ std::optional<double> rate_of(const Model& model) {
 /// The graph of the training step, once there is one.
 void write_graph_of_step(TensorBoardRun& run) {
   if (!run.step || !run.step->concrete) return;
-  detail::FileWriterAccess::get(run.train)->add(detail::graph_event(detail::wall_time(), detail::graph_def(*run.step->concrete)));
+  detail::FileWriterAccess::get(run.train)->add(
+      detail::graph_event(detail::wall_time(), detail::graph_def(*run.step->concrete)));
   run.step.reset();
 }
 
@@ -107,7 +111,9 @@ void TensorBoard::on_train_batch_end(Model&, int64_t, const Logs& logs) {
   now.scope.reset();
   write_graph_of_step(now);
   if (writes_batches(*this)) {
-    if (write_steps_per_second) write(now.train, "batch_steps_per_second", 1 / seconds_since(now.batch_began), train_step);
+    if (write_steps_per_second) {
+      write(now.train, "batch_steps_per_second", 1 / seconds_since(now.batch_began), train_step);
+    }
     for (const auto& [name, value] : logs) write(now.train, "batch_" + name, value, train_step);
   }
 }
@@ -139,7 +145,8 @@ void TensorBoard::on_epoch_end(Model& model, int64_t epoch, const Logs& logs) {
   const std::optional<double> rate = has_rate ? std::nullopt : rate_of(model);
   if (rate) write(now.train, "epoch_learning_rate", *rate, epoch);
   if (write_steps_per_second) {
-    write(now.train, "epoch_steps_per_second", static_cast<double>(train_step - now.epoch_begin) / seconds_since(now.epoch_began), epoch);
+    write(now.train, "epoch_steps_per_second",
+          static_cast<double>(train_step - now.epoch_begin) / seconds_since(now.epoch_began), epoch);
   }
   if (histogram_freq > 0 && epoch % histogram_freq == 0) {
     for (const auto& [path, variable] : named_variables(model)) {

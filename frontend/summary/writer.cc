@@ -35,7 +35,8 @@ struct Writers {
   }
 
  private:
-  const ForkHandler fork_handler_{ForkOrder::function, this, [](void* self) { static_cast<Writers*>(self)->mutex.lock(); },
+  const ForkHandler fork_handler_{ForkOrder::function, this,
+                                  [](void* self) { static_cast<Writers*>(self)->mutex.lock(); },
                                   [](void* self) { static_cast<Writers*>(self)->mutex.unlock(); },
                                   [](void* self) { static_cast<Writers*>(self)->mutex.unlock(); }};
 };
@@ -48,7 +49,8 @@ std::string host_name() {
 
 std::string new_path(const std::string& directory, const std::string& suffix, int64_t number) {
   const auto seconds = static_cast<int64_t>(wall_time());
-  return absl::StrFormat("%s/events.out.tfevents.%010d.%s.%d.%d%s", directory, seconds, host_name(), getpid(), number, suffix);
+  return absl::StrFormat("%s/events.out.tfevents.%010d.%s.%d.%d%s", directory, seconds, host_name(), getpid(), number,
+                         suffix);
 }
 
 int64_t next_number() {
@@ -67,14 +69,16 @@ std::string events_text(int64_t count) { return cat(count, count == 1 ? " event"
 
 }  // namespace
 
-double wall_time() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 /// What waits to be written. A thread sleeps until the oldest of it has waited long enough.
 struct SummaryWriter::Queue {
   Queue(const std::string& path, const summary::FileWriterOptions& options)
       : most(options.max_queue),
-        interval(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
-            std::min(options.flush_every_seconds, kLongest)))),
+        interval(std::chrono::duration_cast<Clock::duration>(
+            std::chrono::duration<double>(std::min(options.flush_every_seconds, kLongest)))),
         records(path, OutputFile::Mode::create),
         flusher([this] { flush_in_time(); }) {}
 
@@ -152,7 +156,8 @@ struct SummaryWriter::Queue {
     while (!is_over) {
       if (waiting == 0 || is_closed) {
         changed.wait(lock);
-      } else if (changed.wait_until(lock, due) == std::cv_status::timeout && waiting > 0 && !is_closed && Clock::now() >= due) {
+      } else if (changed.wait_until(lock, due) == std::cv_status::timeout && waiting > 0 && !is_closed &&
+                 Clock::now() >= due) {
         try_flush();
       }
     }
@@ -174,7 +179,9 @@ struct SummaryWriter::Queue {
 };
 
 SummaryWriter::SummaryWriter(const std::string& directory, const summary::FileWriterOptions& options)
-    : number_(next_number()), path_(new_path(make_directory(directory), options.filename_suffix, number_)), process_(getpid()),
+    : number_(next_number()),
+      path_(new_path(make_directory(directory), options.filename_suffix, number_)),
+      process_(getpid()),
       queue_(std::make_unique<Queue>(path_, options)) {
   add(version_event(wall_time()));
   flush();
@@ -197,7 +204,8 @@ SummaryWriter::~SummaryWriter() {
   }
 }
 
-std::shared_ptr<SummaryWriter> SummaryWriter::make(const std::string& directory, const summary::FileWriterOptions& options) {
+std::shared_ptr<SummaryWriter> SummaryWriter::make(const std::string& directory,
+                                                   const summary::FileWriterOptions& options) {
   auto writer = std::make_shared<SummaryWriter>(directory, options);
   Writers& writers = Writers::all();
   const std::lock_guard lock(writers.mutex);
@@ -214,7 +222,8 @@ std::shared_ptr<SummaryWriter> SummaryWriter::find(int64_t number) {
 
 void SummaryWriter::check_process() const {
   if (getpid() == process_) return;
-  throw Error(cat("the writer of ", path_, " was made before a fork; only the parent writes to it: make another one here"));
+  throw Error(
+      cat("the writer of ", path_, " was made before a fork; only the parent writes to it: make another one here"));
 }
 
 void SummaryWriter::add(std::string_view event) {

@@ -1,5 +1,5 @@
-// A small reader of event files, apart from the messages that the library writes them with: fields of protobuf's wire format by
-// their numbers.
+// A small reader of event files, apart from the messages that the library writes them with: fields of protobuf's wire
+// format by their numbers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -61,10 +61,17 @@ class Message {
           value.assign(reinterpret_cast<const char*>(&number), 8);
           break;
         }
-        case 1: value = take(bytes, 8); break;
-        case 2: value = take(bytes, varint(bytes)); break;
-        case 5: value = take(bytes, 4); break;
-        default: throw std::runtime_error("an unknown wire type");
+        case 1:
+          value = take(bytes, 8);
+          break;
+        case 2:
+          value = take(bytes, varint(bytes));
+          break;
+        case 5:
+          value = take(bytes, 4);
+          break;
+        default:
+          throw std::runtime_error("an unknown wire type");
       }
       fields_[static_cast<int>(key >> 3)].push_back(value);
     }
@@ -135,15 +142,17 @@ struct SeenEvent {
 inline SeenEvent seen(const std::string& record) {
   const Message event(record);
   const Message value = event.message(5).message(1), metadata = value.message(9);
-  return {event.real(1), event.integer(2), value.bytes(1), metadata.message(1).bytes(1), metadata.bytes(3),
-          event.bytes(3), event.bytes(4), value.message(8)};
+  return {event.real(1),     event.integer(2), value.bytes(1), metadata.message(1).bytes(1),
+          metadata.bytes(3), event.bytes(3),   event.bytes(4), value.message(8)};
 }
 
 /// The events behind the version, which is checked.
 inline std::vector<SeenEvent> events_in(const std::string& path) {
   std::vector<SeenEvent> events;
   for (const std::string& record : records_of(file_bytes(path))) events.push_back(seen(record));
-  if (events.empty() || events[0].version != "brain.Event:2") throw std::runtime_error(path + " does not begin with a version");
+  if (events.empty() || events[0].version != "brain.Event:2") {
+    throw std::runtime_error(path + " does not begin with a version");
+  }
   events.erase(events.begin());
   return events;
 }
@@ -161,7 +170,8 @@ inline std::vector<std::string> tags_in(const std::string& path) {
 /// A folder for a part of a test, empty.
 inline std::string test_folder(const std::string& part = "run") {
   const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-  const std::string folder = testing::TempDir() + "etch_summary_" + info->test_suite_name() + "_" + info->name() + "/" + part;
+  const std::string folder =
+      testing::TempDir() + "etch_summary_" + info->test_suite_name() + "_" + info->name() + "/" + part;
   std::filesystem::remove_all(folder);
   return folder;
 }

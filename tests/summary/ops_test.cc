@@ -35,7 +35,8 @@ void write_expected() {
 }
 
 void expect_as_tensorboard(const std::string& path) {
-  const std::vector<std::string> expected = records_of(file_bytes(expected_path())), found = records_of(file_bytes(path));
+  const std::vector<std::string> expected = records_of(file_bytes(expected_path())),
+                                 found = records_of(file_bytes(path));
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(without_time(found[i]), without_time(expected[i])) << "record " << i << ", " << seen(expected[i]).tag;
@@ -74,7 +75,9 @@ TEST(Summary, TheFrameIsThatOfTensorBoardsWriter) {
 TEST(Summary, AnEventHasTheTimeOfItsWriting) {
   const auto writer = summary::create_file_writer(test_folder());
   const auto as = writer.as_default();
-  const auto now = [] { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); };
+  const auto now = [] {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  };
   const double before = now();
   summary::scalar("x", 1, 0);
   const double after = now();
@@ -182,8 +185,9 @@ TEST(Summary, AHistogramLeavesOutWhatIsNotFinite) {
   writer.flush();
   EXPECT_THAT(events_in(writer.path()).at(0).rows(), ElementsAre(1, 2, 1, 2, 3, 2));
   EXPECT_THAT(events_in(writer.path()).at(1).rows(), ElementsAre(0, 0, 0, 0, 0, 0));
-  EXPECT_EQ(warned, "summary: histogram w at step 4 leaves out 3 of 6 elements, which are not finite\n"
-                    "summary: histogram v at step 4 leaves out 2 of 2 elements, which are not finite\n");
+  EXPECT_EQ(warned,
+            "summary: histogram w at step 4 leaves out 3 of 6 elements, which are not finite\n"
+            "summary: histogram v at step 4 leaves out 2 of 2 elements, which are not finite\n");
 }
 
 TEST(Summary, TheGraphOfAFunctionHasItsScopesRegionsAndVariables) {
@@ -192,7 +196,8 @@ TEST(Summary, TheGraphOfAFunctionHasItsScopesRegionsAndVariables) {
   auto f = function([&](Tensor x) {
     Tensor y = softmax(x * w);
     w -= y;
-    return cond(sum(y) > 0.5f, [&] { return y + 1.0f; }, [&] { return tanh(y); });
+    return cond(
+        sum(y) > 0.5f, [&] { return y + 1.0f; }, [&] { return tanh(y); });
   });
   summary::graph(f.concrete(TensorSpec{DType::f32, {3}}), writer);
   writer.flush();
@@ -205,7 +210,8 @@ TEST(Summary, TheGraphOfAFunctionHasItsScopesRegionsAndVariables) {
   }
   for (const auto& [name, node] : nodes) {
     for (std::string input : node.all(3)) {
-      EXPECT_TRUE(nodes.contains(input.substr(0, input.find(':')))) << name << " takes " << input << ", which there is not";
+      EXPECT_TRUE(nodes.contains(input.substr(0, input.find(':'))))
+          << name << " takes " << input << ", which there is not";
     }
   }
   EXPECT_EQ(nodes.at("args_0").bytes(2), "Argument");
@@ -272,8 +278,9 @@ TEST(Summary, TheDefaultStepIsANumberOrAVariable) {
   summary::text("note", "y");
   summary::scalar("x", 1, 1);
   summary::clear_step();
-  EXPECT_THAT(error_of([] { summary::scalar("x", 1); }),
-              HasSubstr("summary x: there is no step: give one, or set the default of this thread by summary::set_step"));
+  EXPECT_THAT(
+      error_of([] { summary::scalar("x", 1); }),
+      HasSubstr("summary x: there is no step: give one, or set the default of this thread by summary::set_step"));
   writer.flush();
   EXPECT_THAT(tags_in(writer.path()), ElementsAre("x@3", "x@8", "note@9", "x@1"));
 }
@@ -288,12 +295,23 @@ TEST(Summary, ErrorsNameTheSummaryAndItsPlace) {
   says([] { summary::scalar("x", 1.0f, Tensor(1.5f)); }, "summary x: the step is f32[], not one integer");
   says([] { summary::scalar("x", 1.0f, Tensor({1, 2})); }, "summary x: the step is i32[2], not one integer");
   says([] { summary::histogram("h", zeros({2}), 0, {.buckets = 0}); }, "summary h: buckets is 0; it is 1 to 16777216");
-  says([] { summary::image("p", zeros({2, 2}), 0); }, "summary p: the images are f32[2,2], not [count, height, width, 1 to 4]");
+  says(
+      [] {
+        summary::image("p", zeros({2, 2}), 0);
+      },
+      "summary p: the images are f32[2,2], not [count, height, width, 1 to 4]");
   says([] { summary::image("p", zeros({1, 2, 2, 5}), 0); }, "summary p: the images are f32[1,2,2,5], not");
   says([] { summary::image("p", zeros({1, 0, 2, 3}), 0); }, "summary p: the images are f32[1,0,2,3], not");
-  says([] { summary::image("p", zeros({1, 2, 2, 1}, DType::i32), 0); },
-       "summary p: the images are i32[1,2,2,1]; cast them to u8, or to floats from 0 to 1");
-  says([] { summary::image("p", zeros({1, 2, 2, 1}), 0, {.max_outputs = -1}); }, "summary p: max_outputs is -1; it is 0 or more");
+  says(
+      [] {
+        summary::image("p", zeros({1, 2, 2, 1}, DType::i32), 0);
+      },
+      "summary p: the images are i32[1,2,2,1]; cast them to u8, or to floats from 0 to 1");
+  says(
+      [] {
+        summary::image("p", zeros({1, 2, 2, 1}), 0, {.max_outputs = -1});
+      },
+      "summary p: max_outputs is -1; it is 0 or more");
 }
 
 }  // namespace

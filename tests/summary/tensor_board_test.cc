@@ -6,6 +6,7 @@
 #include "etch/metrics.h"
 #include "etch/model.h"
 #include "etch/optimizers.h"
+#include "etch/saved_state.h"
 #include "etch/summary.h"
 #include "tests/frontend/error_of.h"
 #include "tests/summary/event_reader.h"
@@ -59,7 +60,8 @@ std::vector<SeenEvent> run(const std::string& folder) {
 
 std::vector<std::string> tags(const std::vector<SeenEvent>& events) {
   std::vector<std::string> tags;
-  for (const SeenEvent& event : events) tags.push_back(event.graph.empty() ? event.tag + "@" + std::to_string(event.step) : "graph");
+  for (const SeenEvent& event : events)
+    tags.push_back(event.graph.empty() ? event.tag + "@" + std::to_string(event.step) : "graph");
   return tags;
 }
 
@@ -146,7 +148,8 @@ TEST(TensorBoard, AResumedTrainingGoesOnCountingBatches) {
   callbacks::TensorBoard second{.log_dir = test_folder("resumed"), .write_graph = false, .update_freq = 1};
   second.restore_state(first.get<callbacks::TensorBoard>()->save_state());
   fit(model, second);
-  EXPECT_THAT(tags(run(second.log_dir + "/train")), testing::IsSupersetOf({"batch_loss@4", "batch_loss@5", "batch_loss@6"}));
+  EXPECT_THAT(tags(run(second.log_dir + "/train")),
+              testing::IsSupersetOf({"batch_loss@4", "batch_loss@5", "batch_loss@6"}));
 }
 
 TEST(TensorBoard, ATrainingThatThrowsLeavesNoDefaultWriter) {
@@ -154,7 +157,8 @@ TEST(TensorBoard, ATrainingThatThrowsLeavesNoDefaultWriter) {
   const Tensor wrong = zeros({6, 3});
   std::string error;
   {
-    FitOptions options{.batch_size = 2, .verbose = Verbose::silent,
+    FitOptions options{.batch_size = 2,
+                       .verbose = Verbose::silent,
                        .callbacks = {callbacks::TensorBoard{.log_dir = test_folder(), .update_freq = 1}}};
     error = error_of([&] { model.fit(wrong, y(), options); });
   }
@@ -164,8 +168,9 @@ TEST(TensorBoard, ATrainingThatThrowsLeavesNoDefaultWriter) {
 
 TEST(TensorBoard, MisuseIsAnErrorWithThePlaceOfTheTraining) {
   Model model = compiled_model();
-  EXPECT_THAT(error_of([&] { fit(model, {.log_dir = test_folder(), .update_freq = -1}); }),
-              testing::AllOf(HasSubstr("tensor_board_test.cc:"), HasSubstr("TensorBoard: update_freq is -1; it is 0 or more")));
+  EXPECT_THAT(
+      error_of([&] { fit(model, {.log_dir = test_folder(), .update_freq = -1}); }),
+      testing::AllOf(HasSubstr("tensor_board_test.cc:"), HasSubstr("TensorBoard: update_freq is -1; it is 0 or more")));
   std::filesystem::create_directories(test_folder());
   std::ofstream(test_folder("other") + "file");
   EXPECT_THAT(error_of([&] { fit(model, {.log_dir = test_folder("other") + "file"}); }),

@@ -96,16 +96,19 @@ TEST(TracedSummary, AnotherWriterGetsWhatIsCalledUnderIt) {
 
 TEST(TracedSummary, AConcreteFunctionSaysThatTheWriterIsGone) {
   const auto writer = summary::create_file_writer(test_folder());
-  auto f = function([](Tensor x) {
-    summary::scalar("x", x, 0);
-    return x;
-  }, {.name = "f"});
+  auto f = function(
+      [](Tensor x) {
+        summary::scalar("x", x, 0);
+        return x;
+      },
+      {.name = "f"});
   std::optional<summary::As> as(writer);
   const auto concrete = f.concrete(Tensor(1.0f));
   (void)concrete(Tensor(1.0f));
   as.reset();
-  EXPECT_THAT(error_of([&] { (void)concrete(Tensor(1.0f)); }),
-              HasSubstr("concrete function f_0 was traced when there was a default writer of summaries and there is none now"));
+  EXPECT_THAT(
+      error_of([&] { (void)concrete(Tensor(1.0f)); }),
+      HasSubstr("concrete function f_0 was traced when there was a default writer of summaries and there is none now"));
 }
 
 TEST(TracedSummary, AWriterThatIsNamedInsideIsPartOfTheTrace) {
@@ -118,11 +121,14 @@ TEST(TracedSummary, AWriterThatIsNamedInsideIsPartOfTheTrace) {
       summary::scalar("none", x, 0);
     }
     summary::scalar("argument", x, 1, {.writer = one});
-    return cond(x > 0.0f, [&] {
-      const auto as = one.as_default();
-      summary::scalar("arm", x, 2);
-      return x;
-    }, [&] { return x; });
+    return cond(
+        x > 0.0f,
+        [&] {
+          const auto as = one.as_default();
+          summary::scalar("arm", x, 2);
+          return x;
+        },
+        [&] { return x; });
   });
   (void)f(Tensor(1.0f));
   const auto as = two.as_default();
@@ -162,12 +168,15 @@ TEST(TracedSummary, InBranchesAndLoopsOfBothForms) {
   const auto program = [](Tensor n) {
     for (Tensor i : range(n)) {
       if (i % 2 == 0) summary::scalar("even", i, i);
-      cond(i % 3 == 0, [&] { summary::scalar("third", i, i); }, [] {});
+      cond(
+          i % 3 == 0, [&] { summary::scalar("third", i, i); }, [] {});
     }
-    return while_loop([&](Tensor i) { return i < n; }, [](Tensor i) {
-      summary::text("turn", "of a loop", i);
-      return i + 1;
-    }, Tensor(3));
+    return while_loop([&](Tensor i) { return i < n; },
+                      [](Tensor i) {
+                        summary::text("turn", "of a loop", i);
+                        return i + 1;
+                      },
+                      Tensor(3));
   };
   const auto eager = summary::create_file_writer(test_folder("eager"));
   {
@@ -240,10 +249,13 @@ TEST(TracedSummary, GradientsGoByIt) {
     GradientTape tape;
     const Tensor y = w * x;
     summary::histogram("y", y, 0);
-    const Tensor loss = cond(sum(y) > 0.0f, [&] {
-      summary::scalar("arm", sum(y), 1);
-      return sum(y * y);
-    }, [&] { return sum(y); });
+    const Tensor loss = cond(
+        sum(y) > 0.0f,
+        [&] {
+          summary::scalar("arm", sum(y), 1);
+          return sum(y * y);
+        },
+        [&] { return sum(y); });
     summary::scalar("loss", loss, 2);
     return tape.gradient(loss, w);
   });
@@ -257,11 +269,13 @@ TEST(TracedSummary, AGradientThatRunsALoopAgainWritesNothingAgain) {
   auto f = function([](Tensor x, Tensor n) {
     GradientTape tape;
     tape.watch(x);
-    const auto [last, y] = while_loop([&](Tensor i, Tensor) { return i < n; }, [](Tensor i, Tensor y) {
-      const Tensor next = y * y;
-      summary::scalar("y", next, i);
-      return std::tuple(i + 1, next);
-    }, std::tuple(Tensor(0), x), {.checkpoint = 2});
+    const auto [last, y] = while_loop([&](Tensor i, Tensor) { return i < n; },
+                                      [](Tensor i, Tensor y) {
+                                        const Tensor next = y * y;
+                                        summary::scalar("y", next, i);
+                                        return std::tuple(i + 1, next);
+                                      },
+                                      std::tuple(Tensor(0), x), {.checkpoint = 2});
     return tape.gradient(y, x);
   });
   EXPECT_EQ(f(Tensor(1.5f), Tensor(3)).item<float>(), 8 * 17.0859375f);  // 8 x^7
@@ -289,10 +303,12 @@ TEST(RecordIf, IsControlFlowInsideOfTheCompiledFunction) {
   const auto writer = summary::create_file_writer(test_folder());
   const auto as = writer.as_default();
   for (const bool control_flow : {true, false}) {
-    auto f = function([](Tensor step, Tensor x) {
-      summary::record_if(step % 100 == 0, [&] { summary::histogram("h", x, step, {.buckets = 3}); });
-      return x + 1.0f;
-    }, {.control_flow = control_flow});
+    auto f = function(
+        [](Tensor step, Tensor x) {
+          summary::record_if(step % 100 == 0, [&] { summary::histogram("h", x, step, {.buckets = 3}); });
+          return x + 1.0f;
+        },
+        {.control_flow = control_flow});
     for (int step : {0, 1, 99, 100, 101, 200}) (void)f(Tensor(step), ones({4}));
     EXPECT_EQ(f.stats().traces, 1);
     const std::string trace = f.concrete(Tensor(0), ones({4})).text("trace");
@@ -365,7 +381,8 @@ TEST(TracedSummary, ADefaultStepThatIsANumberCountsWhenTheOpRuns) {
     (void)f(Tensor(1.0f));
   }
   summary::clear_step();
-  EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }), AllOf(HasSubstr("traced_test.cc:"), HasSubstr("summary x: there is no step")));
+  EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }),
+              AllOf(HasSubstr("traced_test.cc:"), HasSubstr("summary x: there is no step")));
   EXPECT_EQ(f.stats().traces, 1);
   EXPECT_THAT(tags_of(writer), ElementsAre("x@3", "x@5"));
 }
@@ -384,8 +401,9 @@ TEST(TracedSummary, ADefaultStepThatIsAVariableIsReadWhereTheOpStands) {
   (void)f(Tensor(1.0f));
   (void)f(Tensor(1.0f));
   summary::set_step(7);
-  EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }),
-              HasSubstr("summary before: the function was traced with another default step; give the step as an argument"));
+  EXPECT_THAT(
+      error_of([&] { (void)f(Tensor(1.0f)); }),
+      HasSubstr("summary before: the function was traced with another default step; give the step as an argument"));
   summary::clear_step();
   EXPECT_EQ(step.value().item<int64_t>(), 2);
   EXPECT_THAT(tags_of(writer), ElementsAre("before@0", "after@1", "before@1", "after@2"));
@@ -408,7 +426,8 @@ TEST(TracedSummary, TheStepOfAScopeCountsForWhatIsCalledInIt) {
   (void)f(Tensor(1.0f));
   summary::clear_step();
   EXPECT_EQ(f.stats().traces, 1);
-  EXPECT_THAT(tags_of(writer), ElementsAre("outside@2", "inside@40", "outside@3", "inside@40", "outside@1", "inside@40"));
+  EXPECT_THAT(tags_of(writer),
+              ElementsAre("outside@2", "inside@40", "outside@3", "inside@40", "outside@1", "inside@40"));
 }
 
 TEST(TracedSummary, AClosedWriterIsAnErrorWithThePlaceOfTheOp) {
@@ -432,13 +451,15 @@ TEST(TracedSummary, AWriterIsNotClosedAndAGraphNotWrittenByATrace) {
     writer.close();
     return x;
   });
-  EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }), HasSubstr("a writer cannot be closed by a traced function; close it outside"));
+  EXPECT_THAT(error_of([&] { (void)f(Tensor(1.0f)); }),
+              HasSubstr("a writer cannot be closed by a traced function; close it outside"));
   auto h = function([](Tensor x) { return x; });
   auto k = function([&](Tensor x) {
     summary::graph(h.concrete(TensorSpec{DType::f32, {}}), writer);
     return x;
   });
-  EXPECT_THAT(error_of([&] { (void)k(Tensor(1.0f)); }), HasSubstr("a graph cannot be written by a traced function; write it outside"));
+  EXPECT_THAT(error_of([&] { (void)k(Tensor(1.0f)); }),
+              HasSubstr("a graph cannot be written by a traced function; write it outside"));
 }
 
 TEST(TracedSummary, ItsTextIsReadBack) {
@@ -448,8 +469,9 @@ TEST(TracedSummary, ItsTextIsReadBack) {
     summary::scalar("a \"name\"\n", x, 3, {.description = "said"});
     return x;
   });
-  EXPECT_THAT(f.concrete(Tensor(1.0f)).text("trace"),
-              HasSubstr(R"(function=summary_scalar("{\"tag\":\"a \\\"name\\\"\\n\",\"description\":\"said\",\"step\":3}"))"));
+  EXPECT_THAT(
+      f.concrete(Tensor(1.0f)).text("trace"),
+      HasSubstr(R"(function=summary_scalar("{\"tag\":\"a \\\"name\\\"\\n\",\"description\":\"said\",\"step\":3}"))"));
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ using testing::SizeIs;
 TEST(FileWriter, MakesFoldersAndAFileWithTensorFlowsName) {
   const std::string folder = test_folder() + "/a/b";
   const auto writer = summary::create_file_writer(folder, {.filename_suffix = ".mine"});
-  EXPECT_THAT(writer.path(), MatchesRegex(folder + "/events\\.out\\.tfevents\\.[0-9]{10}\\..+\\." + std::to_string(getpid()) +
-                                          "\\.[0-9]+\\.mine"));
+  EXPECT_THAT(writer.path(), MatchesRegex(folder + "/events\\.out\\.tfevents\\.[0-9]{10}\\..+\\." +
+                                          std::to_string(getpid()) + "\\.[0-9]+\\.mine"));
   EXPECT_THAT(events_in(writer.path()), IsEmpty());  // but for the version, which is there at once
 }
 
@@ -80,8 +80,9 @@ TEST(FileWriter, AClosedOneIsAnErrorAndClosingTwiceIsNone) {
   writer.close();
   writer.close();
   EXPECT_THAT(tags_in(writer.path()), ElementsAre("x@0"));
-  EXPECT_THAT(error_of([&] { summary::scalar("x", 1, 1, {.writer = writer}); }),
-              AllOf(HasSubstr("writer_test.cc:"), HasSubstr("summary x: the writer of " + writer.path() + " is closed")));
+  EXPECT_THAT(
+      error_of([&] { summary::scalar("x", 1, 1, {.writer = writer}); }),
+      AllOf(HasSubstr("writer_test.cc:"), HasSubstr("summary x: the writer of " + writer.path() + " is closed")));
   EXPECT_THAT(error_of([&] { writer.flush(); }), HasSubstr("the writer of " + writer.path() + " is closed"));
 }
 
@@ -98,7 +99,8 @@ TEST(FileWriter, AFolderThatCannotBeMadeIsAnError) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder + "/file") << "x";
   EXPECT_THAT(error_of([&] { (void)summary::create_file_writer(folder + "/file/runs"); }),
-              AllOf(HasSubstr("writer_test.cc:"), HasSubstr("create_file_writer: cannot write " + folder + "/file/runs: Not a directory")));
+              AllOf(HasSubstr("writer_test.cc:"),
+                    HasSubstr("create_file_writer: cannot write " + folder + "/file/runs: Not a directory")));
   EXPECT_THAT(error_of([&] { (void)summary::create_file_writer(folder, {.flush_every_seconds = -1}); }),
               HasSubstr("create_file_writer: flush_every_seconds is -1.0; it is 0 or more"));
   EXPECT_THAT(error_of([&] { (void)summary::create_file_writer(folder, {.max_queue = -1}); }),
@@ -136,8 +138,9 @@ TEST(FileWriter, AFullDiskIsAnErrorAtFlushAndNothingIsLostIfItIsEmptiedThen) {
     error = error_of([&] { writer.flush(); });
     meanwhile = tags_in(writer.path());
   }
-  EXPECT_THAT(error, AllOf(HasSubstr("writer_test.cc:"), HasSubstr("cannot write " + writer.path() + ": File too large"),
-                           HasSubstr("; 8 events wait for the next flush")));
+  EXPECT_THAT(error,
+              AllOf(HasSubstr("writer_test.cc:"), HasSubstr("cannot write " + writer.path() + ": File too large"),
+                    HasSubstr("; 8 events wait for the next flush")));
   EXPECT_THAT(meanwhile, ElementsAre("before@0"));  // whole records only
   writer.flush();
   EXPECT_THAT(tags_in(writer.path()), SizeIs(9));
