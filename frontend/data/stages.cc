@@ -348,6 +348,13 @@ Tensor pad_rows(std::span<const Tensor> rows, const Padding& padding, size_t ten
 
 // ---- Buckets, windows, choices.
 
+int64_t integer_of(const Tensor& key) {
+  return dispatch(key.dtype(), [&]<class T>() -> int64_t {
+    if constexpr (std::is_integral_v<T>) return static_cast<int64_t>(key.item<T>());
+    throw Error(cat("group_by_window: a key is ", name(key.dtype()), "; it must be an integer"));
+  });
+}
+
 void fail_window_size(int64_t key, int64_t size) {
   throw Error(cat("group_by_window: the window of key ", key, " has ", size, " elements; it must have 1 or more"));
 }

@@ -111,6 +111,16 @@ TEST(DataFunctions, OfOtherStages) {
   EXPECT_EQ(line_of(numbers(4).scan(Tensor(1.f), step)), "0.000000;1.000000;4.000000;12.000000");
 }
 
+TEST(DataFunctions, AreKeysOfGroups) {
+  const Variable modulus(3, {.name = "modulus"});
+  const auto dataset = from_tensor_slices(etch::range(7))
+                           .group_by_window(etch::function([modulus](Tensor x) { return x % modulus; }),
+                                            [](int64_t, const Dataset<Tensor>& w) { return w.batch(9); }, 2);
+  auto walk = dataset.iterator();
+  modulus.assign(1);
+  EXPECT_EQ(rest_of(walk), (std::vector<std::string>{"[0,3]", "[1,4]", "[2,5]", "[6]"}));
+}
+
 TEST(DataFunctions, TakeSeedsInMapRandom) {
   const auto f = etch::function([](Tensor x, Tensor seed) { return x + random::uniform(seed, {}); });
   const auto host = [](Tensor x, Tensor seed) { return x + random::uniform(seed, {}); };

@@ -46,13 +46,13 @@ class BatchCursor final : public OneInputCursor<T, BatchedOf<T>> {
     int64_t count = 0;
     while (count < size_ && this->input_->next(element_)) {
       ++count;
+      ++position_;
       try {
         collector_.add(element_);
       } catch (...) {
-        rethrow_at("batch", position_ + count - 1);
+        rethrow_at("batch", position_ - 1);
       }
     }
-    position_ += count;
     if (count == 0 || (drops_ && count < size_)) return false;
     out = collector_.finish();
     return true;
@@ -379,7 +379,7 @@ class WindowStage final : public OneInputStage<T, Dataset<T>> {
       gap_ = state.get<int64_t>("gap");
       given_ = target;
     }
-    bool replays() const override { return !kSavable<T> || this->input_->replays(); }
+    bool replays() const override { return !fits_in_state(buffer_) || this->input_->replays(); }
 
    private:
     const WindowShape shape_;

@@ -18,26 +18,6 @@ namespace detail {
 
 [[noreturn]] void fail_cache_type(Location where);
 [[noreturn]] void fail_cache_size(int64_t elements, int64_t max_bytes);
-/// Bytes that an element takes, roughly.
-template <class T>
-int64_t bytes_of_element(const T& element) {
-  if constexpr (std::is_same_v<T, Tensor>) {
-    return element.defined() ? 256 + element.size() * size_of(element.dtype()) : 64;
-  } else if constexpr (std::is_same_v<T, std::string>) {
-    return static_cast<int64_t>(sizeof(T) + element.size());
-  } else if constexpr (etch::detail::TupleLike<T> || kPlain<T>) {
-    int64_t bytes = 0;
-    for_each_part(element, [&](const auto& part) { bytes += bytes_of_element(part); });
-    return bytes;
-  } else if constexpr (requires { element.begin(); element.size(); }) {
-    int64_t bytes = sizeof(T);
-    for (const auto& part : element) bytes += bytes_of_element(part);
-    return bytes;
-  } else {
-    return sizeof(T);
-  }
-}
-
 /// Whichever walk fills a cache, it holds the elements of epoch 0.
 inline OpenContext cached_context(OpenContext context) {
   context.epoch = 0;

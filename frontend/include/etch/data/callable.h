@@ -102,7 +102,7 @@ class Running {
   ResultOf<F, T, More...> operator()(std::string_view stage, int64_t index, T&& element, More&&... more) const {
     try {
       if constexpr (kIsFunction<F>) {
-        if (!is_ready_.load(std::memory_order_acquire)) prepare(element, more...);
+        if (!is_ready()) prepare_late(element, more...);
         const FrozenScope scope(cells_);
         return call(f_, static_cast<T&&>(element), static_cast<More&&>(more)..., where_);
       } else {
@@ -128,6 +128,15 @@ class Running {
     } else {
       return {};
     }
+  }
+  /// The same at an element, by whichever thread comes first: of a restored walk, whose values are known.
+  template <class T, class... More>
+  void prepare_late(const T& element, const More&... more) const {
+    const auto concrete = concrete_for(f_, where_, element, more...);
+    const std::lock_guard lock(mutex_);
+    if (is_ready_.load(std::memory_order_relaxed)) return;
+    cells_.take(concrete, where_);
+    is_ready_.store(true, std::memory_order_release);
   }
   bool is_ready() const { return !kIsFunction<F> || is_ready_.load(std::memory_order_acquire); }
 

@@ -213,6 +213,16 @@ class InterleaveStage final : public OneInputStage<T, typename ElementOfDataset<
 
 // ---- group_by_window
 
+int64_t integer_of(const Tensor& key);
+/// A key that a callable gave: an integer, or a tensor with one.
+template <class K>
+int64_t key_of(const K& key) {
+  if constexpr (std::is_same_v<K, Tensor>) {
+    return integer_of(key);
+  } else {
+    return static_cast<int64_t>(key);
+  }
+}
 [[noreturn]] void fail_window_size(int64_t key, int64_t size);
 
 template <class T, class Key, class Reduce, class Size>
@@ -229,17 +239,20 @@ class GroupStage final : public OneInputStage<T, typename ElementOfDataset<Resul
         where_(where) {}
   std::string_view name() const override { return name_; }
   std::unique_ptr<Cursor<R>> open(const OpenContext& context) const override {
-    return std::make_unique<GroupCursor>(this->input_->open(context), *this, context);
+    auto key = std::make_unique<Running<Key>>(key_, context, where_);
+    auto input = prepare(*key, *this->input_, this->input_->open(context), context);
+    return std::make_unique<GroupCursor>(std::move(input), *this, std::move(key), context);
   }
 
  private:
   class GroupCursor final : public OneInputCursor<T, R> {
    public:
-    GroupCursor(std::unique_ptr<Cursor<T>> input, const GroupStage& stage, const OpenContext& context)
+    GroupCursor(std::unique_ptr<Cursor<T>> input, const GroupStage& stage, std::unique_ptr<Running<Key>> key,
+                const OpenContext& context)
         : OneInputCursor<T, R>(std::move(input)),
           stage_(stage),
           context_(context),
-          key_(stage.key_, context, stage.where_),
+          key_(std::move(key)),
           reduce_(stage.reduce_, context, stage.where_),
           size_(stage.size_, context, stage.where_) {}
     bool next(R& out) override {
@@ -276,12 +289,14 @@ class GroupStage final : public OneInputStage<T, typename ElementOfDataset<Resul
       state.set("windows", windows_);
       state.set("taken", taken_);
       state.set("has_ended", has_ended_);
+      key_->save(state);
       OneInputCursor<T, R>::save(state);
     }
     void restore(const SavedState& state) override {
       const auto target = state.get<int64_t>("given");
       if (!state.contains("windows")) return replay(*this, target, given_);
       OneInputCursor<T, R>::restore(state);
+      key_->restore(state);
       given_ = target;
       windows_ = state.get<int64_t>("windows");
       taken_ = state.get<int64_t>("taken");
@@ -312,7 +327,7 @@ class GroupStage final : public OneInputStage<T, typename ElementOfDataset<Resul
           has_ended_ = true;
           break;
         }
-        const auto key = static_cast<int64_t>(key_(stage_.name_, taken_++, std::as_const(element)));
+        const auto key = key_of((*key_)(stage_.name_, taken_++, std::as_const(element)));
         std::vector<T>& group = groups_[key];
         group.push_back(std::move(element));
         const auto size = static_cast<int64_t>(size_(stage_.name_, taken_ - 1, key));
@@ -339,7 +354,7 @@ class GroupStage final : public OneInputStage<T, typename ElementOfDataset<Resul
 
     const GroupStage& stage_;
     const OpenContext context_;
-    Running<Key> key_;
+    std::unique_ptr<Running<Key>> key_;
     Running<Reduce> reduce_;
     Running<Size> size_;
     std::map<int64_t, std::vector<T>> groups_;

@@ -306,7 +306,7 @@ class Dataset {
                                                            Location where = Location::current()) const {
     detail::check_buckets(boundaries, batch_sizes, where);
     auto key = [length = std::move(length), boundaries](const T& element) {
-      return detail::bucket_of(static_cast<int64_t>(detail::call(length, element)), boundaries);
+      return detail::bucket_of(detail::key_of(detail::call(length, element)), boundaries);
     };
     auto size = [batch_sizes](int64_t bucket) { return batch_sizes[static_cast<size_t>(bucket)]; };
     auto reduce = [=](int64_t bucket, const Dataset& window) -> Dataset<detail::TensoredOf<T>> {

@@ -483,17 +483,44 @@ void decode(Decoder& from, T& value) {
 /// Beyond so many bytes elements are not kept in a state: the walk is replayed.
 inline constexpr size_t kMaxStateBytes = size_t{64} << 20;
 
-/// Puts elements under a name; false, and nothing happens, if they cannot be or take more than kMaxStateBytes.
+/// Bytes that an element takes, roughly.
+template <class T>
+int64_t bytes_of_element(const T& element) {
+  if constexpr (std::is_same_v<T, Tensor>) {
+    return element.defined() ? 256 + element.size() * size_of(element.dtype()) : 64;
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return static_cast<int64_t>(sizeof(T) + element.size());
+  } else if constexpr (etch::detail::TupleLike<T> || kPlain<T>) {
+    int64_t bytes = 0;
+    for_each_part(element, [&](const auto& part) { bytes += bytes_of_element(part); });
+    return bytes;
+  } else if constexpr (requires { element.begin(); element.size(); }) {
+    int64_t bytes = sizeof(T);
+    for (const auto& part : element) bytes += bytes_of_element(part);
+    return bytes;
+  } else {
+    return sizeof(T);
+  }
+}
+
+/// False if save_elements leaves them out.
+template <class Elements>
+bool fits_in_state(const Elements& elements) {
+  using T = std::remove_cvref_t<decltype(*elements.begin())>;
+  int64_t bytes = 0;
+  for (const T& element : elements) bytes += bytes_of_element(element);
+  return kSavable<T> && bytes <= static_cast<int64_t>(kMaxStateBytes);
+}
+
+/// Puts elements under a name; false, and nothing happens, if they cannot be or take more than kMaxStateBytes, roughly.
 template <class Elements>
 bool save_elements(SavedState& state, std::string_view name, const Elements& elements) {
   using T = std::remove_cvref_t<decltype(*elements.begin())>;
+  if (!fits_in_state(elements)) return false;
   if constexpr (kSavable<T>) {
     Encoder bytes;
     bytes.number(static_cast<uint64_t>(elements.size()));
-    for (const T& element : elements) {
-      encode(element, bytes);
-      if (bytes.size() > kMaxStateBytes) return false;
-    }
+    for (const T& element : elements) encode(element, bytes);
     state.set(std::string(name), bytes.to_tensor());
     return true;
   } else {

@@ -144,7 +144,7 @@ class ShuffleStage final : public OneInputStage<T, T> {
       buffer_.has_ended = state.get<bool>("has_ended");
       given_ = target;
     }
-    bool replays() const override { return !kSavable<T> || this->input_->replays(); }
+    bool replays() const override { return !fits_in_state(buffer_.elements) || this->input_->replays(); }
 
    private:
     ShuffleBuffer<T> buffer_;
@@ -399,8 +399,8 @@ class ConcatenateStage final : public Stage<T> {
  private:
   class ConcatenateCursor final : public Cursor<T> {
    public:
-    ConcatenateCursor(const ConcatenateStage& stage, const OpenContext& context) : stage_(stage) {
-      for (const StageRef<T>& part : stage_.parts_) cursors_.push_back(part->open(context));
+    ConcatenateCursor(const ConcatenateStage& stage, const OpenContext& context) {
+      for (const StageRef<T>& part : stage.parts_) cursors_.push_back(part->open(context));
     }
     bool next(T& out) override {
       for (; part_ < cursors_.size(); ++part_) {
@@ -436,7 +436,6 @@ class ConcatenateStage final : public Stage<T> {
     }
 
    private:
-    const ConcatenateStage& stage_;
     std::vector<std::unique_ptr<Cursor<T>>> cursors_;
     size_t part_ = 0;
   };
