@@ -49,7 +49,8 @@ TEST(Resumed, KilledBeforeEachBatch) {
   }
 }
 
-// ---- Each part of the file is needed ---------------------------------------------------------------------------------------
+// ---- Each part of the file is needed
+// ---------------------------------------------------------------------------------------
 
 /// What a training gives that goes on from a file in which something was changed.
 std::string difference_after(const std::function<void(detail::TensorFile&)>& change) {
@@ -108,7 +109,9 @@ TEST(ResumedWithout, TheSlots) {
   EXPECT_NE(difference_after(without("optimizer/v/")), "");
 }
 TEST(ResumedWithout, TheStepOfTheSchedule) { EXPECT_NE(difference_after(without("optimizer/iterations")), ""); }
-TEST(ResumedWithout, TheMetrics) { EXPECT_EQ(difference_after(without("metrics/")), "history/sparse_categorical_accuracy"); }
+TEST(ResumedWithout, TheMetrics) {
+  EXPECT_EQ(difference_after(without("metrics/")), "history/sparse_categorical_accuracy");
+}
 TEST(ResumedWithout, TheMeanOfTheLoss) { EXPECT_EQ(difference_after(without("reports/")), "history/loss"); }
 TEST(ResumedWithout, ThePositionInTheData) {
   // The shuffle of another epoch, from its beginning.
@@ -117,7 +120,8 @@ TEST(ResumedWithout, ThePositionInTheData) {
               const Scratch scratch;
               Program program{scratch.file("backup"), scratch.file("results"), 3};
               EXPECT_TRUE(is_killed_in([&] { run(program); }));
-              const detail::TensorFile other = detail::read_checkpoint_file(scratch.file("backup/backup.safetensors"), {});
+              const detail::TensorFile other =
+                  detail::read_checkpoint_file(scratch.file("backup/backup.safetensors"), {});
               for (const auto& [name, value] : other.metadata.host) {
                 if (name.starts_with("fit/walk")) file.metadata.host.set(name, value);
               }

@@ -30,12 +30,12 @@ struct Killer {
 };
 
 struct Program {
-  std::string folder{};       // of backups
-  std::string results{};      // the file that it writes at its end
+  std::string folder{};   // of backups
+  std::string results{};  // the file that it writes at its end
   int64_t kill_before = -1;
-  int64_t save_freq = 3;    // of backups; 0 for epochs
+  int64_t save_freq = 3;  // of backups; 0 for epochs
   int64_t steps_per_epoch = 0;
-  bool uses_tensors = false;   // and no data set
+  bool uses_tensors = false;  // and no data set
   bool asynchronous = false;
   std::vector<Callback> more{};  // callbacks
 };
@@ -59,20 +59,24 @@ inline void run(const Program& program) {
   options.batch_size = 8;
   options.steps_per_epoch = program.steps_per_epoch;
   // Nothing ever improves by so much: it ends the training in its fourth epoch.
-  options.callbacks = {Killer{program.kill_before, &batches},
-                       callbacks::EarlyStopping{.monitor = "loss", .min_delta = 100, .patience = 3, .restore_best_weights = true},
-                       callbacks::BackupAndRestore{.backup_dir = program.folder,
-                                                   .save_freq = program.save_freq,
-                                                   .asynchronous = program.asynchronous}};
+  options.callbacks = {
+      Killer{program.kill_before, &batches},
+      callbacks::EarlyStopping{.monitor = "loss", .min_delta = 100, .patience = 3, .restore_best_weights = true},
+      callbacks::BackupAndRestore{
+          .backup_dir = program.folder, .save_freq = program.save_freq, .asynchronous = program.asynchronous}};
   options.callbacks.insert(options.callbacks.end(), program.more.begin(), program.more.end());
   auto dataset = data::from_tensor_slices(std::pair(x, y)).shuffle(20, {.seed = 3}).batch(8);
   if (program.steps_per_epoch > 0) dataset = dataset.repeat();
   const History history = program.uses_tensors ? model.fit(x, y, options) : model.fit(dataset, options);
-  NamedTensors results{{"batches", Tensor(batches)}, {"epochs", Tensor(history.epoch)},
-                       {"next_seed", Tensor(random::next_seed())}};
+  NamedTensors results{
+      {"batches", Tensor(batches)}, {"epochs", Tensor(history.epoch)}, {"next_seed", Tensor(random::next_seed())}};
   for (const auto& [name, values] : history.history) results.emplace("history/" + name, Tensor(values));
-  for (const NamedVariable& variable : named_variables(model)) results.emplace("model/" + variable.name, variable.variable.value());
-  for (const Variable& variable : variables(model.optimizer())) results.emplace("optimizer/" + variable.name(), variable.value());
+  for (const NamedVariable& variable : named_variables(model)) {
+    results.emplace("model/" + variable.name, variable.variable.value());
+  }
+  for (const Variable& variable : variables(model.optimizer())) {
+    results.emplace("optimizer/" + variable.name(), variable.value());
+  }
   save_safetensors(program.results, results);
 }
 
