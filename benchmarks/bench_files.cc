@@ -1,5 +1,5 @@
-// Reading files: TFRecord against one pass that reads and takes CRC32C of the same bytes, CSV, PNG, JPEG. The files lie in a
-// folder of the system for temporary ones (ETCH_BENCH_FILES=DIR for another), where peers/files.py finds them.
+// Reading files: TFRecord against one pass that reads and takes CRC32C of the same bytes, CSV, PNG, JPEG. The files lie
+// in a folder of the system for temporary ones (ETCH_BENCH_FILES=DIR for another), where peers/files.py finds them.
 #include <benchmark/benchmark.h>
 #include <etch/data/csv.h>
 #include <etch/data/example.h>
@@ -98,7 +98,12 @@ void pass_by_buffer(benchmark::State& state) {
   }
   count_bytes(state, path);
 }
-BENCHMARK(pass_by_buffer)->Name("tfrecord/read_and_crc_of_buffers")->Arg(100)->Arg(1000)->Arg(100000)->Unit(benchmark::kMillisecond);
+BENCHMARK(pass_by_buffer)
+    ->Name("tfrecord/read_and_crc_of_buffers")
+    ->Arg(100)
+    ->Arg(1000)
+    ->Arg(100000)
+    ->Unit(benchmark::kMillisecond);
 
 void records(benchmark::State& state) {
   const std::string path = records_of(state.range(0));
@@ -167,7 +172,8 @@ std::string csv_file() {
 void count_rows(benchmark::State& state) { state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * kRows); }
 
 void csv_of_structs(benchmark::State& state) {
-  const auto dataset = data::csv<Row>(csv_file(), Row{.a = {}, .b = {}, .c = {}, .d = {}, .label = Tensor(int32_t{0})}, {}).batch(1024);
+  const auto dataset =
+      data::csv<Row>(csv_file(), Row{.a = {}, .b = {}, .c = {}, .d = {}, .label = Tensor(int32_t{0})}, {}).batch(1024);
   for (auto _ : state) benchmark::DoNotOptimize(count_batches(dataset));
   count_rows(state);
 }
@@ -187,7 +193,8 @@ Tensor photograph(int64_t height, int64_t width) {
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
       for (int64_t c = 0; c < 3; ++c) {
-        pixels.push_back(static_cast<uint8_t>((x * (c + 1) / 2 + y * (3 - c) / 3 + static_cast<int64_t>(random() % 16)) % 256));
+        pixels.push_back(
+            static_cast<uint8_t>((x * (c + 1) / 2 + y * (3 - c) / 3 + static_cast<int64_t>(random() % 16)) % 256));
       }
     }
   }

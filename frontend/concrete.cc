@@ -1,11 +1,13 @@
 // Runs of concrete functions.
 #include <new>
+#include <optional>
 
 #include "absl/container/fixed_array.h"
 #include "compiler/ir/cat.h"
 #include "frontend/concrete.h"
 #include "frontend/confirmation.h"
 #include "frontend/effects.h"
+#include "frontend/element_walks.h"
 #include "frontend/flags.h"
 #include "frontend/frozen_cells.h"
 #include "frontend/trace.h"
@@ -40,7 +42,8 @@ Tensor view(const TensorImpl& impl, const Type& type) {
 /// long as it stands, so that nobody sees some of them before the others.
 class Concrete::Variables {
  public:
-  explicit Variables(std::span<const UsedVariable> used) : used_(used), read_(used.size()), next_(used.size()) {
+  explicit Variables(std::span<const UsedVariable> used)
+      : outer_(innermost_), used_(used), read_(used.size()), next_(used.size()) {
     if (const FrozenValues* frozen = FrozenValues::current()) [[unlikely]] {
       for (size_t i = 0; i < used_.size(); ++i) read_[i] = frozen->value(*used_[i].cell, used_[i].is_assigned());
       return;
@@ -51,14 +54,27 @@ class Concrete::Variables {
       read_[i] = used_[i].cell->tensor();
       used_[i].cell->unlock();
     }
+    innermost_ = this;
   }
   ~Variables() {
+    innermost_ = outer_;
     for (const UsedVariable& use : used_) {
       if (use.is_assigned()) use.cell->unlock();
     }
   }
   Variables(const Variables&) = delete;
   Variables& operator=(const Variables&) = delete;
+
+  /// The cells that runs of this thread hold locked.
+  static std::vector<const VariableCell*> locked() {
+    std::vector<const VariableCell*> cells;
+    for (const Variables* run = innermost_; run; run = run->outer_) {
+      for (const UsedVariable& use : run->used_) {
+        if (use.is_assigned()) cells.push_back(use.cell.get());
+      }
+    }
+    return cells;
+  }
 
   /// Nothing is written over what stands in them before put().
   bool keeps_old = false;
@@ -79,9 +95,16 @@ class Concrete::Variables {
   }
 
  private:
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local const Variables* innermost_;
+
+  const Variables* const outer_;
   const std::span<const UsedVariable> used_;
   absl::FixedArray<Tensor, kFew> read_, next_;
 };
+
+constinit thread_local const Concrete::Variables* Concrete::Variables::innermost_ = nullptr;
+
+std::vector<const VariableCell*> Concrete::locked_cells() { return Variables::locked(); }
 
 void Concrete::gather_inputs(const Call& call, const Variables* variables, const void** inputs) const {
   size_t next = 0;
@@ -141,7 +164,8 @@ bool Concrete::wants_audit(const Call& call) const {
   return trace.confirmation && trace.confirmation->wants_audit(*call.flags);
 }
 
-void Concrete::audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results) const {
+void Concrete::audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results,
+                     const EffectLog& effects) const {
   if (!trace.confirmation->wants_audit(*call.flags, guard.turns)) return;
   const auto given = [](const Type& type, const TensorImpl& impl) { return GivenResult{&type, impl.data}; };
   std::vector<GivenResult> tensors;
@@ -152,7 +176,7 @@ void Concrete::audit(const Call& call, Variables* variables, const TurnGuard& gu
     AuditedVariable& variable = audited.emplace_back(&use, TensorAccess::share(&variables->value(i)), GivenResult());
     if (use.is_assigned()) variable.after = given(use.cell->type(), variables->new_value(i));
   }
-  trace.confirmation->audit(call, tensors, audited, trace.result_key);
+  trace.confirmation->audit(call, tensors, audited, trace.result_key, effects);
 }
 
 void Concrete::place_variables(const Call& call, Variables& variables, const Tensor* results, void** outputs) const {
@@ -197,7 +221,10 @@ void Concrete::run(const Call& call, Tensor* results, const Record* record) cons
 template <class RunOnce>
 void Concrete::repeat_while_exceeded(const Call& call, RunOnce run_once) const {
   EffectLog done;
-  EffectLog* const effects = trace.confirmation ? &done : nullptr;
+  const bool may_repeat = trace.confirmation && (trace.confirmation->turns() != TurnGuard::kNoLimit || wants_audit(call));
+  EffectLog* const effects = may_repeat ? &done : nullptr;
+  std::optional<ElementWalks> walks;
+  if (trace.token >= 0) walks.emplace();
   try {
     while (true) {
       TurnGuard guard;
@@ -212,6 +239,10 @@ void Concrete::repeat_while_exceeded(const Call& call, RunOnce run_once) const {
     }
   } catch (const std::bad_alloc&) {
     fail(call.where, cat("calling function ", function, ": out of memory"));
+  } catch (const Error& error) {
+    const std::string progress = walks ? walks->progress() : std::string();
+    if (progress.empty()) throw;
+    throw Error(error.what() + progress);
   }
 }
 
@@ -229,7 +260,7 @@ std::vector<Tensor> Concrete::input_tensors(const Call& call, const Variables* v
 
 TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* results, const Record* record,
                              EffectLog* effects) const {
-  const bool audits = wants_audit(call);
+  const bool audits = effects && wants_audit(call);
   if (variables) variables->keeps_old = audits;
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());
@@ -255,7 +286,7 @@ TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* res
   if (variables) place_variables(call, *variables, results, outputs.data());
   const TurnGuard guard = launch(call, inputs.data(), outputs.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
-  if (audits) [[unlikely]] audit(call, variables, guard, {results, num_results()});
+  if (audits) [[unlikely]] audit(call, variables, guard, {results, num_results()}, *effects);
   if (record) [[unlikely]] (*record)(recorded);
   if (variables) variables->put();
   return guard;
@@ -313,7 +344,7 @@ TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const 
     fail(call.where, cat("call_into of function ", function, ": ", outputs.count(),
                          " output tensors are given, but it has ", num_results()));
   }
-  const bool audits = wants_audit(call);
+  const bool audits = effects && wants_audit(call);
   if (variables) variables->keeps_old = audits;
   absl::FixedArray<const void*, kFew> inputs(trace.graph.inputs().size());
   gather_inputs(call, variables, inputs.data());
@@ -328,7 +359,7 @@ TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const 
   if (audits) [[unlikely]] {
     std::vector<Tensor> results;
     for (const Tensor* output : outputs.tensors()) results.push_back(*output);
-    audit(call, variables, guard, results);
+    audit(call, variables, guard, results, *effects);
   }
   if (variables) variables->put();
   return guard;

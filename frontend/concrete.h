@@ -73,6 +73,9 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   /// Runs into existing tensors; Error if they do not fit or share memory with others.
   void run_into(const Call& call, const Destinations& outputs) const;
 
+  /// The variables that runs of this thread hold locked, because they assign them.
+  static std::vector<const VariableCell*> locked_cells();
+
  private:
   class Variables;
 
@@ -93,7 +96,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   std::vector<Tensor> input_tensors(const Call& call, const Variables* variables) const;
   TurnGuard run_into_with(const Call& call, Variables* variables, const Destinations& outputs, EffectLog* effects) const;
   bool wants_audit(const Call& call) const;
-  void audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results) const;
+  void audit(const Call& call, Variables* variables, const TurnGuard& guard, std::span<const Tensor> results,
+             const EffectLog& effects) const;
 };
 
 /// Traces and compiles.

@@ -53,9 +53,9 @@ bool is_equal(const GivenResult& given, const Tensor& plain) {
 
 }  // namespace
 
-Confirmation::Confirmation(std::shared_ptr<TracedProgram> program, const CaptureReport& report)
+Confirmation::Confirmation(std::shared_ptr<TracedProgram> program, const CaptureReport& report, bool has_guarded_loops)
     : program_(std::move(program)),
-      turns_(report.turns > 0 && !program_->callable().trust_loops ? report.turns : TurnGuard::kNoLimit),
+      turns_(report.turns > 0 && has_guarded_loops ? report.turns : TurnGuard::kNoLimit),
       audits_left_(report.is_proved || !program_->callable().audit ? 0 : kAudits) {}
 
 void Confirmation::confirm_more(const Call& call, int64_t turns) {
@@ -92,8 +92,9 @@ bool Confirmation::wants_audit(const Flags& flags, int64_t turns) const {
 }
 
 void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
-                         std::span<const AuditedVariable> variables, std::string_view result_key) {
+                         std::span<const AuditedVariable> variables, std::string_view result_key, const EffectLog& effects) {
   const Callable& callable = program_->callable();
+  if (static_cast<int64_t>(effects.given.size()) > kMostTurns) return count_audit();
   // The lock stands before those of variables, which are held: whoever has it is not waited for.
   const std::unique_lock<TraceMutex> lock(callable.life->one_run, std::try_to_lock);
   if (!lock.owns_lock() || callable.life->is_over) return;
@@ -101,6 +102,7 @@ void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
   PlainSession plain;
   VariableSnapshot snapshot;
   for (const AuditedVariable& variable : variables) snapshot.put(*variable.use->cell, variable.before);
+  ReplayEffects replay(effects);
   std::string other;
   try {
     const ScopedFlags eager("eager=1");
@@ -108,12 +110,14 @@ void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
     program_->run_plainly(call, plain);
   } catch (const VariableSnapshot::Unavailable&) {
     return;
+  } catch (const ReplayEffects::Unavailable&) {
+    return;
   } catch (const std::exception& error) {
     other = cat("the plain run ends in an exception: ", error.what());
   } catch (...) {
     other = "the plain run ends in an exception";
   }
-  if (snapshot.is_incomplete()) return;
+  if (snapshot.is_incomplete() || replay.is_incomplete()) return;
   for (size_t i = 0; i < results.size() && other.empty(); ++i) {
     if (i >= plain.tensors().size() || !is_equal(results[i], plain.tensors()[i])) other = cat("result[", i, "] is another one");
   }
@@ -133,6 +137,10 @@ void Confirmation::audit(const Call& call, std::span<const GivenResult> results,
                     " of turns that matters at one number; make such values Tensors, or use etch::while_loop and etch::cond"));
   }
   ++audits_;
+  count_audit();
+}
+
+void Confirmation::count_audit() {
   if (audits_left_ > 0) --audits_left_;
 }
 

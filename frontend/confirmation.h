@@ -27,7 +27,8 @@ struct AuditedVariable {
 
 class Confirmation {
  public:
-  Confirmation(std::shared_ptr<TracedProgram> program, const CaptureReport& report);
+  /// @param has_guarded_loops in the graph: a run may be stopped and begun anew.
+  Confirmation(std::shared_ptr<TracedProgram> program, const CaptureReport& report, bool has_guarded_loops);
 
   /// The turns that a guarded loop may take; TurnGuard::kNoLimit if there are no loops, or none that are guarded.
   int64_t turns() const { return turns_.load(std::memory_order_relaxed); }
@@ -43,13 +44,15 @@ class Confirmation {
   /// @param turns of its loops.
   bool wants_audit(const Flags& flags, int64_t turns) const;
   /// Runs the callable plainly on the same tensors and variables. Error that names the first result or variable that differs.
-  /// Variables are left as they are; their locks may be held.
+  /// Variables are left as they are; their locks may be held. Effects give what those of the compiled call gave.
   void audit(const Call& call, std::span<const GivenResult> results, std::span<const AuditedVariable> variables,
-             std::string_view result_key);
+             std::string_view result_key, const EffectLog& effects);
   int64_t audits() const { return audits_.load(std::memory_order_relaxed); }
 
  private:
   bool can_audit(const Flags& flags) const;
+  /// One of those that are done unasked is over, also where it was too long to be done.
+  void count_audit();
 
   const std::shared_ptr<TracedProgram> program_;
   std::atomic<int64_t> turns_;

@@ -8,6 +8,10 @@
 #include "frontend/variable_cell.h"
 #include "runtime/host_function.h"
 
+namespace etch {
+struct EffectLog;
+}
+
 namespace etch::detail {
 
 /// Calls a host function on tensors and gives what it gives. While a function is traced the call is recorded, behind all effects
@@ -29,6 +33,28 @@ class MuteEffects {
 
 /// True where a MuteEffects of this thread stands.
 bool effects_are_mute();
+
+/// While it stands, effects of this thread that do not happen give what those of another run gave, one after the other.
+class ReplayEffects {
+ public:
+  explicit ReplayEffects(const EffectLog& log);
+  ~ReplayEffects();
+  ReplayEffects(const ReplayEffects&) = delete;
+  ReplayEffects& operator=(const ReplayEffects&) = delete;
+
+  /// Thrown by an effect whose results the log does not hold.
+  struct Unavailable {};
+  /// True if that was thrown: a callable may have caught it.
+  bool is_incomplete() const { return is_incomplete_; }
+  /// What the next effect gave.
+  void next(std::span<const HostValue> results);
+
+ private:
+  const EffectLog& log_;
+  ReplayEffects* const outer_;
+  int64_t next_ = 0;
+  bool is_incomplete_ = false;
+};
 
 /// What stands for the token (compiler/ir/ops/host_call.h) while functions are traced: a variable that nobody sees. So regions and
 /// captures carry it as they carry any variable. No run reads or assigns it.

@@ -16,6 +16,17 @@ namespace {
 constexpr size_t kRetraces = 5;    // in so many of
 constexpr int64_t kCalls = 10;     // calls are too many
 
+[[gnu::tls_model("initial-exec")]] constinit thread_local bool is_observed = false;
+thread_local std::weak_ptr<ObservedCall> observer;
+
+void note_call(const std::string& name, const Ref<const Concrete>& concrete) {
+  const std::shared_ptr<ObservedCall> observed = observer.lock();
+  is_observed = observed && !observed->concrete;
+  if (!is_observed || observed->name != name) return;
+  observed->concrete = concrete;
+  is_observed = false;
+}
+
 std::string_view key_of(const Call& call) {
   return {reinterpret_cast<const char*>(call.reader.key().data()), call.reader.key().size()};
 }
@@ -32,6 +43,13 @@ bool is_first_warning(const std::string& name, Location where) {
 
 }  // namespace
 
+std::shared_ptr<ObservedCall> observe_calls(std::string name) {
+  auto observed = std::make_shared<ObservedCall>(ObservedCall{std::move(name)});
+  observer = observed;
+  is_observed = true;
+  return observed;
+}
+
 FunctionCore::FunctionCore(Callable callable, FunctionOptions options)
     : callable_(std::move(callable)), options_(std::move(options)) {}
 
@@ -46,6 +64,7 @@ FunctionCore::~FunctionCore() {
 
 Ref<const Concrete> FunctionCore::find_to_run(const Call& call) {
   Ref<const Concrete> concrete = find(call, true);
+  if (is_observed) [[unlikely]] note_call(name(), concrete);
   if (options_.check_captures || call.flags->check_captures) [[unlikely]] {
     check_captures(callable_, concrete->trace, trace_alone(callable_, call), call.where);
   }

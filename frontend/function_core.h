@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -15,6 +16,14 @@
 #include "runtime/fork.h"
 
 namespace etch::detail {
+
+/// The concrete function that a thread ran first of the functions of a name, once it did.
+struct ObservedCall {
+  std::string name;
+  Ref<const Concrete> concrete{};
+};
+/// Lets the calls of this thread be seen as long as the observer is there; it takes the place of one before.
+std::shared_ptr<ObservedCall> observe_calls(std::string name);
 
 class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> {
  public:

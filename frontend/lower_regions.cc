@@ -11,6 +11,7 @@
 #include "compiler/ir/region.h"
 #include "frontend/capture/structure.h"
 #include "frontend/effects.h"
+#include "frontend/element_loop.h"
 #include "runtime/check.h"
 
 namespace etch::detail {
@@ -81,6 +82,12 @@ class ReadSlots {
   const Vocabulary& vocabulary_;
   std::vector<int32_t> slots_;
 };
+
+/// True of the condition of a loop over a data set, which is trusted: its elements are not to be had twice.
+bool ends_with_data_set(const Region& condition) {
+  const Graph& graph = condition.graph();
+  return std::ranges::any_of(graph.nodes(), [](const Node& node) { return takes_element(node.op); });
+}
 
 /// Ops of one list of events or one graph in the making.
 template <class Maker>
@@ -214,7 +221,9 @@ class Lowering {
     const Around used = around(node);
     const OpenRegion& test = node.regions[0];
     const OpenRegion& body = node.regions[1];
-    const op::WhileLoop loop{close(test, test.parameters, used), close(body, body.parameters, used), 0, {guards_}};
+    const Region condition = close(test, test.parameters, used);
+    const bool is_guarded = guards_ && !ends_with_data_set(condition);
+    const op::WhileLoop loop{condition, close(body, body.parameters, used), 0, {is_guarded}};
     std::vector<Value> operands = get(node.op.operands);
     add_operands(used, operands);
     set_results(node, emit(loop, operands, {}, origin_of(node.place)));

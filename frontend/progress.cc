@@ -86,15 +86,18 @@ void Progress::end(const Logs& logs) {
 
 std::string Progress::line(const Logs& logs, bool is_over) const {
   const double seconds = std::max(stepped_ - begin_, 1e-9);
-  std::string text = absl::StrFormat("%s  %d/%d", title_, done_, steps_);
-  if (target_.is_bar) {
+  const bool is_known = steps_ >= 0;
+  std::string text = is_known ? absl::StrFormat("%s  %d/%d", title_, done_, steps_)
+                              : absl::StrFormat(is_over ? "%s  %d/%d" : "%s  %d/?", title_, done_, done_);
+  if (target_.is_bar && is_known) {
     const int64_t filled = steps_ == 0 ? kBarWidth : kBarWidth * done_ / steps_;
     const std::string done(static_cast<size_t>(filled), '='), left(static_cast<size_t>(kBarWidth - filled), '.');
     text += "  [" + done + left + "]";
   }
-  text += absl::StrFormat("  %s  %s", rate(static_cast<double>(samples_) / seconds), is_over ? duration(seconds) : "ETA ");
-  if (!is_over) text += duration(seconds / static_cast<double>(done_) * static_cast<double>(steps_ - done_));
-  return text + text_of(logs);
+  text += "  " + rate(static_cast<double>(samples_) / seconds) + "  ";
+  if (is_over || !is_known) return text + duration(seconds) + text_of(logs);
+  const double to_go = seconds / static_cast<double>(done_) * static_cast<double>(steps_ - done_);
+  return text + "ETA " + duration(to_go) + text_of(logs);
 }
 
 /// A line that is too long would not be written over: it is cut; what the one before was longer is blanked.

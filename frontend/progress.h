@@ -25,7 +25,7 @@ bool is_terminal();
 /// One walk over samples: an epoch, an evaluation.
 class Progress {
  public:
-  /// Prints nothing if there is no `write`.
+  /// Prints nothing if there is no `write`. @param steps how many there will be; negative if nobody knows.
   Progress(ProgressTarget target, std::string title, int64_t steps);
 
   /// After a step over so many samples.

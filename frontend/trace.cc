@@ -8,6 +8,7 @@
 #include "compiler/ir/cat.h"
 #include "frontend/eager_events.h"
 #include "frontend/effects.h"
+#include "frontend/summary/default_writer.h"
 #include "frontend/user_words.h"
 #include "frontend/vocabulary.h"
 
@@ -119,11 +120,11 @@ void note_made_variable(Location where) {
 
 bool ask_frozen(const VariableCell& cell) {
   Trace* trace = Trace::innermost();
-  return trace ? trace->whole().ask_frozen(cell) : cell.is_frozen();
+  return trace ? trace->whole().ask_frozen(cell) : flag_now(cell);
 }
 
 bool Trace::ask_frozen(const VariableCell& cell) {
-  const auto [it, is_new] = frozen_.try_emplace(&cell, cell.is_frozen());
+  const auto [it, is_new] = frozen_.try_emplace(&cell, flag_now(cell));
   if (is_new) {
     cell.add_reference();
     guards_.push_back({Ref<const VariableCell>(&cell), it->second});

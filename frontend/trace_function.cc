@@ -12,6 +12,7 @@
 #include "frontend/effects.h"
 #include "frontend/region_program.h"
 #include "frontend/run_callable.h"
+#include "frontend/summary/default_writer.h"
 #include "frontend/trace.h"
 #include "frontend/traced_program.h"
 #include "runtime/flat_map.h"
@@ -151,6 +152,13 @@ TraceResult result_of(Trace& trace, RunSession& session) {
   return result;
 }
 
+bool has_guarded_loops(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes(), [](const Node& node) {
+    if (is_guarded(node.op)) return true;
+    return std::ranges::any_of(regions_of(node.op), [](const NamedRegion& inner) { return has_guarded_loops(inner.region.graph()); });
+  });
+}
+
 /// One run of the callable, and more of them if it tests tensors. Nothing if it made variables.
 std::optional<TraceResult> trace_once(const Callable& callable, const Call& call, bool may_make_variables) {
   const auto program = std::make_shared<TracedProgram>(callable, call);
@@ -165,7 +173,7 @@ std::optional<TraceResult> trace_once(const Callable& callable, const Call& call
   }
   if (program->has_started()) {
     TraceResult result = program->finish(trace, has_thrown ? nullptr : &session);
-    result.confirmation = std::make_shared<Confirmation>(program, *result.capture);
+    result.confirmation = std::make_shared<Confirmation>(program, *result.capture, has_guarded_loops(result.graph));
     return result;
   }
   if (!trace.made_variables().empty()) {
@@ -193,12 +201,16 @@ void finish_trace(TraceResult& trace) {
 
 const FlagGuard* broken_guard(const TraceResult& trace) {
   for (const FlagGuard& guard : trace.guards) {
-    if (guard.cell->is_frozen() != guard.frozen) [[unlikely]] return &guard;
+    if (flag_now(*guard.cell) != guard.frozen) [[unlikely]] return &guard;
   }
   return nullptr;
 }
 
 std::string change_text(const FlagGuard& broken) {
+  if (broken.cell.get() == &writer_flag()) {
+    return broken.frozen ? "there was a default writer of summaries and there is none now"
+                         : "there was no default writer of summaries and there is one now";
+  }
   return cat(description(*broken.cell), broken.frozen ? " was frozen and is trainable now" : " was trainable and is frozen now");
 }
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "runtime/arena.h"
 #include "runtime/parallel.h"
 
@@ -212,11 +213,25 @@ void Executable::run_copy(const Copy& copy, const Run& run) const {
 
 namespace {
 
-/// The effect's results as a former run found them. True if that did it.
-bool repeat(const EffectLog& log, int64_t effect, std::span<const HostValue> results) {
+void note(EffectLog& log, int64_t effect, std::span<const HostValue> results) {
+  log.done = effect + 1;
+  for (const HostValue& result : results) log.bytes += result.type.bytes();
+  if (log.bytes > EffectLog::kMostGiven) return log.given.clear();
+  if (results.empty()) return;
+  std::vector<std::byte>& bytes = log.given.emplace_back(EffectLog::Given{effect, {}}).bytes;
+  for (const HostValue& result : results) {
+    const auto* data = static_cast<const std::byte*>(result.data);
+    bytes.insert(bytes.end(), data, data + result.type.bytes());
+  }
+}
+
+}  // namespace
+
+bool repeat_effect(const EffectLog& log, int64_t effect, std::span<const HostValue> results) {
   if (effect >= log.done) return false;
   if (results.empty()) return true;
   const auto given = std::ranges::lower_bound(log.given, effect, {}, &EffectLog::Given::effect);
+  if (given == log.given.end() || given->effect != effect) return false;
   const std::byte* from = given->bytes.data();
   for (const HostValue& result : results) {
     std::memcpy(result.data, from, static_cast<size_t>(result.type.bytes()));
@@ -225,34 +240,25 @@ bool repeat(const EffectLog& log, int64_t effect, std::span<const HostValue> res
   return true;
 }
 
-void note(EffectLog& log, int64_t effect, std::span<const HostValue> results) {
-  if (!results.empty()) {
-    std::vector<std::byte>& bytes = log.given.emplace_back(EffectLog::Given{effect, {}}).bytes;
-    for (const HostValue& result : results) {
-      const auto* data = static_cast<const std::byte*>(result.data);
-      bytes.insert(bytes.end(), data, data + result.type.bytes());
-    }
-  }
-  log.done = effect + 1;
-}
-
-}  // namespace
-
 void Executable::run_host(const HostCall& host, const Run& run) const {
   const int32_t* slot = slot_pool.data() + host.first_slot;
   const auto values = [&](const std::vector<HostType>& types) {
-    std::vector<HostValue> values;
+    absl::InlinedVector<HostValue, 6> values;  // most calls allocate nothing
     for (const HostType& type : types) values.push_back({type, run.slots[*slot++]});
     return values;
   };
   const int64_t effect = *static_cast<const int64_t*>(run.slots[*slot++]);
-  const std::vector<HostValue> operands = values(host.operands);
+  const auto operands = values(host.operands);
   auto* const next = static_cast<int64_t*>(run.slots[*slot++]);
-  const std::vector<HostValue> results = values(host.results);
+  const auto results = values(host.results);
   EffectLog* const log = run.options.effects;
   if (run.options.mute) {
     for (const HostValue& result : results) std::memset(result.data, 0, static_cast<size_t>(result.type.bytes()));
-  } else if (!log || !repeat(*log, effect, results)) {
+  } else if (!log || !repeat_effect(*log, effect, results)) {
+    if (log && effect < log->done) {
+      throw Error(host.place + "a loop takes more turns than were confirmed, and what the run took from a data set so far is too"
+                  " much to be given once more; give the function the option trust_loops");
+    }
     try {
       host.function->run(operands, results);
     } catch (const Error& error) {

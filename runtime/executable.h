@@ -80,7 +80,13 @@ struct EffectLog {
   };
   int64_t done = 0;           // effects, the first ones of the run
   std::vector<Given> given;   // by those of them that have results, in order
+  int64_t bytes = 0;          // of all that they gave: beyond kMostGiven nothing is kept
+
+  static constexpr int64_t kMostGiven = int64_t{256} << 20;
 };
+
+/// What an effect gave as another run found it. False if the log does not hold it.
+bool repeat_effect(const EffectLog& log, int64_t effect, std::span<const HostValue> results);
 
 /// A step of a run, by its kind and its number in the list of that kind, or the slots that it moves.
 struct Step {

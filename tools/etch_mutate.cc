@@ -61,7 +61,8 @@ int run(const Options& options) {
       const std::string complaint = try_mutation(samples[i], other, seed, path.string(), counts);
       if (complaint.empty()) continue;
       ++failures;
-      std::printf("%s seed %llu: %s\n", samples[i].format.c_str(), static_cast<unsigned long long>(seed), complaint.c_str());
+      std::printf("%s seed %llu: %s\n", samples[i].format.c_str(), static_cast<unsigned long long>(seed),
+                  complaint.c_str());
     }
     std::printf("%-18s %8lld read %8lld refused\n", samples[i].format.c_str(), static_cast<long long>(counts.read),
                 static_cast<long long>(counts.refused));

@@ -30,7 +30,8 @@ namespace {
 
 constexpr int64_t kMostElements = 100000;
 
-/// Goes on behind errors of single elements, and throws the last one at the end. Rows without elements may be any number.
+/// Goes on behind errors of single elements, and throws the last one at the end. Rows without elements may be any
+/// number.
 template <class T>
 int64_t read_all_elements(const data::Dataset<T>& dataset) {
   if (dataset.cardinality() > kMostElements) return kMostElements;
@@ -74,7 +75,10 @@ int64_t read_packed_records(const std::string& path) {
   return read_all_elements(data::tfrecord(path, {.compression = data::Compression::gzip}));
 }
 int64_t read_examples(const std::string& path) {
-  data::tfrecord(path).map([](const std::string& record) { return data::parse_example(record); }).ignore_errors().to_vector();
+  data::tfrecord(path)
+      .map([](const std::string& record) { return data::parse_example(record); })
+      .ignore_errors()
+      .to_vector();
   return read_all_elements(data::examples<ExampleRow>(path, {.tensors = {{"pixels", {DType::f32, {2, 3}}}}}));
 }
 int64_t read_csv(const std::string& path) {
@@ -185,7 +189,8 @@ void repair_zlib(Bytef* stream, size_t size) {
     left -= got;
   }
   const uint32_t stored = __builtin_bswap32(static_cast<uint32_t>(checksum));
-  if (result == Z_STREAM_END && inflater.avail_in >= sizeof stored) std::memcpy(inflater.next_in, &stored, sizeof stored);
+  if (result == Z_STREAM_END && inflater.avail_in >= sizeof stored)
+    std::memcpy(inflater.next_in, &stored, sizeof stored);
   inflateEnd(&inflater);
 }
 

@@ -29,8 +29,8 @@ struct MutationCounts {
   int64_t read = 0;
   int64_t refused = 0;
 };
-/// Writes mutation `seed` of a sample to `path` and reads it. What is wrong, or nothing: an exception that is no Error, or an
-/// Error that does not name the path.
+/// Writes mutation `seed` of a sample to `path` and reads it. What is wrong, or nothing: an exception that is no Error,
+/// or an Error that does not name the path.
 std::string try_mutation(const FileSample& sample, std::string_view other, uint64_t seed, const std::string& path,
                          MutationCounts& counts);
 

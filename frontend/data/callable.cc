@@ -1,6 +1,8 @@
 // Calls of user code in pipelines, and the values of variables that functions read there.
 #include "etch/data/callable.h"
 
+#include "etch/data/iterator.h"
+
 #include <algorithm>
 #include <exception>
 #include <mutex>
@@ -96,12 +98,24 @@ void HostScope::end() {
 
 class CellRegistry {
  public:
+  CellRegistry() { note_running_call(); }
+  void note_running_call() {
+    const std::lock_guard lock(mutex_);
+    held_ = etch::detail::Concrete::locked_cells();
+  }
+
   /// The values of cells: those that are known, and the others as they stand now, at one moment.
   std::vector<Tensor> take(std::span<VariableCell* const> cells) {
     const std::lock_guard lock(mutex_);
     std::vector<VariableCell*> others(cells.begin(), cells.end());
     for (VariableCell*& cell : others) {
-      if (find(*cell)) cell = nullptr;
+      if (find(*cell)) {
+        cell = nullptr;
+      } else if (std::ranges::find(held_, cell) != held_.end()) {
+        throw Error(cat("a function of a data set reads ", etch::detail::description(*cell), ", which the compiled function that"
+                        " loops over it assigns, so which value is meant cannot be told; loop outside and call the function for"
+                        " each element"));
+      }
     }
     std::vector<Tensor> values = etch::detail::read_together(others);
     for (size_t i = 0; i < cells.size(); ++i) {
@@ -134,9 +148,11 @@ class CellRegistry {
 
   std::mutex mutex_;
   std::vector<FrozenValues::Entry> entries_;
+  std::vector<const VariableCell*> held_;   // locked by the call in which the walk goes on
 };
 
 std::shared_ptr<CellRegistry> make_cell_registry() { return std::make_shared<CellRegistry>(); }
+void note_running_call(CellRegistry& cells) { cells.note_running_call(); }
 
 struct FrozenCells::State : FrozenValues {
   CellRegistry* registry = nullptr;

@@ -61,6 +61,10 @@ Cancellation::Listener::~Listener() {
 }
 
 CursorBase::~CursorBase() = default;
+StageBase::StageBase() : number_([] {
+  static std::atomic<uint64_t> next{1};
+  return next.fetch_add(1, std::memory_order_relaxed);
+}()) {}
 StageBase::~StageBase() = default;
 
 std::string StageBase::path() const {

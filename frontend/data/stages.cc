@@ -77,10 +77,20 @@ void check_spec(const ElementSpec& spec, const std::vector<ElementSpec>& stated)
   throw Error(cat("it is (", to_string(spec), "), but ", types, " is stated"));
 }
 
-void check_not_traced(Location where) {
-  if (!etch::detail::is_recording()) return;
-  fail(where, "a data set is walked while a function is traced; walk it outside and call the function for each element");
+std::vector<ElementSpec> spec_in_trace(const StageBase& stage) {
+  return init_scope([&] { return stage.element_spec(); });
 }
+
+Epoch::Epoch(const Tensor& tensor, Location where) : tensor_(tensor) {
+  const DType dtype = tensor.dtype(where);
+  if (tensor.size(where) != 1 || (dtype != DType::i32 && dtype != DType::i64)) {
+    fail(where, cat("the epoch of a data set is one integer, i32 or i64, not ", to_string(Type{dtype, tensor.shape(where)})));
+  }
+  if (etch::detail::is_element_loop_recorded()) return;
+  number_ = static_cast<uint64_t>(cast(tensor, DType::i64).item<int64_t>());
+}
+
+Tensor Epoch::tensor() const { return tensor_.defined() ? tensor_ : Tensor(static_cast<int64_t>(number_)); }
 
 void fail_empty_dataset(Location where) { fail(where, "the data set holds nothing: it was made by default; assign one first"); }
 

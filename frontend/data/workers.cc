@@ -1,7 +1,7 @@
 // The threads of pipelines.
 #include "etch/data/workers.h"
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
@@ -29,7 +29,16 @@ int64_t bytes_of(const SavedState& state) {
   return bytes;
 }
 
-constexpr int64_t kMaxBlock = 64;
+/// How many forks lie between this process and the one that loaded the library.
+std::atomic<int> num_forks{0};
+
+int count_forks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { num_forks.fetch_add(1, std::memory_order_relaxed); });
+  static_cast<void>(registered);
+  return num_forks.load(std::memory_order_relaxed);
+}
+
+constexpr int64_t kMaxBlock = 256;
 constexpr int64_t kMicrosecond = 1000;
 constexpr int64_t kMaxAutomaticBuffer = 256;
 
@@ -47,10 +56,10 @@ WorkerBase::WorkerBase(const OpenContext& context, WorkerOptions options)
   max_blocks_ = options.max_blocks;
   const auto wake = [](void* context) {
     auto* self = static_cast<WorkerBase*>(context);
-    const std::lock_guard lock(self->mutex_);
+    const std::lock_guard lock(self->locks_->all);
     self->is_stopped_ = true;
-    self->has_elements_.notify_all();
-    self->has_space_.notify_all();
+    self->locks_->has_elements.notify_all();
+    self->locks_->has_space.notify_all();
   };
   listener_ = std::make_unique<Cancellation::Listener>(cancellation_, wake, this);
 }
@@ -58,8 +67,11 @@ WorkerBase::WorkerBase(const OpenContext& context, WorkerOptions options)
 WorkerBase::~WorkerBase() = default;
 
 void WorkerBase::stop() noexcept {
-  if (is_started_ && pid_ != getpid()) {  // in a child of a fork there are no threads, and locks may be held by those
+  if (is_in_child()) {
     for (std::thread& thread : threads_) thread.detach();
+    listener_.reset();
+    static_cast<void>(locks_.release());  // conditions cannot be destroyed while threads that are gone wait for them
+    live_threads.fetch_sub(static_cast<int64_t>(threads_.size()));
     return;
   }
   cancellation_.cancel();
@@ -82,7 +94,7 @@ void WorkerBase::add_thread() {
 
 void WorkerBase::start() {
   is_started_ = true;
-  pid_ = getpid();
+  forks_ = count_forks();
   auto state = std::make_shared<SavedState>();
   input().save(*state);
   last_state_ = resume_ = std::move(state);
@@ -98,16 +110,16 @@ void WorkerBase::run() noexcept {
     while (run_block()) {
     }
   } catch (...) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(locks_->all);
     if (!fatal_) fatal_ = std::current_exception();
     has_ended_ = true;
-    has_elements_.notify_all();
-    has_space_.notify_all();
+    locks_->has_elements.notify_all();
+    locks_->has_space.notify_all();
   }
 }
 
 bool WorkerBase::run_block() {
-  std::unique_lock turn(pulling_);
+  std::unique_lock turn(locks_->pulling);
   Block* const block = begin_block();
   if (block == nullptr) return false;
   const int64_t begin = now();
@@ -131,9 +143,9 @@ bool WorkerBase::run_block() {
   since_ += pulled;
   pulled_ += pulled;
   if (!goes_on) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(locks_->all);
     has_ended_ = true;
-    has_space_.notify_all();
+    locks_->has_space.notify_all();
   }
   turn.unlock();
   if (!options_.pulls_alone) {
@@ -163,9 +175,11 @@ void WorkerBase::fit_block_size(int64_t count, int64_t capacity, int64_t nanosec
 }
 
 WorkerBase::Block* WorkerBase::begin_block() {
-  std::unique_lock lock(mutex_);
-  has_space_.wait(lock, [&] {
-    const bool has_room = in_flight_ < limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
+  std::unique_lock lock(locks_->all);
+  // For a whole block: what is left over in a buffer makes no small ones, each of which would wake somebody.
+  const auto wanted = [&] { return std::min(block_size_.load(std::memory_order_relaxed), std::max<int64_t>(1, limit_ / 2)); };
+  locks_->has_space.wait(lock, [&] {
+    const bool has_room = in_flight_ + wanted() <= limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
     return is_stopped_ || has_ended_ || has_room;
   });
   if (is_stopped_ || has_ended_) return nullptr;
@@ -174,8 +188,7 @@ WorkerBase::Block* WorkerBase::begin_block() {
     block = std::move(free_.back());
     free_.pop_back();
   }
-  const int64_t most = std::max<int64_t>(1, limit_ / 2);
-  const int64_t capacity = std::min({block_size_.load(std::memory_order_relaxed), most, limit_ - in_flight_});
+  const int64_t capacity = wanted();
   in_flight_ += capacity;
   lock.unlock();
 
@@ -215,24 +228,27 @@ void WorkerBase::note_state(Block& block) {
   block.since = since_;
 }
 
+/// Wakes a consumer only if that has waited for long: one that was woken for each element would take its time from the threads.
 void WorkerBase::publish(Block& block, int64_t count) {
   block.ready.store(count);
   if (!consumer_waits_.load()) [[likely]] return;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(locks_->all);
   if (blocks_.front().get() != &block) return;
+  consumer_sleeps_ = false;
   consumer_waits_.store(false);
-  has_elements_.notify_one();
+  locks_->has_elements.notify_one();
 }
 
 void WorkerBase::close(Block& block, int64_t count) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(locks_->all);
   in_flight_ += count - block.capacity;
   block.ready.store(count);
   block.is_closed.store(true);
-  has_space_.notify_one();
-  if (!consumer_waits_.load()) return;
+  locks_->has_space.notify_one();
+  if (!consumer_sleeps_ || blocks_.front().get() != &block) return;
+  consumer_sleeps_ = false;
   consumer_waits_.store(false);
-  has_elements_.notify_one();
+  locks_->has_elements.notify_one();
 }
 
 /// Takes the block that is read out of the queue. Called with the lock held.
@@ -247,14 +263,17 @@ void WorkerBase::release(std::unique_lock<std::mutex>&) {
   blocks_.pop_front();
   current_ = nullptr;
   read_ = ready_ = 0;
-  has_space_.notify_one();
+  locks_->has_space.notify_one();
 }
 
+bool WorkerBase::is_in_child() const { return is_started_ && num_forks.load(std::memory_order_relaxed) != forks_; }
+
 void WorkerBase::release_if_read() {
+  if (is_in_child()) return;
   const Block& block = *current_;
   if (!block.is_closed.load(std::memory_order_acquire) || block.ready.load(std::memory_order_relaxed) != read_) return;
   if (block.error || block.ends) return;
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(locks_->all);
   release(lock);
 }
 
@@ -262,7 +281,7 @@ void WorkerBase::release_if_read() {
 void WorkerBase::grow() {
   if (options_.buffer == AUTOTUNE && limit_ < kMaxAutomaticBuffer && in_flight_ == 0) {
     limit_ *= 2;
-    has_space_.notify_one();
+    locks_->has_space.notify_one();
   }
   constexpr int kPatience = 2;
   const bool may_start = options_.threads == AUTOTUNE && static_cast<int>(threads_.size()) < max_threads_ && !has_ended_;
@@ -275,12 +294,12 @@ void WorkerBase::grow() {
 bool WorkerBase::advance() {
   if (is_finished_) return false;
   if (!is_started_) start();
+  if (is_in_child()) throw Error("a data set's iterator with threads was used before a fork; make a new one in the child");
   if (current_) {
     ready_ = current_->ready.load(std::memory_order_acquire);
     if (ready_ > read_) return true;
   }
-  if (pid_ != getpid()) throw Error("a data set's iterator with threads was made before a fork; make a new one in the child");
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(locks_->all);
   while (true) {
     if (is_stopped_) return false;
     if (current_ == nullptr && !blocks_.empty()) {
@@ -307,15 +326,20 @@ bool WorkerBase::advance() {
   }
 }
 
+/// First for a whole block, and when that takes its time for a single element.
 void WorkerBase::wait(std::unique_lock<std::mutex>& lock) {
-  consumer_waits_.store(true);
-  if (current_ && current_->ready.load() > read_) {
-    consumer_waits_.store(false);
-    return;
-  }
+  constexpr auto kPatience = std::chrono::microseconds(200);
+  const auto is_woken = [&] { return is_stopped_ || fatal_ || !consumer_sleeps_; };
   grow();
-  has_elements_.wait(lock, [&] { return is_stopped_ || fatal_ || !consumer_waits_.load(); });
+  consumer_sleeps_ = true;
+  if (locks_->has_elements.wait_for(lock, kPatience, is_woken)) return;
+  consumer_waits_.store(true);
+  const Block* const block = blocks_.empty() ? nullptr : blocks_.front().get();
+  const int64_t read = block == current_ ? read_ : 0;
+  const bool has_one = block && (block->ready.load() > read || block->is_closed.load());
+  if (!has_one) locks_->has_elements.wait(lock, is_woken);
   consumer_waits_.store(false);
+  consumer_sleeps_ = false;
 }
 
 void WorkerBase::save_input(SavedState& state) const {

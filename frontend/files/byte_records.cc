@@ -13,21 +13,29 @@ namespace etch::data {
 namespace {
 
 using detail::ElementReader;
-using detail::FileFormat;
 using detail::FilesStage;
 using etch::detail::ByteSource;
 using etch::detail::fail_reading;
 using etch::detail::InputFile;
 
-/// A format that is a name, options and a reader made of a path and them.
+/// Puts bytes into an element. Many records have the size of the one before.
+void assign(void* element, std::string_view bytes) {
+  auto& text = *static_cast<std::string*>(element);
+  if (text.size() == bytes.size() && !bytes.empty()) {
+    std::memcpy(text.data(), bytes.data(), bytes.size());
+  } else {
+    text.assign(bytes);
+  }
+}
+
+/// A format that is a name, options and a reader made of a path and them. Its readers are known, so that no call on the
+/// way of an element is virtual but the cursor's.
 template <class Reader, class Options>
-class SimpleFormat final : public FileFormat {
+class SimpleFormat {
  public:
   SimpleFormat(std::string_view name, Options options) : name_(name), options_(options) {}
-  std::string_view name() const override { return name_; }
-  std::unique_ptr<ElementReader> open(const std::string& path) const override {
-    return std::make_unique<Reader>(path, options_);
-  }
+  std::string_view name() const { return name_; }
+  std::unique_ptr<Reader> open(const std::string& path) const { return std::make_unique<Reader>(path, options_); }
 
  private:
   std::string_view name_;
@@ -36,9 +44,9 @@ class SimpleFormat final : public FileFormat {
 
 template <class Reader, class Options>
 Dataset<std::string> dataset_of(std::string_view name, Paths paths, Options options) {
-  return Dataset<std::string>(std::make_shared<const FilesStage<std::string>>(
-      std::move(paths), std::make_unique<const SimpleFormat<Reader, Options>>(name, options),
-      std::vector<ElementSpec>{{}}));
+  using Format = SimpleFormat<Reader, Options>;
+  return Dataset<std::string>(std::make_shared<const FilesStage<std::string, Format>>(
+      std::move(paths), std::make_unique<const Format>(name, options), std::vector<ElementSpec>{}));
 }
 
 class TextReader final : public ElementReader {
@@ -49,7 +57,7 @@ class TextReader final : public ElementReader {
   bool next(void* element) override {
     std::string_view line;
     if (!lines_.next(line)) return false;
-    static_cast<std::string*>(element)->assign(etch::detail::without_end(line));
+    assign(element, etch::detail::without_end(line));
     return true;
   }
   int64_t skip(int64_t n) override {
@@ -61,7 +69,9 @@ class TextReader final : public ElementReader {
     state.set("byte", lines_.position());
     state.set("line", lines_.line());
   }
-  void restore(const SavedState& state) override { lines_.seek(state.get<uint64_t>("byte"), state.get<uint64_t>("line")); }
+  void restore(const SavedState& state) override {
+    lines_.seek(state.get<uint64_t>("byte"), state.get<uint64_t>("line"));
+  }
 
  private:
   etch::detail::LineReader lines_;
@@ -77,7 +87,8 @@ class FixedReader final : public ElementReader {
   FixedReader(const std::string& path, const FixedLength& format) : format_(format), file_(path) {
     const auto& [header, footer] = format_.options;
     if (file_.size() < header || file_.size() - header < footer) {
-      fail_reading(path, cat("its ", file_.size(), " bytes are fewer than header and footer take, ", header, " and ", footer));
+      fail_reading(
+          path, cat("its ", file_.size(), " bytes are fewer than header and footer take, ", header, " and ", footer));
     }
     const uint64_t body = file_.size() - header - footer;
     if (body % format_.record != 0) {
@@ -120,7 +131,7 @@ class RecordElements final : public ElementReader {
   bool next(void* element) override {
     std::string_view record;
     if (!records_.next(record)) return false;
-    static_cast<std::string*>(element)->assign(record);
+    assign(element, record);
     return true;
   }
   int64_t skip(int64_t n) override {
@@ -141,8 +152,10 @@ Dataset<std::string> text_lines(Paths paths, TextLineOptions options) {
   return dataset_of<TextReader>("text_lines", std::move(paths), options);
 }
 
-Dataset<std::string> fixed_length_records(Paths paths, Integer record_bytes, FixedLengthOptions options, Location where) {
-  if (record_bytes <= 0) etch::detail::fail(where, cat("fixed_length_records: records of ", int64_t{record_bytes}, " bytes"));
+Dataset<std::string> fixed_length_records(Paths paths, Integer record_bytes, FixedLengthOptions options,
+                                          Location where) {
+  if (record_bytes <= 0)
+    etch::detail::fail(where, cat("fixed_length_records: records of ", int64_t{record_bytes}, " bytes"));
   return dataset_of<FixedReader>("fixed_length_records", std::move(paths),
                                  FixedLength{static_cast<uint64_t>(int64_t{record_bytes}), options});
 }
@@ -157,13 +170,15 @@ Tensor decode_raw(std::string_view bytes, DType dtype, std::optional<Shape> shap
   etch::detail::check_dtype(dtype, "decode_raw", where);
   const auto size = static_cast<size_t>(size_of(dtype));
   if (bytes.size() % size != 0) {
-    etch::detail::fail(where, cat("decode_raw: ", bytes.size(), " bytes are no whole number of elements of ", name(dtype)));
+    etch::detail::fail(where,
+                       cat("decode_raw: ", bytes.size(), " bytes are no whole number of elements of ", name(dtype)));
   }
   const Shape wanted = shape.value_or(Shape{static_cast<int64_t>(bytes.size() / size)});
   etch::detail::check_type({dtype, wanted}, "decode_raw", where);
   const Type type{dtype, wanted};
   if (static_cast<uint64_t>(type.bytes()) != bytes.size()) {
-    etch::detail::fail(where, cat("decode_raw: ", to_string(type), " takes ", type.bytes(), " bytes, but there are ", bytes.size()));
+    etch::detail::fail(
+        where, cat("decode_raw: ", to_string(type), " takes ", type.bytes(), " bytes, but there are ", bytes.size()));
   }
   if (dtype == DType::boolean && bytes.find_first_not_of(std::string_view("\0\1", 2)) != bytes.npos) {
     etch::detail::fail(where, "decode_raw: a bool is neither 0 nor 1");

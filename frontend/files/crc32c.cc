@@ -1,7 +1,7 @@
 // CRC-32C by the processor's instruction in three streams, or by tables.
 //
-// Polynomials over GF(2) modulo P are held as CRCs are: bit 31 is the coefficient of x^0. To go on by n zero bytes is to
-// multiply by x^(8n).
+// Polynomials over GF(2) modulo P are held as CRCs are: bit 31 is the coefficient of x^0. To go on by n zero bytes is
+// to multiply by x^(8n).
 #include "frontend/files/crc32c.h"
 
 #include <array>
@@ -120,6 +120,10 @@ ETCH_CRC_TARGET uint32_t extend_by_instruction(uint32_t before, const uint8_t* d
   for (bytes &= 3; bytes > 0; --bytes) last = _mm_crc32_u8(last, *data++);
   return ~last;
 }
+
+ETCH_CRC_TARGET uint32_t word_by_instruction(uint64_t word) {
+  return ~static_cast<uint32_t>(_mm_crc32_u64(UINT32_MAX, word));
+}
 #endif
 
 }  // namespace
@@ -143,6 +147,13 @@ uint32_t extend_crc32c(uint32_t crc, const void* data, size_t bytes) {
   }
 #endif
   return extend_crc32c_by_table(crc, data, bytes);
+}
+
+uint32_t crc32c_of_word(uint64_t word) {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("sse4.2")) return word_by_instruction(word);
+#endif
+  return extend_crc32c_by_table(0, &word, sizeof word);
 }
 
 uint32_t combine_crc32c(uint32_t first, uint32_t second, uint64_t second_bytes) {

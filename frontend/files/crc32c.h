@@ -7,13 +7,17 @@
 
 namespace etch::detail {
 
-/// The CRC-32C of bytes that go on after others: `crc` is that of what came before, 0 at the start (RFC 3720, appendix B.4).
+/// The CRC-32C of bytes that go on after others: `crc` is that of what came before, 0 at the start (RFC 3720, appendix
+/// B.4).
 uint32_t extend_crc32c(uint32_t crc, const void* data, size_t bytes);
 /// The same by tables alone, for processors without the instruction and as its test.
 uint32_t extend_crc32c_by_table(uint32_t crc, const void* data, size_t bytes);
 
 inline uint32_t crc32c(const void* data, size_t bytes) { return extend_crc32c(0, data, bytes); }
 inline uint32_t crc32c(std::string_view bytes) { return crc32c(bytes.data(), bytes.size()); }
+
+/// The CRC-32C of the eight bytes of a number, little endian.
+uint32_t crc32c_of_word(uint64_t word);
 
 /// The CRC-32C of two parts one after the other, from those of the parts and the length of the second.
 uint32_t combine_crc32c(uint32_t first, uint32_t second, uint64_t second_bytes);

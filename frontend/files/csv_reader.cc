@@ -116,8 +116,9 @@ class RecordSplitter {
     const size_t end = std::min(record_.find(options_.delimiter, at), record_.size());
     const std::string_view text = record_.substr(at, end - at);
     if (const size_t mark = text.find('"'); mark != text.npos) {
-      fail(at + mark, "a quotation mark within a cell that does not begin with one; double it in a quoted cell, or read "
-                      "with .quotes = false");
+      fail(at + mark,
+           "a quotation mark within a cell that does not begin with one; double it in a quoted cell, or read "
+           "with .quotes = false");
     }
     cells_.push_back({text, at, false});
     return end;
@@ -223,7 +224,8 @@ class CsvReader final : public ElementReader {
     sources_.clear();
     const size_t wanted = row_.columns.empty() ? count_ : row_.columns.size();
     for (size_t i = 0; i < wanted; ++i) sources_.push_back(i);
-    if (count_ != wanted) records_.fail(0, cat("the row has ", count_, " cells, but the row type ", wanted, " members"));
+    if (count_ != wanted)
+      records_.fail(0, cat("the row has ", count_, " cells, but the row type ", wanted, " members"));
   }
 
   void check_count() {
@@ -234,8 +236,8 @@ class CsvReader final : public ElementReader {
       choose_by_order();
       return;
     }
-    records_.fail(0, cat("the row has ", count, " cells, but ", names_.empty() ? "the first row" : "the header", " has ",
-                         count_));
+    records_.fail(0, cat("the row has ", count, " cells, but ", names_.empty() ? "the first row" : "the header",
+                         " has ", count_));
   }
 
   /// Blanks are a text, but no number.

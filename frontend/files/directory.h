@@ -9,7 +9,8 @@
 namespace etch::detail {
 
 /// Paths are relative to the directory. Symbolic links are followed to files within it; one that leads outside, or to a
-/// folder, is an Error. The system checks each step as it opens, so that a link that is swapped meanwhile changes nothing.
+/// folder, is an Error. The system checks each step as it opens, so that a link that is swapped meanwhile changes
+/// nothing.
 class Directory {
  public:
   explicit Directory(std::string path);

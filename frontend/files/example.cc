@@ -97,7 +97,9 @@ class Filler {
     if (feature.kind == FeatureKind::texts) {
       fail(field, "holds texts, which are no tensor; make the member a std::string and decode it");
     }
-    const DType dtype = field.has_spec ? field.type.dtype : feature.kind == FeatureKind::floats ? DType::f32 : DType::i64;
+    const DType dtype = field.has_spec                        ? field.type.dtype
+                        : feature.kind == FeatureKind::floats ? DType::f32
+                                                              : DType::i64;
     check_kind(field, feature, false, dtype);
     const Shape shape = field.has_spec ? field.shape : Shape{count};
     if (count != shape.product()) {
@@ -272,7 +274,8 @@ Feature feature_of(const Tensor& tensor) {
     throw Error("serialize_example: the tensor belongs to a trace and has no elements");
   }
   return dispatch(impl.dtype, [&]<class T>() -> Feature {
-    return feature_of_range(std::span<const T>(static_cast<const T*>(impl.data), static_cast<size_t>(impl.shape.product())));
+    return feature_of_range(
+        std::span<const T>(static_cast<const T*>(impl.data), static_cast<size_t>(impl.shape.product())));
   });
 }
 
@@ -286,7 +289,8 @@ Example parse_example(std::string_view bytes) {
     for (const auto& [name, view] : features) {
       if (view.kind == etch::detail::FeatureKind::none) continue;
       const auto count = static_cast<size_t>(count_elements(view, bytes));
-      const auto read = [&]<class T>(std::vector<T> list, void (*fill)(const etch::detail::FeatureView&, std::string_view, T*)) {
+      const auto read = [&]<class T>(std::vector<T> list,
+                                     void (*fill)(const etch::detail::FeatureView&, std::string_view, T*)) {
         fill(view, bytes, list.data());
         example.insert_or_assign(std::string(name), Feature(std::move(list)));
       };

@@ -148,7 +148,8 @@ WireType type_of(FeatureKind kind) {
 void find_features(std::string_view example, std::vector<NamedFeature>& features) {
   features.clear();
   for_each_message(example, 1, example, [&](std::string_view message) {
-    for_each_message(message, 1, example, [&](std::string_view entry) { features.push_back(entry_in(entry, example)); });
+    for_each_message(message, 1, example,
+                     [&](std::string_view entry) { features.push_back(entry_in(entry, example)); });
   });
 }
 
@@ -174,7 +175,8 @@ int64_t count_elements(const FeatureView& feature, std::string_view example) {
 
 void read_texts(const FeatureView& feature, std::string_view example, std::string* to) {
   for_each_element(
-      feature, example, kBytes, [](const Fields&, std::string_view) {}, [&](Fields& fields) { *to++ = fields.bytes(); });
+      feature, example, kBytes, [](const Fields&, std::string_view) {},
+      [&](Fields& fields) { *to++ = fields.bytes(); });
 }
 
 void read_floats(const FeatureView& feature, std::string_view example, float* to) {

@@ -25,7 +25,8 @@ struct NamedFeature {
   FeatureView feature;
 };
 
-/// Finds the features of an Example, in order; of equal names the last one counts. Error with the byte for malformed bytes.
+/// Finds the features of an Example, in order; of equal names the last one counts. Error with the byte for malformed
+/// bytes.
 void find_features(std::string_view example, std::vector<NamedFeature>& features);
 
 /// The elements of a list of one kind. Error with the byte, counted from the start of `example`, for malformed bytes.

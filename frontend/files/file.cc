@@ -35,7 +35,8 @@ OpenedFile open_file(const std::string& path) {
   OpenedFile file{Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
   struct stat status;
   if (!file.descriptor.is_open() || fstat(file.descriptor.get(), &status) != 0) fail_reading(path, errno_text(errno));
-  if (!S_ISREG(status.st_mode)) fail_reading(path, S_ISDIR(status.st_mode) ? "it is a directory" : "it is not a regular file");
+  if (!S_ISREG(status.st_mode))
+    fail_reading(path, S_ISDIR(status.st_mode) ? "it is a directory" : "it is not a regular file");
   file.size = static_cast<uint64_t>(status.st_size);
   return file;
 }
@@ -147,7 +148,7 @@ size_t InputFile::pull(char* to, size_t bytes) {
 }
 
 uint64_t InputFile::skip(uint64_t bytes) {
-  if (bytes <= buffered()) {
+  if (bytes <= buffered().size()) {
     consume(static_cast<size_t>(bytes));
     return bytes;
   }
@@ -180,7 +181,8 @@ void OutputFile::flush() {
   const int error = write_fully(file_, buffer_.data(), buffer_.size());
   if (error != 0) {
     // What was written of the buffer goes, so that the file ends where a flush ended.
-    if (::ftruncate(file_.get(), static_cast<off_t>(flushed_)) == 0) ::lseek(file_.get(), static_cast<off_t>(flushed_), SEEK_SET);
+    if (::ftruncate(file_.get(), static_cast<off_t>(flushed_)) == 0)
+      ::lseek(file_.get(), static_cast<off_t>(flushed_), SEEK_SET);
     fail_writing(path_, errno_text(error));
   }
   flushed_ += buffer_.size();

@@ -53,8 +53,8 @@ int write_fully(const Descriptor& file, const void* data, size_t bytes, size_t* 
 /// All bytes of a file. Error if they are more than `limit`.
 std::string read_all(const std::string& path, uint64_t limit);
 
-/// Bytes that are read in sequence, through a buffer: those of a file, or what is unpacked from one. An Error comes once;
-/// behind it is the end.
+/// Bytes that are read in sequence, through a buffer: those of a file, or what is unpacked from one. An Error comes
+/// once; behind it is the end.
 class ByteSource {
  public:
   static constexpr size_t kBuffer = size_t{1} << 18;
@@ -66,11 +66,14 @@ class ByteSource {
   const std::string& path() const { return path_; }
   /// Where the next byte stands.
   uint64_t position() const { return end_position_ - (end_ - begin_); }
-  /// The bytes that come next without being taken: at least `bytes`, which is at most kBuffer, unless the end is nearer.
+  /// The bytes that come next without being taken: at least `bytes`, which is at most kBuffer, unless the end is
+  /// nearer.
   std::string_view peek(size_t bytes) {
     if (end_ - begin_ < bytes) refill(bytes);
     return {buffer_.get() + begin_, end_ - begin_};
   }
+  /// What of it is in the buffer.
+  std::string_view buffered() const { return {buffer_.get() + begin_, end_ - begin_}; }
   /// Takes bytes that peek gave.
   void consume(size_t bytes) { begin_ += bytes; }
   bool at_end() { return peek(1).empty(); }
@@ -92,8 +95,6 @@ class ByteSource {
     end_position_ = position;
     has_failed_ = false;
   }
-  size_t buffered() const { return end_ - begin_; }
-
  private:
   void refill(size_t bytes);
   size_t pull_or_end(char* to, size_t bytes);
@@ -145,8 +146,8 @@ class GzipFile : public ByteSource {
   std::unique_ptr<Inflater> inflater_;
 };
 
-/// A file that is written in sequence, through a buffer. Where a write fails, the file is cut back to what the last flush
-/// had written, and what is buffered stays: a later flush tries again.
+/// A file that is written in sequence, through a buffer. Where a write fails, the file is cut back to what the last
+/// flush had written, and what is buffered stays: a later flush tries again.
 class OutputFile {
  public:
   enum class Mode { replace, append, create };  // create: Error if it is there

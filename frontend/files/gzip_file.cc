@@ -70,7 +70,7 @@ void GzipFile::seek(uint64_t position) {
 uint64_t GzipFile::most_left() const {
   constexpr uint64_t kMostPerByte = 1032;  // of deflate: 258 bytes for two bits
   constexpr uint64_t kWindow = 1 << 16;    // what zlib may still hold
-  return buffered() + kWindow + packed_.most_left() * kMostPerByte;
+  return buffered().size() + kWindow + packed_.most_left() * kMostPerByte;
 }
 
 }  // namespace etch::detail

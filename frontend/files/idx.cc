@@ -1,4 +1,5 @@
-// MNIST's idx files: two zero bytes, a code of the dtype, the rank, the extents in 32 bits, the elements; all big endian.
+// MNIST's idx files: two zero bytes, a code of the dtype, the rank, the extents in 32 bits, the elements; all big
+// endian.
 #include <algorithm>
 #include <array>
 
@@ -29,7 +30,8 @@ void read_header_bytes(ByteSource& file, void* to, size_t bytes) {
 Type read_header(ByteSource& file) {
   std::array<uint8_t, 4> head{};
   read_header_bytes(file, head.data(), head.size());
-  if (head[0] != 0 || head[1] != 0) fail_reading(file.path(), "it is no idx file: it does not start with two zero bytes");
+  if (head[0] != 0 || head[1] != 0)
+    fail_reading(file.path(), "it is no idx file: it does not start with two zero bytes");
   Type type;
   bool known = false;
   for (const auto& [code, dtype] : kCodes) {
@@ -48,15 +50,16 @@ Type read_header(ByteSource& file) {
     fail_reading(file.path(), cat("a tensor of ", to_string(type), " cannot be"));
   }
   if (file.most_left() < static_cast<uint64_t>(type.bytes())) {
-    fail_reading(file.path(), cat("it holds no more than ", file.most_left(), " bytes of elements, but ", to_string(type),
-                                  " takes ", type.bytes()));
+    fail_reading(file.path(), cat("it holds no more than ", file.most_left(), " bytes of elements, but ",
+                                  to_string(type), " takes ", type.bytes()));
   }
   return type;
 }
 
 /// Error if bytes follow the elements.
 void check_end(ByteSource& file, const Type& type) {
-  if (!file.at_end()) fail_reading(file.path(), cat("it holds more than the ", type.bytes(), " bytes of ", to_string(type)));
+  if (!file.at_end())
+    fail_reading(file.path(), cat("it holds more than the ", type.bytes(), " bytes of ", to_string(type)));
 }
 
 Tensor read_tensor(ByteSource& file, const Type& type) {
@@ -117,7 +120,9 @@ class PackedRows final : public Stage<Tensor> {
   std::string_view name() const override { return "idx"; }
   int64_t cardinality() const override { return rows_; }
   std::vector<ElementSpec> element_spec() const override { return {{{TensorSpec{row_.dtype, row_.shape}}}}; }
-  std::unique_ptr<Cursor<Tensor>> open(const OpenContext&) const override { return std::make_unique<PackedCursor>(path_); }
+  std::unique_ptr<Cursor<Tensor>> open(const OpenContext&) const override {
+    return std::make_unique<PackedCursor>(path_);
+  }
 
  private:
   std::string path_;
@@ -133,7 +138,8 @@ Dataset<Tensor> idx(const std::string& path) {
   const Type type = read_header(file);
   const uint64_t start = file.position();
   if (file.size() - start != static_cast<uint64_t>(type.bytes())) {
-    fail_reading(path, cat("it holds ", file.size() - start, " bytes of elements, but ", to_string(type), " takes ", type.bytes()));
+    fail_reading(path, cat("it holds ", file.size() - start, " bytes of elements, but ", to_string(type), " takes ",
+                           type.bytes()));
   }
   return Dataset<Tensor>(std::make_shared<const etch::detail::RowsFile>(
       "idx", path, etch::detail::open_file(path),

@@ -50,12 +50,15 @@ class Loader {
   Loader(std::shared_ptr<const Directory> directory, const ImageDatasetOptions& options, size_t classes)
       : directory_(std::move(directory)), options_(options), classes_(static_cast<int64_t>(classes)) {}
 
-  std::tuple<Tensor, Tensor> operator()(const Sample& sample) const { return {picture(sample.file), label(sample.label)}; }
+  std::tuple<Tensor, Tensor> operator()(const Sample& sample) const {
+    return {picture(sample.file), label(sample.label)};
+  }
 
   ElementSpec spec() const {
     const Dims& size = options_.image_size;
     return {{TensorSpec{DType::f32, {size[0], size[1], channels_of(options_.color_mode)}},
-             options_.label_mode == LabelMode::integer ? TensorSpec{DType::i32, {}} : TensorSpec{DType::f32, label_shape()}}};
+             options_.label_mode == LabelMode::integer ? TensorSpec{DType::i32, {}}
+                                                       : TensorSpec{DType::f32, label_shape()}}};
   }
 
  private:
@@ -68,7 +71,8 @@ class Loader {
     std::string bytes(opened.size, '\0');
     bytes.resize(etch::detail::read_fully(opened.descriptor, bytes.data(), bytes.size(), path));
     const Tensor pixels = detail::decode_picture(
-        bytes, {.channels = channels_of(options_.color_mode), .most_pixels = options_.most_pixels}, cat("cannot read ", path), {});
+        bytes, {.channels = channels_of(options_.color_mode), .most_pixels = options_.most_pixels},
+        cat("cannot read ", path), {});
     const Tensor floats = cast(pixels, DType::f32);
     const Shape& shape = floats.shape();
     const Dims& size = options_.image_size;

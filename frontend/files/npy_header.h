@@ -20,8 +20,8 @@ struct NpyHeader {
   Shape shape;
 };
 
-/// Reads a header through `read`, which fills the bytes or throws. Error with `where` and the path, also for a shape that no
-/// tensor can have.
+/// Reads a header through `read`, which fills the bytes or throws. Error with `where` and the path, also for a shape
+/// that no tensor can have.
 NpyHeader read_npy_header(const std::function<void(void* to, size_t bytes)>& read, const std::string& path,
                           Location where);
 

@@ -36,7 +36,8 @@ NumberError parse(std::string_view text, T& value) {
     // An unsigned number does not begin with a sign, but -1 is a number.
     int64_t negative = 0;
     const auto [behind, none] = std::from_chars(text.data(), end, negative);
-    const bool is_number = std::is_unsigned_v<T> && none != std::errc::invalid_argument && behind == end && negative < 0;
+    const bool is_number =
+        std::is_unsigned_v<T> && none != std::errc::invalid_argument && behind == end && negative < 0;
     return is_number ? NumberError::out_of_range : NumberError::malformed;
   }
   return error == std::errc() ? NumberError::none : NumberError::out_of_range;

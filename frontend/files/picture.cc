@@ -25,8 +25,8 @@ uint8_t grey_of(Pixel pixel) {
 
 void check_pixels(uint64_t width, uint64_t height, uint64_t most, std::string_view what, Location where) {
   if (width * height <= most) return;  // both have 32 bits
-  etch::detail::fail(where, cat(what, ": the picture has ", width, " x ", height, " pixels, more than the limit of ", most,
-                                " (most_pixels)"));
+  etch::detail::fail(where, cat(what, ": the picture has ", width, " x ", height, " pixels, more than the limit of ",
+                                most, " (most_pixels)"));
 }
 
 void convert_channels(const uint8_t* from, int channels, uint8_t* to, int wanted, int64_t pixels) {
@@ -44,7 +44,8 @@ void convert_channels(const uint8_t* from, int channels, uint8_t* to, int wanted
   }
 }
 
-Tensor decode_picture(std::string_view bytes, const DecodeImageOptions& options, std::string_view what, Location where) {
+Tensor decode_picture(std::string_view bytes, const DecodeImageOptions& options, std::string_view what,
+                      Location where) {
   if (bytes.starts_with("\x89PNG")) return decode_png(bytes, options, what, where);
   if (bytes.starts_with("\xff\xd8")) return decode_jpeg(bytes, options, what, where);
   etch::detail::fail(where, cat(what, ": it begins neither as a PNG nor as a JPEG"));

@@ -21,14 +21,16 @@ constexpr png_uint_32 format_of(int channels) {
 }
 
 Tensor allocate_picture(uint64_t height, uint64_t width, int channels, std::string_view what, Location where) {
-  return etch::detail::allocate(DType::u8, {static_cast<int64_t>(height), static_cast<int64_t>(width), channels}, where, what);
+  return etch::detail::allocate(DType::u8, {static_cast<int64_t>(height), static_cast<int64_t>(width), channels}, where,
+                                what);
 }
 
 uint8_t* data_of(const Tensor& tensor) { return static_cast<uint8_t*>(etch::detail::TensorAccess::get(tensor)->data); }
 
 }  // namespace
 
-Tensor detail::decode_png(std::string_view bytes, const DecodeImageOptions& options, std::string_view what, Location where) {
+Tensor detail::decode_png(std::string_view bytes, const DecodeImageOptions& options, std::string_view what,
+                          Location where) {
   const auto fail = [&](std::string_view reason) { etch::detail::fail(where, cat(what, ": ", reason)); };
   if (options.channels < 0 || options.channels > 4) fail(cat("a picture of ", options.channels, " channels"));
   Image image;
@@ -37,7 +39,8 @@ Tensor detail::decode_png(std::string_view bytes, const DecodeImageOptions& opti
   }
   check_pixels(image.width, image.height, options.most_pixels, what, where);
   // What libpng does with alpha that is not asked for mixes it into a background.
-  const int channels = ((image.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1) + ((image.format & PNG_FORMAT_FLAG_ALPHA) != 0);
+  const int channels =
+      ((image.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1) + ((image.format & PNG_FORMAT_FLAG_ALPHA) != 0);
   const int wanted = options.channels == 0 ? channels : options.channels;
   image.format = format_of(channels);
   image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;

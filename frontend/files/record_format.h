@@ -1,5 +1,5 @@
-// How TFRecord files and TensorBoard's event files frame a record: its length, the masked CRC-32C of the length, its bytes and
-// their masked CRC-32C, all little endian (https://www.tensorflow.org/tutorials/load_data/tfrecord).
+// How TFRecord files and TensorBoard's event files frame a record: its length, the masked CRC-32C of the length, its
+// bytes and their masked CRC-32C, all little endian (https://www.tensorflow.org/tutorials/load_data/tfrecord).
 #pragma once
 
 #include <cstddef>

@@ -35,7 +35,8 @@ bool RecordReader::read_length(uint64_t& length) {
   const std::string_view header = source_->peek(kRecordHeader);
   if (header.empty()) return false;
   is_lost_ = true;  // unless all goes well
-  if (header.size() < kRecordHeader) fail(at, "the record", cat(" is cut off: the file ends at byte ", at + header.size()));
+  if (header.size() < kRecordHeader)
+    fail(at, "the record", cat(" is cut off: the file ends at byte ", at + header.size()));
   length = load<uint64_t>(header.data());
   if (mask_crc32c(crc32c(header.data(), sizeof length)) != load<uint32_t>(header.data() + sizeof length)) {
     fail(at, "the length of the record", " is corrupt: its checksum is another one");
@@ -49,7 +50,14 @@ bool RecordReader::read_length(uint64_t& length) {
   return true;
 }
 
-bool RecordReader::next(std::string_view& record) {
+bool RecordReader::holds(const char* frame, uint64_t length) {
+  const char* const data = frame + kRecordHeader;
+  return mask_crc32c(crc32c_of_word(length)) == load<uint32_t>(frame + sizeof length) &&
+         mask_crc32c(crc32c(data, length)) == load<uint32_t>(data + length);
+}
+
+/// A record that reaches beyond what is buffered, or that is corrupt.
+bool RecordReader::next_slowly(std::string_view& record) {
   const uint64_t at = position();
   uint64_t length = 0;
   if (!read_length(length)) return false;

@@ -9,7 +9,8 @@
 
 namespace etch::detail {
 
-/// Writes records behind each other. The file holds whole records at all times: a flush that fails takes back what it wrote.
+/// Writes records behind each other. The file holds whole records at all times: a flush that fails takes back what it
+/// wrote.
 class RecordWriter {
  public:
   explicit RecordWriter(std::string path, OutputFile::Mode mode = OutputFile::Mode::replace)

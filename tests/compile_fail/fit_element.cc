@@ -1,4 +1,4 @@
-// ERROR: etch: an element of a data set for a Model is x, (x, y) or (x, y, weight)
+// ERROR: etch: an element of a data set for a Model is x,
 #include <etch/model.h>
 #include <tuple>
 #include <vector>

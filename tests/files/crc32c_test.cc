@@ -41,6 +41,12 @@ TEST(Crc32c, TheInstructionGivesWhatTheTablesGive) {
   }
 }
 
+TEST(Crc32c, OfAWordIsThatOfItsBytes) {
+  for (const uint64_t word : {uint64_t{0}, uint64_t{100}, UINT64_MAX, uint64_t{0x0123456789abcdef}}) {
+    EXPECT_EQ(crc32c_of_word(word), crc32c(&word, sizeof word));
+  }
+}
+
 TEST(Crc32c, GoesOnBehindAPart) {
   const std::vector<uint8_t> bytes = random_bytes(5000);
   for (size_t first : {0, 1, 8, 96, 97, 1000, 4096, 5000}) {

@@ -89,7 +89,8 @@ TEST(Examples, TensorsWithoutSpecHaveOneAxis) {
     Tensor floats;
     Tensor integers;
   };
-  const auto row = parse_example<Row>(serialize_example({{"floats", std::vector<float>{1, 2}}, {"integers", std::vector<int64_t>{3}}}));
+  const auto row = parse_example<Row>(
+      serialize_example({{"floats", std::vector<float>{1, 2}}, {"integers", std::vector<int64_t>{3}}}));
   EXPECT_EQ(row.floats.to_vector<float>(), (std::vector<float>{1, 2}));
   EXPECT_EQ(row.integers.to_vector<int64_t>(), (std::vector<int64_t>{3}));
 }
@@ -132,13 +133,16 @@ TEST(Examples, WhatDoesNotFitIsAnError) {
             "parse_example: the feature 'x' has 2 elements, but the member takes 1");
   EXPECT_EQ(error_in<Number>({{"x", std::vector<int64_t>{128}}}),
             "parse_example: the feature 'x' holds 128, which is beyond the range of i8");
-  EXPECT_EQ(error_in<Text>({{"x", std::vector<int64_t>{1}}}), "parse_example: the feature 'x' holds integers, but the member texts");
-  EXPECT_EQ(error_in<Image>({{"x", std::vector<std::string>{"a"}}}),
-            "parse_example: the feature 'x' holds texts, which are no tensor; make the member a std::string and decode it");
+  EXPECT_EQ(error_in<Text>({{"x", std::vector<int64_t>{1}}}),
+            "parse_example: the feature 'x' holds integers, but the member texts");
+  EXPECT_EQ(
+      error_in<Image>({{"x", std::vector<std::string>{"a"}}}),
+      "parse_example: the feature 'x' holds texts, which are no tensor; make the member a std::string and decode it");
   EXPECT_EQ(error_in<Image>({{"x", std::vector<float>{1}}}, options),
             "parse_example: the feature 'x' has 1 elements, but f32[2,2] takes 4");
-  EXPECT_THAT(error_of([&] { examples<Number>("a", options); }),
-              testing::EndsWith("examples: a dtype and shape is stated for 'x', but the struct has no Tensor of that name"));
+  EXPECT_THAT(
+      error_of([&] { examples<Number>("a", options); }),
+      testing::EndsWith("examples: a dtype and shape is stated for 'x', but the struct has no Tensor of that name"));
 }
 
 TEST(Examples, MissingFeaturesTakeDefaults) {
@@ -159,8 +163,9 @@ TEST(Examples, MissingFeaturesTakeDefaults) {
 TEST(Examples, MalformedBytesAreErrorsWithTheByte) {
   EXPECT_EQ(error_of([] { parse_example("\x0a\x05"); }),
             "parse_example: the Example is malformed at byte 2: a field has 5 bytes, but 0 are left");
-  EXPECT_EQ(error_of([] { parse_example("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x0f"); }),
-            "parse_example: the Example is malformed at byte 10: a field has 1152921504606846975 bytes, but 0 are left");
+  EXPECT_EQ(
+      error_of([] { parse_example("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x0f"); }),
+      "parse_example: the Example is malformed at byte 10: a field has 1152921504606846975 bytes, but 0 are left");
   EXPECT_EQ(error_of([] { parse_example("\x0b"); }),
             "parse_example: the Example is malformed at byte 1: a field has the unknown type 3");
 }
@@ -176,8 +181,9 @@ TEST_F(Files, AnExampleThatDoesNotFitIsOneErrorWithItsPlace) {
   writer.close();
   const auto walked = walk(examples<Row>(path("a")));
   EXPECT_EQ(walked.elements.size(), 2u);
-  EXPECT_THAT(walked.errors, ElementsAre("cannot read a: the record at byte 30: the feature 'x' is missing; give a default, or make "
-                                         "the member a std::optional"));
+  EXPECT_THAT(walked.errors,
+              ElementsAre("cannot read a: the record at byte 30: the feature 'x' is missing; give a default, or make "
+                          "the member a std::optional"));
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ class Files : public testing::Test {
     return path(name);
   }
 
-  const std::filesystem::path folder_ = std::filesystem::temp_directory_path() / ("etch_files_" + std::to_string(getpid()));
+  const std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("etch_files_" + std::to_string(getpid()));
 };
 
 /// An Error's text without what stands before the file and without the folder of the file.
@@ -75,7 +76,8 @@ std::string first_error(const Dataset<T>& dataset) {
   return short_text(error_of([&] { dataset.to_vector(); }));
 }
 
-/// The rest of a walk that is saved behind `count` elements, and of one that skips them; expects both to be that of the whole.
+/// The rest of a walk that is saved behind `count` elements, and of one that skips them; expects both to be that of the
+/// whole.
 template <class T, class Equal = std::equal_to<T>>
 void expect_resumes(const Dataset<T>& dataset, Equal equal = {}) {
   const std::vector<T> all = dataset.to_vector();

@@ -19,8 +19,8 @@ class Pictures : public Files {};
 
 TEST_F(Pictures, ArePixelsAsPilReadsThem) {
   for (const std::string name :
-       {"bits.png", "deep.png", "grey.png", "grey_alpha.png", "interlaced.png", "palette.png", "palette_alpha.png", "rgb.png",
-        "rgba.png", "full.jpg", "grey.jpg", "progressive.jpg", "rgb.jpg"}) {
+       {"bits.png", "deep.png", "grey.png", "grey_alpha.png", "interlaced.png", "palette.png", "palette_alpha.png",
+        "rgb.png", "rgba.png", "full.jpg", "grey.jpg", "progressive.jpg", "rgb.jpg"}) {
     EXPECT_TRUE(same_bits(decode_image(read_file(kMade + name)), load_npy(kMade + name + ".npy"))) << name;
   }
 }
@@ -32,8 +32,9 @@ TEST_F(Pictures, HaveTheChannelsThatAreAskedFor) {
   EXPECT_TRUE(same_bits(decode_png(png, {.channels = 3}), rgb));
   const Tensor grey = load_npy(kMade + "grey.jpg.npy");
   EXPECT_TRUE(same_bits(decode_jpeg(read_file(kMade + "grey.jpg"), {.channels = 3}), concat({grey, grey, grey}, 2)));
-  const Tensor one = decode_png(encode_png(Tensor::from(std::vector<uint8_t>{255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9}, {2, 2, 3})),
-                                {.channels = 1});
+  const Tensor one =
+      decode_png(encode_png(Tensor::from(std::vector<uint8_t>{255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9}, {2, 2, 3})),
+                 {.channels = 1});
   EXPECT_EQ(one.to_vector<uint8_t>(), (std::vector<uint8_t>{76, 150, 29, 9}));
   EXPECT_EQ(decode_png(read_file(kMade + "grey.png"), {.channels = 4}).to_vector<uint8_t>().at(3), 255);
 }
@@ -43,8 +44,9 @@ TEST_F(Pictures, ThatWeWriteAreReadBack) {
     const Tensor pixels = load_npy(kMade + name + ".npy");
     EXPECT_TRUE(same_bits(decode_png(encode_png(pixels)), pixels)) << name;
   }
-  EXPECT_THAT(error_of([] { static_cast<void>(encode_png(Tensor({{1.0f}}))); }),
-              testing::EndsWith("encode_png: a picture is u8[height, width, channels] with 1 to 4 channels, not f32[1,1]"));
+  EXPECT_THAT(
+      error_of([] { static_cast<void>(encode_png(Tensor({{1.0f}}))); }),
+      testing::EndsWith("encode_png: a picture is u8[height, width, channels] with 1 to 4 channels, not f32[1,1]"));
 }
 
 TEST_F(Pictures, ThatAreBrokenAreErrors) {
@@ -85,7 +87,8 @@ TEST_F(Pictures, PixelsAreCountedBeforeTheyAreDecoded) {
   std::string jpeg = read_file(kMade + "rgb.jpg");
   const size_t frame = jpeg.find("\xff\xc0");
   jpeg.replace(frame + 5, 4, std::string("\xff\x00\xff\x00", 4));
-  EXPECT_EQ(error(jpeg), "decode_image: the picture has 65280 x 65280 pixels, more than the limit of 134217728 (most_pixels)");
+  EXPECT_EQ(error(jpeg),
+            "decode_image: the picture has 65280 x 65280 pixels, more than the limit of 134217728 (most_pixels)");
 }
 
 /// Two classes of three pictures each, of one colour; and what is no picture.
@@ -112,9 +115,11 @@ class ImageFolder : public Files {
 };
 
 TEST_F(ImageFolder, HasItsClassesInOrder) {
-  const auto images = image_dataset_from_directory(folder_.string(), {.image_size = {4, 6}, .batch_size = 4, .shuffle = false});
+  const auto images =
+      image_dataset_from_directory(folder_.string(), {.image_size = {4, 6}, .batch_size = 4, .shuffle = false});
   EXPECT_THAT(images.class_names, ElementsAre("cat", "dog"));
-  EXPECT_THAT(names(images), ElementsAre("cat/a.png", "cat/b.PNG", "cat/deep/c.png", "dog/a.png", "dog/b.png", "dog/c.png"));
+  EXPECT_THAT(names(images),
+              ElementsAre("cat/a.png", "cat/b.PNG", "cat/deep/c.png", "dog/a.png", "dog/b.png", "dog/c.png"));
   const auto batches = images.dataset.to_vector();
   ASSERT_EQ(batches.size(), 2u);
   const auto& [x, y] = batches[0];
@@ -126,7 +131,8 @@ TEST_F(ImageFolder, HasItsClassesInOrder) {
 }
 
 TEST_F(ImageFolder, SaysItsTypesAndHowManyThereAre) {
-  const auto images = image_dataset_from_directory(folder_.string(), {.image_size = {4, 6}, .batch_size = 4, .shuffle = false});
+  const auto images =
+      image_dataset_from_directory(folder_.string(), {.image_size = {4, 6}, .batch_size = 4, .shuffle = false});
   const auto spec = images.dataset.element_spec();
   ASSERT_EQ(spec.size(), 2u);
   EXPECT_EQ(to_string(spec[0]), "f32[4,4,6,3], i32[4]");
@@ -174,7 +180,8 @@ TEST_F(ImageFolder, SubsetsShareNoPicture) {
 
 TEST_F(ImageFolder, TheOrderDependsOnSeedAndEpoch) {
   const auto greys = [&](uint64_t seed, uint64_t epoch) {
-    const auto images = image_dataset_from_directory(folder_.string(), {.image_size = {4, 6}, .batch_size = 6, .seed = seed});
+    const auto images =
+        image_dataset_from_directory(folder_.string(), {.image_size = {4, 6}, .batch_size = 6, .seed = seed});
     return std::get<0>(images.dataset.to_vector({.epoch = epoch}).at(0))[{Slice(), 0, 0, 0}].to_vector<float>();
   };
   EXPECT_EQ(greys(1, 0), greys(1, 0));
@@ -195,7 +202,8 @@ TEST_F(ImageFolder, APictureThatVanishedIsAnError) {
 }
 
 TEST_F(ImageFolder, ALinkThatLeadsOutsideIsNotOpened) {
-  const std::filesystem::path outside = std::filesystem::temp_directory_path() / ("etch_outside_" + std::to_string(getpid()));
+  const std::filesystem::path outside =
+      std::filesystem::temp_directory_path() / ("etch_outside_" + std::to_string(getpid()));
   std::filesystem::create_directories(outside);
   std::filesystem::copy_file(path("dog/a.png"), outside / "x.png");
   const auto error = [&] { return short_text(error_of([&] { image_dataset_from_directory(folder_.string()); })); };
@@ -209,7 +217,8 @@ TEST_F(ImageFolder, ALinkThatLeadsOutsideIsNotOpened) {
   const auto images = image_dataset_from_directory(folder_.string(), {.shuffle = false});
   std::filesystem::remove(path("cat/a.png"));
   std::filesystem::create_symlink(outside / "x.png", path("cat/a.png"));
-  EXPECT_THAT(first_error(images.dataset), testing::StartsWith("cannot read a.png: it is a symbolic link that leads outside of "));
+  EXPECT_THAT(first_error(images.dataset),
+              testing::StartsWith("cannot read a.png: it is a symbolic link that leads outside of "));
   std::filesystem::remove_all(outside);
 }
 
@@ -235,7 +244,8 @@ TEST_F(ImageFolder, OptionsThatCannotBeAreErrors) {
   std::filesystem::create_directories(path("horse"));
   EXPECT_EQ(error({.label_mode = LabelMode::binary}),
             "binary labels tell two classes apart, but " + folder_.string() + " has 3 folders");
-  EXPECT_EQ(short_text(error_of([&] { image_dataset_from_directory(path("none")); })), "cannot read none: No such file or directory");
+  EXPECT_EQ(short_text(error_of([&] { image_dataset_from_directory(path("none")); })),
+            "cannot read none: No such file or directory");
 }
 
 }  // namespace

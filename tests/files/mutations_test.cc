@@ -40,7 +40,8 @@ TEST_F(Mutations, AreReadOrAreErrorsThatNameTheFile) {
     MutationCounts counts;
     for (uint64_t seed = 1; seed <= 300; ++seed) {
       const std::string& other = samples[(i + 1) % samples.size()].bytes;
-      EXPECT_EQ(try_mutation(samples[i], other, seed, path("mutated"), counts), "") << samples[i].format << " seed " << seed;
+      EXPECT_EQ(try_mutation(samples[i], other, seed, path("mutated"), counts), "")
+          << samples[i].format << " seed " << seed;
     }
     EXPECT_GT(counts.refused, 20) << samples[i].format;
   }

@@ -48,7 +48,8 @@ TEST_F(NpyRows, CanBeShuffledByIndex) {
 
 TEST_F(NpyRows, FilesThatHaveNoneAreErrors) {
   EXPECT_EQ(short_text(error_of([] { npy_rows(kMade + "fortran.npy"); })),
-            "cannot read fortran.npy: its rows do not lie one behind the other; save `numpy.ascontiguousarray(x)`, or read it whole "
+            "cannot read fortran.npy: its rows do not lie one behind the other; save `numpy.ascontiguousarray(x)`, or "
+            "read it whole "
             "by load_npy");
   EXPECT_EQ(short_text(error_of([] { npy_rows(kMade + "scalar.npy"); })), "cannot read scalar.npy: f64[] has no rows");
   const std::string whole = read_file(kMade + "rows.npy");
@@ -66,7 +67,8 @@ TEST_F(NpyRows, AFileThatBecomesShorterIsAnError) {
 TEST_F(Idx, HasAllDTypes) {
   EXPECT_EQ(load_idx(kMade + "uint8.idx").to_vector<uint8_t>(), (std::vector<uint8_t>{0, 1, 2, 3, 100, 127}));
   EXPECT_EQ(load_idx(kMade + "int8.idx").to_vector<int8_t>(), (std::vector<int8_t>{0, -1, -2, -3, -100, -127}));
-  EXPECT_EQ(load_idx(kMade + "int16.idx").to_vector<int16_t>(), (std::vector<int16_t>{0, -257, -514, -771, -25700, -32639}));
+  EXPECT_EQ(load_idx(kMade + "int16.idx").to_vector<int16_t>(),
+            (std::vector<int16_t>{0, -257, -514, -771, -25700, -32639}));
   const std::vector<float> expected = {0, -257, -514, -771, -25700, -32639};
   for (const std::string name : {"int32", "float32", "float64"}) {
     const Tensor x = load_idx(kMade + name + ".idx");

@@ -24,7 +24,8 @@ TEST_F(TextLines, EndWithLineEndsOrTheFile) {
 
 TEST_F(TextLines, MayBeLongerThanTheBuffer) {
   const std::string longest(700000, 'x');
-  EXPECT_THAT(text_lines(write("a", "first\n" + longest + "\r\n" + longest)).to_vector(), ElementsAre("first", longest, longest));
+  EXPECT_THAT(text_lines(write("a", "first\n" + longest + "\r\n" + longest)).to_vector(),
+              ElementsAre("first", longest, longest));
   for (size_t length : {262143, 262144, 262145}) {
     const std::string line(length, 'y');
     EXPECT_THAT(text_lines(write("a", line + "\nz")).to_vector(), ElementsAre(line, "z")) << length;
@@ -43,8 +44,10 @@ TEST_F(TextLines, OfSeveralFilesFollowEachOther) {
 }
 
 TEST_F(TextLines, ArePackedToo) {
-  const std::string packed("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\xe4\x4a\xe2\x02\x00\xea\x2b\x8e\x10\x04\x00\x00\x00", 24);
-  EXPECT_EQ(walk(text_lines(write("a.gz", packed), {.compression = Compression::gzip})).errors.size(), 1u);  // a false CRC
+  const std::string packed(
+      "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\xe4\x4a\xe2\x02\x00\xea\x2b\x8e\x10\x04\x00\x00\x00", 24);
+  EXPECT_EQ(walk(text_lines(write("a.gz", packed), {.compression = Compression::gzip})).errors.size(),
+            1u);  // a false CRC
 }
 
 TEST_F(FixedLengthRecords, StandBetweenHeaderAndFooter) {
@@ -74,7 +77,8 @@ TEST_F(FixedLengthRecords, AFileThatBecomesShorterIsAnError) {
 }
 
 TEST_F(FixedLengthRecords, MustHaveALength) {
-  EXPECT_THAT(error_of([&] { fixed_length_records("a", 0); }), testing::EndsWith("fixed_length_records: records of 0 bytes"));
+  EXPECT_THAT(error_of([&] { fixed_length_records("a", 0); }),
+              testing::EndsWith("fixed_length_records: records of 0 bytes"));
 }
 
 TEST_F(ListFiles, AreSortedByBytesAndFilesOnly) {
@@ -112,12 +116,14 @@ TEST(DecodeRaw, TakesElementsAsTheyLie) {
               testing::EndsWith("decode_raw: 3 bytes are no whole number of elements of i16"));
   EXPECT_THAT(error_of([] { decode_raw("abcd", DType::i16, Shape{3}); }),
               testing::EndsWith("decode_raw: i16[3] takes 6 bytes, but there are 4"));
-  EXPECT_THAT(error_of([] { decode_raw("\2", DType::boolean); }), testing::EndsWith("decode_raw: a bool is neither 0 nor 1"));
+  EXPECT_THAT(error_of([] { decode_raw("\2", DType::boolean); }),
+              testing::EndsWith("decode_raw: a bool is neither 0 nor 1"));
 }
 
 TEST_F(TextLines, ReadFileIsBounded) {
   EXPECT_EQ(read_file(write("a", "abc")), "abc");
-  EXPECT_EQ(short_text(error_of([&] { read_file(path("a"), 2); })), "cannot read a: it has 3 bytes, more than the limit of 2");
+  EXPECT_EQ(short_text(error_of([&] { read_file(path("a"), 2); })),
+            "cannot read a: it has 3 bytes, more than the limit of 2");
 }
 
 }  // namespace

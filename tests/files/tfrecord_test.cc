@@ -97,7 +97,8 @@ TEST_F(TFRecord, BehindACorruptRecordTheNextOneFollows) {
   bytes[19 + 12] ^= 1;
   const auto walked = walk(tfrecord(write("a", bytes)));
   EXPECT_THAT(walked.elements, ElementsAre("one", "three"));
-  EXPECT_THAT(walked.errors, ElementsAre("cannot read a: the record at byte 19 is corrupt: its checksum is another one"));
+  EXPECT_THAT(walked.errors,
+              ElementsAre("cannot read a: the record at byte 19 is corrupt: its checksum is another one"));
 }
 
 TEST_F(TFRecord, BehindACorruptLengthTheNextFileFollows) {
@@ -105,8 +106,9 @@ TEST_F(TFRecord, BehindACorruptLengthTheNextFileFollows) {
   bytes[19] ^= 1;
   const auto walked = walk(tfrecord({write("a", bytes), write("b", three())}));
   EXPECT_THAT(walked.elements, ElementsAre("one", "one", "two", "three"));
-  EXPECT_THAT(walked.errors,
-              ElementsAre("cannot read a: the length of the record at byte 19 is corrupt: its checksum is another one"));
+  EXPECT_THAT(
+      walked.errors,
+      ElementsAre("cannot read a: the length of the record at byte 19 is corrupt: its checksum is another one"));
 }
 
 TEST_F(TFRecord, ACutOffTailIsAnErrorAtEachByte) {
@@ -125,8 +127,9 @@ TEST_F(TFRecord, ACutOffTailIsAnErrorAtEachByte) {
 
 TEST_F(TFRecord, AHostileLengthTakesNoMemory) {
   const std::string bytes = frame(uint64_t{1} << 60, "abc");
-  EXPECT_EQ(first_error(tfrecord(write("a", bytes))),
-            "cannot read a: the record at byte 0 is cut off: it has 1152921504606846976 bytes, and no more than 3 are left");
+  EXPECT_EQ(
+      first_error(tfrecord(write("a", bytes))),
+      "cannot read a: the record at byte 0 is cut off: it has 1152921504606846976 bytes, and no more than 3 are left");
 }
 
 TEST_F(TFRecord, ALongerRecordThanAllowedIsRefused) {
@@ -179,7 +182,8 @@ TEST_F(TFRecord, WhereTheDiskIsFullTheFileEndsWithAWholeRecord) {
 }
 
 TEST_F(TFRecord, AWriterSaysWhatItCannotOpen) {
-  EXPECT_EQ(short_text(error_of([&] { TFRecordWriter writer(path("no/a")); })), "cannot write a: No such file or directory");
+  EXPECT_EQ(short_text(error_of([&] { TFRecordWriter writer(path("no/a")); })),
+            "cannot write a: No such file or directory");
 }
 
 TEST_F(TFRecord, AClosedWriterTakesNothing) {

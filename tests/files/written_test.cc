@@ -1,5 +1,5 @@
-// The files in tests/files/written are the bytes that we write; check_written.py reads them with TensorFlow and PIL, and what it
-// found stands in written/read_back.txt. ETCH_UPDATE_GOLDENS=1 writes them anew.
+// The files in tests/files/written are the bytes that we write; check_written.py reads them with TensorFlow and PIL,
+// and what it found stands in written/read_back.txt. ETCH_UPDATE_GOLDENS=1 writes them anew.
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -26,15 +26,18 @@ struct Sample {
 
 class Written : public Files {
  protected:
-  /// The committed file holds what the one of this test does; `contents` unpacks both, since packers differ from version to version.
+  /// The committed file holds what the one of this test does; `contents` unpacks both, since packers differ from
+  /// version to version.
   void expect_same(const std::string& name, std::string (*contents)(const std::string& path)) const {
     if (std::getenv("ETCH_UPDATE_GOLDENS") != nullptr) {
       std::filesystem::copy_file(path(name), kWritten + name, std::filesystem::copy_options::overwrite_existing);
     }
-    EXPECT_EQ(contents(kWritten + name), contents(path(name))) << "run ETCH_UPDATE_GOLDENS=1 test_files, then check_written.py";
+    EXPECT_EQ(contents(kWritten + name), contents(path(name)))
+        << "run ETCH_UPDATE_GOLDENS=1 test_files, then check_written.py";
   }
   void write_examples(TFRecordWriter writer) const {
-    writer.write(serialize_example(Sample{-5, {0.5f, -1e-40f}, {1, -1, INT64_MAX}, "café", {"a", ""}, Tensor({{1.0f, 2.0f}}), true}));
+    writer.write(serialize_example(
+        Sample{-5, {0.5f, -1e-40f}, {1, -1, INT64_MAX}, "café", {"a", ""}, Tensor({{1.0f, 2.0f}}), true}));
     writer.write(serialize_example(Sample{7, {}, {0, 0, 0}, "", {}, Tensor({3, 4, 5}), false}));
     writer.write("");
     writer.write(std::string(300000, 'x'));

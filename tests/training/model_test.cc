@@ -459,6 +459,20 @@ TEST(Progress, ABarShowsRateAndTimeToGo) {
   EXPECT_EQ(text, "\repoch 1/5  4/4  [====================]  4/s  1:40 min  loss: 0.5000     \n");
 }
 
+TEST(Progress, WithoutANumberOfStepsThereIsNoTimeToGo) {
+  std::string text;
+  double now = 0;
+  detail::ProgressTarget target{
+      .write = [&](std::string_view part) { text += part; }, .now = [&] { return now; }, .is_bar = true};
+  detail::Progress progress(target, "epoch 1/5", -1);
+  now = 2;
+  progress.step(100, {{"loss", 0.25}});
+  EXPECT_EQ(text, "\repoch 1/5  1/?  50/s  2.0 s  loss: 0.2500");
+  text.clear();
+  progress.end({{"loss", 0.5}});
+  EXPECT_EQ(text, "\repoch 1/5  1/1  50/s  2.0 s  loss: 0.5000\n");
+}
+
 TEST(Progress, ABarIsNoLongerThanTheTerminal) {
   std::string text;
   detail::ProgressTarget target{

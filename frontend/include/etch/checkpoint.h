@@ -137,6 +137,9 @@ class RestoreStatus {
   std::shared_ptr<detail::Restoring> restoring_;
 };
 
+/// See RestoreStatus.
+std::string to_string(const RestoreStatus& status);
+
 /// A save that goes on while the program does.
 class PendingSave {
  public:

@@ -159,6 +159,11 @@ concept OrderedRange = requires(const T& v) {
     !std::is_same_v<T, std::initializer_list<typename T::value_type>>;  // views do not own what they show
 template <class T>
 concept TupleLike = requires { std::tuple_size<T>::value; };
+/// Stands for something that is known by a number which nothing else ever has, such as a data set.
+template <class T>
+concept Identified = requires(const T& v) {
+  { v.etch_identity() } -> std::same_as<uint64_t>;
+};
 /// A class of plain members, read by Boost.PFR.
 template <class T>
 concept Plain = std::is_aggregate_v<T> && std::is_class_v<T>;
@@ -295,6 +300,8 @@ void read(const T& value, ArgReader& reader) {
     reader.tensor(value);
   } else if constexpr (std::is_same_v<T, Variable>) {
     reader.variable(value);
+  } else if constexpr (Identified<T>) {
+    reader.number(value.etch_identity());
   } else if constexpr (std::is_enum_v<T>) {
     reader.number(static_cast<std::underlying_type_t<T>>(value));
   } else if constexpr (Arithmetic<T>) {
@@ -333,8 +340,8 @@ void read_reachable(const T& value, ArgReader& reader) {
     read_reachable(part, reader);
     reader.leave();
   };
-  if constexpr (std::is_same_v<T, Tensor> || std::is_same_v<T, Variable> || std::is_enum_v<T> || Arithmetic<T> ||
-                TextLike<T>) {
+  if constexpr (std::is_same_v<T, Tensor> || std::is_same_v<T, Variable> || Identified<T> || std::is_enum_v<T> ||
+                Arithmetic<T> || TextLike<T>) {
     read(value, reader);
   } else if constexpr (OptionalLike<T>) {
     reader.count(value.has_value() ? 1 : 0);
@@ -371,8 +378,9 @@ void visit_tensors(T& value, TensorVisitor& visitor) {
     visitor.tensor(value);
   } else if constexpr (std::is_same_v<std::remove_const_t<T>, Variable>) {
     visitor.variable(value);
-  } else if constexpr (std::is_enum_v<std::remove_const_t<T>> || Arithmetic<std::remove_const_t<T>> || TextLike<T>) {
-    return;  // holds no tensor
+  } else if constexpr (std::is_enum_v<std::remove_const_t<T>> || Arithmetic<std::remove_const_t<T>> || TextLike<T> ||
+                       Identified<T>) {
+    return;  // holds no tensor that counts
   } else if constexpr (OptionalLike<T>) {
     if (value.has_value()) visit_tensors(*value, visitor);
   } else if constexpr (OrderedRange<T>) {

@@ -39,8 +39,8 @@ concept CellNumber = Arithmetic<T> && !etch::detail::Character<T>;
 template <class T>
 consteval CellType cell_type() {
   static_assert(CellNumber<T> || std::same_as<T, std::string>,
-                "etch: a member that is read from a file is a bool, a number, a std::string, a std::optional of these, or a "
-                "Tensor");
+                "etch: a member that is read from a file is a bool, a number, a std::string, a std::optional of these, "
+                "or a Tensor");
   if constexpr (std::same_as<T, std::string>) {
     return {CellType::Kind::text, DType::u8};
   } else {

@@ -23,8 +23,8 @@ namespace data {
 struct CsvOptions {
   /// The first line of each file names its columns. Without it columns go by their order.
   bool header = true;
-  /// The columns of the members, in order, by the header's names; empty: the names of the members. Of a tuple or a Tensor
-  /// with a header: empty means all columns in order.
+  /// The columns of the members, in order, by the header's names; empty: the names of the members. Of a tuple or a
+  /// Tensor with a header: empty means all columns in order.
   std::vector<std::string> columns{};
   char delimiter = ',';
   /// Cells may stand in quotation marks, which let them hold delimiters, line ends and, doubled, marks (RFC 4180). If
@@ -142,25 +142,26 @@ Dataset<T> csv_dataset(Paths paths, std::shared_ptr<const T> defaults, CsvOption
 
 }  // namespace detail
 
-/// The rows of CSV files (RFC 4180; lines end with \n or \r\n, empty ones are passed over, a byte order mark of UTF-8 too) as
-/// structs. A column of the header's name fills each member (`CsvOptions::columns` for other names; without a header
-/// they go by order); columns that no member asks for are passed over. Members are bool, numbers, std::string,
+/// The rows of CSV files (RFC 4180; lines end with \n or \r\n, empty ones are passed over, a byte order mark of UTF-8
+/// too) as structs. A column of the header's name fills each member (`CsvOptions::columns` for other names; without a
+/// header they go by order); columns that no member asks for are passed over. Members are bool, numbers, std::string,
 /// std::optional of these, or Tensor, which gets rank 0. T may be a std::tuple, whose elements take the columns in
 /// order, or Tensor: f32[columns] of all cells.
 ///
-/// Numbers are decimal (nan and inf are floats), with blanks around them at will; a bool is 0, 1, true or false in small, large
-/// or initial letters. A cell without a value leaves an optional empty and a std::string "", and else is an Error.
+/// Numbers are decimal (nan and inf are floats), with blanks around them at will; a bool is 0, 1, true or false in
+/// small, large or initial letters. A cell without a value leaves an optional empty and a std::string "", and else is
+/// an Error.
 ///
 /// Errors are of one row; the next row follows. They name path:line:byte of the line and the column: a row with another
-/// number of cells than the one before, text that is no number of its type or beyond its range, a misplaced quotation mark.
-/// TensorFlow's CsvDataset differs: it has no header by default, and strings without a value are an error there.
+/// number of cells than the one before, text that is no number of its type or beyond its range, a misplaced quotation
+/// mark. TensorFlow's CsvDataset differs: it has no header by default, and strings without a value are an error there.
 template <class T>
 Dataset<T> csv(Paths paths, CsvOptions options = {}, Location where = Location::current()) {
   return detail::csv_dataset<T>(std::move(paths), nullptr, std::move(options), where);
 }
 
-/// The same, where cells without a value take the member of `defaults` in their place. A Tensor in it, of rank 0, gives its
-/// dtype to the column, and one that holds nothing stands for no default.
+/// The same, where cells without a value take the member of `defaults` in their place. A Tensor in it, of rank 0, gives
+/// its dtype to the column, and one that holds nothing stands for no default.
 template <class T>
 Dataset<T> csv(Paths paths, T defaults, CsvOptions options, Location where = Location::current()) {
   return detail::csv_dataset<T>(std::move(paths), std::make_shared<const T>(std::move(defaults)), std::move(options),

@@ -93,8 +93,6 @@ uint64_t seed_or_next(std::optional<uint64_t> seed);
 void check_positive(std::string_view op, std::string_view what, int64_t value, Location where);
 void check_not_negative(std::string_view op, std::string_view what, int64_t value, Location where);
 void check_spec_of_tensors(std::string_view op, const std::vector<ElementSpec>& spec, int num_tensors, Location where);
-/// A `for` over a data set inside of a traced function.
-void check_not_traced(Location where);
 
 template <class T>
 inline constexpr bool kIsDataset = false;
@@ -136,37 +134,35 @@ class Dataset {
     return stage_;
   }
 
+  /// As an argument of a traced function, or a member of its object, a data set is known by its identity: with another one the
+  /// function is traced again.
+  uint64_t etch_identity() const { return stage_ ? stage_->number() : 0; }
+
   // ---- Consuming.
 
-  /// A walk. Functions of the pipeline take variables as they stand now; threads start at the first element.
+  /// A walk. Functions of the pipeline take variables as they stand now; threads start at the first element. Error inside of a
+  /// traced function, where it would be made once: make it outside, or loop by `for`.
   Iterator<T> iterator(IteratorOptions options = {}, Location where = Location::current()) const {
+    etch::detail::fail_if_recorded("making an iterator", where);
     return Iterator<T>(stage(where), options);
   }
-  auto begin() const {
-    detail::check_not_traced({});
-    return detail::ForIterator<T>(iterator());
-  }
+  /// `for (auto [x, y] : dataset)` goes over epoch 0. In a traced function it is one loop of the compiled function, whose walk begins
+  /// and ends with the loop, at each call; nothing is read while the function is traced. Elements must be of tensors alone there, and
+  /// their types be known: see element_spec. Functions of the pipeline must not read variables that the traced one assigns.
+  auto begin(Location where = Location::current()) const { return detail::ForIterator<T>(stage(where), 0, where); }
   std::default_sentinel_t end() const { return {}; }
 
-  /// The same data set as a range whose walks are epoch `epoch`.
-  auto epoch(uint64_t epoch) const {
-    struct Walks {
-      Dataset dataset;
-      uint64_t number;
-      auto begin() const {
-        detail::check_not_traced({});
-        return detail::ForIterator<T>(dataset.iterator({.epoch = number}));
-      }
-      std::default_sentinel_t end() const { return {}; }
-    };
-    return Walks{*this, epoch};
+  /// The same data set as a range whose walks are epoch `epoch`; in a traced function that may be a tensor of one integer.
+  auto epoch(uint64_t epoch, Location where = Location::current()) const { return detail::EpochOf<T>(stage(where), epoch); }
+  auto epoch(const Tensor& epoch, Location where = Location::current()) const {
+    return detail::EpochOf<T>(stage(where), detail::Epoch(epoch, where));
   }
   /// `state = f(state, element)` for each element of an epoch, from `initial` on; gives the last state.
   template <class State, class F>
   State reduce(State initial, F&& f, IteratorOptions options = {}, Location where = Location::current()) const {
-    Iterator<T> walk = iterator(options, where);
-    T element{};
-    while (walk.next(element)) initial = f(std::move(initial), std::as_const(element));
+    for (detail::ForIterator<T> walk(stage(where), options.epoch, where); walk != std::default_sentinel; ++walk) {
+      initial = f(std::move(initial), std::as_const(*walk));
+    }
     return initial;
   }
   /// All elements of an epoch.
@@ -343,7 +339,7 @@ class Dataset {
   Dataset take(Integer count, Location where = Location::current()) const {
     return Dataset(detail::part_of(stage(where), "take", 0, 1, count < 0 ? -1 : int64_t{count}));
   }
-  /// All but the first `count` elements; none for -1.
+  /// All but the first `count` elements; no element for -1.
   Dataset skip(Integer count, Location where = Location::current()) const {
     return Dataset(detail::part_of(stage(where), "skip", count < 0 ? INT64_MAX : int64_t{count}, 1, -1));
   }
@@ -466,9 +462,9 @@ auto from_generator(F f, GeneratorOptions options = {}, Location where = Locatio
 template <std::ranges::viewable_range Range>
 auto from_range(Range&& range) {
   using Own = std::remove_cvref_t<Range>;
-  static_assert(std::ranges::forward_range<const Own>,
-                "etch: from_range takes a range that can be walked as const and more than once; use from_generator");
-  using T = std::ranges::range_value_t<const Own>;
+  static_assert(std::ranges::forward_range<detail::WalkedRange<Own>> && std::is_copy_constructible_v<Own>,
+                "etch: from_range takes a range that can be copied and walked more than once; use from_generator");
+  using T = std::ranges::range_value_t<detail::WalkedRange<Own>>;
   if constexpr (std::ranges::random_access_range<const Own> && std::ranges::sized_range<const Own>) {
     return Dataset<T>(std::make_shared<const detail::IndexedRangeStage<Own>>(static_cast<Range&&>(range)));
   } else {

@@ -25,7 +25,8 @@ using Feature = std::variant<std::vector<std::string>, std::vector<float>, std::
 /// An Example whose features are not known in advance. Features without any list are left out.
 using Example = std::map<std::string, Feature, std::less<>>;
 
-/// The message tf.train.Example of these bytes (tensorflow/core/example/example.proto). Error for what is none, with the byte.
+/// The message tf.train.Example of these bytes (tensorflow/core/example/example.proto). Error for what is none, with
+/// the byte.
 Example parse_example(std::string_view bytes);
 /// The bytes of the message, with features in the order of their names.
 std::string serialize_example(const Example& example);
@@ -200,7 +201,8 @@ T parse_example_as(std::string_view bytes, std::shared_ptr<const T> defaults, co
 }
 
 template <class T>
-Dataset<T> examples_dataset(Paths paths, std::shared_ptr<const T> defaults, const ExampleOptions& options, Location where) {
+Dataset<T> examples_dataset(Paths paths, std::shared_ptr<const T> defaults, const ExampleOptions& options,
+                            Location where) {
   ExampleStruct layout = example_struct<T>(std::move(defaults));
   add_specs(layout, options.tensors, where);
   std::vector<ElementSpec> spec = example_spec(layout);
@@ -215,22 +217,23 @@ Dataset<T> examples_dataset(Paths paths, std::shared_ptr<const T> defaults, cons
 /// - std::vector of numbers or std::string: any number, none if the feature is missing;
 /// - Tensor: f32 of floats, i64 of integers, with one axis; or of the dtype and shape in `ExampleOptions::tensors`;
 /// - std::optional of these: empty if the feature is missing.
-/// Integer features go into integers and bool, float features into floats, texts into std::string. Other features are passed
-/// over. Error for a missing feature, another kind of feature, another number of elements, and an integer beyond the range of the
-/// member's type.
+/// Integer features go into integers and bool, float features into floats, texts into std::string. Other features are
+/// passed over. Error for a missing feature, another kind of feature, another number of elements, and an integer beyond
+/// the range of the member's type.
 template <class T>
 T parse_example(std::string_view bytes, const ExampleOptions& options = {}, Location where = Location::current()) {
   return detail::parse_example_as<T>(bytes, nullptr, options, where);
 }
-/// The same, where missing features take the member of `defaults` in their place; a Tensor in it that holds nothing stands
-/// for no default.
+/// The same, where missing features take the member of `defaults` in their place; a Tensor in it that holds nothing
+/// stands for no default.
 template <class T>
-T parse_example(std::string_view bytes, T defaults, const ExampleOptions& options, Location where = Location::current()) {
+T parse_example(std::string_view bytes, T defaults, const ExampleOptions& options,
+                Location where = Location::current()) {
   return detail::parse_example_as<T>(bytes, std::make_shared<const T>(std::move(defaults)), options, where);
 }
 
-/// The bytes of an Example with a feature for each member, of the types that parse_example<T> takes: floats (a double is
-/// rounded to f32, as in TensorFlow), integers, texts. Tensors are written in row-major order without their shape.
+/// The bytes of an Example with a feature for each member, of the types that parse_example<T> takes: floats (a double
+/// is rounded to f32, as in TensorFlow), integers, texts. Tensors are written in row-major order without their shape.
 template <class T>
   requires(!std::is_same_v<T, Example>)
 std::string serialize_example(const T& object) {
@@ -238,8 +241,8 @@ std::string serialize_example(const T& object) {
   return detail::serialize_fields(layout, &object);
 }
 
-/// The Examples of TFRecord files, as parse_example<T> reads each. Errors are of one record and name the path and its byte; the
-/// next record follows.
+/// The Examples of TFRecord files, as parse_example<T> reads each. Errors are of one record and name the path and its
+/// byte; the next record follows.
 template <class T>
 Dataset<T> examples(Paths paths, const ExampleOptions& options = {}, Location where = Location::current()) {
   return detail::examples_dataset<T>(std::move(paths), nullptr, options, where);

@@ -55,30 +55,69 @@ class FileFormat {
   virtual std::unique_ptr<ElementReader> open(const std::string& path) const = 0;
 };
 
-/// A walk over files, one after the other. A file that cannot be opened is one error; the next file follows.
+/// Error for a state that stands in no file of the data set.
+[[noreturn]] void fail_file_number(std::string_view name, int64_t number, size_t files);
+
+/// A walk over files, one after the other. A file that cannot be opened is one error; the next file follows. `Format`
+/// is FileFormat, or a class like it whose readers are known here.
+template <class Format>
 class FilesWalk {
  public:
-  FilesWalk(const std::vector<std::string>& paths, const FileFormat& format) : paths_(paths), format_(format) {}
+  FilesWalk(const std::vector<std::string>& paths, const Format& format) : paths_(paths), format_(format) {}
 
-  bool next(void* element);
-  int64_t skip(int64_t n);
-  void save(SavedState& state) const;
-  void restore(const SavedState& state);
+  bool next(void* element) {
+    while (reader_ != nullptr || open_next()) {
+      if (reader_->next(element)) [[likely]] return true;
+      reader_ = nullptr;
+    }
+    return false;
+  }
+  int64_t skip(int64_t n) {
+    int64_t done = 0;
+    while (done < n && (reader_ != nullptr || open_next())) {
+      done += reader_->skip(n - done);
+      if (done < n) reader_ = nullptr;
+    }
+    return done;
+  }
+  void save(SavedState& state) const {
+    state.set("next_file", static_cast<int64_t>(next_));
+    if (reader_ == nullptr) return;
+    SavedState reader;
+    reader_->save(reader);
+    state.set_part("file", reader);
+  }
+  void restore(const SavedState& state) {
+    const auto next = state.get<int64_t>("next_file");
+    const SavedState reader = state.part("file");
+    if (next < (reader.empty() ? 0 : 1) || static_cast<uint64_t>(next) > paths_.size()) {
+      fail_file_number(format_.name(), next, paths_.size());
+    }
+    next_ = static_cast<size_t>(next);
+    reader_ = nullptr;
+    if (reader.empty()) return;
+    reader_ = format_.open(paths_[next_ - 1]);
+    reader_->restore(reader);
+  }
 
  private:
-  bool open_next();
+  bool open_next() {
+    if (next_ == paths_.size()) return false;
+    reader_ = format_.open(paths_[next_++]);
+    return true;
+  }
 
   const std::vector<std::string>& paths_;
-  const FileFormat& format_;
-  std::unique_ptr<ElementReader> reader_;  // of the file before next_; null before the first and behind each
+  const Format& format_;
+  decltype(std::declval<const Format&>().open(std::string())) reader_;  // of the file before next_; null at its end
   size_t next_ = 0;
 };
 
 /// The elements of files in order.
-template <class T>
+template <class T, class Format = FileFormat>
 class FilesStage final : public Stage<T> {
  public:
-  FilesStage(Paths paths, std::unique_ptr<const FileFormat> format, std::vector<ElementSpec> spec = {})
+  FilesStage(Paths paths, std::unique_ptr<const Format> format, std::vector<ElementSpec> spec = {})
       : paths_(std::move(paths).take()), format_(std::move(format)), spec_(std::move(spec)) {}
 
   std::string_view name() const override { return format_->name(); }
@@ -90,18 +129,18 @@ class FilesStage final : public Stage<T> {
  private:
   class FilesCursor final : public Cursor<T> {
    public:
-    FilesCursor(const std::vector<std::string>& paths, const FileFormat& format) : walk_(paths, format) {}
+    FilesCursor(const std::vector<std::string>& paths, const Format& format) : walk_(paths, format) {}
     bool next(T& out) override { return walk_.next(&out); }
     int64_t skip(int64_t n) override { return walk_.skip(n); }
     void save(SavedState& state) const override { walk_.save(state); }
     void restore(const SavedState& state) override { walk_.restore(state); }
 
    private:
-    FilesWalk walk_;
+    FilesWalk<Format> walk_;
   };
 
   std::vector<std::string> paths_;
-  std::unique_ptr<const FileFormat> format_;
+  std::unique_ptr<const Format> format_;
   std::vector<ElementSpec> spec_;
 };
 

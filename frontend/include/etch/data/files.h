@@ -32,8 +32,8 @@ struct FixedLengthOptions {
   uint64_t header_bytes = 0;  // before the first record of each file
   uint64_t footer_bytes = 0;  // behind the last one
 };
-/// The bytes of files in records of equal length (TensorFlow's FixedLengthRecordDataset). A file that holds no whole number
-/// of records is an Error. `decode_raw` makes tensors of them.
+/// The bytes of files in records of equal length (TensorFlow's FixedLengthRecordDataset). A file that holds no whole
+/// number of records is an Error. `decode_raw` makes tensors of them.
 Dataset<std::string> fixed_length_records(Paths paths, Integer record_bytes, FixedLengthOptions options = {},
                                           Location where = Location::current());
 
@@ -42,8 +42,8 @@ struct TFRecordOptions {
   uint64_t most_record_bytes = uint64_t{1} << 30;  // a longer record is an Error, before memory is taken for it
 };
 /// The records of TFRecord files, whose checksums are verified. A corrupt record is an Error, after which the next one
-/// follows; behind a corrupt length or at a cut-off end, an Error with the byte, there is no next one. TensorBoard's event
-/// files have the same frame. Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
+/// follows; behind a corrupt length or at a cut-off end, an Error with the byte, there is no next one. TensorBoard's
+/// event files have the same frame. Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 Dataset<std::string> tfrecord(Paths paths, TFRecordOptions options = {});
 
 /// Writes a TFRecord file (tf.io.TFRecordWriter). The file is begun anew.
@@ -69,9 +69,9 @@ class TFRecordWriter {
   std::unique_ptr<State> state_;
 };
 
-/// The sub-tensors along the first axis of a .npy file (see load_npy) that is read as they are taken. They can be had by
-/// index: shuffles keep indices. The header is read at once. Error for a file that load_npy refuses, for rank 0 and for
-/// Fortran order.
+/// The sub-tensors along the first axis of a .npy file (see load_npy) that is read as they are taken. They can be had
+/// by index: shuffles keep indices. The header is read at once. Error for a file that load_npy refuses, for rank 0 and
+/// for Fortran order.
 Dataset<Tensor> npy_rows(const std::string& path, Location where = Location::current());
 
 /// The sub-tensors along the first axis of a file in MNIST's idx format, such as the pictures or the labels of
@@ -86,8 +86,8 @@ struct ListFilesOptions {
   /// A seed: the order is random, another one in each epoch. None: sorted by bytes.
   std::optional<uint64_t> shuffle{};
 };
-/// The paths of the regular files that match patterns with `*`, `?` and `[...]` (as glob(7); `*` does not match `/`). They
-/// are looked up at once. Error if a pattern matches none. (TensorFlow's list_files shuffles by default.)
+/// The paths of the regular files that match patterns with `*`, `?` and `[...]` (as glob(7); `*` does not match `/`).
+/// They are looked up at once. Error if a pattern matches none. (TensorFlow's list_files shuffles by default.)
 Dataset<std::string> list_files(Paths patterns, ListFilesOptions options = {}, Location where = Location::current());
 
 /// The bytes of a file. Error for more than `most_bytes`.

@@ -21,14 +21,14 @@ struct DecodeImageOptions {
   uint64_t most_pixels = uint64_t{1} << 27;
 };
 
-/// A PNG as u8[height, width, channels] in sRGB, by libpng's simplified interface: palettes are looked up, 16 bits become 8
-/// (rounded), a gamma chunk is applied, alpha is not multiplied in. Where there are other channels than those asked for, grey
-/// is repeated, (19595 r + 38470 g + 7471 b + 32768) / 65536 is grey (ITU-R 601), alpha is dropped or 255. Error for what is
-/// no PNG or a corrupt one.
+/// A PNG as u8[height, width, channels] in sRGB, by libpng's simplified interface: palettes are looked up, 16 bits
+/// become 8 (rounded), a gamma chunk is applied, alpha is not multiplied in. Where there are other channels than those
+/// asked for, grey is repeated, (19595 r + 38470 g + 7471 b + 32768) / 65536 is grey (ITU-R 601), alpha is dropped or
+/// 255. Error for what is no PNG or a corrupt one.
 Tensor decode_png(std::string_view bytes, DecodeImageOptions options = {}, Location where = Location::current());
-/// A JPEG as u8[height, width, channels], by TurboJPEG with the accurate inverse transform; 2 channels are an Error, alpha is
-/// 255. Error for what is no JPEG or a corrupt one, also where other decoders warn and go on, such as at a missing end; for
-/// CMYK.
+/// A JPEG as u8[height, width, channels], by TurboJPEG with the accurate inverse transform; 2 channels are an Error,
+/// alpha is 255. Error for what is no JPEG or a corrupt one, also where other decoders warn and go on, such as at a
+/// missing end; for CMYK.
 Tensor decode_jpeg(std::string_view bytes, DecodeImageOptions options = {}, Location where = Location::current());
 /// decode_png or decode_jpeg, as the bytes begin.
 Tensor decode_image(std::string_view bytes, DecodeImageOptions options = {}, Location where = Location::current());
@@ -50,8 +50,8 @@ struct ImageDatasetOptions {
   /// Random order, another one in each epoch; if not, sorted by class and name.
   bool shuffle = true;
   std::optional<uint64_t> seed{};
-  /// The part of the pictures that is `Subset::validation`. With shuffle it asks for a seed, so that both subsets are drawn
-  /// alike.
+  /// The part of the pictures that is `Subset::validation`. With shuffle it asks for a seed, so that both subsets are
+  /// drawn alike.
   double validation_split = 0;
   std::optional<Subset> subset{};
   uint64_t most_pixels = uint64_t{1} << 27;
@@ -65,10 +65,10 @@ struct ImageDataset {
   std::vector<std::string> file_paths;   // of this subset, in the order without shuffle or, with it, in the drawn one
 };
 
-/// The pictures in a folder whose sub-folders are the classes (tf.keras.utils.image_dataset_from_directory): files with the
-/// endings .png, .jpg and .jpeg, in small or capital letters, at any depth below `directory`/class. The folder is listed at
-/// once; pictures are read as elements are taken, a corrupt one is an Error that names it. Nothing outside of the directory
-/// is opened: a symbolic link that leads there is an Error.
+/// The pictures in a folder whose sub-folders are the classes (tf.keras.utils.image_dataset_from_directory): files with
+/// the endings .png, .jpg and .jpeg, in small or capital letters, at any depth below `directory`/class. The folder is
+/// listed at once; pictures are read as elements are taken, a corrupt one is an Error that names it. Nothing outside of
+/// the directory is opened: a symbolic link that leads there is an Error.
 ImageDataset image_dataset_from_directory(const std::string& directory, ImageDatasetOptions options = {},
                                           Location where = Location::current());
 

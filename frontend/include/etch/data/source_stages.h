@@ -122,11 +122,18 @@ class GeneratorStage final : public Stage<T> {
   const int64_t cardinality_;
 };
 
+/// A range as a walk goes along it: the stage's own, or, where it cannot be walked as const, a copy (views such as filter remember
+/// where they begin).
+template <class Range>
+inline constexpr bool kWalksConst = std::ranges::forward_range<const Range>;
+template <class Range>
+using WalkedRange = std::conditional_t<kWalksConst<Range>, const Range, Range>;
+
 /// The elements of a range of C++, of which the stage has a copy.
 template <class Range>
-class RangeOfStage final : public Stage<std::ranges::range_value_t<const Range>> {
+class RangeOfStage final : public Stage<std::ranges::range_value_t<WalkedRange<Range>>> {
  public:
-  using T = std::ranges::range_value_t<const Range>;
+  using T = std::ranges::range_value_t<WalkedRange<Range>>;
 
   explicit RangeOfStage(Range range) : range_(std::move(range)) {}
   std::string_view name() const override { return "from_range"; }
@@ -139,7 +146,8 @@ class RangeOfStage final : public Stage<std::ranges::range_value_t<const Range>>
  private:
   class RangeCursor final : public CountingCursor<T> {
    public:
-    explicit RangeCursor(const Range& range) : next_(std::ranges::begin(range)), end_(std::ranges::end(range)) {}
+    explicit RangeCursor(const Range& range)
+        : range_(range), next_(std::ranges::begin(range_)), end_(std::ranges::end(range_)) {}
 
    protected:
     bool take(T& out) override {
@@ -149,12 +157,15 @@ class RangeOfStage final : public Stage<std::ranges::range_value_t<const Range>>
       return true;
     }
     int64_t seek_by(int64_t n) override {
-      return n - std::ranges::advance(next_, static_cast<std::ranges::range_difference_t<const Range>>(n), end_);
+      return n - static_cast<int64_t>(std::ranges::advance(next_, static_cast<Difference>(n), end_));
     }
 
    private:
-    std::ranges::iterator_t<const Range> next_;
-    std::ranges::sentinel_t<const Range> end_;
+    using Walked = WalkedRange<Range>;
+    using Difference = std::ranges::range_difference_t<Walked>;
+    std::conditional_t<kWalksConst<Range>, const Range&, Range> range_;
+    std::ranges::iterator_t<Walked> next_;
+    std::ranges::sentinel_t<Walked> end_;
   };
 
   const Range range_;

@@ -31,9 +31,8 @@ inline constexpr int AUTOTUNE = -1;
 /// no part.
 struct ElementSpec {
   std::vector<TensorSpec> tensors;
-
-  friend bool operator==(const ElementSpec& a, const ElementSpec& b);
 };
+bool operator==(const ElementSpec& a, const ElementSpec& b);
 /// `f32[784], i64[]`.
 std::string to_string(const ElementSpec& spec);
 
@@ -160,7 +159,7 @@ class Cursor : public CursorBase {
 /// The part of a stage that does not know its elements.
 class StageBase {
  public:
-  StageBase() = default;
+  StageBase();
   virtual ~StageBase();
   StageBase(const StageBase&) = delete;
   StageBase& operator=(const StageBase&) = delete;
@@ -175,8 +174,13 @@ class StageBase {
   /// tell it.
   virtual std::vector<ElementSpec> element_spec() const { return {}; }
 
+  /// Unlike that of any other stage.
+  uint64_t number() const { return number_; }
   /// `tfrecord > map > batch`: from the source along the first inputs; other inputs are not named.
   std::string path() const;
+
+ private:
+  const uint64_t number_;
 };
 
 /// An immutable description of elements; any number of threads may open it at once. Must stay unchanged, and give the

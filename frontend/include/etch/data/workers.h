@@ -96,16 +96,25 @@ class WorkerBase {
   void release(std::unique_lock<std::mutex>& lock);
   void wait(std::unique_lock<std::mutex>& lock);
   void grow();
+  bool is_in_child() const;
 
   const WorkerOptions options_;
   Cancellation cancellation_;
   bool is_started_ = false, is_finished_ = false;
-  int pid_ = 0;
+  int forks_ = 0;  // of this process and those before it, when the threads started
   int64_t given_ = 0;  // elements before the first one of the threads'
   std::shared_ptr<const SavedState> resume_;  // of the input, `resume_since_` elements before what the consumer reads next
   int64_t resume_since_ = 0;
 
-  std::mutex pulling_;  // guards the input and the four below
+  /// In a child of a fork they may be held for ever by threads that are not there: nobody touches them any more.
+  struct Locks {
+    std::mutex pulling;  // guards the input and what stands behind it below
+    std::mutex all;      // guards all that stands behind it below
+    std::condition_variable has_elements, has_space;
+  };
+  std::unique_ptr<Locks> locks_ = std::make_unique<Locks>();
+
+  // Guarded by `pulling`.
   std::shared_ptr<const SavedState> last_state_;
   int64_t since_ = 0, pulled_ = 0;
   int64_t state_cost_ = 0, state_time_ = 0;
@@ -113,9 +122,9 @@ class WorkerBase {
   mutable std::atomic<bool> is_asked_for_states_{false};
   std::atomic<int64_t> block_size_{1};
 
-  std::mutex mutex_;  // guards all below
-  std::condition_variable has_elements_, has_space_;
+  // Guarded by `all`.
   std::atomic<bool> consumer_waits_{false};
+  bool consumer_sleeps_ = false;  // for a block or, if consumer_waits_, for an element
   bool is_stopped_ = false, has_ended_ = false;
   std::exception_ptr fatal_;
   std::deque<std::unique_ptr<Block>> blocks_;
