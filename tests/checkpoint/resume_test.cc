@@ -32,6 +32,11 @@ TEST(Resumed, InTheMiddleOfAnEpoch) { expect_as_uninterrupted({}, {13}); }
 TEST(Resumed, AtTheEndOfAnEpoch) { expect_as_uninterrupted({.save_freq = 8}, {16}); }
 TEST(Resumed, AgainAndAgain) { expect_as_uninterrupted({.save_freq = 2}, {5, 4, 3, 7, 6}); }
 TEST(Resumed, FromTheEndsOfEpochs) { expect_as_uninterrupted({.save_freq = 0}, {13, 9}); }
+TEST(Resumed, WithRatesThatCallbacksSet) {
+  expect_as_uninterrupted({.uses_plateaus = true}, {13});
+  expect_as_uninterrupted({.uses_plateaus = true}, {19});
+}
+TEST(Resumed, OnDataWithoutPositions) { expect_as_uninterrupted({.uses_generator = true}, {13}); }
 TEST(Resumed, OnTensors) { expect_as_uninterrupted({.uses_tensors = true}, {13}); }
 TEST(Resumed, WithEpochsThatAreParts) { expect_as_uninterrupted({.steps_per_epoch = 5}, {13}); }
 TEST(Resumed, FromTheEndOfAnEpochThatIsAPart) { expect_as_uninterrupted({.save_freq = 0, .steps_per_epoch = 5}, {13}); }
