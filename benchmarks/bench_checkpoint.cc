@@ -128,8 +128,8 @@ void snapshot(benchmark::State& state) {
 }
 BENCHMARK(snapshot)->Name("save_async/etch")->Arg(64)->Iterations(10)->UseRealTime()->Unit(benchmark::kMicrosecond);
 
-/// A step that assigns all weights, in place, and behind a snapshot that holds what stands there: the difference is the cost of
-/// fresh buffers.
+/// A step that assigns all weights, in place, and behind a snapshot that holds what stands there: the difference is the
+/// cost of fresh buffers.
 void step(benchmark::State& state, bool is_held) {
   const Weights weights = weights_of(state.range(0));
   const auto update = function([&] {
@@ -150,8 +150,18 @@ void step(benchmark::State& state, bool is_held) {
   }
   count_bytes(state);
 }
-BENCHMARK_CAPTURE(step, , false)->Name("step/in_place")->Arg(64)->Iterations(20)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(step, , true)->Name("step/behind_a_snapshot")->Arg(64)->Iterations(20)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(step, , false)
+    ->Name("step/in_place")
+    ->Arg(64)
+    ->Iterations(20)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(step, , true)
+    ->Name("step/behind_a_snapshot")
+    ->Arg(64)
+    ->Iterations(20)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 /// First touch and copy of as many bytes: what the difference is to be compared with.
 void first_touch(benchmark::State& state) {
@@ -170,6 +180,11 @@ void first_touch(benchmark::State& state) {
   }
   count_bytes(state);
 }
-BENCHMARK(first_touch)->Name("step/first_touch_and_copy")->Arg(64)->Iterations(20)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(first_touch)
+    ->Name("step/first_touch_and_copy")
+    ->Arg(64)
+    ->Iterations(20)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace

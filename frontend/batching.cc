@@ -55,7 +55,9 @@ std::vector<int64_t> numbers_between(int64_t begin, int64_t end) {
 
 Batch with_weights(Batch data, const std::map<int64_t, double>& class_weight, std::string_view call, Location where) {
   if (class_weight.empty()) return data;
-  if (data.sample_weight.defined()) fail(where, cat(call, ": class_weight and sample_weight are given; there may be one"));
+  if (data.sample_weight.defined()) {
+    fail(where, cat(call, ": class_weight and sample_weight are given; there may be one"));
+  }
   if (!data.y.defined()) fail(where, cat(call, ": class_weight needs y"));
   data.sample_weight = weights_of_classes(data.y, class_weight, where);
   return data;
@@ -79,11 +81,13 @@ Batch split_off(Batch& data, double part, Location where) {
 /// Goes over the rows in an order.
 class SampleBatches::Walk final : public BatchWalk {
  public:
-  Walk(const Batch& data, int64_t size, std::vector<int64_t> order) : data_(data), size_(size), order_(std::move(order)) {}
+  Walk(const Batch& data, int64_t size, std::vector<int64_t> order)
+      : data_(data), size_(size), order_(std::move(order)) {}
   bool next(Batch& batch) override {
     const size_t begin = std::min(static_cast<size_t>(next_), order_.size());
     if (begin == order_.size()) return false;
-    batch = rows_of(data_, std::span(order_).subspan(begin, std::min(static_cast<size_t>(size_), order_.size() - begin)));
+    batch =
+        rows_of(data_, std::span(order_).subspan(begin, std::min(static_cast<size_t>(size_), order_.size() - begin)));
     next_ += batch.x.shape()[0];
     return true;
   }

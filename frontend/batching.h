@@ -23,7 +23,8 @@ Batch split_off(Batch& data, double part, Location where);
 /// Batches of `size` samples, the last one of what is left; with a seed in another order for each epoch.
 class SampleBatches final : public BatchRange {
  public:
-  SampleBatches(Batch data, int64_t size, std::optional<uint64_t> seed) : data_(std::move(data)), size_(size), seed_(seed) {}
+  SampleBatches(Batch data, int64_t size, std::optional<uint64_t> seed)
+      : data_(std::move(data)), size_(size), seed_(seed) {}
   std::unique_ptr<BatchWalk> walk(uint64_t epoch) override;
   int64_t count() const override;
   /// Another seed, if there is one.

@@ -54,7 +54,8 @@ class Hooks {
 /// Batches of samples that are cut, or those of a range.
 class BatchSource {
  public:
-  BatchSource(const BatchSet& data, int64_t size, std::optional<uint64_t> seed, std::string_view call, Location where) : data_(data) {
+  BatchSource(const BatchSet& data, int64_t size, std::optional<uint64_t> seed, std::string_view call, Location where)
+      : data_(data) {
     if (data.range()) return;
     detail::check_samples(data.samples(), call, where);
     cut_ = std::make_unique<detail::SampleBatches>(data.samples(), size, seed);
@@ -86,8 +87,8 @@ int64_t samples_in(const Batch& batch, std::string_view call, Location where) {
 }
 
 /// The loss and the metrics of a walk.
-Logs test(detail::ModelState& state, const Hooks& hooks, const BatchSource& batches, uint64_t epoch, int64_t steps, Progress& progress,
-          std::string_view call) {
+Logs test(detail::ModelState& state, const Hooks& hooks, const BatchSource& batches, uint64_t epoch, int64_t steps,
+          Progress& progress, std::string_view call) {
   Logs logs;
   state.reset_metrics();
   hooks(Hook::on_test_begin);
@@ -160,8 +161,14 @@ class FitRun {
  public:
   FitRun(Model& model, ModelState& state, BatchSource& batches, std::optional<BatchSource> validation, uint64_t seed,
          const FitOptions& options, Location where)
-      : state_(state), batches_(batches), validation_(std::move(validation)), options_(options), seed_(seed),
-        hooks_(model, options.callbacks), callback_states_{options.callbacks}, epoch_(options.initial_epoch) {
+      : state_(state),
+        batches_(batches),
+        validation_(std::move(validation)),
+        options_(options),
+        seed_(seed),
+        hooks_(model, options.callbacks),
+        callback_states_{options.callbacks},
+        epoch_(options.initial_epoch) {
     for (const Callback& callback : options.callbacks) {
       if (const auto* backup = callback.get<callbacks::BackupAndRestore>()) {
         backups_.emplace_back(*backup, objects(), where);
@@ -250,7 +257,8 @@ class FitRun {
     if (walk.empty()) return;
     begin_walk(state.get<uint64_t>("walk_number"));
     if (walk_->replays()) {
-      warn(cat("fit: the data set has no position to go back to; the ", batch_, " batches of this epoch so far are taken and"
+      warn(cat("fit: the data set has no position to go back to; the ", batch_,
+               " batches of this epoch so far are taken and"
                " dropped"));
     }
     walk_->restore_state(walk);
@@ -294,13 +302,14 @@ class FitRun {
     int64_t expected = expected_steps(options_.steps_per_epoch, batches_);
     if (expected < 0 && steps_known_ > 0) expected = steps_known_;
     Progress progress(target_of(options_.verbose), cat("epoch ", epoch_ + 1, "/", options_.epochs), expected);
+    for (int64_t i = 0; i < batch_; ++i) progress.step(0, logs_);  // those before the training was killed
     const bool is_whole = train(progress);
     if (batch_ == 0) return false;
     steps_known_ = batch_;
     if (is_validated()) {
       Progress silent({}, "", 0);
-      const Logs scores = test(state_, hooks_, *validation_, static_cast<uint64_t>(epoch_), options_.validation_steps, silent,
-                               "fit's validation_data");
+      const Logs scores = test(state_, hooks_, *validation_, static_cast<uint64_t>(epoch_), options_.validation_steps,
+                               silent, "fit's validation_data");
       for (const auto& [name, value] : scores) logs_.set("val_" + name, value);
     }
     hooks_(Hook::on_epoch_end, epoch_, logs_);
@@ -326,8 +335,8 @@ class FitRun {
       if (!walk_->next(batch)) {
         if (batch_ == 0 && !has_steps) fail(state_.where, "fit: there are no samples");
         if (has_steps) {
-          warn(cat("fit: the data ended after ", batch_, " of ", options_.steps_per_epoch, " batches of epoch ", epoch_ + 1,
-                   "; the training ends. A data set that is to go on is made with repeat()"));
+          warn(cat("fit: the data ended after ", batch_, " of ", options_.steps_per_epoch, " batches of epoch ",
+                   epoch_ + 1, "; the training ends. A data set that is to go on is made with repeat()"));
         }
         return !has_steps;
       }
@@ -387,7 +396,9 @@ History Model::fit(const BatchSet& given, const FitOptions& options, Location wh
     fail(where, "fit: sample_weight is for tensors; a data set gives (x, y, sample_weight)");
   }
   if (data.range() && options.validation_split != 0) {
-    fail(where, "fit: validation_split is for tensors; of a data set take() and skip() give two parts, one for validation_data");
+    fail(where,
+         "fit: validation_split is for tensors; of a data set take() and skip() give two parts, one for "
+         "validation_data");
   }
   if (!validation.defined() && options.validation_split != 0) {
     Batch samples = data.samples();
@@ -401,9 +412,12 @@ History Model::fit(const BatchSet& given, const FitOptions& options, Location wh
   const bool shuffles = options.shuffle && !data.range();
   const std::optional<uint64_t> seed =
       shuffles ? std::optional(options.seed ? *options.seed : random::next_seed()) : std::nullopt;
-  const int64_t validation_size = options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
+  const int64_t validation_size =
+      options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
   std::optional<BatchSource> validated;
-  if (validation.defined()) validated.emplace(validation, validation_size, std::nullopt, "fit's validation_data", where);
+  if (validation.defined()) {
+    validated.emplace(validation, validation_size, std::nullopt, "fit's validation_data", where);
+  }
   BatchSource batches(data, options.batch_size, seed, "fit", where);
   return detail::FitRun(*this, state, batches, std::move(validated), seed.value_or(0), options, where).run();
 }
@@ -453,8 +467,8 @@ Tensor Model::predict(const BatchSet& data, const PredictOptions& options, Locat
     parts.push_back(state.runs_eagerly ? state.layer(Operand(batch.x, where), false) : state.apply(batch.x, where));
     const bool has_rows = parts.back().rank() > 0 && parts.back().shape()[0] == samples;
     if (!has_rows) {
-      fail(where, cat("predict: the module made ", to_string(Type{parts.back().dtype(), parts.back().shape()}), " of ", samples,
-                      " samples; it must give one row for each"));
+      fail(where, cat("predict: the module made ", to_string(Type{parts.back().dtype(), parts.back().shape()}), " of ",
+                      samples, " samples; it must give one row for each"));
     }
     hooks(Hook::on_predict_batch_end, number);
     progress.step(samples, {});

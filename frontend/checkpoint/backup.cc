@@ -17,7 +17,9 @@ Backup::Backup(const callbacks::BackupAndRestore& options, std::vector<NamedObje
       where_(where),
       state_(std::make_shared<CheckpointState>()) {
   if (options_.backup_dir.empty()) fail(where, "BackupAndRestore: backup_dir names no folder");
-  if (options_.save_freq < 0) fail(where, cat("BackupAndRestore: save_freq is ", options_.save_freq, "; it is 0 for epochs, or more"));
+  if (options_.save_freq < 0) {
+    fail(where, cat("BackupAndRestore: save_freq is ", options_.save_freq, "; it is 0 for epochs, or more"));
+  }
   state_->objects = std::move(objects);
 }
 
@@ -40,11 +42,13 @@ void Backup::restore(bool is_whole) {
     file_.reset();
     const std::vector<RestoredValue> values = restored->values();
     for (const RestoredValue& value : values) {
-      if (value.outcome != RestoredValue::Outcome::restored) throw Error(cat(value.name, " has no counterpart:\n", table_of(values, path_)));
+      if (value.outcome != RestoredValue::Outcome::restored) {
+        throw Error(cat(value.name, " has no counterpart:\n", table_of(values, path_)));
+      }
     }
   } catch (const Error& error) {
-    throw Error(cat(error.what(), "\nBackupAndRestore: ", path_, " is of another training; remove ", options_.backup_dir,
-                    " to begin anew"));
+    throw Error(cat(error.what(), "\nBackupAndRestore: ", path_, " is of another training; remove ",
+                    options_.backup_dir, " to begin anew"));
   }
 }
 

@@ -17,8 +17,10 @@ namespace detail {
 
 TensorFile take_snapshot(const CheckpointState& state, Location where) {
   if (trace_nesting() > 0) {
-    fail(where, "a checkpoint cannot be saved inside of a traced function, whose variables have their new values when it is over;"
-                " save it outside, after the call");
+    fail(where,
+         "a checkpoint cannot be saved inside of a traced function, whose variables have their new values when it is "
+         "over;"
+         " save it outside, after the call");
   }
   const Places places = find_places(state.objects, state.with_random_states);
   TensorFile file;
@@ -42,7 +44,9 @@ TensorFile take_snapshot(const CheckpointState& state, Location where) {
   const std::vector<Tensor> values = read_together(cells, [&] {
     for (const NamedObject& object : state.objects) {
       if (!object.host.save) continue;
-      for (const auto& [name, value] : object.host.save(object.object)) file.metadata.host.set(joined(object.name, name), value);
+      for (const auto& [name, value] : object.host.save(object.object)) {
+        file.metadata.host.set(joined(object.name, name), value);
+      }
     }
   });
   for (size_t i = 0; i < names.size(); ++i) file.tensors.emplace(std::move(names[i]), values[i]);
@@ -75,7 +79,8 @@ void save_weights(const AnyModule& module, const std::string& path, Location whe
   const CheckpointState state{{{"", const_cast<void*>(module.object), {}, module.walk}}, false};
   TensorFile file = take_snapshot(state, where);
   if (file.tensors.empty()) {
-    fail(where, cat("cannot write ", path, ": the module has no variables with a value; layers get theirs by their first call"));
+    fail(where, cat("cannot write ", path,
+                    ": the module has no variables with a value; layers get theirs by their first call"));
   }
   write_tensor_file(path, std::move(file), where);
 }
@@ -110,7 +115,9 @@ void Checkpoint::save(const std::string& path, Location where) const {
 }
 
 PendingSave Checkpoint::save_async(const std::string& path, Location where) const {
-  auto write = [path, where, file = detail::take_snapshot(*state_, where)] { detail::write_tensor_file(path, file, where); };
+  auto write = [path, where, file = detail::take_snapshot(*state_, where)] {
+    detail::write_tensor_file(path, file, where);
+  };
   return detail::Saving::start(path, std::move(write), where);
 }
 

@@ -34,7 +34,8 @@ struct [[gnu::visibility("hidden")]] Restoring {
   Restoring(const Restoring&) = delete;
   Restoring& operator=(const Restoring&) = delete;
 
-  /// Matches what is there now, and changes all at one moment, or nothing. With `is_strict` it is an Error if anything is left over.
+  /// Matches what is there now, and changes all at one moment, or nothing. With `is_strict` it is an Error if anything
+  /// is left over.
   void match(Location where, bool is_strict = false);
   std::vector<RestoredValue> values() const;
 
@@ -46,8 +47,8 @@ struct [[gnu::visibility("hidden")]] Restoring {
 };
 
 /// Puts the values of a file in that was read.
-std::shared_ptr<Restoring> restore_values(std::shared_ptr<const CheckpointState> state, const std::string& path, TensorFile file,
-                                          Location where, bool is_strict = false);
+std::shared_ptr<Restoring> restore_values(std::shared_ptr<const CheckpointState> state, const std::string& path,
+                                          TensorFile file, Location where, bool is_strict = false);
 
 /// A thread that writes a file.
 struct [[gnu::visibility("hidden")]] Saving {

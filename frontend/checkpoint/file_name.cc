@@ -48,12 +48,15 @@ Format parse_format(std::string_view text, std::string_view whole) {
     text.remove_prefix(1);
   }
   const bool is_known = text.empty() && std::string_view("dfeg\0", 5).find(format.type) != std::string_view::npos;
-  if (!is_known) throw Error(cat("`", whole, "` has a format that is none; formats are as in {epoch:02d} and {loss:.3f}"));
+  if (!is_known) {
+    throw Error(cat("`", whole, "` has a format that is none; formats are as in {epoch:02d} and {loss:.3f}"));
+  }
   return format;
 }
 
 std::string text_of(double value, const Format& format) {
-  const bool is_whole = format.type == 'd' || (format.type == 0 && value == std::rint(value) && std::fabs(value) < 1e15);
+  const bool is_whole =
+      format.type == 'd' || (format.type == 0 && value == std::rint(value) && std::fabs(value) < 1e15);
   std::string digits;
   if (is_whole && !format.precision) digits = absl::StrFormat("%.0f", value);
   else if (format.type == 'f') digits = absl::StrFormat("%.*f", format.precision.value_or(6), value);
@@ -78,7 +81,9 @@ std::string format_file_name(std::string_view pattern, const NamedNumbers& numbe
       continue;
     }
     const size_t end = pattern.find('}');
-    if (first == '}' || end == std::string_view::npos) throw Error(cat("a brace of `", pattern, "` has no counterpart"));
+    if (first == '}' || end == std::string_view::npos) {
+      throw Error(cat("a brace of `", pattern, "` has no counterpart"));
+    }
     const std::string_view whole = pattern.substr(0, end + 1);
     const std::string_view inside = pattern.substr(1, end - 1);
     const size_t colon = std::min(inside.find(':'), inside.size());

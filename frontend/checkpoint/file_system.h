@@ -9,8 +9,8 @@
 
 namespace etch::detail {
 
-/// Calls of the system on files and folders. Each gives 0, or the number of the system's error. They are virtual in one place:
-/// what is called before each of them, where a test notes, fails, delays or ends it.
+/// Calls of the system on files and folders. Each gives 0, or the number of the system's error. They are virtual in one
+/// place: what is called before each of them, where a test notes, fails, delays or ends it.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -27,9 +27,9 @@ class FileSystem {
   /// A call that is about to be made.
   struct Step {
     Call call;
-    std::string_view path;           // of what is called; of a descriptor, what it was opened by
-    std::string_view to = {};        // rename
-    const void* data = nullptr;      // write
+    std::string_view path;       // of what is called; of a descriptor, what it was opened by
+    std::string_view to = {};    // rename
+    const void* data = nullptr;  // write
     size_t bytes = 0;
     uint64_t offset = 0;
   };
@@ -44,8 +44,8 @@ class FileSystem {
   int open_folder(const std::string& path, File& folder);
   /// Error EEXIST if it is there.
   int make_folder(const std::string& path);
-  /// Locks a file for this opening of it (flock), without waiting: EWOULDBLOCK if another one has it. `is_last_name_gone` says
-  /// whether the file was removed before.
+  /// Locks a file for this opening of it (flock), without waiting: EWOULDBLOCK if another one has it.
+  /// `is_last_name_gone` says whether the file was removed before.
   int lock(const File& file, bool& is_last_name_gone);
   /// Writes all at an offset.
   int write(const File& file, const void* data, size_t bytes, uint64_t offset);

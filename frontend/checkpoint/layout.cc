@@ -54,8 +54,8 @@ std::string known_names() {
   return names;
 }
 
-/// Takes the tokens of a header. What stands where it may not stand ends the reading at once, so no depth is ever reached, and no
-/// more is kept than tensors, names and texts.
+/// Takes the tokens of a header. What stands where it may not stand ends the reading at once, so no depth is ever
+/// reached, and no more is kept than tensors, names and texts.
 class HeaderReader {
  public:
   FileLayout layout;
@@ -178,8 +178,8 @@ void check_places(std::vector<StoredTensor>& tensors, uint64_t data_bytes) {
     }
     const auto bytes = static_cast<uint64_t>(tensor.type.bytes());
     if (tensor.begin > tensor.end || tensor.end > data_bytes || tensor.end - tensor.begin != bytes) {
-      throw Error(cat(in_quotes(tensor.name), " is ", to_string(tensor.type), ", ", bytes, " bytes, but its data_offsets are ",
-                      tensor.begin, " and ", tensor.end, " of ", data_bytes));
+      throw Error(cat(in_quotes(tensor.name), " is ", to_string(tensor.type), ", ", bytes,
+                      " bytes, but its data_offsets are ", tensor.begin, " and ", tensor.end, " of ", data_bytes));
     }
   }
   std::ranges::stable_sort(tensors, {}, [](const StoredTensor& tensor) { return std::pair(tensor.begin, tensor.end); });
@@ -229,7 +229,9 @@ std::string write_layout(const FileLayout& layout) {
   json header = json::object();
   if (!layout.metadata.empty()) header[std::string(kMetadata)] = layout.metadata;
   for (const StoredTensor& tensor : layout.tensors) {
-    if (tensor.name == kMetadata) throw Error(cat("a tensor cannot be called ", kMetadata, ", which is the format's own name"));
+    if (tensor.name == kMetadata) {
+      throw Error(cat("a tensor cannot be called ", kMetadata, ", which is the format's own name"));
+    }
     if (!is_utf8(tensor.name)) throw Error(cat("the name ", in_quotes(tensor.name), " is not UTF-8"));
     header[tensor.name] = {{"dtype", stored_name(tensor.type.dtype)},
                            {"shape", std::vector<int64_t>(tensor.type.shape.begin(), tensor.type.shape.end())},
@@ -258,11 +260,12 @@ FileLayout read_layout(std::string_view header, uint64_t data_bytes) {
 }
 
 std::string text_of_places(std::vector<StoredTensor> tensors) {
-  std::ranges::sort(tensors, {}, [](const StoredTensor& tensor) { return std::tie(tensor.begin, tensor.end, tensor.name); });
+  std::ranges::sort(tensors, {},
+                    [](const StoredTensor& tensor) { return std::tie(tensor.begin, tensor.end, tensor.name); });
   std::string text;
   for (const StoredTensor& tensor : tensors) {
-    text += cat(tensor.name.size(), " ", tensor.name, " ", stored_name(tensor.type.dtype), " ", to_string(tensor.type.shape), " ",
-                tensor.begin, " ", tensor.end, "\n");
+    text += cat(tensor.name.size(), " ", tensor.name, " ", stored_name(tensor.type.dtype), " ",
+                to_string(tensor.type.shape), " ", tensor.begin, " ", tensor.end, "\n");
   }
   return text;
 }

@@ -32,12 +32,12 @@ inline constexpr uint64_t kLengthBytes = 8;
 inline constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 inline constexpr uint64_t kDataAlignment = 64;
 
-/// Gives tensors, of which names and types are set, their places: those first whose sizes are multiples of more. So each begins at a
-/// multiple of the largest power of two, up to 64, that divides its size.
+/// Gives tensors, of which names and types are set, their places: those first whose sizes are multiples of more. So
+/// each begins at a multiple of the largest power of two, up to 64, that divides its size.
 void place_tensors(std::vector<StoredTensor>& tensors);
 
-/// The header's length and the header, padded with spaces so that the elements begin at a multiple of 64 bytes. Error, without a
-/// path, for a name or text that is not UTF-8, and for a header that is too long.
+/// The header's length and the header, padded with spaces so that the elements begin at a multiple of 64 bytes. Error,
+/// without a path, for a name or text that is not UTF-8, and for a header that is too long.
 std::string write_layout(const FileLayout& layout);
 
 /// Reads a header. Error, without a path, unless all of it fits together and with how many bytes of elements there are.

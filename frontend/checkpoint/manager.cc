@@ -21,11 +21,14 @@ using detail::FileSystem;
 constexpr std::string_view kPrefix = "ckpt-", kSuffix = ".safetensors";
 /// The number in a name such as `ckpt-7.safetensors`; 0 for other names.
 int64_t number_of(std::string_view name) {
-  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() <= kPrefix.size() + kSuffix.size()) return 0;
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() <= kPrefix.size() + kSuffix.size()) {
+    return 0;
+  }
   const std::string_view digits = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
   int64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  const bool is_number = error == std::errc() && end == digits.data() + digits.size() && digits[0] != '0' && digits[0] != '-';
+  const bool is_number =
+      error == std::errc() && end == digits.data() + digits.size() && digits[0] != '0' && digits[0] != '-';
   return is_number ? number : 0;
 }
 
@@ -71,7 +74,9 @@ struct [[gnu::visibility("hidden")]] CheckpointManager::State {
       try {
         const detail::FileHead head = detail::read_file_head(one.path, {});
         const std::string key = metric_key(options.best_by);
-        if (!options.best_by.empty() && head.metadata.host.contains(key)) one.metric = head.metadata.host.get<double>(key);
+        if (!options.best_by.empty() && head.metadata.host.contains(key)) {
+          one.metric = head.metadata.host.get<double>(key);
+        }
       } catch (const Error&) {
         continue;  // half-written, damaged or another program's
       }
@@ -81,7 +86,8 @@ struct [[gnu::visibility("hidden")]] CheckpointManager::State {
     return kept;
   }
 
-  /// Whether a is better than b. A file without the metric, or with a NaN, is the worst; of equal ones the newer is better.
+  /// Whether a is better than b. A file without the metric, or with a NaN, is the worst; of equal ones the newer is
+  /// better.
   bool is_better(const Kept& a, const Kept& b) const {
     const auto rank = [&](const Kept& one) {
       const double worst = -std::numeric_limits<double>::infinity();
@@ -103,15 +109,19 @@ struct [[gnu::visibility("hidden")]] CheckpointManager::State {
     for (size_t i = static_cast<size_t>(options.max_to_keep); i < kept.size(); ++i) {
       if (kept[i].number == newest) continue;
       const int error = FileSystem::current().remove(kept[i].path);
-      if (error != 0 && error != ENOENT) detail::warn(cat("cannot remove ", kept[i].path, ": ", detail::errno_text(error)));
+      if (error != 0 && error != ENOENT) {
+        detail::warn(cat("cannot remove ", kept[i].path, ": ", detail::errno_text(error)));
+      }
     }
   }
 };
 
-CheckpointManager::CheckpointManager(Checkpoint checkpoint, std::string folder, CheckpointManagerOptions options, Location where)
+CheckpointManager::CheckpointManager(Checkpoint checkpoint, std::string folder, CheckpointManagerOptions options,
+                                     Location where)
     : state_(new State{std::move(checkpoint), std::move(folder), std::move(options), {}}) {
   if (state_->options.max_to_keep < 0) {
-    detail::fail(where, cat("CheckpointManager: max_to_keep is ", state_->options.max_to_keep, "; it is 0 for all, or more"));
+    detail::fail(where,
+                 cat("CheckpointManager: max_to_keep is ", state_->options.max_to_keep, "; it is 0 for all, or more"));
   }
   if (state_->folder.empty()) detail::fail(where, "CheckpointManager: the folder has no name");
 }
@@ -122,8 +132,9 @@ CheckpointManager::~CheckpointManager() = default;
 
 std::string CheckpointManager::save(const Metrics& metrics, Location where) {
   State& state = *state_;
-  const bool has_best = state.options.best_by.empty() ||
-                        std::ranges::any_of(metrics, [&](const auto& metric) { return metric.first == state.options.best_by; });
+  const bool has_best = state.options.best_by.empty() || std::ranges::any_of(metrics, [&](const auto& metric) {
+                          return metric.first == state.options.best_by;
+                        });
   if (!has_best) {
     detail::fail(where, cat("CheckpointManager: the best is found by ", state.options.best_by,
                             ", which is not among the metrics of this save"));
@@ -160,7 +171,8 @@ std::optional<std::string> CheckpointManager::latest() const {
 std::optional<std::string> CheckpointManager::best(Location where) const {
   if (state_->options.best_by.empty()) detail::fail(where, "CheckpointManager: there is no best one without best_by");
   const std::vector<Kept> kept = state_->scan();
-  const auto best = std::ranges::min_element(kept, [&](const Kept& a, const Kept& b) { return state_->is_better(a, b); });
+  const auto best =
+      std::ranges::min_element(kept, [&](const Kept& a, const Kept& b) { return state_->is_better(a, b); });
   if (best == kept.end()) return {};
   return best->path;
 }

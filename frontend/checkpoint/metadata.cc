@@ -35,7 +35,9 @@ std::string hex(uint64_t value, size_t digits) {
 uint64_t from_hex(std::string_view text, size_t digits) {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  if (text.size() != digits || error != std::errc() || end != text.data() + text.size()) fail_damaged("a number is none");
+  if (text.size() != digits || error != std::errc() || end != text.data() + text.size()) {
+    fail_damaged("a number is none");
+  }
   return value;
 }
 
@@ -71,7 +73,9 @@ SavedState::Value decoded(const json& value) {
   if (type == "bits") return std::bit_cast<double>(from_hex(text, 16));
   if (type != "bytes" || text.size() % 2 != 0) fail_damaged("a value of the host is none");
   std::string bytes;
-  for (size_t i = 0; i < text.size(); i += 2) bytes += static_cast<char>(from_hex(std::string_view(text).substr(i, 2), 2));
+  for (size_t i = 0; i < text.size(); i += 2) {
+    bytes += static_cast<char>(from_hex(std::string_view(text).substr(i, 2), 2));
+  }
   return bytes;
 }
 
@@ -159,7 +163,9 @@ std::string write_metadata(const FileMetadata& metadata) {
                {"checksums", json::object()},       {"host", json::object()}};
   for (const auto& [name, checksum] : metadata.checksums) body["checksums"][name] = hex(checksum, kHexDigits);
   for (const auto& [name, value] : metadata.host) body["host"][name] = encoded(value);
-  for (const auto& [name, is_text] : metadata.host_tensors) body["host"][name] = {is_text ? "text_tensor" : "tensor", nullptr};
+  for (const auto& [name, is_text] : metadata.host_tensors) {
+    body["host"][name] = {is_text ? "text_tensor" : "tensor", nullptr};
+  }
   std::string rest;
   try {
     rest = "\"," + body.dump().substr(1);

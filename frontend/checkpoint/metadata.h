@@ -22,10 +22,10 @@ struct FileMetadata {
 
   std::map<std::string, uint32_t, std::less<>> checksums;  // CRC-32C of the bytes of each tensor
   uint32_t layout = 0;                                     // and of text_of_places
-  Names aliases;  // other names of variables that are stored under one
-  Names slots;    // which variable a slot of an optimizer belongs to
-  SavedState host;  // what is no tensor and no long text
-  std::map<std::string, bool, std::less<>> host_tensors;  // tensors of the file that belong to `host`; true for texts
+  Names aliases;                                           // other names of variables that are stored under one
+  Names slots;                                             // which variable a slot of an optimizer belongs to
+  SavedState host;                                         // what is no tensor and no long text
+  std::map<std::string, bool, std::less<>> host_tensors;   // tensors of the file that belong to `host`; true for texts
 };
 
 /// Takes tensors and long texts out of `host`, as tensors of the file under the same names.

@@ -58,9 +58,8 @@ Places find_places(const std::vector<NamedObject>& objects, bool with_random_sta
 }
 
 const VariablePlace* Places::find(std::string_view name) const {
-  const auto found = std::ranges::find_if(variables, [&](const VariablePlace& place) {
-    return std::ranges::find(place.names, name) != place.names.end();
-  });
+  const auto found = std::ranges::find_if(
+      variables, [&](const VariablePlace& place) { return std::ranges::find(place.names, name) != place.names.end(); });
   return found == variables.end() ? nullptr : &*found;
 }
 

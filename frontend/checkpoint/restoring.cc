@@ -77,7 +77,9 @@ class Plan {
       const Variable& variable = assignment.variable;
       if (!variable.built()) variable.build([&] { return assignment.value; }, where_);
       VariableCell& cell = *VariableAccess::get(variable);
-      if (cell.type() != TensorAccess::get(assignment.value)->type()) fail_type(assignment.name, cell.type(), assignment.value);
+      if (cell.type() != TensorAccess::get(assignment.value)->type()) {
+        fail_type(assignment.name, cell.type(), assignment.value);
+      }
       cells.push_back(&cell);
       values.push_back(std::move(assignment.value));
     }
@@ -97,7 +99,8 @@ class Plan {
     if (objects_.empty()) return;
     SavedState rest;
     for (const auto& [name, value] : restoring_.file.metadata.host) {
-      const bool is_taken = std::ranges::any_of(objects_, [&](const ObjectState& one) { return belongs_to(name, one.object->name); });
+      const bool is_taken =
+          std::ranges::any_of(objects_, [&](const ObjectState& one) { return belongs_to(name, one.object->name); });
       if (!is_taken) rest.set(name, value);
     }
     restoring_.file.metadata.host = std::move(rest);
@@ -127,7 +130,8 @@ class Plan {
   }
 
   /// Plans the value of a name, which may be an alias. `owner` of a slot that need not be built.
-  bool take(const std::string& name, const std::vector<std::string>& names, const Variable& variable, const VariablePlace* owner) {
+  bool take(const std::string& name, const std::vector<std::string>& names, const Variable& variable,
+            const VariablePlace* owner) {
     const NamedTensors& tensors = restoring_.file.tensors;
     auto found = tensors.find(name);
     if (found == tensors.end()) {
@@ -138,8 +142,8 @@ class Plan {
     if (const Type* type = type_of(variable, owner); type && *type != TensorAccess::get(found->second)->type()) {
       fail_type(name, *type, found->second);
     }
-    assignments_.push_back({name, found->first, names, variable, found->second,
-                            to_string(TensorAccess::get(found->second)->type())});
+    assignments_.push_back(
+        {name, found->first, names, variable, found->second, to_string(TensorAccess::get(found->second)->type())});
     return true;
   }
 
@@ -221,12 +225,13 @@ void Restoring::match(Location where, bool is_strict) {
   if (!is_strict) return;
   is_done = true;
   const std::vector<RestoredValue> found = values();
-  const bool is_whole = std::ranges::all_of(found, [](const RestoredValue& value) {
-    return value.outcome == RestoredValue::Outcome::restored;
-  });
+  const bool is_whole = std::ranges::all_of(
+      found, [](const RestoredValue& value) { return value.outcome == RestoredValue::Outcome::restored; });
   if (!is_whole) {
-    fail(where, cat("cannot load ", path, ": it does not have just the values that there are variables for; nothing was loaded;"
-                    " {.partial = true} takes what fits:\n", table_of(found, path)));
+    fail(where, cat("cannot load ", path,
+                    ": it does not have just the values that there are variables for; nothing was loaded;"
+                    " {.partial = true} takes what fits:\n",
+                    table_of(found, path)));
   }
   plan.apply();
 }
@@ -235,7 +240,9 @@ std::vector<RestoredValue> Restoring::values() const {
   using enum RestoredValue::Outcome;
   std::vector<RestoredValue> values;
   for (const auto& [name, type] : used) values.push_back({name, type, restored});
-  for (const auto& [name, tensor] : file.tensors) values.push_back({name, to_string(TensorAccess::get(tensor)->type()), unused});
+  for (const auto& [name, tensor] : file.tensors) {
+    values.push_back({name, to_string(TensorAccess::get(tensor)->type()), unused});
+  }
   for (const auto& [name, value] : file.metadata.host) values.push_back({name, "host", unused});
   const Places places = find_places(state->objects, state->with_random_states);
   const auto add_missing = [&](const std::vector<std::string>& names, const VariableCell& cell) {
@@ -262,8 +269,8 @@ Restoring::~Restoring() {
   }
 }
 
-std::shared_ptr<Restoring> restore_values(std::shared_ptr<const CheckpointState> state, const std::string& path, TensorFile file,
-                                          Location where, bool is_strict) {
+std::shared_ptr<Restoring> restore_values(std::shared_ptr<const CheckpointState> state, const std::string& path,
+                                          TensorFile file, Location where, bool is_strict) {
   SavedState host;
   for (const auto& [name, value] : file.metadata.host) {
     if (!name.starts_with(kOfFile)) host.set(name, value);
@@ -282,7 +289,9 @@ std::string table_of(const std::vector<RestoredValue>& values, std::string_view 
     name_width = std::max(name_width, value.name.size());
     type_width = std::max(type_width, value.type.size());
   }
-  const auto padded = [](std::string_view text, size_t width) { return cat(text, std::string(width + 2 - text.size(), ' ')); };
+  const auto padded = [](std::string_view text, size_t width) {
+    return cat(text, std::string(width + 2 - text.size(), ' '));
+  };
   std::string text = cat(padded("value", name_width), padded("type", type_width), path, "\n");
   for (const RestoredValue& value : values) {
     text += cat(padded(value.name, name_width), padded(value.type, type_width));
@@ -302,7 +311,9 @@ std::vector<RestoredValue> RestoreStatus::values() const {
   return restoring_->values();
 }
 
-std::string to_string(const RestoreStatus& status) { return detail::table_of(status.values(), status.restoring_->path); }
+std::string to_string(const RestoreStatus& status) {
+  return detail::table_of(status.values(), status.restoring_->path);
+}
 
 void RestoreStatus::apply(Location where) const { restoring_->match(where); }
 

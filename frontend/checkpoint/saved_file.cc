@@ -29,7 +29,9 @@ bool is_saving_name(std::string_view name) { return name.starts_with(kSavingPref
 
 SavedFile::SavedFile(std::string path, Location where)
     : system_(FileSystem::current()), path_(std::move(path)), where_(where) {
-  if (path_.empty() || path_.ends_with('/')) etch::detail::fail(where_, cat("cannot write `", path_, "`: it names no file"));
+  if (path_.empty() || path_.ends_with('/')) {
+    etch::detail::fail(where_, cat("cannot write `", path_, "`: it names no file"));
+  }
   make_folders(folder_of(path_));
   struct stat status;
   replaces_ = lstat(path_.c_str(), &status) == 0;
@@ -57,7 +59,9 @@ void SavedFile::make_folders(const std::string& folder) {
   if (errno != ENOENT) fail(errno, cat("the folder ", folder));
   const std::string outer = folder_of(folder);
   make_folders(outer);
-  if (const int error = system_.make_folder(folder); error != 0 && error != EEXIST) fail(error, cat("the folder ", folder));
+  if (const int error = system_.make_folder(folder); error != 0 && error != EEXIST) {
+    fail(error, cat("the folder ", folder));
+  }
   FileSystem::File opened;
   int error = system_.open_folder(outer, opened);
   if (error == 0) error = system_.sync(opened);

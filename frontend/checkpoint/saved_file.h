@@ -10,12 +10,12 @@
 
 namespace etch::detail {
 
-/// A file that is being saved. It is written beside its place under another name (`.etch-PID-N.saving`), handed to the disk,
-/// renamed, and the folder is handed to the disk. Whatever fails is an Error with the path and the system's reason, and leaves what
-/// stood there; a failed fsync is final, since nothing is known of the pages afterwards.
+/// A file that is being saved. It is written beside its place under another name (`.etch-PID-N.saving`), handed to the
+/// disk, renamed, and the folder is handed to the disk. Whatever fails is an Error with the path and the system's
+/// reason, and leaves what stood there; a failed fsync is final, since nothing is known of the pages afterwards.
 ///
-/// Files of that kind that a killed process left behind are removed first. The writer of one holds a lock on it, and whoever
-/// removes one takes that lock, so no file of a living writer is removed.
+/// Files of that kind that a killed process left behind are removed first. The writer of one holds a lock on it, and
+/// whoever removes one takes that lock, so no file of a living writer is removed.
 class SavedFile {
  public:
   /// Makes missing folders.
@@ -26,7 +26,8 @@ class SavedFile {
   SavedFile& operator=(const SavedFile&) = delete;
 
   void write(const void* data, size_t bytes, uint64_t offset);
-  /// The file is there, whatever happens next. If the folder cannot be handed to the disk, a file of a new name is removed again.
+  /// The file is there, whatever happens next. If the folder cannot be handed to the disk, a file of a new name is
+  /// removed again.
   void commit();
 
  private:

@@ -18,7 +18,7 @@ namespace etch {
 namespace detail {
 namespace {
 
-constexpr size_t kChunk = size_t{1} << 18;        // what is read or written at once: it stays in a cache for its checksum
+constexpr size_t kChunk = size_t{1} << 18;  // what is read or written at once: it stays in a cache for its checksum
 constexpr size_t kSmallTensor = size_t{1} << 14;  // bytes; smaller ones are gathered
 
 // ---- Writing -------------------------------------------------------------------------------------------------------
@@ -113,8 +113,12 @@ FileReader::FileReader(const std::string& path, Location where) : path_(path), w
   read(length_bytes, sizeof length_bytes, 0);
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= uint64_t{length_bytes[i]} << (8 * i);
-  if (length > kMaxHeaderBytes) fail(cat("its header of ", length, " bytes is too long; ", kMaxHeaderBytes, " are the most"));
-  if (length > file_.size - kLengthBytes) fail(cat("its header has ", length, " bytes, but the file only ", file_.size));
+  if (length > kMaxHeaderBytes) {
+    fail(cat("its header of ", length, " bytes is too long; ", kMaxHeaderBytes, " are the most"));
+  }
+  if (length > file_.size - kLengthBytes) {
+    fail(cat("its header has ", length, " bytes, but the file only ", file_.size));
+  }
   std::string header(length, '\0');
   read(header.data(), header.size(), kLengthBytes);
   begin_ = kLengthBytes + length;
@@ -142,8 +146,8 @@ Tensor FileReader::read_tensor(const StoredTensor& stored) const {
     }
   }
   if (is_ours_ && crc != metadata_.checksums.find(stored.name)->second) {
-    fail(cat("the elements of ", in_quotes(stored.name), ", from byte ", begin_ + stored.begin, " to ", begin_ + stored.end,
-             ", are damaged: their checksum is another one"));
+    fail(cat("the elements of ", in_quotes(stored.name), ", from byte ", begin_ + stored.begin, " to ",
+             begin_ + stored.end, ", are damaged: their checksum is another one"));
   }
   if (!are_bools) fail(cat("a BOOL of ", in_quotes(stored.name), " is neither 0 nor 1"));
   return tensor;
@@ -194,7 +198,9 @@ void FileReader::check_metadata() const {
 TensorFile read_tensor_file(const std::string& path, Location where) {
   FileReader reader(path, where);
   TensorFile file;
-  for (const StoredTensor& stored : reader.layout().tensors) file.tensors.emplace(stored.name, reader.read_tensor(stored));
+  for (const StoredTensor& stored : reader.layout().tensors) {
+    file.tensors.emplace(stored.name, reader.read_tensor(stored));
+  }
   file.metadata = std::move(reader.metadata());
   file.is_ours = reader.is_ours();
   return file;

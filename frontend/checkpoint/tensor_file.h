@@ -17,7 +17,8 @@ struct TensorFile {
   bool is_ours = false;  // it has metadata of Etch; else nothing is known but tensors
 };
 
-/// Writes a file (see SavedFile and save_safetensors). Checksums are computed while the elements are handed to the system.
+/// Writes a file (see SavedFile and save_safetensors). Checksums are computed while the elements are handed to the
+/// system.
 void write_tensor_file(const std::string& path, TensorFile file, Location where);
 
 /// An open file whose header is read and checked. Errors name the path.
@@ -50,12 +51,14 @@ class FileReader {
   bool is_ours_ = false;
 };
 
-/// Reads a file into new buffers. Nothing is given unless all is there and all checksums are right. Error with the path.
+/// Reads a file into new buffers. Nothing is given unless all is there and all checksums are right. Error with the
+/// path.
 TensorFile read_tensor_file(const std::string& path, Location where);
 /// The same with the tensors that belong to the state of the host put into that.
 TensorFile read_checkpoint_file(const std::string& path, Location where);
 
-/// What the head of a file says: its length is right, and its metadata, which Etch wrote, is whole. Error with the path.
+/// What the head of a file says: its length is right, and its metadata, which Etch wrote, is whole. Error with the
+/// path.
 struct FileHead {
   FileLayout layout;
   FileMetadata metadata;

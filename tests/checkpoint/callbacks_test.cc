@@ -27,19 +27,22 @@ struct Scores {
   void on_epoch_end(Model&, int64_t epoch, Logs& logs) { logs.set("score", values[static_cast<size_t>(epoch)]); }
 };
 
-std::vector<std::string> names_after(const ModelCheckpoint& checkpoint, const std::vector<double>& scores, const Scratch& scratch) {
+std::vector<std::string> names_after(const ModelCheckpoint& checkpoint, const std::vector<double>& scores,
+                                     const Scratch& scratch) {
   ModelCheckpoint own = checkpoint;
   own.filepath = scratch.file(checkpoint.filepath);
-  (void)new_model().fit(ones({6, 3}), ones({6, 2}), {.batch_size = 2,
-                                                     .epochs = static_cast<int64_t>(scores.size()),
-                                                     .verbose = Verbose::silent,
-                                                     .callbacks = {Scores{scores}, own}});
+  (void)new_model().fit(ones({6, 3}), ones({6, 2}),
+                        {.batch_size = 2,
+                         .epochs = static_cast<int64_t>(scores.size()),
+                         .verbose = Verbose::silent,
+                         .callbacks = {Scores{scores}, own}});
   return scratch.names();
 }
 
 TEST(ModelCheckpoint, WritesAtTheEndOfEachEpoch) {
   const Scratch scratch;
-  EXPECT_THAT(names_after({.filepath = "{epoch:02d}-{score:.2f}"}, {0.5, 0.25}, scratch), ElementsAre("01-0.50", "02-0.25"));
+  EXPECT_THAT(names_after({.filepath = "{epoch:02d}-{score:.2f}"}, {0.5, 0.25}, scratch),
+              ElementsAre("01-0.50", "02-0.25"));
 }
 
 TEST(ModelCheckpoint, ReplacesAFileOfTheSameName) {
@@ -49,12 +52,14 @@ TEST(ModelCheckpoint, ReplacesAFileOfTheSameName) {
 
 TEST(ModelCheckpoint, WritesTheBestOnly) {
   const Scratch a, b, c;
-  EXPECT_THAT(names_after({.filepath = "{epoch}", .monitor = "score", .save_best_only = true, .mode = callbacks::Mode::min},
-                          {3, 4, 2, 2}, a),
-              ElementsAre("1", "3"));
-  EXPECT_THAT(names_after({.filepath = "{epoch}", .monitor = "score", .save_best_only = true, .mode = callbacks::Mode::max},
-                          {3, 4, 2, 5}, b),
-              ElementsAre("1", "2", "4"));
+  EXPECT_THAT(
+      names_after({.filepath = "{epoch}", .monitor = "score", .save_best_only = true, .mode = callbacks::Mode::min},
+                  {3, 4, 2, 2}, a),
+      ElementsAre("1", "3"));
+  EXPECT_THAT(
+      names_after({.filepath = "{epoch}", .monitor = "score", .save_best_only = true, .mode = callbacks::Mode::max},
+                  {3, 4, 2, 5}, b),
+      ElementsAre("1", "2", "4"));
   EXPECT_THAT(names_after({.filepath = "{epoch}",
                            .monitor = "score",
                            .save_best_only = true,
@@ -66,7 +71,8 @@ TEST(ModelCheckpoint, WritesTheBestOnly) {
 
 TEST(ModelCheckpoint, WritesAfterSoManyBatches) {
   const Scratch scratch;
-  EXPECT_THAT(names_after({.filepath = "{epoch}-{batch}", .save_freq = 2}, {0, 0}, scratch), ElementsAre("1-2", "2-1", "2-3"));
+  EXPECT_THAT(names_after({.filepath = "{epoch}-{batch}", .save_freq = 2}, {0, 0}, scratch),
+              ElementsAre("1-2", "2-1", "2-3"));
 }
 
 TEST(ModelCheckpoint, OfWeightsIsReadByLoadWeightsAndTheWholeByACheckpoint) {
@@ -81,7 +87,9 @@ TEST(ModelCheckpoint, OfWeightsIsReadByLoadWeightsAndTheWholeByACheckpoint) {
   load_weights(other, scratch.file("weights"));
   EXPECT_EQ(to_string(get_weights(other)[0]), to_string(get_weights(model)[0]));
   Model third = new_model();
-  Checkpoint(named("model", third), named("optimizer", third.optimizer())).restore(scratch.file("whole")).assert_consumed();
+  Checkpoint(named("model", third), named("optimizer", third.optimizer()))
+      .restore(scratch.file("whole"))
+      .assert_consumed();
   EXPECT_EQ(to_string(get_weights(third)[0]), to_string(get_weights(model)[0]));
   EXPECT_EQ(third.optimizer().iterations().value().item<int64_t>(), 2);
 }
@@ -89,14 +97,16 @@ TEST(ModelCheckpoint, OfWeightsIsReadByLoadWeightsAndTheWholeByACheckpoint) {
 TEST(ModelCheckpoint, WhatMakesNoSenseIsAnError) {
   const Scratch scratch;
   const auto says = [&](const ModelCheckpoint& checkpoint, const char* text) {
-    EXPECT_THAT(error_of([&] {
-                  (void)new_model().fit(ones({6, 3}), ones({6, 2}), {.verbose = Verbose::silent, .callbacks = {checkpoint}});
-                }),
-                HasSubstr(text));
+    EXPECT_THAT(
+        error_of([&] {
+          (void)new_model().fit(ones({6, 3}), ones({6, 2}), {.verbose = Verbose::silent, .callbacks = {checkpoint}});
+        }),
+        HasSubstr(text));
   };
   says({}, "ModelCheckpoint: filepath is empty");
   says({.filepath = "x", .save_freq = -1}, "ModelCheckpoint: save_freq is -1; it is 0 for epochs, or more");
-  says({.filepath = "x", .monitor = "val_other", .save_best_only = true}, "whether more or less of val_other is better is not known");
+  says({.filepath = "x", .monitor = "val_other", .save_best_only = true},
+       "whether more or less of val_other is better is not known");
   says({.filepath = scratch.file("{val_loss}")}, ": there is no `val_loss`; there are: epoch, loss");
   write_bytes(scratch.file("file"), "x");
   says({.filepath = scratch.file("file/x")}, "cannot write " /* the path */);
@@ -104,10 +114,11 @@ TEST(ModelCheckpoint, WhatMakesNoSenseIsAnError) {
 
 TEST(BackupAndRestore, WhatMakesNoSenseIsAnError) {
   const auto says = [&](const callbacks::BackupAndRestore& backup, const char* text) {
-    EXPECT_THAT(error_of([&] {
-                  (void)new_model().fit(ones({6, 3}), ones({6, 2}), {.verbose = Verbose::silent, .callbacks = {backup}});
-                }),
-                HasSubstr(text));
+    EXPECT_THAT(
+        error_of([&] {
+          (void)new_model().fit(ones({6, 3}), ones({6, 2}), {.verbose = Verbose::silent, .callbacks = {backup}});
+        }),
+        HasSubstr(text));
   };
   says({}, "BackupAndRestore: backup_dir names no folder");
   says({.backup_dir = "x", .save_freq = -1}, "BackupAndRestore: save_freq is -1; it is 0 for epochs, or more");
@@ -115,9 +126,10 @@ TEST(BackupAndRestore, WhatMakesNoSenseIsAnError) {
 
 TEST(BackupAndRestore, KeepsItsFileIfToldSo) {
   const Scratch scratch;
-  (void)new_model().fit(ones({6, 3}), ones({6, 2}),
-                        {.verbose = Verbose::silent,
-                         .callbacks = {callbacks::BackupAndRestore{.backup_dir = scratch.file("b"), .delete_checkpoint = false}}});
+  (void)new_model().fit(
+      ones({6, 3}), ones({6, 2}),
+      {.verbose = Verbose::silent,
+       .callbacks = {callbacks::BackupAndRestore{.backup_dir = scratch.file("b"), .delete_checkpoint = false}}});
   EXPECT_TRUE(std::filesystem::exists(scratch.file("b/backup.safetensors")));
 }
 

@@ -57,13 +57,15 @@ TEST(Checkpoint, NamesValuesByThePathsOfMembersAndSlotsByTheirVariables) {
   train(net, adam);
   const Variable step(int64_t{7});
   const Generator generator(3);
-  Checkpoint(named("model", net), named("optimizer", adam), named("step", step), named("random", generator)).save(scratch.file("x"));
-  EXPECT_THAT(names_in(scratch.file("x")),
-              UnorderedElementsAre("model/hidden.kernel", "model/hidden.bias", "model/logits.kernel", "model/logits.bias",
-                                   "model/dropout.generator.state", "optimizer/iterations", "optimizer/learning_rate",
-                                   "optimizer/m/hidden.kernel", "optimizer/v/hidden.kernel", "optimizer/m/hidden.bias",
-                                   "optimizer/v/hidden.bias", "optimizer/m/logits.kernel", "optimizer/v/logits.kernel",
-                                   "optimizer/m/logits.bias", "optimizer/v/logits.bias", "step", "random/state"));
+  Checkpoint(named("model", net), named("optimizer", adam), named("step", step), named("random", generator))
+      .save(scratch.file("x"));
+  EXPECT_THAT(
+      names_in(scratch.file("x")),
+      UnorderedElementsAre("model/hidden.kernel", "model/hidden.bias", "model/logits.kernel", "model/logits.bias",
+                           "model/dropout.generator.state", "optimizer/iterations", "optimizer/learning_rate",
+                           "optimizer/m/hidden.kernel", "optimizer/v/hidden.kernel", "optimizer/m/hidden.bias",
+                           "optimizer/v/hidden.bias", "optimizer/m/logits.kernel", "optimizer/v/logits.kernel",
+                           "optimizer/m/logits.bias", "optimizer/v/logits.bias", "step", "random/state"));
 }
 
 TEST(Checkpoint, RestoresIntoVariablesThatExist) {
@@ -212,12 +214,14 @@ TEST(Checkpoint, ATableSaysWhatMatched) {
   const Variable kept(ones({2})), old(ones({3})), added(zeros({4}));
   Checkpoint(named("kept", kept), named("old", old)).save(scratch.file("x"));
   const RestoreStatus status = Checkpoint(named("kept", kept), named("added", added)).restore(scratch.file("x"));
-  const std::string table = "value  type    " + scratch.file("x") +
-                            "\nadded  f32[4]  not in the file\nkept   f32[2]  restored\nold    f32[3]  not used: there is nothing"
-                            " of this name\n";
+  const std::string table =
+      "value  type    " + scratch.file("x") +
+      "\nadded  f32[4]  not in the file\nkept   f32[2]  restored\nold    f32[3]  not used: there is nothing"
+      " of this name\n";
   EXPECT_EQ(to_string(status), table);
   EXPECT_THAT(error_of([&] { status.assert_consumed(); }), HasSubstr("was not restored as a whole:\n" + table));
-  EXPECT_THAT(error_of([&] { status.assert_existing_objects_matched(); }), HasSubstr("has no value for some:\n" + table));
+  EXPECT_THAT(error_of([&] { status.assert_existing_objects_matched(); }),
+              HasSubstr("has no value for some:\n" + table));
 }
 
 TEST(Checkpoint, WhatIsNotUsedGivesAWarningUnlessItIsExpected) {
@@ -255,8 +259,10 @@ TEST(Checkpoint, AnotherTypeIsAnErrorThatChangesNothing) {
   Checkpoint(named("a", a), named("b", b), named("host", host)).save(scratch.file("x"));
   const Variable a2(zeros({2})), b2(zeros({4}));
   Host host2;
-  EXPECT_THAT(error_of([&] { (void)Checkpoint(named("a", a2), named("b", b2), named("host", host2)).restore(scratch.file("x")); }),
-              HasSubstr("cannot restore " + scratch.file("x") + ": b is f32[4], but in the file f32[3]; nothing was restored"));
+  EXPECT_THAT(
+      error_of(
+          [&] { (void)Checkpoint(named("a", a2), named("b", b2), named("host", host2)).restore(scratch.file("x")); }),
+      HasSubstr("cannot restore " + scratch.file("x") + ": b is f32[4], but in the file f32[3]; nothing was restored"));
   EXPECT_EQ(bits(a2), bits(zeros({2})));
   EXPECT_EQ(host2.position, 0);
 }
@@ -269,7 +275,9 @@ TEST(Checkpoint, AHostObjectThatRefusesItsStateChangesNothing) {
   const Variable a2(zeros({2}));
   Host first2{1, "", {}}, second2{2, "", {}};
   EXPECT_THAT(
-      error_of([&] { (void)Checkpoint(named("a", a2), named("first", first2), named("second", second2)).restore(scratch.file("x")); }),
+      error_of([&] {
+        (void)Checkpoint(named("a", a2), named("first", first2), named("second", second2)).restore(scratch.file("x"));
+      }),
       HasSubstr(": second: the position is below 0; nothing was restored"));
   EXPECT_EQ(bits(a2), bits(zeros({2})));
   EXPECT_EQ(first2.position, 1);
@@ -315,7 +323,9 @@ TEST(Checkpoint, SlotsKnowTheirVariableBesideAModelOfTheSameForm) {
   EXPECT_THAT(names_in(scratch.file("x")), testing::Contains("optimizer/m/hidden.kernel"));
   const Net model2, average2;
   const optimizers::Adam adam2;
-  Checkpoint(named("average", average2), named("model", model2), named("optimizer", adam2)).restore(scratch.file("x")).assert_consumed();
+  Checkpoint(named("average", average2), named("model", model2), named("optimizer", adam2))
+      .restore(scratch.file("x"))
+      .assert_consumed();
   train(model, adam);
   train(model2, adam2);
   EXPECT_EQ(bits(model.hidden.kernel), bits(model2.hidden.kernel));
@@ -330,7 +340,8 @@ TEST(Checkpoint, InsideOfATracedFunctionItIsAnError) {
     checkpoint.save(scratch.file("y"));
     return x;
   });
-  EXPECT_THAT(error_of([&] { (void)f(ones({2})); }), HasSubstr("a checkpoint cannot be saved inside of a traced function"));
+  EXPECT_THAT(error_of([&] { (void)f(ones({2})); }),
+              HasSubstr("a checkpoint cannot be saved inside of a traced function"));
   const auto g = function([&](Tensor x) {
     init_scope([&] { (void)checkpoint.restore(scratch.file("x")); });
     return x;
@@ -341,9 +352,11 @@ TEST(Checkpoint, InsideOfATracedFunctionItIsAnError) {
 
 TEST(Checkpoint, NamesOfObjectsAreChecked) {
   const Variable a(ones({2}));
-  EXPECT_THAT(error_of([&] { Checkpoint(named("a", a), named("a", a)); }), HasSubstr("Checkpoint: the name a stands twice"));
+  EXPECT_THAT(error_of([&] { Checkpoint(named("a", a), named("a", a)); }),
+              HasSubstr("Checkpoint: the name a stands twice"));
   EXPECT_THAT(error_of([&] { Checkpoint(named("", a)); }), HasSubstr("the name `` of an object is empty or has a `/`"));
-  EXPECT_THAT(error_of([&] { Checkpoint(named("a/b", a)); }), HasSubstr("the name `a/b` of an object is empty or has a `/`"));
+  EXPECT_THAT(error_of([&] { Checkpoint(named("a/b", a)); }),
+              HasSubstr("the name `a/b` of an object is empty or has a `/`"));
 }
 
 TEST(Checkpoint, RestoresTensorsOfPythonsFiles) {
@@ -353,7 +366,8 @@ TEST(Checkpoint, RestoresTensorsOfPythonsFiles) {
   EXPECT_EQ(bits(x), bits(Tensor({1.5f, 2.5f})));
 }
 
-// ---- Weights ------------------------------------------------------------------------------------------------------------
+// ---- Weights
+// ------------------------------------------------------------------------------------------------------------
 
 TEST(Weights, StandUnderTheNamesOfVariablesWithoutRandomStates) {
   const Scratch scratch;
@@ -373,14 +387,16 @@ TEST(Weights, WhatIsLeftOverIsAnErrorThatChangesNothing) {
   EXPECT_THAT(error_of([&] { load_weights(one, scratch.file("two")); }),
               HasSubstr("parts[1]  f32[3]  not used: there is nothing of this name"));
   EXPECT_EQ(bits(one.parts[0]), bits(zeros({2})));
-  EXPECT_THAT(error_of([&] { load_weights(two, scratch.file("one")); }), HasSubstr("parts[1]  f32[3]  not in the file"));
+  EXPECT_THAT(error_of([&] { load_weights(two, scratch.file("one")); }),
+              HasSubstr("parts[1]  f32[3]  not in the file"));
   load_weights(one, scratch.file("two"), {.partial = true});
   EXPECT_EQ(bits(one.parts[0]), bits(ones({2})));
 }
 
 TEST(Weights, AModuleWithoutValuesCannotBeSaved) {
   const Scratch scratch;
-  EXPECT_THAT(error_of([&] { save_weights(Net(), scratch.file("x")); }), HasSubstr("the module has no variables with a value"));
+  EXPECT_THAT(error_of([&] { save_weights(Net(), scratch.file("x")); }),
+              HasSubstr("the module has no variables with a value"));
 }
 
 }  // namespace

@@ -181,7 +181,8 @@ TEST(KilledSave, AtRandomMomentsLeavesWhatWasAcknowledgedOrLater) {
   EXPECT_THAT(scratch.names(), ElementsAre("state.safetensors"));
 }
 
-// ---- The power fails ---------------------------------------------------------------------------------------------------
+// ---- The power fails
+// ---------------------------------------------------------------------------------------------------
 
 /// A call that was made, with its bytes.
 struct Made {
@@ -236,8 +237,8 @@ class Disk {
     }
   }
 
-  /// All that a failure of the power may leave: of the folder's changes the first ones, of the bytes those that were synced, all,
-  /// or half of the others.
+  /// All that a failure of the power may leave: of the folder's changes the first ones, of the bytes those that were
+  /// synced, all, or half of the others.
   void for_each_remains(const std::function<void(const std::map<std::string, std::string>&)>& check) const {
     std::vector<Names> states{synced_names_};
     states.insert(states.end(), unsynced_.begin(), unsynced_.end());
@@ -246,7 +247,10 @@ class Disk {
         std::map<std::string, std::string> files;
         for (const auto& [name, file] : names) {
           const std::string half = file->now.substr(0, file->now.size() / 2);
-          files[name] = part == 0 ? file->synced : part == 1 ? file->now : file->synced.size() < half.size() ? half : file->synced;
+          files[name] = part == 0                           ? file->synced
+                        : part == 1                         ? file->now
+                        : file->synced.size() < half.size() ? half
+                                                            : file->synced;
         }
         check(files);
       }
@@ -321,7 +325,8 @@ TEST(PowerFailure, WhileAFileIsReplacedLeavesTheOldOneOrTheNewOne) {
   }
 }
 
-// ---- Calls fail ----------------------------------------------------------------------------------------------------------
+// ---- Calls fail
+// ----------------------------------------------------------------------------------------------------------
 
 TEST(FailedSave, AtEachCallIsAnErrorThatLeavesTheOldFileAndNothingElse) {
   for (int n = 0; n < 100; ++n) {
@@ -368,8 +373,10 @@ TEST(FailedSave, AtEachCallIsAnErrorThatLeavesTheOldFileAndNothingElse) {
 TEST(FailedSave, OfANewNameWhoseFolderCannotBeSyncedLeavesNoFile) {
   const Scratch scratch;
   State state;
-  const Watched watched([&](const FileSystem::Step& step) { return step.call == Call::sync && step.path == scratch.path() ? EIO : 0; });
-  EXPECT_THAT(error_of([&] { state.checkpoint().save(scratch.file("x")); }), HasSubstr("fsync of its folder: Input/output error"));
+  const Watched watched(
+      [&](const FileSystem::Step& step) { return step.call == Call::sync && step.path == scratch.path() ? EIO : 0; });
+  EXPECT_THAT(error_of([&] { state.checkpoint().save(scratch.file("x")); }),
+              HasSubstr("fsync of its folder: Input/output error"));
   EXPECT_THAT(scratch.names(), ElementsAre());
 }
 
@@ -404,7 +411,8 @@ TEST(FailedSave, WhereNothingCanBeWrittenNamesPathAndReason) {
   State state;
   EXPECT_THAT(error_of([&] { state.checkpoint().save(scratch.file("file/x")); }),
               HasSubstr("cannot write " + scratch.file("file/x") + ": "));
-  EXPECT_THAT(error_of([&] { state.checkpoint().save(scratch.path()); }), HasSubstr("it is there and not a regular file"));
+  EXPECT_THAT(error_of([&] { state.checkpoint().save(scratch.path()); }),
+              HasSubstr("it is there and not a regular file"));
   EXPECT_THAT(error_of([&] { state.checkpoint().save(scratch.path() + "/"); }), HasSubstr("it names no file"));
   EXPECT_THAT(error_of([&] { state.checkpoint().save("/proc/etch/x"); }), HasSubstr("cannot write /proc/etch/x: "));
   if (geteuid() == 0) return;  // whom nothing is forbidden

@@ -129,7 +129,8 @@ TEST(FitOnARange, AnEpochIsAWalkWithItsNumber) {
     (void)model.fit(dataset.map([&](std::pair<Tensor, Tensor> element) {
       seen.push_back(to_string(element.second));
       return element;
-    }), options_of({.epochs = 2, .initial_epoch = first}));
+    }),
+                    options_of({.epochs = 2, .initial_epoch = first}));
   }
   ASSERT_EQ(seen.size(), 3u);
   EXPECT_NE(seen[0], seen[1]);
@@ -156,8 +157,9 @@ TEST(FitOnARange, DataThatEndsBeforeItsEpochEndsTheTrainingWithAWarning) {
   const auto dataset = data::from_tensor_slices(std::pair(x, y)).batch(5);
   const History history = new_model().fit(dataset, options_of({.epochs = 3, .steps_per_epoch = 3}));
   EXPECT_THAT(history.epoch, ElementsAre(0, 1));
-  EXPECT_THAT(Warnings::kept(), ElementsAre("fit: the data ended after 1 of 3 batches of epoch 2; the training ends. A data set"
-                                            " that is to go on is made with repeat()"));
+  EXPECT_THAT(Warnings::kept(),
+              ElementsAre("fit: the data ended after 1 of 3 batches of epoch 2; the training ends. A data set"
+                          " that is to go on is made with repeat()"));
 }
 
 TEST(FitOnARange, ValidatesOnSoManyBatches) {
@@ -168,7 +170,8 @@ TEST(FitOnARange, ValidatesOnSoManyBatches) {
     void on_test_batch_end(Model&, int64_t, const Logs&) { ++*n; }
   };
   int n = 0;
-  (void)new_model().fit(dataset, options_of({.callbacks = {Count{&n}}, .validation_data = dataset, .validation_steps = 2}));
+  (void)new_model().fit(dataset,
+                        options_of({.callbacks = {Count{&n}}, .validation_data = dataset, .validation_steps = 2}));
   EXPECT_EQ(n, 2);
 }
 
@@ -186,15 +189,18 @@ TEST(FitOnARange, WhatMakesNoSenseIsAnError) {
   const auto says = [&](const FitOptions& options, const char* text) {
     EXPECT_THAT(error_of([&] { (void)model.fit(dataset, options_of(options)); }), HasSubstr(text));
   };
-  says({.validation_split = 0.5}, "fit: validation_split is for tensors; of a data set take() and skip() give two parts");
+  says({.validation_split = 0.5},
+       "fit: validation_split is for tensors; of a data set take() and skip() give two parts");
   says({.sample_weight = ones({20})}, "fit: sample_weight is for tensors; a data set gives (x, y, sample_weight)");
   says({.steps_per_epoch = -1}, "fit: steps_per_epoch is -1; it is 0 or more");
   says({.validation_steps = -1}, "fit: validation_steps is -1; it is 0 or more");
   EXPECT_THAT(error_of([&] { (void)model.fit(BatchSet(), options_of({})); }), HasSubstr("fit: there is no data"));
   const std::vector<Batch> none;
   EXPECT_THAT(error_of([&] { (void)model.fit(none, options_of({})); }), HasSubstr("fit: there are no samples"));
-  EXPECT_THAT(error_of([&] { (void)model.evaluate(none, {.verbose = Verbose::silent}); }), HasSubstr("evaluate: there are no samples"));
-  EXPECT_THAT(error_of([&] { (void)model.predict(none, {.verbose = Verbose::silent}); }), HasSubstr("predict: there are no samples"));
+  EXPECT_THAT(error_of([&] { (void)model.evaluate(none, {.verbose = Verbose::silent}); }),
+              HasSubstr("evaluate: there are no samples"));
+  EXPECT_THAT(error_of([&] { (void)model.predict(none, {.verbose = Verbose::silent}); }),
+              HasSubstr("predict: there are no samples"));
   const std::vector<Batch> uneven{{ones({3, 4}), zeros({2}, DType::i64)}};
   EXPECT_THAT(error_of([&] { (void)model.fit(uneven, options_of({})); }), HasSubstr("fit: x has 3 samples, but y 2"));
 }

@@ -67,7 +67,8 @@ TEST(CheckpointManager, PassesOverWhatIsNoCheckpoint) {
   const std::string bytes = bytes_of(path);
   write_bytes(scratch.file("ckpt-9.safetensors"), bytes.substr(0, bytes.size() / 2));
   write_bytes(scratch.file("ckpt-8.safetensors"), "");
-  write_bytes(scratch.file("ckpt-7.safetensors"), bytes_of(ETCH_SOURCE_DIR "/tests/checkpoint/samples/python.safetensors"));
+  write_bytes(scratch.file("ckpt-7.safetensors"),
+              bytes_of(ETCH_SOURCE_DIR "/tests/checkpoint/samples/python.safetensors"));
   write_bytes(scratch.file("ckpt-x.safetensors"), bytes);
   write_bytes(scratch.file("ckpt-06.safetensors"), bytes);
   write_bytes(scratch.file("ckpt-99999999999999999999.safetensors"), bytes);
@@ -125,8 +126,10 @@ TEST(CheckpointManager, RefusesOptionsThatMakeNoSense) {
               HasSubstr("CheckpointManager: max_to_keep is -1; it is 0 for all, or more"));
   EXPECT_THAT(error_of([&] { CheckpointManager(counter.checkpoint(), ""); }), HasSubstr("the folder has no name"));
   CheckpointManager manager(counter.checkpoint(), scratch.path(), {.best_by = "loss"});
-  EXPECT_THAT(error_of([&] { manager.save(); }), HasSubstr("the best is found by loss, which is not among the metrics"));
-  EXPECT_THAT(error_of([&] { (void)CheckpointManager(counter.checkpoint(), "x").best(); }), HasSubstr("without best_by"));
+  EXPECT_THAT(error_of([&] { manager.save(); }),
+              HasSubstr("the best is found by loss, which is not among the metrics"));
+  EXPECT_THAT(error_of([&] { (void)CheckpointManager(counter.checkpoint(), "x").best(); }),
+              HasSubstr("without best_by"));
 }
 
 }  // namespace

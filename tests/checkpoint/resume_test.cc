@@ -32,6 +32,11 @@ TEST(Resumed, InTheMiddleOfAnEpoch) { expect_as_uninterrupted({}, {13}); }
 TEST(Resumed, AtTheEndOfAnEpoch) { expect_as_uninterrupted({.save_freq = 8}, {16}); }
 TEST(Resumed, AgainAndAgain) { expect_as_uninterrupted({.save_freq = 2}, {5, 4, 3, 7, 6}); }
 TEST(Resumed, FromTheEndsOfEpochs) { expect_as_uninterrupted({.save_freq = 0}, {13, 9}); }
+TEST(Resumed, WithRatesThatCallbacksSet) {
+  expect_as_uninterrupted({.uses_plateaus = true}, {13});
+  expect_as_uninterrupted({.uses_plateaus = true}, {19});
+}
+TEST(Resumed, OnDataWithoutPositions) { expect_as_uninterrupted({.uses_generator = true}, {13}); }
 TEST(Resumed, OnTensors) { expect_as_uninterrupted({.uses_tensors = true}, {13}); }
 TEST(Resumed, WithEpochsThatAreParts) { expect_as_uninterrupted({.steps_per_epoch = 5}, {13}); }
 TEST(Resumed, FromTheEndOfAnEpochThatIsAPart) { expect_as_uninterrupted({.save_freq = 0, .steps_per_epoch = 5}, {13}); }
@@ -49,7 +54,8 @@ TEST(Resumed, KilledBeforeEachBatch) {
   }
 }
 
-// ---- Each part of the file is needed ---------------------------------------------------------------------------------------
+// ---- Each part of the file is needed
+// ---------------------------------------------------------------------------------------
 
 /// What a training gives that goes on from a file in which something was changed.
 std::string difference_after(const std::function<void(detail::TensorFile&)>& change) {
@@ -108,7 +114,9 @@ TEST(ResumedWithout, TheSlots) {
   EXPECT_NE(difference_after(without("optimizer/v/")), "");
 }
 TEST(ResumedWithout, TheStepOfTheSchedule) { EXPECT_NE(difference_after(without("optimizer/iterations")), ""); }
-TEST(ResumedWithout, TheMetrics) { EXPECT_EQ(difference_after(without("metrics/")), "history/sparse_categorical_accuracy"); }
+TEST(ResumedWithout, TheMetrics) {
+  EXPECT_EQ(difference_after(without("metrics/")), "history/sparse_categorical_accuracy");
+}
 TEST(ResumedWithout, TheMeanOfTheLoss) { EXPECT_EQ(difference_after(without("reports/")), "history/loss"); }
 TEST(ResumedWithout, ThePositionInTheData) {
   // The shuffle of another epoch, from its beginning.
@@ -117,7 +125,8 @@ TEST(ResumedWithout, ThePositionInTheData) {
               const Scratch scratch;
               Program program{scratch.file("backup"), scratch.file("results"), 3};
               EXPECT_TRUE(is_killed_in([&] { run(program); }));
-              const detail::TensorFile other = detail::read_checkpoint_file(scratch.file("backup/backup.safetensors"), {});
+              const detail::TensorFile other =
+                  detail::read_checkpoint_file(scratch.file("backup/backup.safetensors"), {});
               for (const auto& [name, value] : other.metadata.host) {
                 if (name.starts_with("fit/walk")) file.metadata.host.set(name, value);
               }

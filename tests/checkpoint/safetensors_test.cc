@@ -44,8 +44,12 @@ std::string refusal(const std::string& bytes) {
 }
 
 NamedTensors some_tensors() {
-  return {{"a", Tensor({{1.f, 2.f}, {3.f, 4.f}})}, {"b", Tensor(int64_t{-5})}, {"c", zeros({0, 3}, DType::f64)},
-          {"d", Tensor({true, false})},            {"e", ones({33})},          {"f", ones({16})}};
+  return {{"a", Tensor({{1.f, 2.f}, {3.f, 4.f}})},
+          {"b", Tensor(int64_t{-5})},
+          {"c", zeros({0, 3}, DType::f64)},
+          {"d", Tensor({true, false})},
+          {"e", ones({33})},
+          {"f", ones({16})}};
 }
 
 TEST(Safetensors, GivesBackWhatWasSaved) {
@@ -105,21 +109,26 @@ TEST(Safetensors, ReadsWhatPythonWrote) {
 }
 
 TEST(Safetensors, ReadsPythonsFileWithoutMetadataAndItsBf16) {
-  EXPECT_THAT(load_safetensors(sample("python_no_metadata.safetensors")).at("x").to_vector<float>(), ElementsAre(1.5f, 2.5f));
+  EXPECT_THAT(load_safetensors(sample("python_no_metadata.safetensors")).at("x").to_vector<float>(),
+              ElementsAre(1.5f, 2.5f));
   const Tensor x = load_safetensors(sample("python_bf16.safetensors")).at("x");
   EXPECT_EQ(x.dtype(), DType::bf16);
   EXPECT_EQ(static_cast<float>(x.data<bfloat16>()[1]), -3.f);
 }
 
 TEST(Safetensors, RefusesADtypeThatNoTensorHas) {
-  EXPECT_THAT(error_of([] { (void)load_safetensors(sample("python_f8.safetensors")); }),
-              HasSubstr("python_f8.safetensors: its header's 'x' has the dtype 'F8_E4M3', not F16, BF16, F32, F64, I8, I16, I32, I64,"
-                        " U8, U16, U32, U64 or BOOL"));
+  EXPECT_THAT(
+      error_of([] { (void)load_safetensors(sample("python_f8.safetensors")); }),
+      HasSubstr(
+          "python_f8.safetensors: its header's 'x' has the dtype 'F8_E4M3', not F16, BF16, F32, F64, I8, I16, I32, I64,"
+          " U8, U16, U32, U64 or BOOL"));
 }
 
 TEST(Safetensors, RefusesNamesThatTheFormatOrJsonDoesNotTake) {
   const Scratch scratch;
-  EXPECT_THAT(error_of([&] { save_safetensors(scratch.file("x"), {{"__metadata__", ones({1})}}); }),
+  EXPECT_THAT(error_of([&] {
+                save_safetensors(scratch.file("x"), {{"__metadata__", ones({1})}});
+              }),
               HasSubstr("a tensor cannot be called __metadata__, which is the format's own name"));
   EXPECT_THAT(error_of([&] { save_safetensors(scratch.file("x"), {{"a\xff", ones({1})}}); }), HasSubstr("not UTF-8"));
   EXPECT_THAT(scratch.names(), ElementsAre());
@@ -128,7 +137,8 @@ TEST(Safetensors, RefusesNamesThatTheFormatOrJsonDoesNotTake) {
 TEST(Safetensors, RefusesFilesThatAreNone) {
   EXPECT_EQ(refusal(""), "it has 0 bytes, too few for the length of its header");
   EXPECT_EQ(refusal("1234567"), "it has 7 bytes, too few for the length of its header");
-  EXPECT_EQ(refusal(std::string(8, '\xff')), "its header of 18446744073709551615 bytes is too long; 100000000 are the most");
+  EXPECT_EQ(refusal(std::string(8, '\xff')),
+            "its header of 18446744073709551615 bytes is too long; 100000000 are the most");
   EXPECT_EQ(refusal(std::string("\x10\0\0\0\0\0\0\0{}", 10)), "its header has 16 bytes, but the file only 10");
   EXPECT_EQ(refusal(file_of("")), "its header is no JSON at byte 8");
   EXPECT_EQ(refusal(file_of("{\"x")), "its header is no JSON at byte 11");
@@ -143,9 +153,12 @@ std::string one(const std::string& dtype, const std::string& shape, const std::s
 }
 
 TEST(Safetensors, RefusesLengthsAndOffsetsThatDoNotFit) {
-  EXPECT_EQ(refusal(file_of(one("F32", "[2]", "[0,4]"), "1234")), "'x' is f32[2], 8 bytes, but its data_offsets are 0 and 4 of 4");
-  EXPECT_EQ(refusal(file_of(one("F32", "[1]", "[4,8]"), "12345678")), "'x' begins at 4 where 0 would follow: tensors leave a hole");
-  EXPECT_EQ(refusal(file_of(one("F32", "[1]", "[4,0]"), "1234")), "'x' is f32[1], 4 bytes, but its data_offsets are 4 and 0 of 4");
+  EXPECT_EQ(refusal(file_of(one("F32", "[2]", "[0,4]"), "1234")),
+            "'x' is f32[2], 8 bytes, but its data_offsets are 0 and 4 of 4");
+  EXPECT_EQ(refusal(file_of(one("F32", "[1]", "[4,8]"), "12345678")),
+            "'x' begins at 4 where 0 would follow: tensors leave a hole");
+  EXPECT_EQ(refusal(file_of(one("F32", "[1]", "[4,0]"), "1234")),
+            "'x' is f32[1], 4 bytes, but its data_offsets are 4 and 0 of 4");
   EXPECT_EQ(refusal(file_of(one("F32", "[4611686018427387904,4]", "[0,0]"))),
             "a tensor of f32[4611686018427387904,4], as 'x' says, cannot be");
   EXPECT_EQ(refusal(file_of(one("U8", "[1099511627776]", "[0,1099511627776]"), "1")),
@@ -163,32 +176,39 @@ TEST(Safetensors, RefusesLengthsAndOffsetsThatDoNotFit) {
 
 TEST(Safetensors, RefusesTensorsThatOverlap) {
   EXPECT_EQ(refusal(file_of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],)"
-                            R"("data_offsets":[1,3]}})", "123")),
+                            R"("data_offsets":[1,3]}})",
+                            "123")),
             "'b' begins at 1 where 2 would follow: tensors overlap");
   EXPECT_EQ(refusal(file_of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],)"
-                            R"("data_offsets":[0,2]}})", "12")),
+                            R"("data_offsets":[0,2]}})",
+                            "12")),
             "'b' begins at 0 where 2 would follow: tensors overlap");
 }
 
 TEST(Safetensors, RefusesHeadersOfAnotherForm) {
-  EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"x":{}})")), "its header has 'x' twice");
+  EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"x":{}})")),
+            "its header has 'x' twice");
   EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":"U8","dtype":"U8"}})")), "its header's 'x' has 'dtype' twice");
-  EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":"U8","shape":[0]}})")), "its header's 'x' lacks one of dtype, shape and data_offsets");
+  EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":"U8","shape":[0]}})")),
+            "its header's 'x' lacks one of dtype, shape and data_offsets");
   EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":"U8","strides":[0]}})")),
             "its header's 'x' has 'strides', not only dtype, shape and data_offsets");
   EXPECT_EQ(refusal(file_of(R"({"x":{"dtype":8}})")), "its header's 'x' has 8 where it may not stand");
   EXPECT_EQ(refusal(file_of(R"({"x":null})")), "its header's 'x' has null where it may not stand");
   EXPECT_EQ(refusal(file_of(R"({"x":{"shape":[[1]]}})")), "its header's 'x' has a list where it may not stand");
-  EXPECT_EQ(refusal(file_of(R"({"__metadata__":{"a":{}}})")), "its header's '__metadata__' has an object where it may not stand");
+  EXPECT_EQ(refusal(file_of(R"({"__metadata__":{"a":{}}})")),
+            "its header's '__metadata__' has an object where it may not stand");
   EXPECT_EQ(refusal(file_of(R"({"__metadata__":{"a":"1","a":"2"}})")), "its header's '__metadata__' has 'a' twice");
 }
 
 TEST(Safetensors, DeepJsonEndsAtTheFirstStepThatIsTooDeep) {
-  EXPECT_EQ(refusal(file_of("{\"x\":" + std::string(10'000'000, '['))), "its header's 'x' has a list where it may not stand");
+  EXPECT_EQ(refusal(file_of("{\"x\":" + std::string(10'000'000, '['))),
+            "its header's 'x' has a list where it may not stand");
 }
 
 TEST(Safetensors, RefusesABoolThatIsNeither0Nor1) {
-  EXPECT_EQ(refusal(file_of(one("BOOL", "[2]", "[0,2]"), std::string_view("\1\2", 2))), "a BOOL of 'x' is neither 0 nor 1");
+  EXPECT_EQ(refusal(file_of(one("BOOL", "[2]", "[0,2]"), std::string_view("\1\2", 2))),
+            "a BOOL of 'x' is neither 0 nor 1");
 }
 
 /// The refusal of a file of Etch with this text under `etch`; its checksum is put before it.
@@ -201,8 +221,10 @@ std::string refusal_of_metadata(std::string text) {
 
 TEST(Safetensors, RefusesMetadataThatIsDamaged) {
   EXPECT_EQ(refusal_of_metadata(""), "its entry `etch` is damaged: it does not begin with a checksum");
-  EXPECT_EQ(refusal_of_metadata(R"({"crc32c":"00000000","version":1})"), "its entry `etch` is damaged: its checksum is another one");
-  EXPECT_EQ(refusal_of_metadata(R"({"crc32c":"zzzzzzzz","version":1})"), "its entry `etch` is damaged: a number is none");
+  EXPECT_EQ(refusal_of_metadata(R"({"crc32c":"00000000","version":1})"),
+            "its entry `etch` is damaged: its checksum is another one");
+  EXPECT_EQ(refusal_of_metadata(R"({"crc32c":"zzzzzzzz","version":1})"),
+            "its entry `etch` is damaged: a number is none");
 }
 
 TEST(Safetensors, RefusesAFileOfALaterVersion) {
@@ -223,8 +245,8 @@ TEST(Safetensors, ADamagedElementNamesItsTensorAndItsBytes) {
   std::string bytes = bytes_of(scratch.file("x"));
   bytes[bytes.size() - 3] ^= 1;
   const size_t begin = bytes.size() - 64;
-  EXPECT_EQ(refusal(bytes), "the elements of 'b', from byte " + std::to_string(begin) + " to " + std::to_string(begin + 64) +
-                                ", are damaged: their checksum is another one");
+  EXPECT_EQ(refusal(bytes), "the elements of 'b', from byte " + std::to_string(begin) + " to " +
+                                std::to_string(begin + 64) + ", are damaged: their checksum is another one");
 }
 
 TEST(Safetensors, ADamagedHeaderIsFound) {

@@ -42,7 +42,8 @@ TEST(Sample, DISABLED_IsWritten) {
   data.state.set("bytes", std::string("\xff\0\x01", 3));
   data.state.set("buffer", std::string(2000, 'x'));
   data.state.set("walk/indices", Tensor({3, 1, 2}));
-  Checkpoint(named("model", model), named("optimizer", optimizer), named("step", step), named("data", data)).save(kSample);
+  Checkpoint(named("model", model), named("optimizer", optimizer), named("step", step), named("data", data))
+      .save(kSample);
 }
 
 TEST(Sample, IsRead) {

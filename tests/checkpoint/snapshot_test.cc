@@ -8,6 +8,7 @@
 
 #include "etch/buffer.h"
 #include "etch/checkpoint.h"
+#include "etch/data.h"
 #include "etch/function.h"
 #include "etch/ops.h"
 #include "frontend/checkpoint/file_system.h"
@@ -128,6 +129,55 @@ TEST(Snapshot, StatesOfTheHostAreOfTheSameMomentAndMayReadVariables) {
     Variable b(int64_t{0});
     Checkpoint(named("a", b), named("watcher", restored)).restore(scratch.file("x")).assert_consumed();
     EXPECT_EQ(b.value().item<int64_t>(), restored.seen);
+  }
+  is_over = true;
+  training.join();
+}
+
+TEST(Snapshot, AnIteratorWithThreadsTakesPart) {
+  const Scratch scratch;
+  const Variable scale(2.f);
+  const auto scaled = function([&](Tensor x) { return x * scale; });
+  const auto dataset = data::from_tensor_slices(range(1000, DType::f32))
+                           .shuffle(100, {.seed = 1})
+                           .map(scaled, {.parallel = 2})
+                           .prefetch(4);
+  auto iterator = dataset.iterator({.epoch = 3});
+  for (int i = 0; i < 500; ++i) (void)iterator.next();
+  Checkpoint(named("scale", scale), named("data", iterator)).save(scratch.file("x"));
+  auto restored = dataset.iterator({.epoch = 3});
+  Checkpoint(named("scale", scale), named("data", restored)).restore(scratch.file("x")).assert_consumed();
+  int left = 0;
+  while (auto element = iterator.next()) {
+    EXPECT_EQ(restored.next()->item<float>(), element->item<float>());
+    ++left;
+  }
+  EXPECT_EQ(left, 500);
+  EXPECT_FALSE(restored.next().has_value());
+}
+
+TEST(Snapshot, WaitsForACallThatGoesOn) {
+  const Scratch scratch;
+  const Variable a(ones({600, 600}));
+  // Long enough that saves come while it goes on.
+  const auto step = function([&] {
+    Tensor x = a;
+    for (int i = 0; i < 4; ++i) x = matmul(x, x) * (1.f / 600);
+    a.assign(x * 0 + a + 1);
+  });
+  step();
+  std::atomic<bool> is_over{false};
+  std::thread training([&] {
+    while (!is_over) step();
+  });
+  float before = 0;
+  for (int i = 0; i < 5; ++i) {
+    Checkpoint(named("a", a)).save(scratch.file("x"));
+    const Tensor saved = load_safetensors(scratch.file("x")).at("a");
+    const float value = saved.data<float>()[0];
+    for (const float x : saved.data<float>()) ASSERT_EQ(x, value);
+    EXPECT_GE(value, before);
+    before = value;
   }
   is_over = true;
   training.join();

@@ -30,12 +30,14 @@ struct Killer {
 };
 
 struct Program {
-  std::string folder{};       // of backups
-  std::string results{};      // the file that it writes at its end
+  std::string folder{};   // of backups
+  std::string results{};  // the file that it writes at its end
   int64_t kill_before = -1;
-  int64_t save_freq = 3;    // of backups; 0 for epochs
+  int64_t save_freq = 3;  // of backups; 0 for epochs
   int64_t steps_per_epoch = 0;
-  bool uses_tensors = false;   // and no data set
+  bool uses_tensors = false;  // and no data set
+  bool uses_generator = false;  // a source without positions
+  bool uses_plateaus = false;   // callbacks set the rate, and no schedule
   bool asynchronous = false;
   std::vector<Callback> more{};  // callbacks
 };
@@ -50,7 +52,9 @@ inline std::pair<Tensor, Tensor> training_data() {
 inline void run(const Program& program) {
   random::set_seed(11);
   Model model(layers::Sequential{layers::Dense{16, activations::relu}, layers::Dropout{0.5}, layers::Dense{3}});
-  model.compile(optimizers::Adam(schedules::exponential_decay(0.05, 5, 0.7)),
+  const optimizers::LearningRate rate =
+      program.uses_plateaus ? optimizers::LearningRate(0.05) : schedules::exponential_decay(0.05, 5, 0.7);
+  model.compile(optimizers::Adam(rate),
                 {losses::sparse_categorical_crossentropy, {.from_logits = true}},
                 {.metrics = {metrics::SparseCategoricalAccuracy()}});
   const auto [x, y] = training_data();
@@ -59,20 +63,39 @@ inline void run(const Program& program) {
   options.batch_size = 8;
   options.steps_per_epoch = program.steps_per_epoch;
   // Nothing ever improves by so much: it ends the training in its fourth epoch.
-  options.callbacks = {Killer{program.kill_before, &batches},
-                       callbacks::EarlyStopping{.monitor = "loss", .min_delta = 100, .patience = 3, .restore_best_weights = true},
-                       callbacks::BackupAndRestore{.backup_dir = program.folder,
-                                                   .save_freq = program.save_freq,
-                                                   .asynchronous = program.asynchronous}};
+  options.callbacks = {
+      Killer{program.kill_before, &batches},
+      callbacks::EarlyStopping{.monitor = "loss", .min_delta = 100, .patience = 3, .restore_best_weights = true},
+      callbacks::BackupAndRestore{
+          .backup_dir = program.folder, .save_freq = program.save_freq, .asynchronous = program.asynchronous}};
+  if (program.uses_plateaus) {
+    options.callbacks.push_back(
+        callbacks::LearningRateScheduler{.schedule = [](int64_t, double before) { return before * 0.9; }});
+    options.callbacks.push_back(callbacks::ReduceLROnPlateau{
+        .monitor = "loss", .factor = 0.5, .patience = 2, .min_delta = 100, .cooldown = 1});
+  }
   options.callbacks.insert(options.callbacks.end(), program.more.begin(), program.more.end());
   auto dataset = data::from_tensor_slices(std::pair(x, y)).shuffle(20, {.seed = 3}).batch(8);
   if (program.steps_per_epoch > 0) dataset = dataset.repeat();
-  const History history = program.uses_tensors ? model.fit(x, y, options) : model.fit(dataset, options);
-  NamedTensors results{{"batches", Tensor(batches)}, {"epochs", Tensor(history.epoch)},
-                       {"next_seed", Tensor(random::next_seed())}};
+  const auto generated = data::from_generator([x = x, y = y, i = int64_t{0}]() mutable {
+    const int64_t begin = i;
+    i += 8;
+    const bool is_over = begin >= 64;
+    return is_over ? std::nullopt : std::optional(std::pair(Tensor(x[Slice(begin, i)]), Tensor(y[Slice(begin, i)])));
+  });
+  const BatchSet data = program.uses_tensors     ? BatchSet(x, y)
+                        : program.uses_generator ? BatchSet(generated)
+                                                 : BatchSet(dataset);
+  const History history = model.fit(data, options);
+  NamedTensors results{
+      {"batches", Tensor(batches)}, {"epochs", Tensor(history.epoch)}, {"next_seed", Tensor(random::next_seed())}};
   for (const auto& [name, values] : history.history) results.emplace("history/" + name, Tensor(values));
-  for (const NamedVariable& variable : named_variables(model)) results.emplace("model/" + variable.name, variable.variable.value());
-  for (const Variable& variable : variables(model.optimizer())) results.emplace("optimizer/" + variable.name(), variable.value());
+  for (const NamedVariable& variable : named_variables(model)) {
+    results.emplace("model/" + variable.name, variable.variable.value());
+  }
+  for (const Variable& variable : variables(model.optimizer())) {
+    results.emplace("optimizer/" + variable.name(), variable.value());
+  }
   save_safetensors(program.results, results);
 }
 

@@ -73,8 +73,8 @@ struct NamedObject {
 
 /// What a checkpoint saves of an object, which must outlive the checkpoint:
 ///  - of a Variable, a module, a Model, an optimizer, a metric, a Generator: its variables;
-///  - of an object with `SavedState save_state() const` and `restore_state(const SavedState&)`, such as an iterator of a data set:
-///    its state; of a module that has those, both;
+///  - of an object with `SavedState save_state() const` and `restore_state(const SavedState&)`, such as an iterator of
+///    a data set: its state; of a module that has those, both;
 ///  - of a bool, an integer, a floating-point number or a std::string: its value.
 template <class T>
 [[nodiscard]] NamedObject named(std::string name, T& object) {
@@ -109,19 +109,20 @@ struct Saving;
 struct CheckpointState;
 }  // namespace detail
 
-/// What a restore did. Unless one of the assert_ functions or expect_partial is called, values that were not used give a warning
-/// when the last copy goes away.
+/// What a restore did. Unless one of the assert_ functions or expect_partial is called, values that were not used give
+/// a warning when the last copy goes away.
 class RestoreStatus {
  public:
-  /// All values of the file, and all variables and objects of the checkpoint, in the order of their names; matched anew, so that
-  /// what was made since the restore counts.
+  /// All values of the file, and all variables and objects of the checkpoint, in the order of their names; matched
+  /// anew, so that what was made since the restore counts.
   std::vector<RestoredValue> values() const;
   /// The same as a table.
   friend std::string to_string(const RestoreStatus& status);
 
   /// Puts values that were not used into variables that were made meanwhile. All functions of this class do that.
   void apply(Location where = Location::current()) const;
-  /// Error, with the table, unless all values of the file were used and each variable that is built, and each object, got one.
+  /// Error, with the table, unless all values of the file were used and each variable that is built, and each object,
+  /// got one.
   const RestoreStatus& assert_consumed(Location where = Location::current()) const;
   /// Error, with the table, unless each variable that is built, and each object, got a value.
   const RestoreStatus& assert_existing_objects_matched(Location where = Location::current()) const;
@@ -163,23 +164,24 @@ class PendingSave {
 
 /// The values of named objects in a file, and back.
 ///
-///   Checkpoint checkpoint(named("model", model), named("optimizer", adam), named("step", step), named("data", iterator),
-///                         named("random", generator));
+///   Checkpoint checkpoint(named("model", model), named("optimizer", adam), named("step", step),
+///                         named("data", iterator), named("random", generator));
 ///   checkpoint.save("run/step-100.safetensors");
 ///   checkpoint.restore("run/step-100.safetensors").assert_consumed();
 ///
-/// Values are matched by the paths of members that lead to them: `model/hidden.kernel`, `optimizer/iterations`, `data/position`. What
-/// an optimizer keeps beside a variable is called by the slot and the variable's path, `optimizer/m/hidden.kernel`; where variables
-/// of two objects have one path, by that with the object's name. A variable that is found on several paths is stored once, under
-/// the first; the others are aliases.
+/// Values are matched by the paths of members that lead to them: `model/hidden.kernel`, `optimizer/iterations`,
+/// `data/position`. What an optimizer keeps beside a variable is called by the slot and the variable's path,
+/// `optimizer/m/hidden.kernel`; where variables of two objects have one path, by that with the object's name. A
+/// variable that is found on several paths is stored once, under the first; the others are aliases.
 ///
-/// A file is a safetensors file (save_safetensors) that Python's package opens, with one entry `etch` in its metadata: JSON with the
-/// version, checksums of all tensors, aliases and the host's state, itself with a checksum. States of the host that are tensors,
-/// or long, are tensors of the file.
+/// A file is a safetensors file (save_safetensors) that Python's package opens, with one entry `etch` in its metadata:
+/// JSON with the version, checksums of all tensors, aliases and the host's state, itself with a checksum. States of the
+/// host that are tensors, or long, are tensors of the file.
 ///
-/// Saving takes the tensors that stand in the variables, at one moment: no call of a traced function is half done then, for it
-/// waits for those that assign any of them. The states of host objects are taken at the same moment. No elements are copied:
-/// variables that are assigned while a file is written get new buffers. Inside of a traced function it is an Error.
+/// Saving takes the tensors that stand in the variables, at one moment: no call of a traced function is half done then,
+/// for it waits for those that assign any of them. The states of host objects are taken at the same moment. No elements
+/// are copied: variables that are assigned while a file is written get new buffers. Inside of a traced function it is
+/// an Error.
 class Checkpoint {
  public:
   template <std::same_as<NamedObject>... Objects>
@@ -187,19 +189,20 @@ class Checkpoint {
   /// Error for a name that stands twice, is empty, or has a `/`.
   explicit Checkpoint(std::vector<NamedObject> objects, Location where = Location::current());
 
-  /// Writes a file. It appears whole or not at all, and is on the disk when the call returns: it is written beside its place, synced
-  /// and renamed, and its folder is synced. Missing folders are made. Files that killed processes left half-written are removed.
-  /// Error with the path and the system's reason if it cannot be written; what stood there before is there still.
+  /// Writes a file. It appears whole or not at all, and is on the disk when the call returns: it is written beside its
+  /// place, synced and renamed, and its folder is synced. Missing folders are made. Files that killed processes left
+  /// half-written are removed. Error with the path and the system's reason if it cannot be written; what stood there
+  /// before is there still.
   void save(const std::string& path, Location where = Location::current()) const;
   /// The same by a thread, while the program goes on: the file holds the state of now.
   [[nodiscard]] PendingSave save_async(const std::string& path, Location where = Location::current()) const;
 
-  /// Reads a file into the objects. All of it is read and verified, and all types are compared, before anything changes; then all
-  /// variables change at one moment. A variable without a value yet, that of a layer which was not called, gets the one of
-  /// the file in the place of what its initialiser would make, which then draws no random numbers; so do slots of optimizers that
-  /// no update has made. Values for which there is no variable wait in the status. Error, and nothing changes, for a file that
-  /// cannot be read or is damaged, and where a value has another dtype or shape than its variable. A file of another writer
-  /// of safetensors has tensors only.
+  /// Reads a file into the objects. All of it is read and verified, and all types are compared, before anything
+  /// changes; then all variables change at one moment. A variable without a value yet, that of a layer which was not
+  /// called, gets the one of the file in the place of what its initialiser would make, which then draws no random
+  /// numbers; so do slots of optimizers that no update has made. Values for which there is no variable wait in the
+  /// status. Error, and nothing changes, for a file that cannot be read or is damaged, and where a value has another
+  /// dtype or shape than its variable. A file of another writer of safetensors has tensors only.
   RestoreStatus restore(const std::string& path, Location where = Location::current()) const;
 
  private:
@@ -216,14 +219,14 @@ void save_weights(const AnyModule& module, const std::string& path, Location whe
 void load_weights(const AnyModule& module, const std::string& path, const LoadWeightsOptions& options, Location where);
 }  // namespace detail
 
-/// Writes the variables of a module, without the states of random generators, into a safetensors file, under the names of
-/// named_variables: `hidden.kernel`. Errors as Checkpoint::save; also if none has a value yet.
+/// Writes the variables of a module, without the states of random generators, into a safetensors file, under the names
+/// of named_variables: `hidden.kernel`. Errors as Checkpoint::save; also if none has a value yet.
 template <class M>
 void save_weights(const M& module, const std::string& path, Location where = Location::current()) {
   detail::save_weights(detail::any_module(module), path, where);
 }
-/// Reads them back, also into layers that were not called yet. Error, and nothing changes, as Checkpoint::restore; also unless the
-/// file has a value for each variable that has one, and for no other.
+/// Reads them back, also into layers that were not called yet. Error, and nothing changes, as Checkpoint::restore; also
+/// unless the file has a value for each variable that has one, and for no other.
 template <class M>
 void load_weights(const M& module, const std::string& path, const LoadWeightsOptions& options = {},
                   Location where = Location::current()) {
@@ -237,8 +240,8 @@ struct CheckpointManagerOptions {
   bool asynchronous = false;  // save() returns at once; the next one waits for it
 };
 
-/// Numbered checkpoints in a folder: `ckpt-1.safetensors` and so on. It keeps no list: what is there is what the folder holds.
-/// Other files, half-written ones and damaged ones are passed over.
+/// Numbered checkpoints in a folder: `ckpt-1.safetensors` and so on. It keeps no list: what is there is what the folder
+/// holds. Other files, half-written ones and damaged ones are passed over.
 ///
 ///   CheckpointManager manager(checkpoint, "run/checkpoints", {.max_to_keep = 3});
 ///   manager.restore_latest();
@@ -254,8 +257,9 @@ class CheckpointManager {
   /// Waits for a save that goes on.
   ~CheckpointManager();
 
-  /// Writes the next file and then removes those that are not to be kept: once the new one is on the disk, and the newest never.
-  /// Gives its path. `metrics` stand in the file. Error as Checkpoint::save, or if `best_by` is not among the metrics.
+  /// Writes the next file and then removes those that are not to be kept: once the new one is on the disk, and the
+  /// newest never. Gives its path. `metrics` stand in the file. Error as Checkpoint::save, or if `best_by` is not among
+  /// the metrics.
   std::string save(const Metrics& metrics = {}, Location where = Location::current());
   /// Waits for a save that goes on. Error if it failed.
   void wait();
@@ -267,8 +271,8 @@ class CheckpointManager {
   /// That with the best value of `best_by`. Error if that is empty.
   std::optional<std::string> best(Location where = Location::current()) const;
 
-  /// Restores the newest file that is whole; with a warning it passes over damaged ones. None if there is no file. Error, and
-  /// nothing changes, where a file does not fit.
+  /// Restores the newest file that is whole; with a warning it passes over damaged ones. None if there is no file.
+  /// Error, and nothing changes, where a file does not fit.
   std::optional<RestoreStatus> restore_latest(Location where = Location::current());
 
  private:
