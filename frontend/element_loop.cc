@@ -169,8 +169,8 @@ std::shared_ptr<const ElementLoopPlan> make_element_loop_plan(std::shared_ptr<co
                                                               std::span<const data::ElementSpec> types, Location where) {
   if (!types.empty()) return std::make_shared<ElementLoopPlan>(std::move(maker), types);
   fail(where, cat("a loop over ", maker->path(), " in a traced function: the types of its elements are not known before it runs;"
-                  " state them, by `with_spec` or in the options of what makes them, or loop outside and call the function for"
-                  " each element"));
+                  " state them, by `with_spec` or in the options of what makes them (for the last batch, the number of elements by"
+                  " `assert_cardinality`, or `drop_remainder`), or loop outside and call the function for each element"));
 }
 
 std::shared_ptr<const ElementLoopPlan> element_loop_plan_of(

@@ -64,7 +64,7 @@ void write_pictures(const std::string& digits, const std::string& folder) {
 
 /// Ends the process as a power failure would, once it has trained so many batches.
 struct DieAfter {
-  int64_t batches = 0;
+  int64_t batches = 0;  // 0: never
 
   void on_train_batch_end(Model&, int64_t, const Logs&) {
     if (--batches == 0) std::raise(SIGKILL);
@@ -78,8 +78,8 @@ void train(const std::string& folder, const std::string& run, int64_t die_after)
       callbacks::TensorBoard{.log_dir = run + "/logs", .histogram_freq = 2},
       callbacks::EarlyStopping{.monitor = "val_loss", .patience = 4},
       callbacks::ModelCheckpoint{.filepath = run + "/best.safetensors", .save_best_only = true, .save_weights_only = true},
-      callbacks::BackupAndRestore{.backup_dir = run + "/backup", .save_freq = 10}};
-  if (die_after > 0) callbacks.push_back(DieAfter{die_after});
+      callbacks::BackupAndRestore{.backup_dir = run + "/backup", .save_freq = 10},
+      DieAfter{die_after}};
   const History history = model.fit(pictures_of(folder + "/train", true), {.epochs = 8,
                                                                            .verbose = Verbose::lines,
                                                                            .callbacks = callbacks,
