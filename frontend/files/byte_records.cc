@@ -19,7 +19,7 @@ using etch::detail::fail_reading;
 using etch::detail::InputFile;
 
 /// Puts bytes into an element. Many records have the size of the one before.
-void assign(void* element, std::string_view bytes) {
+inline void assign(void* element, std::string_view bytes) {
   auto& text = *static_cast<std::string*>(element);
   if (text.size() == bytes.size() && !bytes.empty()) {
     std::memcpy(text.data(), bytes.data(), bytes.size());

@@ -104,7 +104,7 @@ ETCH_CRC_TARGET inline uint64_t extend_while_long(uint64_t crc, const uint8_t*& 
   return crc;
 }
 
-ETCH_CRC_TARGET uint32_t extend_by_instruction(uint32_t before, const uint8_t* data, size_t bytes) {
+ETCH_CRC_TARGET inline uint32_t extend_by_instruction(uint32_t before, const uint8_t* data, size_t bytes) {
   uint64_t crc = ~before;
   crc = extend_while_long<1360>(crc, data, bytes);
   crc = extend_while_long<168>(crc, data, bytes);
@@ -121,9 +121,11 @@ ETCH_CRC_TARGET uint32_t extend_by_instruction(uint32_t before, const uint8_t* d
   return ~last;
 }
 
-ETCH_CRC_TARGET uint32_t word_by_instruction(uint64_t word) {
-  return ~static_cast<uint32_t>(_mm_crc32_u64(UINT32_MAX, word));
+ETCH_CRC_TARGET RecordCrcs record_by_instruction(uint64_t length, const uint8_t* data) {
+  return {~static_cast<uint32_t>(_mm_crc32_u64(UINT32_MAX, length)), extend_by_instruction(0, data, length)};
 }
+
+bool has_instructions() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"); }
 #endif
 
 }  // namespace
@@ -142,18 +144,16 @@ uint32_t extend_crc32c_by_table(uint32_t crc, const void* from, size_t bytes) {
 
 uint32_t extend_crc32c(uint32_t crc, const void* data, size_t bytes) {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
-    return extend_by_instruction(crc, static_cast<const uint8_t*>(data), bytes);
-  }
+  if (has_instructions()) return extend_by_instruction(crc, static_cast<const uint8_t*>(data), bytes);
 #endif
   return extend_crc32c_by_table(crc, data, bytes);
 }
 
-uint32_t crc32c_of_word(uint64_t word) {
+RecordCrcs crc32c_of_record(uint64_t length, const void* data) {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("sse4.2")) return word_by_instruction(word);
+  if (has_instructions()) return record_by_instruction(length, static_cast<const uint8_t*>(data));
 #endif
-  return extend_crc32c_by_table(0, &word, sizeof word);
+  return {extend_crc32c_by_table(0, &length, sizeof length), extend_crc32c_by_table(0, data, length)};
 }
 
 uint32_t combine_crc32c(uint32_t first, uint32_t second, uint64_t second_bytes) {

@@ -16,8 +16,12 @@ uint32_t extend_crc32c_by_table(uint32_t crc, const void* data, size_t bytes);
 inline uint32_t crc32c(const void* data, size_t bytes) { return extend_crc32c(0, data, bytes); }
 inline uint32_t crc32c(std::string_view bytes) { return crc32c(bytes.data(), bytes.size()); }
 
-/// The CRC-32C of the eight bytes of a number, little endian.
-uint32_t crc32c_of_word(uint64_t word);
+/// The CRC-32C of a number's eight bytes, little endian, and of as many bytes at `data`: what frames a record.
+struct RecordCrcs {
+  uint32_t length;
+  uint32_t data;
+};
+RecordCrcs crc32c_of_record(uint64_t length, const void* data);
 
 /// The CRC-32C of two parts one after the other, from those of the parts and the length of the second.
 uint32_t combine_crc32c(uint32_t first, uint32_t second, uint64_t second_bytes);

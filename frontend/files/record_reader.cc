@@ -52,8 +52,9 @@ bool RecordReader::read_length(uint64_t& length) {
 
 bool RecordReader::holds(const char* frame, uint64_t length) {
   const char* const data = frame + kRecordHeader;
-  return mask_crc32c(crc32c_of_word(length)) == load<uint32_t>(frame + sizeof length) &&
-         mask_crc32c(crc32c(data, length)) == load<uint32_t>(data + length);
+  const RecordCrcs crcs = crc32c_of_record(length, data);
+  return mask_crc32c(crcs.length) == load<uint32_t>(frame + sizeof length) &&
+         mask_crc32c(crcs.data) == load<uint32_t>(data + length);
 }
 
 /// A record that reaches beyond what is buffered, or that is corrupt.

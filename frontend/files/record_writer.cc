@@ -17,10 +17,11 @@ struct Frame {
 Frame frame_of(std::string_view record) {
   Frame frame;
   const uint64_t length = record.size();
+  const RecordCrcs crcs = crc32c_of_record(length, record.data());
+  const uint32_t length_crc = mask_crc32c(crcs.length);
+  const uint32_t crc = mask_crc32c(crcs.data);
   std::memcpy(frame.header, &length, sizeof length);
-  const uint32_t length_crc = mask_crc32c(crc32c(frame.header, sizeof length));
   std::memcpy(frame.header + sizeof length, &length_crc, sizeof length_crc);
-  const uint32_t crc = mask_crc32c(crc32c(record));
   std::memcpy(frame.footer, &crc, sizeof crc);
   return frame;
 }

@@ -41,9 +41,12 @@ TEST(Crc32c, TheInstructionGivesWhatTheTablesGive) {
   }
 }
 
-TEST(Crc32c, OfAWordIsThatOfItsBytes) {
-  for (const uint64_t word : {uint64_t{0}, uint64_t{100}, UINT64_MAX, uint64_t{0x0123456789abcdef}}) {
-    EXPECT_EQ(crc32c_of_word(word), crc32c(&word, sizeof word));
+TEST(Crc32c, OfARecordAreThoseOfItsParts) {
+  const std::vector<uint8_t> bytes = random_bytes(5000);
+  for (const uint64_t length : {uint64_t{0}, uint64_t{100}, uint64_t{5000}}) {
+    const RecordCrcs crcs = crc32c_of_record(length, bytes.data());
+    EXPECT_EQ(crcs.length, crc32c(&length, sizeof length));
+    EXPECT_EQ(crcs.data, crc32c(bytes.data(), length));
   }
 }
 
