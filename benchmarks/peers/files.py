@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Times the cases of bench_files in tf.data: files.py [THREADS]. Run bench_files once before, which makes the files, and
-once after (this makes picture.jpg). Prints medians in milliseconds, as they pass and of the processor. Needs tensorflow
-and pillow."""
+"""Times the cases of bench_files in tf.data: files.py [THREADS]. Run bench_files once before, which makes the files,
+and once after (this makes picture.jpg). Prints medians in milliseconds, as they pass and of the processor. Needs
+tensorflow and pillow."""
 import os
 import sys
 import tempfile
