@@ -53,9 +53,11 @@ struct [[gnu::visibility("hidden")]] CheckpointManager::State {
 
   std::string path_of(int64_t number) const { return cat(folder, "/", kPrefix, number, kSuffix); }
 
+  /// Of the files in the folder; none if it is not there. Error if it cannot be read.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
-    (void)detail::list_folder(folder, names);  // a folder that is not there holds nothing
+    const int error = detail::list_folder(folder, names);
+    if (error != 0 && error != ENOENT) detail::fail_reading(folder, detail::errno_text(error));
     return names;
   }
 
@@ -65,7 +67,8 @@ struct [[gnu::visibility("hidden")]] CheckpointManager::State {
     return highest;
   }
 
-  std::vector<Kept> scan() const {
+  /// Files that are half-written, damaged or another program's are passed over.
+  std::vector<Kept> scan(bool warns = false) const {
     std::vector<Kept> kept;
     for (const std::string& name : names()) {
       const int64_t number = number_of(name);
@@ -77,8 +80,9 @@ struct [[gnu::visibility("hidden")]] CheckpointManager::State {
         if (!options.best_by.empty() && head.metadata.host.contains(key)) {
           one.metric = head.metadata.host.get<double>(key);
         }
-      } catch (const Error&) {
-        continue;  // half-written, damaged or another program's
+      } catch (const Error& error) {
+        if (warns) detail::warn(cat(error.what(), "; it is passed over"));
+        continue;
       }
       kept.push_back(std::move(one));
     }
@@ -179,7 +183,7 @@ std::optional<std::string> CheckpointManager::best(Location where) const {
 
 std::optional<RestoreStatus> CheckpointManager::restore_latest(Location where) {
   wait();
-  std::vector<Kept> kept = state_->scan();
+  std::vector<Kept> kept = state_->scan(true);
   std::ranges::reverse(kept);
   for (const Kept& one : kept) {
     detail::TensorFile file;

@@ -76,8 +76,10 @@ TEST(CheckpointManager, PassesOverWhatIsNoCheckpoint) {
   std::filesystem::create_directory(scratch.file("ckpt-10.safetensors"));
   EXPECT_EQ(manager.latest(), path);
   counter.n = 0;
+  const Warnings warnings;
   (void)manager.restore_latest();
   EXPECT_EQ(counter.n, 5);
+  EXPECT_EQ(Warnings::kept().size(), 4u);  // of those that have a number
   EXPECT_EQ(manager.save(), scratch.file("ckpt-11.safetensors"));
 }
 
@@ -105,6 +107,16 @@ TEST(CheckpointManager, OfAnEmptyOrMissingFolderHasNothing) {
   EXPECT_EQ(manager.latest(), std::nullopt);
   EXPECT_EQ(manager.best(), std::nullopt);
   EXPECT_FALSE(manager.restore_latest().has_value());
+}
+
+TEST(CheckpointManager, OfAFolderThatCannotBeReadIsAnError) {
+  const Scratch scratch;
+  write_bytes(scratch.file("file"), "x");
+  Counter counter;
+  CheckpointManager manager(counter.checkpoint(), scratch.file("file"));
+  EXPECT_THAT(error_of([&] { (void)manager.latest(); }),
+              HasSubstr("cannot read " + scratch.file("file") + ": Not a directory"));
+  EXPECT_THAT(error_of([&] { (void)manager.restore_latest(); }), HasSubstr("Not a directory"));
 }
 
 TEST(CheckpointManager, WritesWhileTheProgramGoesOn) {

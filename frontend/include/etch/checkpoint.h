@@ -241,7 +241,8 @@ struct CheckpointManagerOptions {
 };
 
 /// Numbered checkpoints in a folder: `ckpt-1.safetensors` and so on. It keeps no list: what is there is what the folder
-/// holds. Other files, half-written ones and damaged ones are passed over.
+/// holds. Other files, half-written ones and damaged ones are passed over. Error where the folder is there and cannot be
+/// read.
 ///
 ///   CheckpointManager manager(checkpoint, "run/checkpoints", {.max_to_keep = 3});
 ///   manager.restore_latest();
@@ -271,7 +272,7 @@ class CheckpointManager {
   /// That with the best value of `best_by`. Error if that is empty.
   std::optional<std::string> best(Location where = Location::current()) const;
 
-  /// Restores the newest file that is whole; with a warning it passes over damaged ones. None if there is no file.
+  /// Restores the newest file that is whole; with warnings it passes over others. None if there is no file.
   /// Error, and nothing changes, where a file does not fit.
   std::optional<RestoreStatus> restore_latest(Location where = Location::current());
 
