@@ -203,6 +203,11 @@ Tensors perform(std::shared_ptr<const HostFunction> function, std::span<const Te
   return results;
 }
 
+const HostFunction* host_function_of(const AnyOp& op) {
+  const auto* call = op.as<op::HostCall>();
+  return call ? call->function.function().get() : nullptr;
+}
+
 MuteEffects::MuteEffects() : outer_(std::exchange(is_mute, true)) {}
 MuteEffects::~MuteEffects() { is_mute = outer_; }
 bool effects_are_mute() { return is_mute; }

@@ -9,6 +9,7 @@
 #include "runtime/host_function.h"
 
 namespace etch {
+class AnyOp;
 struct EffectLog;
 }
 
@@ -17,6 +18,9 @@ namespace etch::detail {
 /// Calls a host function on tensors and gives what it gives. While a function is traced the call is recorded, behind all effects
 /// before it, and happens when that function runs. Error if it does not take such tensors.
 Tensors perform(std::shared_ptr<const HostFunction> function, std::span<const Tensor> operands, Location where);
+
+/// The function that an op calls, or nullptr if it calls none.
+const HostFunction* host_function_of(const AnyOp& op);
 
 /// Effects of this thread do not happen at once for as long as it stands: a run that only compares does nothing to the world.
 /// What they would give is 0.

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "compiler/ir/cat.h"
-#include "compiler/ir/ops/host_call.h"
 #include "etch/data/element_loop.h"
 #include "etch/ops.h"
 #include "frontend/effects.h"
@@ -211,10 +210,7 @@ void fail_iterator_is_gone() {
 
 bool is_element_loop_recorded() { return Trace::current() != nullptr || effects_are_mute(); }
 
-bool takes_element(const AnyOp& op) {
-  const auto* call = op.as<op::HostCall>();
-  return call && dynamic_cast<const NextElement*>(call->function.function().get());
-}
+bool takes_element(const AnyOp& op) { return dynamic_cast<const NextElement*>(host_function_of(op)) != nullptr; }
 
 ElementLoop::ElementLoop(std::shared_ptr<const ElementLoopPlan> plan, const Tensor& epoch, Location where)
     : plan_(std::move(plan)), where_(where), exceptions_(std::uncaught_exceptions()) {
