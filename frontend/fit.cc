@@ -75,6 +75,17 @@ class BatchSource {
   std::unique_ptr<detail::SampleBatches> cut_;
 };
 
+/// Data with the weights of samples that an option has.
+BatchSet with_option(const BatchSet& data, const Tensor& weight, std::string_view call, Location where) {
+  if (!weight.defined()) return data;
+  if (data.range()) {
+    fail(where, cat(call, ": sample_weight is for tensors; a data set gives (x, y, sample_weight)"));
+  }
+  const Batch& samples = data.samples();
+  if (samples.sample_weight.defined()) fail(where, cat(call, ": weights of samples are given twice"));
+  return BatchSet(samples.x, samples.y, weight);
+}
+
 /// How many batches there will be, of which an option says a number or 0 for all.
 int64_t expected_steps(int64_t option, const BatchSource& batches) {
   const int64_t count = batches.count();
@@ -379,22 +390,19 @@ class FitRun {
 
 History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options, Location where) {
   state_->check_compiled("fit", where);
-  return fit(BatchSet(x, y, options.sample_weight), options, where);
+  return fit(BatchSet(x, y), options, where);
 }
 
 History Model::fit(const BatchSet& given, const FitOptions& options, Location where) {
   detail::ModelState& state = *state_;
   state.check_compiled("fit", where);
   if (!given.defined()) fail(where, "fit: there is no data");
-  BatchSet data = given, validation = options.validation_data;
+  BatchSet data = with_option(given, options.sample_weight, "fit", where), validation = options.validation_data;
   if (!data.range()) detail::check_samples(data.samples(), "fit", where);
   check_at_least(1, options.batch_size, "batch_size", "fit", where);
   check_at_least(1, options.validation_freq, "validation_freq", "fit", where);
   check_at_least(0, options.steps_per_epoch, "steps_per_epoch", "fit", where);
   check_at_least(0, options.validation_steps, "validation_steps", "fit", where);
-  if (data.range() && options.sample_weight.defined()) {
-    fail(where, "fit: sample_weight is for tensors; a data set gives (x, y, sample_weight)");
-  }
   if (data.range() && options.validation_split != 0) {
     fail(where,
          "fit: validation_split is for tensors; of a data set take() and skip() give two parts, one for "
@@ -424,16 +432,14 @@ History Model::fit(const BatchSet& given, const FitOptions& options, Location wh
 
 Logs Model::evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& options, Location where) {
   state_->check_compiled("evaluate", where);
-  return evaluate(BatchSet(x, y, options.sample_weight), options, where);
+  return evaluate(BatchSet(x, y), options, where);
 }
 
-Logs Model::evaluate(const BatchSet& data, const EvaluateOptions& options, Location where) {
+Logs Model::evaluate(const BatchSet& given, const EvaluateOptions& options, Location where) {
   detail::ModelState& state = *state_;
   state.check_compiled("evaluate", where);
-  if (!data.defined()) fail(where, "evaluate: there is no data");
-  if (data.range() && options.sample_weight.defined()) {
-    fail(where, "evaluate: sample_weight is for tensors; a data set gives (x, y, sample_weight)");
-  }
+  if (!given.defined()) fail(where, "evaluate: there is no data");
+  const BatchSet data = with_option(given, options.sample_weight, "evaluate", where);
   const BatchSource batches(data, options.batch_size, std::nullopt, "evaluate", where);
   check_at_least(1, options.batch_size, "batch_size", "evaluate", where);
   check_at_least(0, options.steps, "steps", "evaluate", where);

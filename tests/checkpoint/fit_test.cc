@@ -194,6 +194,9 @@ TEST(FitOnARange, WhatMakesNoSenseIsAnError) {
   says({.sample_weight = ones({20})}, "fit: sample_weight is for tensors; a data set gives (x, y, sample_weight)");
   says({.steps_per_epoch = -1}, "fit: steps_per_epoch is -1; it is 0 or more");
   says({.validation_steps = -1}, "fit: validation_steps is -1; it is 0 or more");
+  const BatchSet weighted(x, y, ones({20}));
+  EXPECT_THAT(error_of([&] { (void)model.fit(weighted, options_of({.sample_weight = ones({20})})); }),
+              HasSubstr("fit: weights of samples are given twice"));
   EXPECT_THAT(error_of([&] { (void)model.fit(BatchSet(), options_of({})); }), HasSubstr("fit: there is no data"));
   const std::vector<Batch> none;
   EXPECT_THAT(error_of([&] { (void)model.fit(none, options_of({})); }), HasSubstr("fit: there are no samples"));
