@@ -45,7 +45,9 @@ class Iterator {
 
   Iterator() = default;
   /// See Dataset::iterator.
-  Iterator(StageRef<T> stage, IteratorOptions options) : stage_(std::move(stage)), epoch_(options.epoch) { open(false); }
+  Iterator(StageRef<T> stage, IteratorOptions options) : stage_(std::move(stage)), epoch_(options.epoch) {
+    open(false);
+  }
   Iterator(Iterator&& other) noexcept { swap(other); }
   Iterator& operator=(Iterator&& other) noexcept {
     Iterator taken(std::move(other));
