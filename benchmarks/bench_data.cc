@@ -1,5 +1,5 @@
-// Data sets: what an element costs in a pipeline, with and without threads, and batches of MNIST's size beside a loop by hand. The
-// cases that end in 1024 are those of benchmarks/peers/data.py, which times tf.data.
+// Data sets: what an element costs in a pipeline, with and without threads, and batches of MNIST's size beside a loop
+// by hand. The cases that end in 1024 are those of benchmarks/peers/data.py, which times tf.data.
 #include <benchmark/benchmark.h>
 #include <etch/data.h>
 #include <etch/etch.h>
@@ -31,8 +31,8 @@ void walk(benchmark::State& state, const data::Dataset<T>& dataset, int64_t elem
     while (iterator.next(element)) benchmark::DoNotOptimize(element);
   }
   state.SetItemsProcessed(state.iterations() * elements);
-  state.counters["ns/element"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * elements) * 1e-9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["ns/element"] = benchmark::Counter(static_cast<double>(state.iterations() * elements) * 1e-9,
+                                                    benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 constexpr int64_t kMany = 200'000;
@@ -51,13 +51,17 @@ void struct_map_hand(benchmark::State& state) {
       benchmark::DoNotOptimize(element);
     }
   }
-  state.counters["ns/element"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * kMany) * 1e-9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["ns/element"] = benchmark::Counter(static_cast<double>(state.iterations() * kMany) * 1e-9,
+                                                    benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(struct_source)->Name("struct/source")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
 BENCHMARK(struct_map)->Name("struct/map")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
 BENCHMARK(struct_map_hand)->Name("struct/map_hand")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
-BENCHMARK(struct_map_parallel_prefetch)->Name("struct/map_parallel_prefetch")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK(struct_map_parallel_prefetch)
+    ->Name("struct/map_parallel_prefetch")
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
 
 /// Host code of so many microseconds.
 void work(benchmark::State& state) {
@@ -71,7 +75,12 @@ void work(benchmark::State& state) {
   };
   walk(state, data::range(elements).map(f, {.parallel = threads}), elements);
 }
-BENCHMARK(work)->Name("work_us")->ArgsProduct({{2, 10, 100}, {1, 2}})->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK(work)
+    ->Name("work_us")
+    ->ArgsProduct({{2, 10, 100}, {1, 2}})
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
 
 /// A source that waits a millisecond, and a consumer that does.
 void hidden(benchmark::State& state) {
@@ -152,10 +161,13 @@ void peer_map_struct(benchmark::State& state) {
   const auto rows = data::from_tensor_slices(std::pair(zeros({kPeer / 4, 4}), zeros({kPeer / 4})));
   walk(state, rows.map([](Tensor a, Tensor b) { return std::pair(b, a); }).batch(1024), kPeer / 4);
 }
-void peer_shuffle(benchmark::State& state) { walk(state, data::range(kPeer).shuffle(10'000, {.seed = 1}).batch(1024), kPeer); }
+void peer_shuffle(benchmark::State& state) {
+  walk(state, data::range(kPeer).shuffle(10'000, {.seed = 1}).batch(1024), kPeer);
+}
 /// Elements that were mapped, so that the buffer holds them.
 void peer_shuffle_mapped(benchmark::State& state) {
-  walk(state, data::range(kPeer).map([](int64_t x) { return 3 * x + 1; }).shuffle(10'000, {.seed = 1}).batch(1024), kPeer);
+  walk(state, data::range(kPeer).map([](int64_t x) { return 3 * x + 1; }).shuffle(10'000, {.seed = 1}).batch(1024),
+       kPeer);
 }
 BENCHMARK(peer_map)->Name("map/1024")->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(peer_map_function)->Name("map_function/1024")->Unit(benchmark::kMillisecond)->UseRealTime();

@@ -7,6 +7,7 @@
 #include "compiler/ir/cat.h"
 #include "frontend/checkpoint/checkpoint_state.h"
 #include "frontend/checkpoint/places.h"
+#include "frontend/concrete.h"
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
@@ -18,9 +19,12 @@ namespace detail {
 TensorFile take_snapshot(const CheckpointState& state, Location where) {
   if (trace_nesting() > 0) {
     fail(where,
-         "a checkpoint cannot be saved inside of a traced function, whose variables have their new values when it is "
-         "over;"
-         " save it outside, after the call");
+         "a checkpoint cannot be saved inside of a traced function, whose variables have their new values when it is over; "
+         "save it outside, after the call");
+  }
+  if (!Concrete::locked_cells().empty()) {
+    fail(where, "a checkpoint cannot be saved by what a compiled function calls while it runs, since that is changing variables;"
+                " save it after the call");
   }
   const Places places = find_places(state.objects, state.with_random_states);
   TensorFile file;

@@ -51,7 +51,8 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 void fail_cache_type(Location where) {
-  etch::detail::fail(where, "cache: a file holds tensors, numbers, std::strings, and tuples, vectors and plain structs of these");
+  etch::detail::fail(
+      where, "cache: a file holds tensors, numbers, std::strings, and tuples, vectors and plain structs of these");
 }
 
 void fail_cache_size(int64_t elements, int64_t max_bytes) {
@@ -128,7 +129,9 @@ struct CacheReader::State {
   bool has_ended = false;
   std::string bytes;
 
-  [[noreturn]] void fail(std::string_view why) const { throw Error(cat("cache: ", path, ", byte ", offset, ": ", why, "; delete the file")); }
+  [[noreturn]] void fail(std::string_view why) const {
+    throw Error(cat("cache: ", path, ", byte ", offset, ": ", why, "; delete the file"));
+  }
   void read(void* data, size_t bytes) {
     if (static_cast<uint64_t>(size - offset) < bytes) fail("the file ends too early");
     if (bytes > 0 && std::fread(data, 1, bytes, file) != bytes) {
@@ -140,7 +143,8 @@ struct CacheReader::State {
   bool begin(ElementHead& head) {
     if (has_ended) return false;
     read(&head, sizeof head);
-    if (head_of(head.bytes, head.checksum).head_checksum != head.head_checksum) fail("the checksum of a length is wrong");
+    if (head_of(head.bytes, head.checksum).head_checksum != head.head_checksum)
+      fail("the checksum of a length is wrong");
     if (head.bytes == kEnd) {
       uint64_t stated = 0;
       read(&stated, sizeof stated);
@@ -148,7 +152,8 @@ struct CacheReader::State {
       has_ended = true;
       return false;
     }
-    if (head.bytes > kMaxElement || head.bytes > static_cast<uint64_t>(size - offset)) fail("an element is longer than the file");
+    if (head.bytes > kMaxElement || head.bytes > static_cast<uint64_t>(size - offset))
+      fail("an element is longer than the file");
     ++count;
     return true;
   }
@@ -173,7 +178,8 @@ CacheReader::CacheReader(const std::string& path, std::string_view type) : state
   }
   std::string found(std::min<size_t>(head.type_bytes, static_cast<size_t>(state_->size)), '\0');
   state_->read(found.data(), found.size());
-  if (found != type) throw Error(cat("cache: ", path, " holds other elements: ", found, " and not ", type, "; delete the file"));
+  if (found != type)
+    throw Error(cat("cache: ", path, " holds other elements: ", found, " and not ", type, "; delete the file"));
 }
 
 CacheReader::~CacheReader() {
@@ -185,7 +191,8 @@ bool CacheReader::next(std::string_view& element) {
   if (!state_->begin(head)) return false;
   state_->bytes.resize(head.bytes);
   state_->read(state_->bytes.data(), head.bytes);
-  if (checksum_of(state_->bytes.data(), head.bytes) != head.checksum) state_->fail("the checksum of an element is wrong");
+  if (checksum_of(state_->bytes.data(), head.bytes) != head.checksum)
+    state_->fail("the checksum of an element is wrong");
   element = state_->bytes;
   return true;
 }

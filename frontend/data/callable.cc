@@ -21,7 +21,8 @@ constinit thread_local const FrozenValues* FrozenValues::current_ = nullptr;
 namespace {
 
 constexpr const char* kWayOut =
-    "; what it reads would depend on when the element is made: give the pipeline an etch::function, which reads variables as they "
+    "; what it reads would depend on when the element is made: give the pipeline an etch::function, which reads "
+    "variables as they "
     "stood when the iterator was made, or take the value before and capture that";
 
 [[noreturn]] void fail_host_read(const VariableCell& cell) {
@@ -30,7 +31,8 @@ constexpr const char* kWayOut =
 
 [[noreturn]] void fail_assigned(const VariableCell& cell, Location where = {}) {
   fail(where, cat("a function of a data set assigns ", description(cell),
-                  "; elements are made ahead of time and maybe again, so it may only read variables: take random numbers of the "
+                  "; elements are made ahead of time and maybe again, so it may only read variables: take random "
+                  "numbers of the "
                   "seed that map_random gives, and carry other state in scan"));
 }
 
@@ -41,9 +43,10 @@ const Tensor& FrozenValues::value(const VariableCell& cell, bool is_assigned) co
   if (is_assigned) fail_assigned(cell);
   const auto found = std::ranges::find(entries, &cell, [](const Entry& entry) { return entry.cell.get(); });
   if (found != entries.end()) return found->value;
-  throw Error(cat("a function of a data set uses ", description(cell),
-                  " for elements of a type that came after the first ones, so its value at the iterator's making is not known; "
-                  "state all types of its elements by with_spec"));
+  throw Error(
+      cat("a function of a data set uses ", description(cell),
+          " for elements of a type that came after the first ones, so its value at the iterator's making is not known; "
+          "state all types of its elements by with_spec"));
 }
 
 const FrozenValues& FrozenValues::host() {
@@ -138,7 +141,8 @@ class CellRegistry {
 
  private:
   FrozenValues::Entry* find(const VariableCell& cell) {
-    const auto found = std::ranges::find(entries_, &cell, [](const FrozenValues::Entry& entry) { return entry.cell.get(); });
+    const auto found =
+        std::ranges::find(entries_, &cell, [](const FrozenValues::Entry& entry) { return entry.cell.get(); });
     return found == entries_.end() ? nullptr : &*found;
   }
   void set(VariableCell& cell, const Tensor& value) {
@@ -217,7 +221,8 @@ void FrozenCells::restore(const SavedState& state) {
   state_->saved.clear();
   state_->is_restored = true;
   for (size_t i = 0; state.contains(cat("cells/", i, "/name")); ++i) {
-    state_->saved.push_back({state.get<std::string>(cat("cells/", i, "/name")), state.get<Tensor>(cat("cells/", i, "/value"))});
+    state_->saved.push_back(
+        {state.get<std::string>(cat("cells/", i, "/name")), state.get<Tensor>(cat("cells/", i, "/value"))});
   }
   for (size_t i = 0; i < state_->entries.size(); ++i) state_->restore(i);
 }
@@ -239,7 +244,8 @@ FrozenScope::~FrozenScope() {
 ElementSpec result_spec(const ConcreteFunctionBase& concrete) {
   const etch::detail::Concrete& of = Opened::concrete(concrete);
   ElementSpec spec;
-  for (size_t i = 0; i < of.num_results(); ++i) spec.tensors.push_back({of.output_types[i].dtype, of.output_types[i].shape});
+  for (size_t i = 0; i < of.num_results(); ++i)
+    spec.tensors.push_back({of.output_types[i].dtype, of.output_types[i].shape});
   return spec;
 }
 

@@ -89,7 +89,8 @@ Tensor row_of(const Tensor& tensor, int64_t i) {
   constexpr int64_t kCopied = 64;
   if (bytes <= kCopied) {  // stands with its handle, and does not keep the whole alive
     Tensor row = etch::detail::allocate_legal({impl.dtype, shape}, {}, "a row");
-    std::memcpy(TensorAccess::get(row)->data, static_cast<const std::byte*>(impl.data) + i * bytes, static_cast<size_t>(bytes));
+    std::memcpy(TensorAccess::get(row)->data, static_cast<const std::byte*>(impl.data) + i * bytes,
+                static_cast<size_t>(bytes));
     return row;
   }
   Tensor row = etch::detail::alias(impl, impl.dtype, shape);
@@ -97,7 +98,9 @@ Tensor row_of(const Tensor& tensor, int64_t i) {
   return row;
 }
 
-Tensor gather_rows(const Tensor& tensor, std::span<const int64_t> indices) { return etch::detail::take_rows(tensor, indices); }
+Tensor gather_rows(const Tensor& tensor, std::span<const int64_t> indices) {
+  return etch::detail::take_rows(tensor, indices);
+}
 
 void Encoder::tensor(const Tensor& value) {
   if (!value.defined()) return number(int8_t{-1});
@@ -143,7 +146,8 @@ Tensor Decoder::tensor() {
   const auto rank = number<int8_t>();
   if (rank == -1) return {};
   const auto dtype = static_cast<DType>(number<uint8_t>());
-  if (rank < 0 || rank > kMaxRank || !is_dtype(dtype)) throw Error("saved elements of a data set are corrupt: no tensor has such a type");
+  if (rank < 0 || rank > kMaxRank || !is_dtype(dtype))
+    throw Error("saved elements of a data set are corrupt: no tensor has such a type");
   Shape shape;
   for (int i = 0; i < rank; ++i) shape.push_back(number<int64_t>());
   if (!is_representable(shape, size_of(dtype)) ||

@@ -12,7 +12,9 @@
 namespace etch::data {
 
 bool operator==(const ElementSpec& a, const ElementSpec& b) {
-  const auto is_same = [](const TensorSpec& x, const TensorSpec& y) { return x.dtype == y.dtype && x.shape == y.shape; };
+  const auto is_same = [](const TensorSpec& x, const TensorSpec& y) {
+    return x.dtype == y.dtype && x.shape == y.shape;
+  };
   return std::ranges::equal(a.tensors, b.tensors, is_same);
 }
 

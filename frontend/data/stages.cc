@@ -65,8 +65,8 @@ void check_spec_of_tensors(std::string_view op, const std::vector<ElementSpec>& 
   if (num_tensors < 0) fail(where, cat(op, ": a spec is stated, but the elements are not of tensors alone"));
   for (const ElementSpec& one : spec) {
     if (static_cast<int>(one.tensors.size()) == num_tensors) continue;
-    fail(where, cat(op, ": a stated type, ", to_string(one), ", has ", one.tensors.size(), " tensors where elements have ",
-                    num_tensors));
+    fail(where, cat(op, ": a stated type, ", to_string(one), ", has ", one.tensors.size(),
+                    " tensors where elements have ", num_tensors));
   }
 }
 
@@ -94,7 +94,9 @@ Tensor Epoch::tensor() const { return tensor_.defined() ? tensor_ : Tensor(stati
 
 void fail_empty_dataset(Location where) { fail(where, "the data set holds nothing: it was made by default; assign one first"); }
 
-void fail_empty_iterator() { throw Error("the iterator holds nothing: it was made by default or moved from; assign one first"); }
+void fail_empty_iterator() {
+  throw Error("the iterator holds nothing: it was made by default or moved from; assign one first");
+}
 
 void rethrow_with_path(const StageBase& stage, int64_t position) {
   const auto rethrow = [&](const std::exception& error, bool names_element) {
@@ -132,7 +134,8 @@ void warn_ignored(const std::string& path) {
 }
 
 void fail_cardinality(int64_t stated, int64_t found, bool has_more) {
-  throw Error(cat("assert_cardinality: ", stated, " elements are stated, but there are ", found, has_more ? " or more" : ""));
+  throw Error(
+      cat("assert_cardinality: ", stated, " elements are stated, but there are ", found, has_more ? " or more" : ""));
 }
 
 // ---- Cardinalities and types.
@@ -193,7 +196,8 @@ bool batch_extents(int64_t elements, int64_t size, bool drops, std::vector<int64
   return true;
 }
 
-std::vector<ElementSpec> with_first_extents(const std::vector<ElementSpec>& specs, const std::vector<int64_t>& extents) {
+std::vector<ElementSpec> with_first_extents(const std::vector<ElementSpec>& specs,
+                                            const std::vector<int64_t>& extents) {
   std::vector<ElementSpec> batches;
   for (int64_t extent : extents) {
     for (const ElementSpec& spec : specs) {
@@ -210,14 +214,15 @@ std::vector<ElementSpec> with_first_extents(const std::vector<ElementSpec>& spec
 
 }  // namespace
 
-std::vector<ElementSpec> batched_spec(const std::vector<ElementSpec>& specs, int64_t elements, int64_t size, bool drops) {
+std::vector<ElementSpec> batched_spec(const std::vector<ElementSpec>& specs, int64_t elements, int64_t size,
+                                      bool drops) {
   std::vector<int64_t> extents;
   if (!batch_extents(elements, size, drops, extents)) return {};
   return with_first_extents(specs, extents);
 }
 
-std::vector<ElementSpec> padded_spec(const std::vector<ElementSpec>& specs, const Padding& padding, int64_t elements, int64_t size,
-                                     bool drops) {
+std::vector<ElementSpec> padded_spec(const std::vector<ElementSpec>& specs, const Padding& padding, int64_t elements,
+                                     int64_t size, bool drops) {
   std::vector<int64_t> extents;
   if (!batch_extents(elements, size, drops, extents)) return {};
   std::vector<ElementSpec> padded = specs;
@@ -226,7 +231,8 @@ std::vector<ElementSpec> padded_spec(const std::vector<ElementSpec>& specs, cons
     for (size_t i = 0; i < spec.tensors.size(); ++i) {
       Shape& shape = spec.tensors[i].shape;
       for (int axis = 0; axis < shape.rank(); ++axis) {
-        const bool is_stated = i < padding.shapes.size() && axis < padding.shapes[i].rank() && padding.shapes[i][axis] >= 0;
+        const bool is_stated =
+            i < padding.shapes.size() && axis < padding.shapes[i].rank() && padding.shapes[i][axis] >= 0;
         if (is_stated) shape[axis] = padding.shapes[i][axis];
         if (!is_stated && !are_alike) return {};
       }
@@ -276,8 +282,9 @@ Shape padded_shape(std::span<const Tensor> rows, const Padding& padding, size_t 
   for (const Tensor& row : rows) {
     const Shape& extents = row.shape();
     if (row.dtype() != rows[0].dtype() || extents.rank() != shape.rank()) {
-      throw Error(cat("padded_batch: an element has ", to_string(Type{row.dtype(), extents}), " where the first of its batch has ",
-                      to_string(Type{rows[0].dtype(), rows[0].shape()}), "; only extents may differ"));
+      throw Error(cat("padded_batch: an element has ", to_string(Type{row.dtype(), extents}),
+                      " where the first of its batch has ", to_string(Type{rows[0].dtype(), rows[0].shape()}),
+                      "; only extents may differ"));
     }
     for (int axis = 0; axis < shape.rank(); ++axis) shape[axis] = std::max(shape[axis], extents[axis]);
   }
@@ -328,7 +335,8 @@ void fill(std::byte* to, int64_t count, uint64_t bits, int64_t size) {
 
 Tensor pad_rows(std::span<const Tensor> rows, const Padding& padding, size_t tensor) {
   const Shape row = padded_shape(rows, padding, tensor);
-  if (row.rank() == kMaxRank) throw Error(cat("padded_batch: elements have ", kMaxRank, " axes, a batch would have one more"));
+  if (row.rank() == kMaxRank)
+    throw Error(cat("padded_batch: elements have ", kMaxRank, " axes, a batch would have one more"));
   Shape shape = row;
   shape.insert(0, static_cast<int64_t>(rows.size()));
   Tensor batch = etch::detail::allocate(rows[0].dtype(), shape, {}, "padded_batch");
@@ -374,9 +382,11 @@ void check_buckets(const std::vector<int64_t>& boundaries, const std::vector<int
   for (int64_t size : batch_sizes) check_positive("bucket_by_sequence_length", "a batch size", size, where);
 }
 
-void pad_to_boundary(Padding& padding, int64_t bucket, const std::vector<int64_t>& boundaries, const std::vector<ElementSpec>& specs) {
+void pad_to_boundary(Padding& padding, int64_t bucket, const std::vector<int64_t>& boundaries,
+                     const std::vector<ElementSpec>& specs) {
   if (bucket >= static_cast<int64_t>(boundaries.size())) {
-    throw Error(cat("bucket_by_sequence_length: an element is as long as the last boundary, ", boundaries.empty() ? 0 : boundaries.back(),
+    throw Error(cat("bucket_by_sequence_length: an element is as long as the last boundary, ",
+                    boundaries.empty() ? 0 : boundaries.back(),
                     ", or longer, so that it cannot be filled up to one; filter it out or add a boundary"));
   }
   const int64_t extent = boundaries[static_cast<size_t>(bucket)] - 1;

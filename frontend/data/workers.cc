@@ -17,7 +17,8 @@ namespace {
 std::atomic<int64_t> live_threads{0};
 
 int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 /// Bytes of the tensors in a state.
@@ -33,7 +34,8 @@ int64_t bytes_of(const SavedState& state) {
 std::atomic<int> num_forks{0};
 
 int count_forks() {
-  static const int registered = pthread_atfork(nullptr, nullptr, [] { num_forks.fetch_add(1, std::memory_order_relaxed); });
+  static const int registered =
+      pthread_atfork(nullptr, nullptr, [] { num_forks.fetch_add(1, std::memory_order_relaxed); });
   static_cast<void>(registered);
   return num_forks.load(std::memory_order_relaxed);
 }
@@ -177,9 +179,12 @@ void WorkerBase::fit_block_size(int64_t count, int64_t capacity, int64_t nanosec
 WorkerBase::Block* WorkerBase::begin_block() {
   std::unique_lock lock(locks_->all);
   // For a whole block: what is left over in a buffer makes no small ones, each of which would wake somebody.
-  const auto wanted = [&] { return std::min(block_size_.load(std::memory_order_relaxed), std::max<int64_t>(1, limit_ / 2)); };
+  const auto wanted = [&] {
+    return std::min(block_size_.load(std::memory_order_relaxed), std::max<int64_t>(1, limit_ / 2));
+  };
   locks_->has_space.wait(lock, [&] {
-    const bool has_room = in_flight_ + wanted() <= limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
+    const bool has_room =
+        in_flight_ + wanted() <= limit_ && (max_blocks_ == 0 || static_cast<int>(blocks_.size()) < max_blocks_);
     return is_stopped_ || has_ended_ || has_room;
   });
   if (is_stopped_ || has_ended_) return nullptr;
@@ -228,7 +233,8 @@ void WorkerBase::note_state(Block& block) {
   block.since = since_;
 }
 
-/// Wakes a consumer only if that has waited for long: one that was woken for each element would take its time from the threads.
+/// Wakes a consumer only if that has waited for long: one that was woken for each element would take its time from the
+/// threads.
 void WorkerBase::publish(Block& block, int64_t count) {
   block.ready.store(count);
   if (!consumer_waits_.load()) [[likely]] return;
@@ -284,7 +290,8 @@ void WorkerBase::grow() {
     locks_->has_space.notify_one();
   }
   constexpr int kPatience = 2;
-  const bool may_start = options_.threads == AUTOTUNE && static_cast<int>(threads_.size()) < max_threads_ && !has_ended_;
+  const bool may_start =
+      options_.threads == AUTOTUNE && static_cast<int>(threads_.size()) < max_threads_ && !has_ended_;
   if (may_start && ++starved_ >= kPatience) {
     starved_ = 0;
     add_thread();
@@ -294,7 +301,8 @@ void WorkerBase::grow() {
 bool WorkerBase::advance() {
   if (is_finished_) return false;
   if (!is_started_) start();
-  if (is_in_child()) throw Error("a data set's iterator with threads was used before a fork; make a new one in the child");
+  if (is_in_child())
+    throw Error("a data set's iterator with threads was used before a fork; make a new one in the child");
   if (current_) {
     ready_ = current_->ready.load(std::memory_order_acquire);
     if (ready_ > read_) return true;

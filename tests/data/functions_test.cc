@@ -87,9 +87,12 @@ TEST(DataFunctions, ThatAssignAreErrors) {
     return x + w;
   });
   const auto dataset = numbers(3).map(f);
-  EXPECT_THAT(error_of([&] { dataset.iterator(); }),
-              HasSubstr("a function of a data set assigns variable w f32[]; elements are made ahead of time and maybe again, so it may "
-                        "only read variables: take random numbers of the seed that map_random gives, and carry other state in scan"));
+  EXPECT_THAT(
+      error_of([&] { dataset.iterator(); }),
+      HasSubstr(
+          "a function of a data set assigns variable w f32[]; elements are made ahead of time and maybe again, so it "
+          "may "
+          "only read variables: take random numbers of the seed that map_random gives, and carry other state in scan"));
   EXPECT_EQ(w.value().item<float>(), 1);
 }
 
@@ -139,17 +142,21 @@ TEST(DataFunctions, RunAsPlainCppReadTheSame) {
 }
 
 constexpr const char* kReads =
-    "a host callable of a data set reads variable w f32[]; what it reads would depend on when the element is made: give the pipeline "
-    "an etch::function, which reads variables as they stood when the iterator was made, or take the value before and capture that";
+    "a host callable of a data set reads variable w f32[]; what it reads would depend on when the element is made: "
+    "give the pipeline "
+    "an etch::function, which reads variables as they stood when the iterator was made, or take the value before and "
+    "capture that";
 
 TEST(DataFunctions, HostCallablesMayNotReadVariables) {
   const Variable w(1.f, {.name = "w"});
   for (int threads : {1, 2}) {
     const auto direct = numbers(3).map([w](Tensor x) { return x + w; }, {.parallel = threads});
-    EXPECT_EQ(error_of([&] { direct.to_vector(); }), std::string("from_tensor_slices > map: map, element 0: ") + kReads);
+    EXPECT_EQ(error_of([&] { direct.to_vector(); }),
+              std::string("from_tensor_slices > map: map, element 0: ") + kReads);
     const auto compiled = add_variable(w);
     const auto through = numbers(3).map([compiled](Tensor x) { return compiled(x); }, {.parallel = threads});
-    EXPECT_EQ(error_of([&] { through.to_vector(); }), std::string("from_tensor_slices > map: map, element 0: ") + kReads);
+    EXPECT_EQ(error_of([&] { through.to_vector(); }),
+              std::string("from_tensor_slices > map: map, element 0: ") + kReads);
   }
   const auto filtered = numbers(3).filter([w](Tensor x) { return x < w; });
   EXPECT_THAT(error_of([&] { filtered.to_vector(); }), HasSubstr(kReads));
@@ -164,9 +171,12 @@ TEST(DataFunctions, WhoseVariablesShowLateAreErrors) {
   const Variable w(1.f, {.name = "w"});
   const auto f = etch::function([w](Tensor x) { return x.shape()[0] > 2 ? x + w : x; });
   const auto dataset = range(2, 4).map(run_of).map([](Tensor x) { return cast(x, DType::f32); }).map(f);
-  EXPECT_THAT(error_of([&] { dataset.to_vector(); }),
-              HasSubstr("map, element 1: a function of a data set uses variable w f32[] for elements of a type that came after the first "
-                        "ones, so its value at the iterator's making is not known; state all types of its elements by with_spec"));
+  EXPECT_THAT(
+      error_of([&] { dataset.to_vector(); }),
+      HasSubstr(
+          "map, element 1: a function of a data set uses variable w f32[] for elements of a type that came after the "
+          "first "
+          "ones, so its value at the iterator's making is not known; state all types of its elements by with_spec"));
   const auto stated = range(2, 4).map(run_of).map([](Tensor x) { return cast(x, DType::f32); })
                           .with_spec({{{{DType::f32, {2}}}}, {{{DType::f32, {3}}}}}).map(f);
   EXPECT_EQ(line_of(stated), "[2.000000,2.000000];[4.000000,4.000000,4.000000]");

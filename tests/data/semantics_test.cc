@@ -170,7 +170,8 @@ TEST(DataSemantics, AShuffleIsAPermutationAndAnotherOneInEachEpoch) {
   EXPECT_NE(range(100).shuffle(100, {.seed = 6}).to_vector(), first);
 }
 
-TEST(DataSemantics, AShuffleIsUniform) {  // chi-squared of the place of element 0, 9 degrees of freedom: 27.9 is the 0.1 % point
+TEST(DataSemantics,
+     AShuffleIsUniform) {  // chi-squared of the place of element 0, 9 degrees of freedom: 27.9 is the 0.1 % point
   int64_t counts[10] = {};
   constexpr int kEpochs = 5000;
   for (uint64_t epoch = 0; epoch < kEpochs; ++epoch) {
@@ -195,14 +196,17 @@ TEST(DataSemantics, TurnsOfRepeatAreShuffledEachInItsWay) {
 TEST(DataSemantics, SamplesComeByWeight) {
   const auto endless = [](int64_t value) { return range(value, value + 1).repeat(); };
   const auto sampled =
-      sample_from_datasets(std::vector{endless(0), endless(1), endless(2)}, {.weights = {0.5, 0, 1.5}, .seed = 1}).take(10000);
+      sample_from_datasets(std::vector{endless(0), endless(1), endless(2)}, {.weights = {0.5, 0, 1.5}, .seed = 1})
+          .take(10000);
   int64_t counts[3] = {};
   for (int64_t value : sampled) ++counts[value];
   EXPECT_NEAR(counts[0], 2500, 200);
   EXPECT_EQ(counts[1], 0);
   const auto uneven = sample_from_datasets(std::vector{range(3), range(10, 30)}, {.seed = 1});
   EXPECT_EQ(uneven.to_vector().size(), 23u);
-  EXPECT_LT(sample_from_datasets(std::vector{range(3), range(10, 30)}, {.seed = 1, .stop_on_empty_dataset = true}).to_vector().size(),
+  EXPECT_LT(sample_from_datasets(std::vector{range(3), range(10, 30)}, {.seed = 1, .stop_on_empty_dataset = true})
+                .to_vector()
+                .size(),
             23u);
 }
 

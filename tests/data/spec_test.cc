@@ -39,15 +39,18 @@ TEST(DataSpec, IsAClosedListOfTypes) {
   EXPECT_EQ(spec_line(pairs(10).batch(4, {.drop_remainder = true})), "f32[4,3], i64[4]");
   EXPECT_EQ(spec_line(pairs(10).repeat().batch(4)), "f32[4,3], i64[4]");
   EXPECT_EQ(spec_line(rows(10).filter([](Tensor) { return true; })), "f32[3]");
-  EXPECT_EQ(spec_line(rows(10).filter([](Tensor) { return true; }).batch(4)), "");  // nobody knows the last one's extent
+  EXPECT_EQ(spec_line(rows(10).filter([](Tensor) { return true; }).batch(4)),
+            "");  // nobody knows the last one's extent
   EXPECT_EQ(spec_line(rows(10).filter([](Tensor) { return true; }).batch(4, {.drop_remainder = true})), "f32[4,3]");
-  EXPECT_EQ(spec_line(rows(10).filter([](Tensor) { return true; }).assert_cardinality(9).batch(4)), "f32[4,3] or f32[1,3]");
+  EXPECT_EQ(spec_line(rows(10).filter([](Tensor) { return true; }).assert_cardinality(9).batch(4)),
+            "f32[4,3] or f32[1,3]");
   EXPECT_EQ(spec_line(rows(10).batch(4).unbatch()), "f32[3]");
   EXPECT_EQ(spec_line(rows(10).concatenate(from_tensor_slices(etch::zeros({2, 5})))), "f32[3] or f32[5]");
   EXPECT_EQ(spec_line(zip(rows(3), rows(4).batch(3))), "f32[3], f32[3,3] or f32[3], f32[1,3]");
   EXPECT_EQ(spec_line(rows(10).padded_batch(4)), "f32[4,3] or f32[2,3]");
   EXPECT_EQ(spec_line(rows(10).concatenate(from_tensor_slices(etch::zeros({2, 5}))).padded_batch(4)), "");
-  EXPECT_EQ(spec_line(rows(10).concatenate(from_tensor_slices(etch::zeros({2, 5}))).padded_batch(4, {.shapes = {{6}}})), "f32[4,6]");
+  EXPECT_EQ(spec_line(rows(10).concatenate(from_tensor_slices(etch::zeros({2, 5}))).padded_batch(4, {.shapes = {{6}}})),
+            "f32[4,6]");
 }
 
 TEST(DataSpec, OfHostCallablesIsStatedOrNotKnown) {
@@ -66,8 +69,9 @@ TEST(DataSpec, ElementsOfOtherTypesAreErrorsThatNameBoth) {
             "range > map: map, element 1: it is (i64[2]), but (i64[1]) is stated");
   EXPECT_THAT(error_of([&] { rows(3).with_spec({{{{DType::f32, {3}}, {DType::f32, {3}}}}}); }),
               HasSubstr("with_spec: a stated type, f32[3], f32[3], has 2 tensors where elements have 1"));
-  EXPECT_EQ(error_of([&] { range(5).assert_cardinality(4).to_vector(); }),
-            "range > assert_cardinality: element 4: assert_cardinality: 4 elements are stated, but there are 5 or more");
+  EXPECT_EQ(
+      error_of([&] { range(5).assert_cardinality(4).to_vector(); }),
+      "range > assert_cardinality: element 4: assert_cardinality: 4 elements are stated, but there are 5 or more");
   EXPECT_EQ(error_of([&] { range(5).assert_cardinality(6).to_vector(); }),
             "range > assert_cardinality: element 5: assert_cardinality: 6 elements are stated, but there are 5");
 }
@@ -112,7 +116,8 @@ TEST(DataArguments, ThatCannotBeAreErrorsWithTheirPlace) {
             "sample_from_datasets: there are 2 weights for 1 data sets");
   EXPECT_EQ(error([] { rows(3).bucket_by_sequence_length([](Tensor x) { return x.size(); }, {3, 3}, {1, 1, 1}); }),
             "bucket_by_sequence_length: each boundary must be larger than the one before");
-  EXPECT_EQ(error([] { Dataset<int64_t>().batch(2); }), "the data set holds nothing: it was made by default; assign one first");
+  EXPECT_EQ(error([] { Dataset<int64_t>().batch(2); }),
+            "the data set holds nothing: it was made by default; assign one first");
   EXPECT_EQ(error_of([] { Iterator<int64_t>().next(); }),
             "the iterator holds nothing: it was made by default or moved from; assign one first");
   EXPECT_EQ(error_of([] { from_tensor_slices(std::pair(zeros({3}), zeros({4}))); }),
@@ -121,22 +126,19 @@ TEST(DataArguments, ThatCannotBeAreErrorsWithTheirPlace) {
   EXPECT_EQ(error_of([] { choose_from_datasets(std::vector{range(3)}, range(1, 3)).to_vector(); }),
             "range > choose_from_datasets: element 0: choose_from_datasets: the choice 1 is not one of 0 .. 0");
   EXPECT_EQ(error_of([] { range(1, 5).map(run_of).padded_batch(4, {.shapes = {{3}}}).to_vector(); }),
-            "range > map > padded_batch: padded_batch, element 0: padded_batch: an extent of 4 is beyond that of the stated shape [3]");
+            "range > map > padded_batch: padded_batch, element 0: padded_batch: an extent of 4 is beyond that of the "
+            "stated shape [3]");
   EXPECT_EQ(error_of([] {
-              range(9).map(run_of)
-                  .bucket_by_sequence_length([](const Tensor& x) { return x.size(); }, {3}, {2, 2}, {.pad_to_bucket_boundary = true})
+              range(9)
+                  .map(run_of)
+                  .bucket_by_sequence_length([](const Tensor& x) { return x.size(); }, {3}, {2, 2},
+                                             {.pad_to_bucket_boundary = true})
                   .to_vector();
             }),
-            "range > map > bucket_by_sequence_length: bucket_by_sequence_length, element 1: bucket_by_sequence_length: an element is as "
-            "long as the last boundary, 3, or longer, so that it cannot be filled up to one; filter it out or add a boundary");
-}
-
-TEST(DataArguments, AWalkWhileAFunctionIsTracedIsAnError) {
-  const auto f = function([](Tensor x) {
-    for (int64_t i : range(3)) x = x + Tensor(static_cast<float>(i));
-    return x;
-  });
-  EXPECT_THAT(error_of([&] { f(Tensor(1.f)); }), HasSubstr("a data set is walked while a function is traced"));
+            "range > map > bucket_by_sequence_length: bucket_by_sequence_length, element 1: bucket_by_sequence_length: "
+            "an element is as "
+            "long as the last boundary, 3, or longer, so that it cannot be filled up to one; filter it out or add a "
+            "boundary");
 }
 
 TEST(DataErrors, IgnoredOnesLeaveOthers) {
@@ -159,7 +161,8 @@ class DataCache : public testing::Test {
   }
   ~DataCache() override { std::filesystem::remove_all(folder_); }
   size_t num_files() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), std::filesystem::directory_iterator()));
+    return static_cast<size_t>(
+        std::distance(std::filesystem::directory_iterator(folder_), std::filesystem::directory_iterator()));
   }
   auto counted() {
     return range(6).map([this](int64_t i) { return ++calls_, std::tuple(run_of(i), i, std::to_string(i)); });
@@ -197,7 +200,8 @@ TEST_F(DataCache, ABrokenOffWalkLeavesNothing) {
 
 TEST_F(DataCache, AnErrorLeavesNothing) {
   bool fails = true;
-  const auto dataset = range(6).map([&fails](int64_t i) { return fails && i == 4 ? throw Error("no") : i; }).cache({.path = path_});
+  const auto dataset =
+      range(6).map([&fails](int64_t i) { return fails && i == 4 ? throw Error("no") : i; }).cache({.path = path_});
   EXPECT_EQ(error_of([&] { dataset.to_vector(); }), "range > map > cache: map, element 4: no");
   EXPECT_EQ(num_files(), 0u);
   fails = false;
@@ -242,7 +246,8 @@ TEST_F(DataCache, DamagedFilesAreErrorsThatNameTheByte) {
 TEST_F(DataCache, InMemoryIsBounded) {
   const auto dataset = range(1000).map([](int64_t) { return etch::zeros({1000}); }).cache({.max_bytes = 100000});
   EXPECT_EQ(error_of([&] { dataset.to_vector(); }),
-            "range > map > cache: element 23: cache: 24 elements take more than 100000 bytes of memory; cache them in a file, .path = "
+            "range > map > cache: element 23: cache: 24 elements take more than 100000 bytes of memory; cache them in "
+            "a file, .path = "
             "..., or allow more, .max_bytes = ...");
 }
 

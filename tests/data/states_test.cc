@@ -1,4 +1,5 @@
-// An iterator that restores a state gives the rest that the saved one would have given, at every position of every transform.
+// An iterator that restores a state gives the rest that the saved one would have given, at every position of every
+// transform.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +28,8 @@ void check_states(const char* what, Make make, uint64_t epoch = 2) {
     const bool has_more = again.next().has_value();
     auto third = make().iterator();
     third.restore(again.state());
-    ASSERT_EQ(rest_of(third), std::vector<std::string>(all.begin() + static_cast<int64_t>(position + has_more), all.end()))
+    ASSERT_EQ(rest_of(third),
+              std::vector<std::string>(all.begin() + static_cast<int64_t>(position + has_more), all.end()))
         << what << " behind " << position;
     if (!walk.next()) break;
   }
@@ -55,10 +57,14 @@ CHECK_STATES(CppRange, from_range(std::vector<std::string>{"a", "b", "c"}))
 CHECK_STATES(CppView, from_range(std::views::iota(0, 6) | std::views::filter([](int i) { return i != 2; })))
 CHECK_STATES(Map, range(6).map(doubled))
 CHECK_STATES(ParallelMap, generated(40).map(doubled, {.parallel = 3}))
-CHECK_STATES(RandomMap, range(6).map_random([](Tensor x, Tensor seed) { return x + random::uniform_int(seed, {2}, 0, 1000, DType::i64); }, 7))
+CHECK_STATES(RandomMap,
+             range(6).map_random([](Tensor x,
+                                    Tensor seed) { return x + random::uniform_int(seed, {2}, 0, 1000, DType::i64); },
+                                 7))
 CHECK_STATES(Filter, range(10).filter([](int64_t x) { return x % 3 == 1; }))
 CHECK_STATES(TakeWhile, range(10).take_while([](int64_t x) { return x < 4; }))
-CHECK_STATES(Scan, range(6).scan(Tensor(0.5), [](const Tensor& s, int64_t x) { return std::pair(s + static_cast<double>(x), s); }))
+CHECK_STATES(Scan, range(6).scan(Tensor(0.5),
+                                 [](const Tensor& s, int64_t x) { return std::pair(s + static_cast<double>(x), s); }))
 CHECK_STATES(Enumerate, plain(5).enumerate(3))
 CHECK_STATES(Batch, range(11).batch(3))
 CHECK_STATES(BatchOfShuffledSlices, from_tensor_slices(etch::range(11)).shuffle(5, {.seed = 1}).batch(3))
@@ -68,9 +74,11 @@ CHECK_STATES(Unbatch, plain(7).batch(3).unbatch())
 CHECK_STATES(Rebatch, plain(11).batch(4).rebatch(3))
 CHECK_STATES(Window, range(9).window(3, {.shift = 2}))
 CHECK_STATES(WindowWithGaps, range(20).window(2, {.shift = 5, .stride = 2}))
-CHECK_STATES(GroupByWindow, range(13).group_by_window([](int64_t x) { return x % 3; },
-                                                      [](int64_t, const Dataset<int64_t>& w) { return w.map(doubled); }, 2))
-CHECK_STATES(Buckets, range(9).map(run_of).bucket_by_sequence_length([](const Tensor& x) { return x.size(); }, {3, 6}, {2, 2, 2}))
+CHECK_STATES(GroupByWindow,
+             range(13).group_by_window([](int64_t x) { return x % 3; },
+                                       [](int64_t, const Dataset<int64_t>& w) { return w.map(doubled); }, 2))
+CHECK_STATES(Buckets, range(9).map(run_of).bucket_by_sequence_length([](const Tensor& x) { return x.size(); }, {3, 6},
+                                                                     {2, 2, 2}))
 CHECK_STATES(ShuffleByIndex, range(12).shuffle(5, {.seed = 3}))
 CHECK_STATES(ShuffleOfElements, plain(12).shuffle(5, {.seed = 3}))
 CHECK_STATES(FullShuffle, from_tensor_slices(etch::range(12)).shuffle(12, {.seed = 3}))
@@ -92,10 +100,14 @@ CHECK_STATES(Prefetch, generated(40).prefetch(7))
 CHECK_STATES(PrefetchOfShuffle, plain(40).shuffle(9, {.seed = 4}).prefetch(5).batch(3))
 CHECK_STATES(Autotune, range(30).map(doubled, {.parallel = AUTOTUNE}).prefetch())
 CHECK_STATES(Sample, sample_from_datasets(std::vector{range(5), range(10, 14)}, {.seed = 1}))
-CHECK_STATES(Choose, choose_from_datasets(std::vector{range(5), range(10, 14)}, range(9).map([](int64_t i) { return i % 2; })))
+CHECK_STATES(Choose,
+             choose_from_datasets(std::vector{range(5), range(10, 14)}, range(9).map([](int64_t i) { return i % 2; })))
 CHECK_STATES(IgnoreErrors, range(12).map([](int64_t x) { return x % 3 == 1 ? throw Error("no") : x; }).ignore_errors())
 CHECK_STATES(IgnoreErrorsOfThreads,
-             range(40).map([](int64_t x) { return x % 3 == 1 ? throw Error("no") : x; }, {.parallel = 3}).ignore_errors().prefetch(4))
+             range(40)
+                 .map([](int64_t x) { return x % 3 == 1 ? throw Error("no") : x; }, {.parallel = 3})
+                 .ignore_errors()
+                 .prefetch(4))
 CHECK_STATES(IgnoreErrorsBeforePrefetch,
              range(40).map([](int64_t x) { return x % 3 == 1 ? throw Error("no") : x; }).prefetch(4).ignore_errors())
 CHECK_STATES(WithSpec, plain(5).with_spec({{{{DType::i64, {}}}}}))
@@ -114,8 +126,11 @@ auto opaque_shuffle() {
   return range(12).map([](int64_t i) { return Opaque(i); }).shuffle(5, {.seed = 1});
 }
 CHECK_STATES(ReplayedShuffle, opaque_shuffle().map([](const Opaque& x) { return *x.value; }))
-CHECK_STATES(ReplayedWindow, range(9).map([](int64_t i) { return Opaque(i); }).window(3, {.shift = 2})
-                                 .flat_map([](const Dataset<Opaque>& w) { return w.map([](const Opaque& x) { return *x.value; }); }))
+CHECK_STATES(
+    ReplayedWindow,
+    range(9).map([](int64_t i) { return Opaque(i); }).window(3, {.shift = 2}).flat_map([](const Dataset<Opaque>& w) {
+      return w.map([](const Opaque& x) { return *x.value; });
+    }))
 
 TEST(DataStates, IteratorsSayWhetherTheyReplay) {
   EXPECT_FALSE(range(5).shuffle(3).iterator().replays());

@@ -1,4 +1,5 @@
-// Threads of pipelines: order and bits do not depend on them, errors and destroyed iterators end them, buffers bound memory.
+// Threads of pipelines: order and bits do not depend on them, errors and destroyed iterators end them, buffers bound
+// memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -38,18 +39,23 @@ void check_threads(const char* what, Make make) {
 
 TEST(DataThreads, OrderAndBitsDoNotDependOnThem) {
   check_threads("map", [](int n) { return range(500).map(uneven, {.parallel = n}); });
-  check_threads("map of a shuffle", [](int n) { return plain(500).shuffle(50, {.seed = 1}).map(uneven, {.parallel = n}); });
-  check_threads("shuffle of a map", [](int n) { return range(500).map(uneven, {.parallel = n}).shuffle(50, {.seed = 1}); });
+  check_threads("map of a shuffle",
+                [](int n) { return plain(500).shuffle(50, {.seed = 1}).map(uneven, {.parallel = n}); });
+  check_threads("shuffle of a map",
+                [](int n) { return range(500).map(uneven, {.parallel = n}).shuffle(50, {.seed = 1}); });
   check_threads("map_random", [](int n) {
-    return range(300).map_random([](int64_t x, const Tensor& seed) { return random::normal(seed, {3}) + Tensor(float(uneven(x))); }, 5,
-                                 {.parallel = n});
+    return range(300).map_random(
+        [](int64_t x, const Tensor& seed) { return random::normal(seed, {3}) + Tensor(float(uneven(x))); }, 5,
+        {.parallel = n});
   });
   check_threads("interleave", [](int n) {
-    return range(20).interleave([](int64_t k) { return range(k).map(uneven); }, {.cycle_length = 4, .block_length = 3, .parallel = n});
+    return range(20).interleave([](int64_t k) { return range(k).map(uneven); },
+                                {.cycle_length = 4, .block_length = 3, .parallel = n});
   });
   check_threads("random maps in flat_map", [](int n) {
     return range(10).flat_map([n](int64_t k) {
-      return range(k).map_random([](int64_t, const Tensor& seed) { return random::bits(seed, {2}); }, 1, {.parallel = n});
+      return range(k).map_random([](int64_t, const Tensor& seed) { return random::bits(seed, {2}); }, 1,
+                                 {.parallel = n});
     });
   });
   check_threads("filter of a map", [](int n) {
@@ -59,12 +65,16 @@ TEST(DataThreads, OrderAndBitsDoNotDependOnThem) {
     return range(200).as_tensors().map(etch::function([](Tensor x) { return x * x + 1; }), {.parallel = n}).batch(9);
   });
   check_threads("groups", [](int n) {
-    return range(100).map(uneven, {.parallel = n}).group_by_window([](int64_t x) { return x % 5; }, [n](int64_t, const auto& w) {
-      return w.map(uneven, {.parallel = n}).batch(3);
-    }, 4);
+    return range(100)
+        .map(uneven, {.parallel = n})
+        .group_by_window([](int64_t x) { return x % 5; },
+                         [n](int64_t, const auto& w) { return w.map(uneven, {.parallel = n}).batch(3); }, 4);
   });
-  check_threads("repeat", [](int n) { return range(30).shuffle(30, {.seed = 2}).map(uneven, {.parallel = n}).repeat(4); });
-  check_threads("zip", [](int n) { return zip(range(100).map(uneven, {.parallel = n}), plain(90).map(uneven, {.parallel = n})); });
+  check_threads("repeat",
+                [](int n) { return range(30).shuffle(30, {.seed = 2}).map(uneven, {.parallel = n}).repeat(4); });
+  check_threads("zip", [](int n) {
+    return zip(range(100).map(uneven, {.parallel = n}), plain(90).map(uneven, {.parallel = n}));
+  });
   check_threads("cache", [](int n) { return range(50).map(uneven, {.parallel = n}).cache().repeat(2); });
 }
 
@@ -80,11 +90,12 @@ TEST(DataThreads, RandomMapsInDataSetsOfFlatMapDiffer) {
 
 TEST(DataThreads, AnErrorComesOnceWithPathAndElementAndEndsAllThreads) {
   for (int threads : {1, 3}) {
-    const auto dataset = plain(1000)
-                             .map([](int64_t x) { return x == 101 ? throw std::runtime_error("bad record") : uneven(x); },
-                                  {.parallel = threads})
-                             .batch(4)
-                             .prefetch(2);
+    const auto dataset =
+        plain(1000)
+            .map([](int64_t x) { return x == 101 ? throw std::runtime_error("bad record") : uneven(x); },
+                 {.parallel = threads})
+            .batch(4)
+            .prefetch(2);
     auto walk = dataset.iterator();
     std::vector<std::string> errors;
     int64_t given = 0;
@@ -131,12 +142,14 @@ TEST(DataThreads, ErrorsOfSourcesAndOtherStagesNameThem) {
             "range > filter > prefetch: filter, element 3: no");
   EXPECT_EQ(error(range(9).flat_map([](int64_t x) { return x == 3 ? throw Error("no") : range(2); })),
             "range > flat_map > prefetch: flat_map, element 3: no");
-  EXPECT_EQ(error(range(9).flat_map([](int64_t) { return range(2).map([](int64_t x) { return x == 1 ? throw Error("no") : x; }); })),
+  EXPECT_EQ(error(range(9).flat_map(
+                [](int64_t) { return range(2).map([](int64_t x) { return x == 1 ? throw Error("no") : x; }); })),
             "range > flat_map > prefetch: map, element 1: no");
   EXPECT_EQ(error(from_generator([i = 0]() mutable -> std::optional<int> { return ++i == 3 ? throw Error("no") : i; })),
             "from_generator > prefetch: from_generator, element 2: no");
   EXPECT_EQ(error(range(1, 4).map(run_of).batch(2)),
-            "range > map > batch > prefetch: batch, element 1: batch: the element has i64[2] where the first of its batch has "
+            "range > map > batch > prefetch: batch, element 1: batch: the element has i64[2] where the first of its "
+            "batch has "
             "i64[1]; padded_batch takes elements of different extents");
   EXPECT_EQ(num_pipeline_threads(), 0);
 }

@@ -25,7 +25,8 @@ inline int64_t num_batches(int64_t elements, int64_t size, bool drops) {
   return elements < 0 ? elements : elements / size + (!drops && elements % size != 0);
 }
 /// The types of batches of elements of these types; empty if they are not closed.
-std::vector<ElementSpec> batched_spec(const std::vector<ElementSpec>& specs, int64_t elements, int64_t size, bool drops);
+std::vector<ElementSpec> batched_spec(const std::vector<ElementSpec>& specs, int64_t elements, int64_t size,
+                                      bool drops);
 
 // ---- batch
 
@@ -136,8 +137,8 @@ struct Padding {
 /// Tensors of one dtype and rank, filled up to one shape and stacked. `tensor` is its number in the element.
 Tensor pad_rows(std::span<const Tensor> rows, const Padding& padding, size_t tensor);
 /// The types of padded batches; empty unless all extents are stated.
-std::vector<ElementSpec> padded_spec(const std::vector<ElementSpec>& specs, const Padding& padding, int64_t elements, int64_t size,
-                                     bool drops);
+std::vector<ElementSpec> padded_spec(const std::vector<ElementSpec>& specs, const Padding& padding, int64_t elements,
+                                     int64_t size, bool drops);
 
 template <class T>
 class PaddedBatchStage final : public OneInputStage<T, TensoredOf<T>> {
@@ -226,7 +227,8 @@ class UnbatchStage final : public OneInputStage<T, UnbatchedOf<T>> {
     const int64_t batches = this->input_->cardinality();
     if (batches <= 0) return batches;
     const std::vector<ElementSpec> specs = this->input_->element_spec();
-    if (specs.size() != 1 || specs[0].tensors.empty() || specs[0].tensors[0].shape.rank() == 0) return UNKNOWN_CARDINALITY;
+    if (specs.size() != 1 || specs[0].tensors.empty() || specs[0].tensors[0].shape.rank() == 0)
+      return UNKNOWN_CARDINALITY;
     return batches * specs[0].tensors[0].shape[0];
   }
   std::vector<ElementSpec> element_spec() const override { return unbatched_spec(this->input_->element_spec()); }
@@ -352,7 +354,8 @@ class WindowStage final : public OneInputStage<T, Dataset<T>> {
       const int64_t span = (shape_.size - 1) * shape_.stride + 1;
       if (gap_ > 0) this->input_->skip(std::exchange(gap_, int64_t{0}));
       T element{};
-      while (static_cast<int64_t>(buffer_.size()) < span && this->input_->next(element)) buffer_.push_back(std::move(element));
+      while (static_cast<int64_t>(buffer_.size()) < span && this->input_->next(element))
+        buffer_.push_back(std::move(element));
       if (buffer_.empty() || (shape_.drops && static_cast<int64_t>(buffer_.size()) < span)) return false;
       std::vector<T> elements;
       for (int64_t i = 0; i < span && i < static_cast<int64_t>(buffer_.size()); i += shape_.stride) {

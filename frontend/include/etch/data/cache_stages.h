@@ -169,8 +169,10 @@ constexpr std::string_view element_type_name() {
 template <class T>
 class FileCacheStage final : public OneInputStage<T, T> {
  public:
-  static_assert(kSavable<T>, "etch: a cache in a file takes tensors, numbers, std::strings, and tuples, vectors and plain structs of "
-                             "these");
+  static_assert(
+      kSavable<T>,
+      "etch: a cache in a file takes tensors, numbers, std::strings, and tuples, vectors and plain structs of "
+      "these");
 
   FileCacheStage(StageRef<T> input, std::string path) : OneInputStage<T, T>(std::move(input)), path_(std::move(path)) {}
   std::string_view name() const override { return "cache"; }
@@ -197,7 +199,8 @@ class FileCacheStage final : public OneInputStage<T, T> {
       if (has_ended_) return false;
       if (reader_) return read(out);
       try {
-        if (position_ == 0 && !writer_ && is_whole_) writer_ = std::make_unique<CacheWriter>(stage_.path_, stage_.type());
+        if (position_ == 0 && !writer_ && is_whole_)
+          writer_ = std::make_unique<CacheWriter>(stage_.path_, stage_.type());
         if (!input_->next(out)) {
           has_ended_ = true;
           if (writer_) writer_->finish();

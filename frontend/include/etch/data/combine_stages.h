@@ -55,8 +55,14 @@ class InterleaveStage final : public OneInputStage<T, typename ElementOfDataset<
  public:
   using R = typename ElementOfDataset<ResultOf<F, T>>::type;
 
-  InterleaveStage(StageRef<T> input, F f, InterleaveShape shape, std::string_view name, std::vector<ElementSpec> spec, Location where)
-      : OneInputStage<T, R>(std::move(input)), f_(std::move(f)), shape_(shape), name_(name), spec_(std::move(spec)), where_(where) {}
+  InterleaveStage(StageRef<T> input, F f, InterleaveShape shape, std::string_view name, std::vector<ElementSpec> spec,
+                  Location where)
+      : OneInputStage<T, R>(std::move(input)),
+        f_(std::move(f)),
+        shape_(shape),
+        name_(name),
+        spec_(std::move(spec)),
+        where_(where) {}
   std::string_view name() const override { return name_; }
   int64_t cardinality() const override { return this->input_->cardinality() == 0 ? 0 : UNKNOWN_CARDINALITY; }
   std::vector<ElementSpec> element_spec() const override { return spec_; }
@@ -226,7 +232,8 @@ int64_t key_of(const K& key) {
 [[noreturn]] void fail_window_size(int64_t key, int64_t size);
 
 template <class T, class Key, class Reduce, class Size>
-class GroupStage final : public OneInputStage<T, typename ElementOfDataset<ResultOf<Reduce, int64_t, Dataset<T>>>::type> {
+class GroupStage final
+    : public OneInputStage<T, typename ElementOfDataset<ResultOf<Reduce, int64_t, Dataset<T>>>::type> {
  public:
   using R = typename ElementOfDataset<ResultOf<Reduce, int64_t, Dataset<T>>>::type;
 
@@ -376,7 +383,8 @@ class GroupStage final : public OneInputStage<T, typename ElementOfDataset<Resul
 int64_t bucket_of(int64_t length, const std::vector<int64_t>& boundaries);
 /// Fills along axes that have no extent up to what the longest of a bucket may have. Error for what stands behind the
 /// last boundary.
-void pad_to_boundary(Padding& padding, int64_t bucket, const std::vector<int64_t>& boundaries, const std::vector<ElementSpec>& specs);
+void pad_to_boundary(Padding& padding, int64_t bucket, const std::vector<int64_t>& boundaries,
+                     const std::vector<ElementSpec>& specs);
 /// Error unless boundaries grow and there is one more of batch sizes.
 void check_buckets(const std::vector<int64_t>& boundaries, const std::vector<int64_t>& batch_sizes, Location where);
 
@@ -419,8 +427,13 @@ template <class T>
 class ChooseStage final : public Stage<T> {
  public:
   /// By the numbers of `choices`, or by weights where that is null.
-  ChooseStage(std::vector<StageRef<T>> inputs, StageRef<int64_t> choices, std::vector<double> weights, uint64_t seed, bool stops)
-      : inputs_(std::move(inputs)), choices_(std::move(choices)), weights_(std::move(weights)), seed_(seed), stops_(stops) {}
+  ChooseStage(std::vector<StageRef<T>> inputs, StageRef<int64_t> choices, std::vector<double> weights, uint64_t seed,
+              bool stops)
+      : inputs_(std::move(inputs)),
+        choices_(std::move(choices)),
+        weights_(std::move(weights)),
+        seed_(seed),
+        stops_(stops) {}
   std::string_view name() const override { return choices_ ? "choose_from_datasets" : "sample_from_datasets"; }
   std::vector<const StageBase*> inputs() const override {
     std::vector<const StageBase*> inputs;

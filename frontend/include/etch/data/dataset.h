@@ -28,7 +28,7 @@ namespace data {
 
 struct MapOptions {
   int parallel = 1;                 // threads; 1: none, the consumer calls; or AUTOTUNE
-  std::vector<ElementSpec> spec{};  // all types that results have, where a host callable is to tell them; each result is checked
+  std::vector<ElementSpec> spec{};  // all types that a host callable's results have; each is checked
 };
 
 struct BatchOptions {
@@ -37,7 +37,7 @@ struct BatchOptions {
 
 struct PaddedBatchOptions {
   bool drop_remainder = false;
-  std::vector<Shape> shapes{};    // that tensors of an element are filled up to, in order; -1: the longest of the batch; empty: all so
+  std::vector<Shape> shapes{};    // that tensors of an element are filled up to; -1: the batch's longest; empty: all so
   std::vector<Number> padding{};  // what they are filled with, in order; empty: zeros
 };
 
@@ -60,7 +60,7 @@ struct InterleaveOptions {
 };
 
 struct BucketOptions {
-  bool pad_to_bucket_boundary = false;  // to the boundary - 1 in the place of the longest; Error for an element beyond the last
+  bool pad_to_bucket_boundary = false;  // to the boundary - 1, not the longest; Error for an element beyond the last
   bool no_padding = false;              // elements of one bucket have one shape already
   bool drop_remainder = false;
   std::vector<Shape> shapes{};    // as in PaddedBatchOptions
@@ -106,18 +106,15 @@ inline constexpr bool kIsDataset<Dataset<T>> = true;
 /// TensorFlow's names and semantics (tf.data), with these differences:
 ///
 /// - Elements are typed, so numbers stay numbers of C++: range gives int64_t, which convert to Tensor; as_tensors()
-/// makes tensors of
-///   them. batch makes tensors of numbers and std::vectors of strings.
-/// - Which epoch a walk is, is said: `for (auto [x, y] : dataset.epoch(2))`; a plain `for` is epoch 0. In TensorFlow
-/// a data set
-///   counts its walks.
-/// - Nothing depends on threads: results keep their order, random numbers are made of (seed, epoch, index of the
-/// element). - Callables are called as const. A host callable may not read a Variable; an etch::function is compiled,
-/// reads variables as they
-///   stood when the iterator was made, and may not assign any.
+///   makes tensors of them. batch makes tensors of numbers and std::vectors of strings.
+/// - Which epoch a walk is, is said: `for (auto [x, y] : dataset.epoch(2))`; a plain `for` is epoch 0. In TensorFlow a
+///   data set counts its walks.
+/// - Nothing depends on threads: results keep their order, random numbers are made of (seed, epoch, element's index).
+/// - Callables are called as const. A host callable may not read a Variable; an etch::function is compiled, reads
+///   variables as they stood when the iterator was made, and may not assign any.
 ///
-///   auto dataset = data::from_tensor_slices(std::pair(images, labels)).shuffle(1000, {.seed = 1}).batch(32).prefetch(2);
-///   for (auto [x, y] : dataset) step(x, y);
+///   auto rows = data::from_tensor_slices(std::pair(images, labels));
+///   for (auto [x, y] : rows.shuffle(1000, {.seed = 1}).batch(32).prefetch(2)) step(x, y);
 template <class T>
 class Dataset {
  public:
@@ -180,7 +177,9 @@ class Dataset {
   int64_t cardinality(Location where = Location::current()) const { return stage(where)->cardinality(); }
   /// All types that elements may have, a closed list; empty if it is not known, and for elements with host values. A
   /// host callable's results are known if its options state them; those of an etch::function are found by tracing it.
-  std::vector<ElementSpec> element_spec(Location where = Location::current()) const { return stage(where)->element_spec(); }
+  std::vector<ElementSpec> element_spec(Location where = Location::current()) const {
+    return stage(where)->element_spec();
+  }
   /// `range > map > batch`.
   std::string path(Location where = Location::current()) const { return stage(where)->path(); }
 
@@ -198,7 +197,7 @@ class Dataset {
   }
   /// f(element, seed), where the seed of etch::random, u64[3], is made of (seed, epoch, index of the element):
   ///
-  ///   dataset.map_random([](Tensor x, Tensor seed) { return x + random::normal(seed, x.shape()); }, 42, {.parallel = 4})
+  ///   dataset.map_random([](Tensor x, Tensor seed) { return x + random::normal(seed, x.shape()); }, 42)
   template <class F>
   auto map_random(F f, uint64_t seed, MapOptions options = {}, Location where = Location::current()) const {
     using Stage = detail::MapStage<T, F, true>;
@@ -221,7 +220,8 @@ class Dataset {
   template <class State, class F>
   auto scan(State initial, F f, Location where = Location::current()) const {
     using Stage = detail::ScanStage<T, State, F>;
-    return Dataset<typename Stage::R>(std::make_shared<const Stage>(stage(where), std::move(initial), std::move(f), where));
+    return Dataset<typename Stage::R>(
+        std::make_shared<const Stage>(stage(where), std::move(initial), std::move(f), where));
   }
   /// Each element with its number, from `start` on.
   Dataset<std::tuple<int64_t, T>> enumerate(int64_t start = 0, Location where = Location::current()) const {
@@ -265,7 +265,8 @@ class Dataset {
   auto padded_batch(Integer size, PaddedBatchOptions options = {}, Location where = Location::current()) const {
     detail::check_positive("padded_batch", "size", size, where);
     return Dataset<detail::TensoredOf<T>>(std::make_shared<const detail::PaddedBatchStage<T>>(
-        stage(where), size, options.drop_remainder, detail::Padding{std::move(options.shapes), std::move(options.padding)}));
+        stage(where), size, options.drop_remainder,
+        detail::Padding{std::move(options.shapes), std::move(options.padding)}));
   }
   /// The rows of each element: of tensors along the first axis, of std::vectors their elements.
   auto unbatch(Location where = Location::current()) const {
@@ -290,7 +291,8 @@ class Dataset {
   template <class Key, class Reduce>
   auto group_by_window(Key key, Reduce reduce, Integer window_size, Location where = Location::current()) const {
     detail::check_positive("group_by_window", "window_size", window_size, where);
-    return group("group_by_window", std::move(key), std::move(reduce), [n = int64_t{window_size}](int64_t) { return n; }, where);
+    return group(
+        "group_by_window", std::move(key), std::move(reduce), [n = int64_t{window_size}](int64_t) { return n; }, where);
   }
   /// The same with a window's size for each key.
   template <class Key, class Reduce, class Size>
@@ -315,7 +317,8 @@ class Dataset {
         if (options.no_padding) return window.batch(batch_size, {.drop_remainder = options.drop_remainder});
       }
       detail::Padding padding{options.shapes, options.padding};
-      if (options.pad_to_bucket_boundary) detail::pad_to_boundary(padding, bucket, boundaries, window.stage_->element_spec());
+      if (options.pad_to_bucket_boundary)
+        detail::pad_to_boundary(padding, bucket, boundaries, window.stage_->element_spec());
       return Dataset<detail::TensoredOf<T>>(std::make_shared<const detail::PaddedBatchStage<T>>(
           window.stage_, batch_size, options.drop_remainder, std::move(padding)));
     };
@@ -358,8 +361,8 @@ class Dataset {
   template <class F>
   auto flat_map(F f, std::vector<ElementSpec> spec = {}, Location where = Location::current()) const {
     using Stage = detail::InterleaveStage<T, F>;
-    return Dataset<typename Stage::R>(std::make_shared<const Stage>(stage(where), std::move(f), detail::InterleaveShape{1, 1, 1},
-                                                                    "flat_map", std::move(spec), where));
+    return Dataset<typename Stage::R>(std::make_shared<const Stage>(
+        stage(where), std::move(f), detail::InterleaveShape{1, 1, 1}, "flat_map", std::move(spec), where));
   }
   /// The elements of f(element), data sets, of which `cycle_length` take turns.
   template <class F>
@@ -369,8 +372,9 @@ class Dataset {
     detail::check_positive("interleave", "block_length", options.block_length, where);
     detail::check_threads("interleave", options.parallel, where);
     return Dataset<typename Stage::R>(std::make_shared<const Stage>(
-        stage(where), std::move(f), detail::InterleaveShape{options.cycle_length, options.block_length, options.parallel},
-        "interleave", std::move(options.spec), where));
+        stage(where), std::move(f),
+        detail::InterleaveShape{options.cycle_length, options.block_length, options.parallel}, "interleave",
+        std::move(options.spec), where));
   }
 
   // ---- Speed.
@@ -487,9 +491,9 @@ Dataset<T> sample_from_datasets(const std::vector<Dataset<T>>& datasets, SampleO
   for (const Dataset<T>& dataset : datasets) stages.push_back(dataset.stage(where));
   if (options.weights.empty()) options.weights.assign(datasets.size(), 1.0);
   detail::check_weights(options.weights, datasets.size(), where);
-  return Dataset<T>(std::make_shared<const detail::ChooseStage<T>>(std::move(stages), nullptr, std::move(options.weights),
-                                                                   detail::seed_or_next(options.seed),
-                                                                   options.stop_on_empty_dataset));
+  return Dataset<T>(std::make_shared<const detail::ChooseStage<T>>(
+      std::move(stages), nullptr, std::move(options.weights), detail::seed_or_next(options.seed),
+      options.stop_on_empty_dataset));
 }
 
 /// Elements of several data sets, the next one's by the numbers of `choices`.
@@ -499,8 +503,8 @@ Dataset<T> choose_from_datasets(const std::vector<Dataset<T>>& datasets, const D
   std::vector<StageRef<T>> stages;
   for (const Dataset<T>& dataset : datasets) stages.push_back(dataset.stage(where));
   detail::check_positive("choose_from_datasets", "number of data sets", static_cast<int64_t>(stages.size()), where);
-  return Dataset<T>(std::make_shared<const detail::ChooseStage<T>>(std::move(stages), choices.stage(where), std::vector<double>(),
-                                                                   0, options.stop_on_empty_dataset));
+  return Dataset<T>(std::make_shared<const detail::ChooseStage<T>>(
+      std::move(stages), choices.stage(where), std::vector<double>(), 0, options.stop_on_empty_dataset));
 }
 
 }  // namespace data

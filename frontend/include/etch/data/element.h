@@ -61,7 +61,8 @@ consteval int count_in_tuple(std::index_sequence<I...>) {
 }
 template <class T, size_t... I>
 consteval int count_in_class(std::index_sequence<I...>) {
-  const int counts[] = {0, count_tensors<std::remove_cvref_t<decltype(etch::detail::member<I>(std::declval<T&>()))>>()...};
+  const int counts[] = {0,
+                        count_tensors<std::remove_cvref_t<decltype(etch::detail::member<I>(std::declval<T&>()))>>()...};
   int sum = 0;
   for (int count : counts) sum = count < 0 || sum < 0 ? -1 : sum + count;
   return sum;
@@ -139,8 +140,9 @@ struct BatchedType {
     } else if constexpr (kIsTensors<T>) {
       return std::type_identity<T>();
     } else if constexpr (kPlain<T>) {
-      static_assert(kFalse<T>, "etch: a struct with host values has no batch of its own type; map it to a struct of tensors "
-                               "or to a std::tuple first");
+      static_assert(kFalse<T>,
+                    "etch: a struct with host values has no batch of its own type; map it to a struct of tensors "
+                    "or to a std::tuple first");
     } else {
       return std::type_identity<std::vector<T>>();
     }
@@ -554,20 +556,26 @@ decltype(auto) call(const F& f, T&& element, More&&... more) {
   if constexpr (TakesWhole<F, T&&, More&&...>) {
     return f(static_cast<T&&>(element), static_cast<More&&>(more)...);
   } else if constexpr (etch::detail::TupleLike<Element>) {
-    return std::apply([&](auto&&... parts) -> decltype(auto) {
-      static_assert(std::is_invocable_v<const F&, decltype(parts)..., More&&...>,
-                    "etch: a callable of a data set takes an element, or the parts of one that is a tuple or pair, and must be "
-                    "callable as const: it may run ahead, again or on several threads; what it carries along belongs in scan");
-      return f(static_cast<decltype(parts)>(parts)..., static_cast<More&&>(more)...);
-    }, static_cast<T&&>(element));
+    return std::apply(
+        [&](auto&&... parts) -> decltype(auto) {
+          static_assert(std::is_invocable_v<const F&, decltype(parts)..., More&&...>,
+                        "etch: a callable of a data set takes an element, or the parts of one that is a tuple or pair, "
+                        "and must be "
+                        "callable as const: it may run ahead, again or on several threads; what it carries along "
+                        "belongs in scan");
+          return f(static_cast<decltype(parts)>(parts)..., static_cast<More&&>(more)...);
+        },
+        static_cast<T&&>(element));
   } else {
-    static_assert(TakesWhole<F, T&&, More&&...>,
-                  "etch: a callable of a data set takes an element, or the parts of one that is a tuple or pair, and must be "
-                  "callable as const: it may run ahead, again or on several threads; what it carries along belongs in scan");
+    static_assert(
+        TakesWhole<F, T&&, More&&...>,
+        "etch: a callable of a data set takes an element, or the parts of one that is a tuple or pair, and must be "
+        "callable as const: it may run ahead, again or on several threads; what it carries along belongs in scan");
   }
 }
 template <class F, class T, class... More>
-using ResultOf = std::remove_cvref_t<decltype(call(std::declval<const F&>(), std::declval<T>(), std::declval<More>()...))>;
+using ResultOf =
+    std::remove_cvref_t<decltype(call(std::declval<const F&>(), std::declval<T>(), std::declval<More>()...))>;
 
 /// The type of what a callable gives: text or a pointer to text becomes a std::string.
 template <class R>

@@ -21,7 +21,9 @@ namespace detail {
 /// A number made of two, each bit of which depends on all of theirs.
 uint64_t mix(uint64_t a, uint64_t b);
 /// Random number `draw` of a walk, and one below n of it.
-inline uint64_t mix_key(uint64_t seed, const OpenContext& context) { return mix(mix(seed, context.salt), context.epoch); }
+inline uint64_t mix_key(uint64_t seed, const OpenContext& context) {
+  return mix(mix(seed, context.salt), context.epoch);
+}
 inline int64_t random_below(uint64_t key, uint64_t draw, int64_t n) {
   __extension__ using Wide = unsigned __int128;
   return static_cast<int64_t>((Wide{mix(key, draw)} * static_cast<uint64_t>(n)) >> 64);

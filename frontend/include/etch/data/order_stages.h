@@ -233,7 +233,8 @@ class RepeatStage final : public OneInputStage<T, T> {
       OpenContext context = context_;
       const auto turn = static_cast<uint64_t>(turn_);
       // Each turn is an epoch of its own, unlike those of other epochs of the whole.
-      context.epoch = count_ > 0 ? context_.epoch * static_cast<uint64_t>(count_) + turn : (context_.epoch << 32) + turn;
+      context.epoch =
+          count_ > 0 ? context_.epoch * static_cast<uint64_t>(count_) + turn : (context_.epoch << 32) + turn;
       context.is_restored = is_restored || (context_.is_restored && turn_ == 0);
       cursor_ = stage_.open(context);
     }
@@ -263,7 +264,12 @@ template <class T>
 class StridedStage final : public RandomAccess<T> {
  public:
   StridedStage(StageRef<T> input, std::string_view name, int64_t start, int64_t step, int64_t count)
-      : input_(std::move(input)), source_(*input_->random_access()), name_(name), start_(start), step_(step), count_(count) {}
+      : input_(std::move(input)),
+        source_(*input_->random_access()),
+        name_(name),
+        start_(start),
+        step_(step),
+        count_(count) {}
   std::string_view name() const override { return name_; }
   std::vector<const StageBase*> inputs() const override { return {input_.get()}; }
   int64_t cardinality() const override { return count_; }
@@ -293,7 +299,9 @@ class PartStage final : public OneInputStage<T, T> {
   PartStage(StageRef<T> input, std::string_view name, int64_t start, int64_t step, int64_t most)
       : OneInputStage<T, T>(std::move(input)), name_(name), start_(start), step_(step), most_(most) {}
   std::string_view name() const override { return name_; }
-  int64_t cardinality() const override { return cardinality_of_part(this->input_->cardinality(), start_, step_, most_); }
+  int64_t cardinality() const override {
+    return cardinality_of_part(this->input_->cardinality(), start_, step_, most_);
+  }
   std::vector<ElementSpec> element_spec() const override { return this->input_->element_spec(); }
   std::unique_ptr<Cursor<T>> open(const OpenContext& context) const override {
     return std::make_unique<PartCursor>(this->input_->open(context), *this);
@@ -432,7 +440,8 @@ class ConcatenateStage final : public Stage<T> {
       for (size_t i = part_; i < cursors_.size(); ++i) cursors_[i]->restore(state.part("input/" + std::to_string(i)));
     }
     bool replays() const override {
-      return std::any_of(cursors_.begin(), cursors_.end(), [](const auto& cursor) { return cursor && cursor->replays(); });
+      return std::any_of(cursors_.begin(), cursors_.end(),
+                         [](const auto& cursor) { return cursor && cursor->replays(); });
     }
 
    private:
@@ -464,7 +473,8 @@ class ZipStage : public Stage<std::tuple<T...>> {
   std::vector<ElementSpec> element_spec() const override { return spec_of_all(stages_); }
   std::unique_ptr<Cursor<Element>> open(const OpenContext& context) const override {
     return std::make_unique<ZipCursor>(std::apply(
-        [&](const auto&... stage) { return std::tuple<std::unique_ptr<Cursor<T>>...>(stage->open(context)...); }, stages_));
+        [&](const auto&... stage) { return std::tuple<std::unique_ptr<Cursor<T>>...>(stage->open(context)...); },
+        stages_));
   }
 
   static int64_t cardinality_of(const Stages& stages) {
@@ -552,7 +562,8 @@ class ZipRandomAccess final : public RandomAccess<std::tuple<T...>> {
   int64_t cardinality() const override { return ZipStage<T...>::cardinality_of(stages_); }
   std::vector<ElementSpec> element_spec() const override { return ZipStage<T...>::spec_of_all(stages_); }
   std::tuple<T...> at(int64_t i) const override {
-    return std::apply([&](const auto&... stage) { return std::tuple<T...>{stage->random_access()->at(i)...}; }, stages_);
+    return std::apply([&](const auto&... stage) { return std::tuple<T...>{stage->random_access()->at(i)...}; },
+                      stages_);
   }
   bool gather(std::span<const int64_t> indices, std::vector<Tensor>& stacked) const override {
     const size_t before = stacked.size();
@@ -592,7 +603,8 @@ class EnumerateStage final : public OneInputStage<T, std::tuple<int64_t, T>> {
  private:
   class EnumerateCursor final : public OneInputCursor<T, R> {
    public:
-    EnumerateCursor(std::unique_ptr<Cursor<T>> input, int64_t start) : OneInputCursor<T, R>(std::move(input)), next_(start) {}
+    EnumerateCursor(std::unique_ptr<Cursor<T>> input, int64_t start)
+        : OneInputCursor<T, R>(std::move(input)), next_(start) {}
     bool next(R& out) override {
       if (!this->input_->next(std::get<1>(out))) return false;
       std::get<0>(out) = next_++;

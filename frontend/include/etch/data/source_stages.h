@@ -71,7 +71,9 @@ class GeneratorStage final : public Stage<T> {
   std::string_view name() const override { return "from_generator"; }
   int64_t cardinality() const override { return cardinality_; }
   std::vector<ElementSpec> element_spec() const override { return spec_; }
-  std::unique_ptr<Cursor<T>> open(const OpenContext&) const override { return std::make_unique<GeneratorCursor>(*this); }
+  std::unique_ptr<Cursor<T>> open(const OpenContext&) const override {
+    return std::make_unique<GeneratorCursor>(*this);
+  }
 
  private:
   static constexpr bool kSaves = etch::detail::Stateful<F>;
@@ -122,8 +124,8 @@ class GeneratorStage final : public Stage<T> {
   const int64_t cardinality_;
 };
 
-/// A range as a walk goes along it: the stage's own, or, where it cannot be walked as const, a copy (views such as filter remember
-/// where they begin).
+/// A range as a walk goes along it: the stage's own, or, where it cannot be walked as const, a copy (views such as
+/// filter remember where they begin).
 template <class Range>
 inline constexpr bool kWalksConst = std::ranges::forward_range<const Range>;
 template <class Range>

@@ -103,7 +103,8 @@ class WorkerBase {
   bool is_started_ = false, is_finished_ = false;
   int forks_ = 0;  // of this process and those before it, when the threads started
   int64_t given_ = 0;  // elements before the first one of the threads'
-  std::shared_ptr<const SavedState> resume_;  // of the input, `resume_since_` elements before what the consumer reads next
+  std::shared_ptr<const SavedState>
+      resume_;  // of the input, `resume_since_` elements before what the consumer reads next
   int64_t resume_since_ = 0;
 
   /// In a child of a fork they may be held for ever by threads that are not there: nobody touches them any more.
