@@ -9,6 +9,7 @@
 #include "etch/buffer.h"
 #include "etch/checkpoint.h"
 #include "etch/data.h"
+#include "etch/effects.h"
 #include "etch/function.h"
 #include "etch/ops.h"
 #include "frontend/checkpoint/file_system.h"
@@ -200,6 +201,28 @@ TEST(PendingSave, AnErrorThatNobodyWaitedForIsAWarning) {
   { const PendingSave save = Checkpoint(named("a", a)).save_async(scratch.file("file/x")); }
   ASSERT_EQ(Warnings::kept().size(), 1u);
   EXPECT_THAT(Warnings::kept()[0], HasSubstr("a save failed: "));
+}
+
+TEST(Snapshot, FromInsideOfARunningCallIsAnError) {
+  const Scratch scratch;
+  Variable w(1.0f, {.name = "w"});
+  const Checkpoint checkpoint(named("w", w));
+  std::string error = "none";
+  const ScopedPrintSink sink([&](std::string_view) {
+    try {
+      checkpoint.save(scratch.file("inside.safetensors"));
+    } catch (const Error& thrown) {
+      error = thrown.what();
+    }
+  });
+  auto step = function([&](Tensor x) {
+    print("now", x);
+    w += x;
+    return x;
+  }, {.audit = false});
+  step(Tensor(2.0f));
+  EXPECT_THAT(error, HasSubstr("cannot be saved by what a compiled function calls while it runs"));
+  EXPECT_EQ(w.value().item<float>(), 3.0f);
 }
 
 }  // namespace
