@@ -40,7 +40,7 @@ constexpr int64_t kMany = 200'000;
 void struct_source(benchmark::State& state) { walk(state, source(kMany), kMany); }
 void struct_map(benchmark::State& state) { walk(state, source(kMany).map(swap), kMany); }
 void struct_map_parallel_prefetch(benchmark::State& state) {
-  walk(state, source(kMany).map(swap, {.parallel = 2}).prefetch(256), kMany);
+  walk(state, source(kMany).map(swap, {.parallel = 2}).prefetch(), kMany);
 }
 /// The same by hand: a loop that takes rows and calls.
 void struct_map_hand(benchmark::State& state) {

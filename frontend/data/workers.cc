@@ -40,9 +40,10 @@ int count_forks() {
   return num_forks.load(std::memory_order_relaxed);
 }
 
-constexpr int64_t kMaxBlock = 256;
+// A block takes a millisecond at most: to wake a thread of a virtual machine costs 30 us, to start on it 50.
 constexpr int64_t kMicrosecond = 1000;
-constexpr int64_t kMaxAutomaticBuffer = 256;
+constexpr int64_t kLongBlock = 1000 * kMicrosecond, kShortBlock = 250 * kMicrosecond;
+constexpr int64_t kMaxAutomaticBuffer = 2 * detail::kMaxBlock;
 
 }  // namespace
 
@@ -169,9 +170,9 @@ bool WorkerBase::run_block() {
 
 void WorkerBase::fit_block_size(int64_t count, int64_t capacity, int64_t nanoseconds) {
   const int64_t size = block_size_.load(std::memory_order_relaxed);
-  if (nanoseconds > 200 * kMicrosecond) {
+  if (nanoseconds > kLongBlock) {
     block_size_.store(std::max<int64_t>(1, std::min(size, capacity) / 2), std::memory_order_relaxed);
-  } else if (nanoseconds < 50 * kMicrosecond && count == capacity && capacity == size) {
+  } else if (nanoseconds < kShortBlock && count == capacity && capacity == size) {
     block_size_.store(std::min(kMaxBlock, size * 2), std::memory_order_relaxed);
   }
 }
@@ -336,7 +337,7 @@ bool WorkerBase::advance() {
 
 /// First for a whole block, and when that takes its time for a single element.
 void WorkerBase::wait(std::unique_lock<std::mutex>& lock) {
-  constexpr auto kPatience = std::chrono::microseconds(200);
+  constexpr auto kPatience = std::chrono::nanoseconds(kLongBlock);
   const auto is_woken = [&] { return is_stopped_ || fatal_ || !consumer_sleeps_; };
   grow();
   consumer_sleeps_ = true;

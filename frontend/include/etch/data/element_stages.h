@@ -196,7 +196,7 @@ class MapStage final : public OneInputStage<T, typename MapWork<T, F, kSeeded>::
     const int most = threads_ == AUTOTUNE ? 2 * kMostAutomatic : 2 * threads_;
     auto cursor = std::make_unique<WorkerCursor<T, R, Work>>(
         *this->input_, context,
-        WorkerOptions{.threads = threads_, .buffer = int64_t{256} * most, .max_blocks = most, .pulls_alone = false});
+        WorkerOptions{.threads = threads_, .buffer = kMaxBlock * most, .max_blocks = most, .pulls_alone = false});
     cursor->source() = ready(std::move(cursor->source()), cursor->inner_context());
     cursor->set_work(std::move(work));
     return cursor;

@@ -23,6 +23,9 @@ int64_t num_pipeline_threads();
 
 namespace detail {
 
+/// The most elements of a block, however short a time they take.
+inline constexpr int64_t kMaxBlock = 4096;
+
 struct WorkerOptions {
   int threads = 1;       // or AUTOTUNE
   int64_t buffer = 256;  // elements that are ahead of the consumer at most, or AUTOTUNE
