@@ -11,7 +11,7 @@
 #include "compiler/ir/region.h"
 #include "frontend/capture/structure.h"
 #include "frontend/effects.h"
-#include "frontend/element_loop.h"
+#include "frontend/data/element_loop.h"
 #include "runtime/check.h"
 
 namespace etch::detail {

@@ -11,7 +11,7 @@
 #include "compiler/ir/cat.h"
 #include "etch/options.h"
 #include "frontend/concrete.h"
-#include "frontend/frozen_cells.h"
+#include "frontend/data/frozen_cells.h"
 
 namespace etch {
 namespace detail {

@@ -1,5 +1,5 @@
 // ElementWalks: one stack of them for each thread.
-#include "frontend/element_walks.h"
+#include "frontend/data/element_walks.h"
 
 #include <utility>
 

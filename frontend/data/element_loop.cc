@@ -1,5 +1,5 @@
 // Loops over data sets in traced functions: three functions of the host, which begin a walk, take an element, and end the walk.
-#include "frontend/element_loop.h"
+#include "frontend/data/element_loop.h"
 
 #include <algorithm>
 #include <cstring>
@@ -12,7 +12,7 @@
 #include "etch/data/element_loop.h"
 #include "etch/ops.h"
 #include "frontend/effects.h"
-#include "frontend/element_walks.h"
+#include "frontend/data/element_walks.h"
 #include "frontend/trace.h"
 
 namespace etch::detail {
