@@ -6,7 +6,7 @@
 #include "etch/data/files.h"
 #include "frontend/files/line_reader.h"
 #include "frontend/files/open_packed.h"
-#include "frontend/files/record_reader.h"
+#include "frontend/files/record_elements.h"
 #include "frontend/tensor_impl.h"
 
 namespace etch::data {
@@ -14,6 +14,7 @@ namespace {
 
 using detail::ElementReader;
 using detail::FilesStage;
+using detail::RecordElements;
 using etch::detail::ByteSource;
 using etch::detail::fail_reading;
 using etch::detail::InputFile;
@@ -123,27 +124,12 @@ class FixedReader final : public ElementReader {
   uint64_t end_ = 0;  // of the last record
 };
 
-class RecordElements final : public ElementReader {
+class RecordTexts final : public RecordElements {
  public:
-  RecordElements(const std::string& path, const TFRecordOptions& options)
-      : records_(etch::detail::open_packed(path, options.compression), options.most_record_bytes) {}
-
-  bool next(void* element) override {
-    std::string_view record;
-    if (!records_.next(record)) return false;
-    assign(element, record);
-    return true;
-  }
-  int64_t skip(int64_t n) override {
-    int64_t done = 0;
-    while (done < n && records_.skip()) ++done;
-    return done;
-  }
-  void save(SavedState& state) const override { state.set("byte", records_.position()); }
-  void restore(const SavedState& state) override { records_.seek(state.get<uint64_t>("byte")); }
+  using RecordElements::RecordElements;
 
  private:
-  etch::detail::RecordReader records_;
+  void make(std::string_view record, uint64_t, void* element) override { assign(element, record); }
 };
 
 }  // namespace
@@ -161,7 +147,7 @@ Dataset<std::string> fixed_length_records(Paths paths, Integer record_bytes, Fix
 }
 
 Dataset<std::string> tfrecord(Paths paths, TFRecordOptions options) {
-  return dataset_of<RecordElements>("tfrecord", std::move(paths), options);
+  return dataset_of<RecordTexts>("tfrecord", std::move(paths), options);
 }
 
 std::string read_file(const std::string& path, uint64_t most_bytes) { return etch::detail::read_all(path, most_bytes); }

@@ -7,9 +7,8 @@
 
 #include "compiler/ir/cat.h"
 #include "frontend/files/example_wire.h"
-#include "frontend/files/open_packed.h"
 #include "frontend/files/quote.h"
-#include "frontend/files/record_reader.h"
+#include "frontend/files/record_elements.h"
 #include "frontend/tensor_impl.h"
 
 namespace etch::data {
@@ -147,33 +146,21 @@ class Filler {
   void* object_;
 };
 
-class ExampleReader final : public ElementReader {
+class ExampleReader final : public RecordElements {
  public:
   ExampleReader(const std::string& path, const ExampleStruct& layout, const TFRecordOptions& options)
-      : records_(etch::detail::open_packed(path, options.compression), options.most_record_bytes), layout_(layout) {}
+      : RecordElements(path, options), layout_(layout) {}
 
-  bool next(void* element) override {
-    const uint64_t at = records_.position();
-    std::string_view record;
-    if (!records_.next(record)) return false;
+ private:
+  void make(std::string_view record, uint64_t at, void* element) override {
     try {
       find_features(record, features_);
       Filler(record, layout_, element).fill(features_);
     } catch (const Error& error) {
-      etch::detail::fail_reading(records_.path(), cat("the record at byte ", at, ": ", error.what()));
+      etch::detail::fail_reading(path(), cat("the record at byte ", at, ": ", error.what()));
     }
-    return true;
   }
-  int64_t skip(int64_t n) override {
-    int64_t done = 0;
-    while (done < n && records_.skip()) ++done;
-    return done;
-  }
-  void save(SavedState& state) const override { state.set("byte", records_.position()); }
-  void restore(const SavedState& state) override { records_.seek(state.get<uint64_t>("byte")); }
 
- private:
-  etch::detail::RecordReader records_;
   const ExampleStruct& layout_;
   std::vector<NamedFeature> features_;
 };

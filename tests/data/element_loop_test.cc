@@ -159,6 +159,28 @@ TEST(ElementLoop, AGuardedLoopInsideRunsAgainOnTheSameElements) {
   EXPECT_EQ(numbers.counts.opened, 1);
 }
 
+TEST(ElementLoop, MoreElementsThanACallKeepsCannotBeGivenOnceMore) {
+  constexpr int64_t kElements = int64_t{16} << 20;  // 64 MiB; 256 MiB are kept
+  const Tensor large = zeros({kElements});
+  Numbers numbers([large](int number) { return number < 5 ? std::vector<Tensor>{large} : std::vector<Tensor>(); },
+                  {{{{DType::f32, {kElements}}}}});
+  auto count = function([&](Tensor turns) {
+    Tensor sum(0.0f);
+    ElementLoop loop = numbers.loop();
+    while (loop.next()) sum = sum + loop.tensors()[0][0];
+    while (sum < turns) sum = sum + 1.0f;
+    return sum;
+  });
+  try {
+    count(Tensor(3000.0f));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("what the run took from a data set so far is too much to be given once more; give the "
+                                        "function the option trust_loops"));
+  }
+  EXPECT_EQ(numbers.counts.open, 0);
+}
+
 TEST(ElementLoop, EachTypeHasABody) {
   const std::vector<data::ElementSpec> types{{{{DType::f32, {4}}}}, {{{DType::f32, {3}}}}};
   Numbers numbers(
