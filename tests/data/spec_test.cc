@@ -141,6 +141,13 @@ TEST(DataArguments, ThatCannotBeAreErrorsWithTheirPlace) {
             "boundary");
 }
 
+TEST(DataErrors, AnElementOfAnotherTypeIsNamedWhereElementsAreTakenByIndex) {
+  const std::vector<Tensor> lists{zeros({3}), zeros({3}), zeros({3}), zeros({4})};
+  EXPECT_EQ(error_of([&] { from_tensor_slices(lists).batch(2).to_vector(); }),
+            "from_tensor_slices > batch: batch, element 3: batch: the element has f32[4] where the first of its batch has f32[3]; "
+            "padded_batch takes elements of different extents");
+}
+
 TEST(DataErrors, IgnoredOnesLeaveOthers) {
   const auto odd = [](int64_t x) { return x % 2 == 0 ? throw Error("even") : x; };
   EXPECT_EQ(line_of(range(6).map(odd).ignore_errors()), "1;3;5");

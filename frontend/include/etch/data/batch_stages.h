@@ -86,11 +86,11 @@ class BatchCursor final : public OneInputCursor<T, BatchedOf<T>> {
       return true;
     }
     collector_.begin(count);
-    for (int64_t index : indices) {
+    for (int64_t i = 0; i < count; ++i) {
       try {
-        collector_.add(source_->at(index));
+        collector_.add(source_->at(indices[static_cast<size_t>(i)]));
       } catch (...) {
-        rethrow_at("batch", position_ - count + (&index - indices.data()));
+        rethrow_at("batch", position_ - count + i);
       }
     }
     out = collector_.finish();
