@@ -6,6 +6,7 @@
 #include "compiler/ir/cat.h"
 #include "compiler/passes/fold.h"
 #include "compiler/passes/hoist.h"
+#include "compiler/passes/join_pads.h"
 #include "compiler/passes/lower_reductions.h"
 #include "compiler/passes/prune.h"
 #include "compiler/passes/simplify.h"
@@ -172,6 +173,18 @@ std::vector<bool> needed_nodes(const Graph& graph, std::span<const Value> values
     for (Value operand : graph.nodes()[i].operands) needed[graph.index_of(operand)] = true;
   }
   return needed;
+}
+
+std::vector<int> readers_of(const Graph& graph) {
+  std::vector<int> readers(graph.num_values());
+  for (const Node& node : graph.nodes()) {
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      auto begin = node.operands.begin();
+      readers[node.operands[i].id] += std::find(begin, begin + i, node.operands[i]) == begin + i;
+    }
+  }
+  for (Value output : graph.outputs()) ++readers[output.id];
+  return readers;
 }
 
 absl::StatusOr<Graph> rewrite(Graph&& graph, const RewriteFn& fn) {

@@ -42,6 +42,9 @@ const Pass* find_pass(std::string_view name);
 std::vector<bool> needed_nodes(const Graph& graph);
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const Value> values);
 
+/// Per value: how many nodes read it, or return it.
+std::vector<int> readers_of(const Graph& graph);
+
 /// What stands for a node: one value per result, or none to keep the node as it is.
 class Replacement {
  public:

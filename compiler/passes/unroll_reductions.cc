@@ -122,19 +122,6 @@ bool is_short(const Graph& graph, const Node& node) {
   return n >= 1 && n <= kMaxExtent;
 }
 
-/// Per value: how many nodes read it, or return it.
-std::vector<int> readers_of(const Graph& graph) {
-  std::vector<int> readers(graph.num_values());
-  for (const Node& node : graph.nodes()) {
-    for (size_t i = 0; i < node.operands.size(); ++i) {
-      auto begin = node.operands.begin();
-      readers[node.operands[i].id] += std::find(begin, begin + i, node.operands[i]) == begin + i;
-    }
-  }
-  for (Value output : graph.outputs()) ++readers[output.id];
-  return readers;
-}
-
 }  // namespace
 
 absl::StatusOr<Graph> unroll_reductions(Graph graph) {
