@@ -1,5 +1,6 @@
 """A system's process: started when it is wanted, ended when it is late, and started anew for the next row."""
 
+import functools
 import json
 import os
 import pathlib
@@ -32,6 +33,18 @@ def command(system, threads, build):
     return [sys.executable, str(HERE / "worker.py"), system, str(threads)]
 
 
+def processors(threads):
+    """The first so many that this process may use."""
+    return sorted(os.sched_getaffinity(0))[:threads]
+
+
+def environment(threads):
+    """Thread counts of libraries that read them when they are loaded, and nothing that was set for another library."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "ETCH_FLAGS")}
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return {**kept, **dict.fromkeys(counts, str(threads))}
+
+
 class Process:
     """Sends commands as lines of JSON and reads the answers."""
 
@@ -50,7 +63,9 @@ class Process:
     def start(self):
         """What the process says about itself."""
         if self.process is None:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0)
+            pin = functools.partial(os.sched_setaffinity, 0, processors(self.threads))
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0,
+                                            preexec_fn=pin, env=environment(self.threads))
             self.left = b""
             self.ready = self.read(START_LIMIT)["ready"]
         return self.ready

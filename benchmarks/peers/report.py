@@ -88,10 +88,10 @@ def compile_table(rows):
     def line(row):
         ours, best = cell_of(row, "etch"), best_peer(row)
         split = (ours or {}).get("split") or {}
-        parts = " / ".join(f"{split[part]:.2f}" for part in ("trace", "passes", "llvm", "link") if part in split) or "–"
+        parts = ", ".join(f"{part} {ms:.2f}" for part, ms in split.items()) or "–"
         of_peers = [milliseconds(cell_of(row, peer)) for peer in peers]
         return [row["name"], milliseconds(ours), f"{best[0]} {best[1] / 1e3:,.1f}" if best else "–", ratio_text(ratio(row)), parts, *of_peers]
-    return table(["first call, ms", "Etch", "best peer", "ratio", "trace / passes / LLVM / link", *peers], [line(row) for row in rows])
+    return table(["first call, ms", "Etch", "best peer", "ratio", "of Etch's", *peers], [line(row) for row in rows])
 
 
 def milliseconds(cell):

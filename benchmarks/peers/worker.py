@@ -9,7 +9,8 @@ On start it prints {"ready": {"system", "version", "settings", "empty_call_us"}}
     {"cmd": "compile", "seed", "details"} -> {"ms", "split"}   for workloads that time a first call
     {"cmd": "drop"} -> {}   frees the case
     {"cmd": "quit"}
-`split` is {"trace", "passes", "llvm", "link"} in ms where a system knows them, or null. bench_rows (Etch) and bench_native
+The driver pins the process to as many processors as there are threads and sets the libraries' thread counts (process.py).
+`split` is the parts of a first call in ms, by name, where a system knows them, or null. bench_rows (Etch) and bench_native
 (libraries) speak the same.
 """
 
@@ -21,16 +22,6 @@ import time
 import traceback
 
 SHORTEST_TIMED = 20e-6
-
-
-def pin(threads):
-    """This process and its threads onto the first processors, before any library counts them."""
-    processors = sorted(os.sched_getaffinity(0))[:threads]
-    os.sched_setaffinity(0, processors)
-    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-        os.environ.pop(name, None)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = str(threads)
 
 
 def time_calls(call, seconds):
@@ -134,7 +125,6 @@ def answer(worker, request):
 
 def main():
     name, threads = sys.argv[1], int(sys.argv[2])
-    pin(threads)
     # Libraries that print go to the log: standard output belongs to the protocol.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from systems.base import Built, System, Unsupported, as_list
 from systems.definitions import Definitions
-from systems.models import LEARNING_RATE, widened
+from systems.models import EPSILON, LEARNING_RATE, widened
 
 
 def make(threads, compiled):
@@ -248,18 +248,23 @@ class Torch(System):
         held = {}
 
         def reset():
+            held["steps"] = 0
             from systems.torch_models import model_of
             loss = model_of(torch, self, case, inputs[case.num_data:])
             parameters = [p for p in loss.parameters() if p.requires_grad]
             rate = LEARNING_RATE[case.optimizer]
             held["optimizer"] = (torch.optim.SGD(parameters, rate, fused=True) if case.optimizer == "sgd" else
-                                 torch.optim.Adam(parameters, rate, eps=1e-7, fused=True))
+                                 torch.optim.Adam(parameters, rate, eps=EPSILON, fused=True))
             held["loss"] = torch.compile(loss, mode="max-autotune", dynamic=False) if self.compiled else loss
 
         def call():
             held["optimizer"].zero_grad()
             value = held["loss"](*data)
             value.backward()
+            held["steps"] += 1
+            if case.optimizer == "adam":
+                # Torch adds epsilon to the corrected root, the others to the root: so it is the same sum.
+                held["optimizer"].param_groups[0]["eps"] = EPSILON / math.sqrt(1 - 0.999 ** held["steps"])
             held["optimizer"].step()
             return value.detach()
 

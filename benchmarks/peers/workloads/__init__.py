@@ -6,6 +6,8 @@ written once, `flops` the additions and multiplications of products (0 where mem
 Systems look workloads up by the same names.
 """
 
+import inspect
+
 from . import elementwise, layout, loops, products, programs, reductions
 from .base import LAYERS, WORKLOADS, Workload, make_inputs
 from .elementwise import chain10
@@ -14,5 +16,7 @@ __all__ = ["LAYERS", "WORKLOADS", "Workload", "chain10", "make_case", "make_inpu
 
 
 def make_case(workload, sizes):
-    """The workload of a row."""
-    return WORKLOADS[workload](**sizes)
+    """The workload of a row; sizes that it does not take are details, which stand beside them in the protocol."""
+    made = WORKLOADS[workload]
+    known = inspect.signature(made.__init__).parameters
+    return made(**{name: value for name, value in sizes.items() if name in known})
