@@ -29,6 +29,8 @@ def cell_text(cell):
     if "median_us" not in cell:
         return "failed"
     text = f"{time_text(cell['median_us'])} ({error_text(cell)})"
+    if cell.get("part"):
+        return f"{text} {cell['part']}"
     return text if cell.get("right", True) else f"~~{text}~~ wrong"
 
 

@@ -55,11 +55,11 @@ def cell_of(row, system, outputs="fresh"):
 
 
 def best_peer(row, empty_calls=None, outputs="fresh"):
-    """(name, microseconds) of the fastest peer with right results, or None; `empty_calls`: what is taken off of each peer's time."""
+    """(name, microseconds) of the fastest peer that does all of it with right results, or None; `empty_calls`: what is taken off of each peer's time."""
     times = {}
     for system in row["cells"]:
         cell = cell_of(row, system, outputs)
-        if system in OURS or not is_right(cell):
+        if system in OURS or not is_right(cell) or cell.get("part"):
             continue
         # Timers are not finer than that: nothing becomes free.
         net = cell["median_us"] - (empty_calls or {}).get(system, 0.0)
