@@ -206,7 +206,7 @@ class Driver:
                     entry["cells"][name][outputs] = {"failed": "no times", **answer}
                     del times[name]
                     continue
-                times[name].append(median(answer["us"]))
+                times[name].append(float(f"{median(answer['us']):.5g}"))
                 entry["cells"][name][outputs]["calls"] += answer["calls"]
         for name, rounds in times.items():
             cell = entry["cells"][name][outputs]

@@ -132,6 +132,8 @@ class TorchDefinitions(Definitions):
         raise Unsupported("would be a loop of Python's own numbers")
 
 
+# Inference: all but the first argument are constants of a module.
+MODULES = ("perceptron", "conv", "product_bias_gelu")
 # Loops that Python runs around compiled pieces.
 OWN_LOOPS = ("newton", "mandelbrot_while")
 
@@ -144,13 +146,14 @@ class Torch(System):
         torch.set_num_interop_threads(1)
         self.torch, self.version, self.compiled, self.compiles = torch, torch.__version__, compiled, compiled
         self.definitions = TorchDefinitions(torch, compiled)
-        how = "torch.compile(mode='max-autotune', dynamic=False), caches off, 1 compile thread" if compiled else "eager"
+        how = "torch.compile(mode='max-autotune', dynamic=False), inductor's freezing, caches off, 1 compile thread" if compiled else "eager"
         self.settings = (f"{how}; torch.set_num_threads({threads}), inference_mode, convolutions channels last with batch norm folded into "
                          "their weights before the clock, scaled_dot_product_attention, nn.LSTM, fused optimizers")
         if compiled:
             torch._dynamo.config.cache_size_limit = 1 << 30
             torch._dynamo.config.recompile_limit = 1 << 30
-            torch._inductor.config.freezing = False
+            # Weights that are a module's become constants, which its products pack.
+            torch._inductor.config.freezing = True
 
     def put(self, value):
         return self.torch.from_numpy(value).clone()
@@ -160,7 +163,7 @@ class Torch(System):
             return function
         self.torch._dynamo.reset()
         # A function object of its own for each case.
-        own = lambda *arguments: function(*arguments)
+        own = function if isinstance(function, self.torch.nn.Module) else lambda *arguments: function(*arguments)
         return self.torch.compile(own, mode=None if dynamic else "max-autotune", dynamic=dynamic)
 
     def build(self, case, inputs, details, reuse):
@@ -177,8 +180,23 @@ class Torch(System):
                 built = self.build_sizes(case, self.compile(function, dynamic=True), inputs[0])
             return Built(self.inferring(built.call), self.fetch)
         arguments = self.arguments(case, inputs)
+        if self.compiled and case.name in MODULES:
+            function, arguments = self.module(function, arguments[1:]), arguments[:1]
         compiled = function if case.name in OWN_LOOPS else self.compile(function)
         return Built(self.inferring(lambda: compiled(*arguments)), self.fetch_of(case))
+
+    def module(self, function, weights):
+        """A function of its first argument, the others being parameters."""
+        nn = self.torch.nn
+
+        class Inference(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weights = nn.ParameterList([nn.Parameter(weight, requires_grad=False) for weight in weights])
+
+            def forward(self, x):
+                return function(x, *self.weights)
+        return Inference().eval()
 
     def inferring(self, call):
         mode = self.torch.inference_mode
