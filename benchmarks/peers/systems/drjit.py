@@ -125,22 +125,20 @@ class DrJitDefinitions:
     def nbody(self, case):
         dr, types, n = self.dr, self.types, case.inputs[0][1][0]
 
-        @dr.syntax
-        def accelerations(x, mass):
+        def nbody(x, mass):
             ox, oy, oz = self.bodies(x, n, 3)
-            ax, ay, az = dr.zeros(types.Float, n), dr.zeros(types.Float, n), dr.zeros(types.Float, n)
-            j = types.UInt(0)
-            while j < n:
+
+            def turn(j, ax, ay, az):
                 dx, dy, dz = (dr.gather(types.Float, x, j * 3 + k) for k in range(3))
                 dx, dy, dz = dx - ox, dy - oy, dz - oz
                 r2 = dx * dx + dy * dy + dz * dz + 0.01
                 w = dr.gather(types.Float, mass, j) * dr.rcp(r2 * dr.sqrt(r2))
-                ax += w * dx
-                ay += w * dy
-                az += w * dz
-                j += 1
-            return ax, ay, az
-        return lambda x, mass: dr.ravel(types.Array3(*accelerations(x, mass)))
+                return j + 1, dr.fma(w, dx, ax), dr.fma(w, dy, ay), dr.fma(w, dz, az)
+
+            zero = dr.zeros(types.Float, n)
+            _, *sums = dr.while_loop((types.UInt(0), zero, zero, zero), lambda j, *_: j < n, turn)
+            return dr.ravel(types.Array3(*sums))
+        return nbody
 
     def distance(self, x, y, row, column, width):
         dr, total = self.dr, 0
@@ -160,21 +158,19 @@ class DrJitDefinitions:
     def nearest(self, case):
         dr, types, (m, width), n = self.dr, self.types, case.inputs[0][1], case.inputs[1][1][0]
 
-        @dr.syntax
         def nearest(x, y):
-            i, j = self.index(m), types.UInt(0)
-            best, at = dr.full(types.Float, np.inf, m), dr.zeros(types.UInt, m)
             points = self.bodies(x, m, width)
-            while j < n:
+
+            def turn(j, best, at):
                 total = types.Float(0)
                 for k in range(width):
                     d = points[k] - dr.gather(types.Float, y, j * width + k)
-                    total = total + d * d
+                    total += d * d
                 closer = total < best
-                best = dr.select(closer, total, best)
-                at = dr.select(closer, j, at)
-                j += 1
-            return at
+                return j + 1, dr.select(closer, total, best), dr.select(closer, j, at)
+
+            start = types.UInt(0), dr.full(types.Float, np.inf, m), dr.zeros(types.UInt, m)
+            return dr.while_loop(start, lambda j, *_: j < n, turn)[2]
         return nearest
 
     def heat(self, case):
@@ -204,31 +200,20 @@ class DrJitDefinitions:
     def mandelbrot_while(self, case):
         dr, types = self.dr, self.types
 
-        @dr.syntax
         def mandelbrot(cx, cy):
-            x, y, count = dr.zeros(types.Float, case.n**2), dr.zeros(types.Float, case.n**2), dr.zeros(types.Int, case.n**2)
-            while (count < case.turns) & (x * x + y * y <= 4):
-                x, y = x * x - y * y + cx, 2 * x * y + cy
-                count += 1
-            return count
+            going = lambda x, y, count: (count < case.turns) & (x * x + y * y <= 4)
+            turn = lambda x, y, count: (x * x - y * y + cx, 2 * x * y + cy, count + 1)
+            zero = dr.zeros(types.Float, case.n**2)
+            return dr.while_loop((zero, zero, dr.zeros(types.Int, case.n**2)), going, turn)[2]
         return mandelbrot
 
     def scalar_loop(self, case):
         dr, types = self.dr, self.types
 
-        @dr.syntax
-        def loop(x):
-            x, i = types.UInt64(x), types.UInt(0)
-            while i < case.steps:
-                x = x * types.UInt64(6364136223846793005) + types.UInt64(1442695040888963407)
-                x ^= x >> 33
-                i += 1
-            return types.Int64(x)
-        return loop
-
-
-# A loop that the host ends is no part of a frozen function.
-NOT_FROZEN = ("newton", "heat")
+        def turn(i, x):
+            x = x * types.UInt64(6364136223846793005) + types.UInt64(1442695040888963407)
+            return i + 1, x ^ (x >> 33)
+        return lambda x: types.Int64(dr.while_loop((types.UInt(0), types.UInt64(x)), lambda i, x: i < case.steps, turn)[1])
 
 
 class DrJit(System):
@@ -306,6 +291,8 @@ class DrJit(System):
 
 def result_shape(case, shapes, size):
     """The shape of a result whose elements are in order."""
+    if case.name == "scalar_loop":
+        return ()
     if case.name in ("sum", "mean", "max"):
         return () if case.axis is None else case.shape[:-1]
     if case.name == "permute_0213":
