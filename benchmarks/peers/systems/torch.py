@@ -256,6 +256,8 @@ class Torch(System):
 
     def build_training(self, case, inputs, details):
         torch = self.torch
+        if self.compiled:
+            torch._dynamo.reset()
         if case.name == "compile_training":
             inputs = widened(inputs, **details)
         data = [self.put(value) for value in inputs[:case.num_data]]
