@@ -1,5 +1,5 @@
-// Convolutions, their two gradients and a training step, on one thread and two; benchmarks/peers/convolution.py times the same
-// cases in JAX and PyTorch.
+// Convolutions, their two gradients and a training step, on one thread and two; groups 12 and 15 of benchmarks/peers/rows.py are
+// such beside other systems.
 #include <benchmark/benchmark.h>
 #include <etch/etch.h>
 #include <etch/layers.h>

@@ -1,5 +1,5 @@
-// Whole training steps: perceptrons with Adam, and a transformer block forward and back. benchmarks/peers/training.py times the
-// same in other systems.
+// Whole training steps: perceptrons with Adam, and a transformer block forward and back. benchmarks/peers/compare
+// times such in other systems (group 15).
 #include <benchmark/benchmark.h>
 #include <etch/etch.h>
 #include <etch/layers.h>
