@@ -26,7 +26,7 @@
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Pass.h>
 #include <llvm/Support/CommandLine.h>
-#include <llvm/Support/SmallVectorMemoryBuffer.h>
+#include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
@@ -132,7 +132,7 @@ struct Analyses {
   llvm::ModuleAnalysisManager modules;
 };
 
-/// What a thread needs to compile, kept between modules: making a TargetMachine takes longer than a small kernel.
+/// What a thread needs to compile, kept between modules: making it takes longer than a small kernel.
 class Worker {
  public:
   explicit Worker(const Target& target) : target_(target) {
@@ -199,13 +199,12 @@ class Worker {
   }
 
   std::unique_ptr<llvm::MemoryBuffer> emit_object(llvm::Module& module) {
-    llvm::SmallVector<char, 0> object;
-    llvm::raw_svector_ostream out(object);
-    llvm::legacy::PassManager passes;
-    llvm::MCContext* context = nullptr;
-    if (machine_->addPassesToEmitMC(passes, context, out, true)) return nullptr;
-    passes.run(module);
-    return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "etch", false);
+    if (!emitter_) emitter_ = std::make_unique<Emitter>(*machine_);
+    if (!emitter_->works) return nullptr;
+    emitter_->passes.run(module);
+    auto object = llvm::MemoryBuffer::getMemBufferCopy(emitter_->out.str(), "etch");
+    emitter_->object.clear();
+    return object;
   }
 
   std::string emit_assembly(llvm::Module& module) {
@@ -254,8 +253,22 @@ class Worker {
     }
   }
 
+  /// The passes from LLVM's IR to an object, for any number of modules: to set them up takes longer than to run them on a small
+  /// kernel.
+  struct Emitter {
+    explicit Emitter(llvm::TargetMachine& machine)
+        : out(object), works(!machine.addPassesToEmitMC(passes, context, out, true)) {}
+
+    llvm::SmallVector<char, 0> object;  // of the module that runs
+    llvm::raw_svector_ostream out;
+    llvm::legacy::PassManager passes;
+    llvm::MCContext* context = nullptr;
+    const bool works;
+  };
+
   Target target_;
   std::unique_ptr<llvm::TargetMachine> machine_;
+  std::unique_ptr<Emitter> emitter_;
 };
 
 /// Passes that take time and gain nothing. Loop strength reduction is half of a small kernel's code generation, and the
