@@ -42,7 +42,8 @@ class Layout {
     collapse();
     repeat_short_operands();
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
-      const int lanes = has_few_columns() && !has_free_order() ? rows_for_lanes() : -1;
+      const bool few_columns = axis == domain_.rank - 1 && has_few_columns();
+      const int lanes = few_columns && !has_free_order() ? rows_for_lanes() : -1;
       unroll_axis(draft_, axis);
       find_maps();
       erase(axis);
@@ -117,7 +118,7 @@ class Layout {
     const int beside = folded == last ? longest_before(last) : last;
     const int64_t most_folded = has_short_rows() ? kShortAxis : kMostShortRow;
     if (whole_rows && beside >= 0 && fits(folded, most_folded, beside)) return folded;
-    if (has_few_columns()) {
+    if (whole_rows && has_few_columns()) {
       const int lanes = has_free_order() ? folded : rows_for_lanes();
       if (lanes >= 0 && fits(last, kShortAxis, lanes)) return last;
     }

@@ -267,6 +267,10 @@ TEST(Fusion, LanesOfASumBesideFewColumnsLieAlongTheRowsThatAreLeft) {
   expect_same_bits(graph, true);
 }
 
+TEST(Fusion, ExtremesOfFewColumnsInBlocksAgree) {
+  expect_same_bits(graph_of("graph(%0: f32[1300,4]) {\n%1 = reduce(%0) kind=min axes=[0] : f32[4]\nreturn %1\n}"), true);
+}
+
 TEST(Fusion, WhatManyRowsReadAtAStrideIsPackedOnce) {
   Graph graph = improved(graph_of(
       "graph(%0: f32[80,1,5], %1: f32[1,300,5]) {\n%2 = sub(%0, %1) : f32[80,300,5]\n%3 = mul(%2, %2) : f32[80,300,5]\n"
