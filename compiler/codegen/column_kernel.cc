@@ -232,8 +232,10 @@ class ColumnKernel {
     };
     const int work = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); });
     const bool several = work < kCheapWork && !shuffles_much(program_);
+    const bool down = goes_down(rowwise);
     auto run = [&](llvm::Value* from, llvm::Value* to) {
       block_ = from;
+      if (down) return run_down(stage, rowwise, origin, from, to, values, vectors_going_down(stage, work));
       if (!several) return run_by(from, to, 1);
       llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));
       llvm::Value* even = b_.CreateSub(to, rest);
@@ -250,6 +252,90 @@ class ColumnKernel {
       });
       return Values{};
     });
+  }
+
+  // ---- Rows of scalars: columns stay in registers all the way down, for no row has to be read or written along them
+
+  /// True if lanes find all they need in values per column and in scalars of the row.
+  bool goes_down(const std::vector<int>& rowwise) const {
+    return std::ranges::all_of(rowwise, [&](int i) {
+      const Instr& instr = program_.body[i];
+      if (instr.kind == InstrKind::load) return levels_[i] != Level::element;
+      return instr.kind == InstrKind::compute || instr.kind == InstrKind::reduce || instr.kind == InstrKind::param;
+    });
+  }
+
+  /// So many vectors at a time: what is cheap waits for its accumulators otherwise.
+  int vectors_going_down(int stage, int work) const {
+    constexpr int kMostVectors = 4, kMostAccumulators = 8;
+    int states = 0;
+    for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (program_.body[reducers_[r].instr()].stage == stage) states += static_cast<int>(states_[r].size());
+    }
+    int vectors = std::min<int>(kMostVectors, kMinPanel / widest_);
+    while (vectors > 1 && (vectors * states > kMostAccumulators || vectors * work > 2 * kCheapWork)) vectors /= 2;
+    return vectors;
+  }
+
+  /// Runs the rows from .. to for some vectors of columns, then for the next ones.
+  void run_down(int stage, const std::vector<int>& rowwise, const Origin& origin, llvm::Value* from, llvm::Value* to,
+                const std::vector<llvm::Value*>& values, int vectors) {
+    width_ = widest_ * vectors;
+    k_.loop(first_, last_, k_.i64(width_), {}, false, [&](llvm::Value* column, llvm::ArrayRef<llvm::Value*>) {
+      const std::vector<llvm::Value*> of_columns = values_of_columns(rowwise, values, column);
+      std::vector<Values> states(reducers_.size());
+      Values initial;
+      for_reducers(stage, [&](size_t r) {
+        states[r] = load_state(r, column);
+        initial.append(states[r]);
+      });
+      const auto take = [&](llvm::ArrayRef<llvm::Value*> flat) {
+        for (Values& state : states) {
+          std::copy_n(flat.begin(), state.size(), state.begin());
+          flat = flat.drop_front(state.size());
+        }
+      };
+      take(k_.loop(from, to, k_.i64(1), initial, true, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*> carried) {
+        take(carried);
+        step_down(rowwise, k_.move(origin, axis_, row), of_columns, row, column, states);
+        Values next;
+        for (const Values& state : states) next.append(state);
+        return next;
+      }));
+      for (size_t r = 0; r < states.size(); ++r) {
+        for (size_t s = 0; s < states[r].size(); ++s) store(states_[r][s], column, states[r][s]);
+      }
+      return Values{};
+    });
+    width_ = widest_;
+  }
+
+  /// The values with those of the columns that instructions per row read, loaded, and those of the kernel in all lanes.
+  std::vector<llvm::Value*> values_of_columns(const std::vector<int>& rowwise, std::vector<llvm::Value*> values,
+                                              llvm::Value* column) {
+    for (int i : rowwise) {
+      for (int arg : program_.body[i].args) {
+        if (contains(rowwise, arg)) continue;
+        if (!values[arg]) values[arg] = load(kept_[arg], column, program_.body[arg].dtype == DType::boolean);
+        if (levels_[i] == Level::element) values[arg] = splat(b_, values[arg], width_);
+      }
+    }
+    return values;
+  }
+
+  void step_down(const std::vector<int>& rowwise, const Origin& origin, std::vector<llvm::Value*> values, llvm::Value* row,
+                 llvm::Value* column, std::vector<Values>& states) {
+    emit_scalars(origin, values, [&](int i) { return levels_[i] == Level::row && contains(rowwise, i); });
+    Cursor at;
+    at.width = width_;
+    at.indices.assign(program_.indices.size(), {nullptr, Stride::zero});
+    for (int i : rowwise) {
+      if (program_.body[i].kind == InstrKind::reduce) {
+        accumulate(i, column, row, values[program_.body[i].args[0]], states);
+      } else {
+        k_.emit(i, at, values);
+      }
+    }
   }
 
   /// Brings what the block that begins at row `start` came to into the total.

@@ -153,6 +153,7 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
 }
 
 std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number) {
+  if (!kernel.why.empty()) return kernel.why;
   if (kernel.call) return "a library function, on operands and results in memory";
   if (kernel.host) return "a function of the host, in its turn";
   if (kernel.flow) return flow_reason(graph, kernel, partition);

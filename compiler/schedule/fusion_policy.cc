@@ -36,8 +36,8 @@ int64_t FusionPolicy::computations(const Site& site) const {
   bool varies = false;
   for (int i = 0; i < c.domain.rank; ++i) {
     varies |= map.coef[i] != 0;
-    bool once_a_row = c.domain.is_folded(i) && map.coef[i] == 0;
-    if (!once_a_row) count *= c.domain.extents[i];
+    const bool once = map.coef[i] == 0 && (c.domain.is_folded(i) || is_written_out(c.domain, i));
+    if (!once) count *= c.domain.extents[i];
   }
   return varies ? count : 1;
 }
@@ -170,14 +170,14 @@ bool FusionPolicy::fetches_more(Value value) const {
   int64_t loaded = 0;  // per element
   for (size_t i = 0; i < searched.size(); ++i) {
     const Node& node = graph_.node(searched[i]);
-    if (!is_elementwise(node.op)) {
+    if (!is_elementwise(node.op) && !is_movement(node.op)) {
       loaded += size_of(graph_.type(searched[i]).dtype);
       if (loaded > size_of(type.dtype)) return true;
       continue;
     }
     for (Value operand : node.operands) {
       const Place place = etch::place(graph_.node(operand).op);
-      const bool counts = place != Place::splat && place != Place::index && graph_.type(operand).size() == type.size();
+      const bool counts = place != Place::splat && place != Place::index && graph_.type(operand).size() >= type.size();
       const bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
       if (counts && !known && searched.size() < kMaxSearched) searched.push_back(operand);
     }

@@ -43,10 +43,13 @@ class Layout {
     collapse();
     repeat_short_operands();
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
+      const bool few_columns = axis == domain_.rank - 1 && has_few_columns();
+      const int lanes = few_columns && !has_free_order() ? rows_for_lanes() : -1;
       unroll_axis(draft_, axis);
       find_maps();
       erase(axis);
       if (domain_.folded_axis() < 0) bring_long_axis_behind();
+      if (lanes >= 0) bring_behind(lanes);
       collapse();
     }
     if (domain_.folded_axis() < 0) bring_rows_together();
@@ -132,8 +135,10 @@ class Layout {
     const int beside = folded == last ? longest_before(last) : last;
     const int64_t most_folded = has_short_rows() ? kShortAxis : kMostShortRow;
     if (whole_rows && beside >= 0 && fits(folded, most_folded, beside)) return folded;
-    const bool few_columns = whole_rows && folded == last - 1 && has_free_order();
-    if (few_columns && fits(last, kShortAxis, folded)) return last;
+    if (whole_rows && has_few_columns()) {
+      const int lanes = has_free_order() ? folded : rows_for_lanes();
+      if (lanes >= 0 && fits(last, kShortAxis, lanes)) return last;
+    }
     if (folded < 0) {
       for (int axis = 0; axis < last; ++axis) {
         if (is_batch(axis) && interleaves(axis) && fits(axis, kShortAxis, last)) return axis;
@@ -142,6 +147,24 @@ class Layout {
     const bool two_batch_axes = last > 0 && is_batch(last) && is_batch(last - 1);
     const int64_t most = folded < 0 && is_cheap() ? kLongEnough - 1 : kShortAxis;
     return two_batch_axes && fits(last, most, last - 1) ? last : -1;
+  }
+
+  /// True if few columns lie beside the folded axis.
+  bool has_few_columns() const {
+    const int last = domain_.rank - 1;
+    return last > 0 && domain_.roles[last - 1] == Role::reduce && is_batch(last) && domain_.extents[last] <= kShortAxis;
+  }
+
+  /// The axis before a folded one along which lanes can lie instead of along few columns: what varies along it does not vary
+  /// along the folded one too, or lies near each other. -1 if there is none. Sums keep the order of a fold beside the lanes.
+  int rows_for_lanes() const {
+    const int folded = domain_.folded_axis(), axis = longest_before(folded);
+    if (axis < 0 || !is_batch(axis)) return -1;
+    const bool fits = std::ranges::all_of(draft_.accesses, [&](const AccessMap& access) {
+      const auto& coef = access.address.coef;
+      return access.stores ? coef[folded] == 0 : coef[folded] == 0 || coef[axis] == 0 || coef[axis] == 1;
+    });
+    return fits ? axis : -1;
   }
 
   /// True if the rows can be short ones of a kernel: their elements lie beside each other, and values per row do.
@@ -222,11 +245,16 @@ class Layout {
   void bring_long_axis_behind() {
     const int last = domain_.rank - 1;
     if (last < 1 || domain_.extents[last] >= kLongEnough) return;
-    const int from = longest_before(last);
+    bring_behind(longest_before(last));
+  }
+
+  /// Makes an axis the last one.
+  void bring_behind(int axis) {
     const auto rotate = [&](auto& list) {
-      std::rotate(list.begin() + from, list.begin() + from + 1, list.begin() + last + 1);
+      std::rotate(list.begin() + axis, list.begin() + axis + 1, list.begin() + domain_.rank);
     };
     rotate(domain_.extents);
+    rotate(domain_.roles);
     for (Affine* map : maps_) rotate(map->coef);
   }
 
@@ -354,13 +382,7 @@ class Layout {
     if (!goes_far(last)) return;
     for (int axis = last - 1; axis >= 0; --axis) {
       if (!is_batch(axis) || domain_.extents[axis] < kLongEnough || goes_far(axis)) continue;
-      const auto rotate = [&](auto& list) {
-        std::rotate(list.begin() + axis, list.begin() + axis + 1, list.begin() + last + 1);
-      };
-      rotate(domain_.extents);
-      rotate(domain_.roles);
-      for (Affine* map : maps_) rotate(map->coef);
-      return;
+      return bring_behind(axis);
     }
   }
 
@@ -526,12 +548,17 @@ void measure(const Domain& domain, const KernelProgram& program, int64_t columns
 
 }  // namespace
 
-ScheduledKernel lay_out(KernelDraft draft) {
+int64_t arrange(KernelDraft& draft) {
   const int64_t total = Layout(draft).run();
+  const Domain& domain = draft.domain;
+  draft.program.axes.assign(domain.roles.begin(), domain.roles.begin() + domain.rank);
+  return total;
+}
+
+ScheduledKernel write_out(KernelDraft draft, int64_t total) {
   const Domain& domain = draft.domain;
   const int rank = domain.rank;
   KernelProgram& program = draft.program;
-  program.axes.assign(domain.roles.begin(), domain.roles.begin() + rank);
   program.num_params = static_cast<int16_t>(draft.params.size());
   program.num_checks = static_cast<int16_t>(draft.checks.size());
 

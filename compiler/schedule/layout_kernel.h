@@ -30,8 +30,11 @@ struct KernelDraft {
 };
 
 /// Cuts the axis that is folded in blocks, drops batch axes of extent 1, joins neighbours that every access walks as one,
-/// unrolls what is too short for vectors, puts the axis of the lanes behind the folded one, and fills in program.axes and
-/// accesses, buffers (with storages), sizes, iterations and costs.
-ScheduledKernel lay_out(KernelDraft draft);
+/// unrolls what is too short for vectors, puts the axis of the lanes behind the folded one, and fills in program.axes. Returns
+/// the length of a row that was cut into blocks; 0 if none was.
+int64_t arrange(KernelDraft& draft);
+
+/// The kernel of an arranged draft: accesses, buffers (with storages), sizes, iterations and costs.
+ScheduledKernel write_out(KernelDraft draft, int64_t total);
 
 }  // namespace etch::schedule

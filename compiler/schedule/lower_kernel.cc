@@ -7,6 +7,7 @@
 #include "compiler/ir/field_text.h"
 #include "compiler/schedule/kernel_terms.h"
 #include "compiler/schedule/layout_kernel.h"
+#include "compiler/schedule/pack_operands.h"
 
 namespace etch::schedule {
 namespace {
@@ -40,7 +41,8 @@ class Lowering {
       : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), plan_(plan_terms(graph, partition, self)),
         terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces), written_(terms_.size()) {}
 
-  ScheduledKernel run() {
+  /// The kernel, behind those that pack operands for it.
+  std::vector<ScheduledKernel> run() {
     for (int stage = 0; stage <= plan_.last_stage; ++stage) emit_stage(stage);
     return finish();
   }
@@ -171,7 +173,7 @@ class Lowering {
     if (std::find(values_.begin(), values_.end(), value) == values_.end()) values_.push_back(value);
   }
 
-  ScheduledKernel finish() {
+  std::vector<ScheduledKernel> finish() {
     KernelProgram& program = draft_.program;
     program.blocks = partition_.blocks;
     std::vector<int> positions(next_id_, -1);
@@ -185,15 +187,18 @@ class Lowering {
       }
     }
     draft_.domain = cluster_.domain;
-    ScheduledKernel kernel = lay_out(std::move(draft_));
+    const int64_t total = arrange(draft_);
+    std::vector<ScheduledKernel> kernels = pack_operands(draft_, partition_);
+    ScheduledKernel kernel = write_out(std::move(draft_), total);
     kernel.checks = std::move(checks_);
     for (const Root& root : cluster_.roots) note(partition_.value_of(root.storage));
     kernel.values = std::move(values_);
-    return kernel;
+    kernels.push_back(std::move(kernel));
+    return kernels;
   }
 
   const Graph& graph_;
-  const Partition& partition_;
+  Partition& partition_;
   const Cluster& cluster_;
   const KernelTerms plan_;
   const std::vector<Term>& terms_;
@@ -256,11 +261,14 @@ ScheduledKernel lower_regions(const Graph& graph, const Node& node, Partition& p
 }  // namespace
 
 void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows& flows, Lowered& lowered) {
-  lowered.cluster.push_back(cluster);
   if (!partition.clusters[cluster].calls) {
-    lowered.kernels.push_back(Lowering(graph, partition, cluster).run());
+    for (ScheduledKernel& kernel : Lowering(graph, partition, cluster).run()) {
+      lowered.cluster.push_back(cluster);
+      lowered.kernels.push_back(std::move(kernel));
+    }
     return;
   }
+  lowered.cluster.push_back(cluster);
   const Node& node = graph.node(partition.clusters[cluster].roots[0].value);
   if (const ScheduledKernel* native = partition.native(node)) {
     lowered.kernels.push_back(*native);

@@ -102,6 +102,15 @@ int vector_axis(const Cluster& cluster) {
   return last;
 }
 
+bool is_written_out(const Domain& domain, int axis) {
+  constexpr int64_t kLongEnough = 8;
+  const int folded = axis - 1;
+  const bool beside_folded = folded > 0 && axis == domain.rank - 1 && domain.roles[folded] == Role::reduce &&
+                             domain.roles[axis] == Role::batch;
+  if (!beside_folded || domain.extents[axis] > kShortAxis) return false;
+  return *std::max_element(domain.extents.begin(), domain.extents.begin() + folded) >= kLongEnough;
+}
+
 bool turns_rows(const Cluster& cluster, const Affine& map) {
   const Domain& domain = cluster.domain;
   if (domain.folded_axis() < 0 || domain.has(Role::row) || domain.has(Role::results)) return false;

@@ -49,6 +49,10 @@ struct Cluster {
 /// The axis that vectors will run along: one whose elements fill them. What is shorter is unrolled (unroll_axis.h).
 int vector_axis(const Cluster& cluster);
 
+/// True if the kernel of such a domain would write out the axis in its body, beside one that is folded: what does not vary
+/// along it is computed once for all its indices.
+bool is_written_out(const Domain& domain, int axis);
+
 /// True if a cluster folds rows, and lanes would find the elements at this map far apart, while another axis has them
 /// beside each other: a kernel that turns the axes round loads them faster.
 bool turns_rows(const Cluster& cluster, const Affine& map);

@@ -41,6 +41,8 @@ class Unroller {
     int storage;
     Affine address;
     int32_t value;
+    int stage;
+    bool per_row;
   };
 
   std::vector<Instr>& body() { return draft_.program.body; }
@@ -50,10 +52,10 @@ class Unroller {
       // One stage is left, so what a later one computed again is there already.
       instr.stage = 0;
       instr.per_row = false;
-      const bool computes = instr.kind == InstrKind::compute || instr.kind == InstrKind::param;
-      auto known = computes ? std::find(body().begin(), body().end(), instr) : body().end();
-      if (known != body().end()) return static_cast<int32_t>(known - body().begin());
     }
+    const bool computes = instr.kind == InstrKind::compute || instr.kind == InstrKind::param;
+    auto known = computes ? std::find(body().begin(), body().end(), instr) : body().end();
+    if (known != body().end()) return static_cast<int32_t>(known - body().begin());
     body().push_back(std::move(instr));
     return static_cast<int32_t>(body().size()) - 1;
   }
@@ -118,7 +120,7 @@ class Unroller {
 
   // ---- Memory
 
-  /// In a loop an element is loaded once, and not at all if it has been stored.
+  /// An element is loaded once in a stage; in a loop it is not at all if it has been stored.
   int32_t load(Instr made, int64_t i) {
     const AccessMap& access = old_accesses_[made.slot];
     const Affine address = at_index(access.address, i);
@@ -126,13 +128,18 @@ class Unroller {
       for (const Store& store : stores_) {
         if (store.storage == access.storage && store.address == address) return store.value;
       }
+    }
+    if (!access.indexed && (becomes_loop_ || !access.stores)) {
       for (const Loaded& loaded : loaded_) {
-        if (loaded.storage == access.storage && loaded.address == address) return loaded.value;
+        const bool is_there = becomes_loop_ || (loaded.stage == made.stage && loaded.per_row == made.per_row);
+        if (is_there && loaded.storage == access.storage && loaded.address == address) return loaded.value;
       }
     }
     made.slot = access.stores ? slot_of_store(access, address) : new_access(access, address);
+    const int stage = made.stage;
+    const bool per_row = made.per_row;
     const int32_t value = push(std::move(made));
-    if (!access.indexed) loaded_.push_back({access.storage, address, value});
+    if (!access.indexed) loaded_.push_back({access.storage, address, value, stage, per_row});
     return value;
   }
 

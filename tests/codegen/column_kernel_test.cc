@@ -181,6 +181,46 @@ TEST(ColumnKernel, StagesPassValuesPerColumn) {
   }
 }
 
+/// Reduces row[r] - column[c]: no row is read along the lanes, so that the accumulators may stay in registers.
+void reduces_rows_of_scalars(ReduceKind kind, int64_t rows, int64_t columns, int dear, const Target& target) {
+  TestBuffer row(DType::f32, rows), column(DType::f32, columns), out(DType::f32, columns);
+  fill_random<float>(row, 8, kind == ReduceKind::max);
+  fill_random<float>(column, 9);
+  TestKernel k(KernelKind::column, {rows, columns});
+  k.target = target;
+  k.per_row(true);
+  const int c = k.load(k.access(column, {0, 1}));
+  k.per_row(false);
+  int x = k.compute(Op::sub, DType::f32, {k.load(k.access(row, {1, 0})), c});
+  for (int i = 0; i < dear; ++i) x = k.compute(Op::sqrt, DType::f32, {k.compute(Op::abs, DType::f32, {x})});
+  const int reduced = k.reduce(kind, x);
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(out, {0, 1}), reduced);
+  k.run(64);
+  for (int64_t i = 0; i < columns; ++i) {
+    std::vector<float> values;
+    for (int64_t r = 0; r < rows; ++r) {
+      values.push_back(row.data<float>()[r] - column.data<float>()[i]);
+      for (int n = 0; n < dear; ++n) values.back() = std::sqrt(std::abs(values.back()));
+    }
+    ASSERT_TRUE(same(out.data<float>()[i], reference::reduce_column(kind, values, kColumnBlock)))
+        << "kind " << int(kind) << " " << rows << "x" << columns;
+  }
+}
+
+TEST(ColumnKernel, RowsOfScalarsFollowTheOrder) {
+  for (const Target& target : targets()) {
+    for (int64_t rows : {1, 5, 513}) {
+      for (int64_t columns : {1, 15, 65, 200}) {
+        for (ReduceKind kind : kNumericKinds) {
+          for (int dear : {0, 4}) reduces_rows_of_scalars(kind, rows, columns, dear, target);
+        }
+      }
+    }
+  }
+}
+
 template <class T>
 void splits_columns(ReduceKind kind, int64_t rows, int64_t columns) {
   const int64_t blocks = (rows + kColumnBlock - 1) / kColumnBlock;

@@ -248,9 +248,47 @@ TEST(Fusion, DifferencesOfAllPairsAreComputedAgainRatherThanStored) {
       "%6 = reshape(%5) : f32[40,50,1]\n%7 = mul(%2, %6) : f32[40,50,3]\n"
       "%8 = reduce(%7) kind=sum axes=[1] : f32[40,3]\nreturn %8\n}"));
   Schedule schedule = schedule_of(graph);
-  EXPECT_EQ(schedule.kernels.size(), 2u) << to_string(schedule, graph);
-  EXPECT_EQ(schedule.arena_bytes, 40 * 50 * 4);
+  EXPECT_EQ(schedule.kernels.size(), 1u) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.arena_bytes, 0);
   EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+}
+
+TEST(Fusion, LanesOfASumBesideFewColumnsLieAlongTheRowsThatAreLeft) {
+  Graph graph = graph_of(
+      "graph(%0: f32[40,1,3], %1: f32[1,50,3], %2: f32[40,1,3]) {\n%3 = sub(%0, %1) : f32[40,50,3]\n"
+      "%4 = mul(%3, %2) : f32[40,50,3]\n%5 = reduce(%4) kind=sum axes=[1] : f32[40,3]\nreturn %5\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  const SizesLayout layout(schedule.kernels[0].program);
+  ASSERT_EQ(layout.rank, 2);
+  EXPECT_EQ(schedule.kernels[0].program.kind(), KernelKind::column);
+  EXPECT_EQ(schedule.kernels[0].sizes[layout.extent(0)], 50);
+  EXPECT_EQ(schedule.kernels[0].sizes[layout.extent(1)], 40);
+  expect_same_bits(graph, true);
+}
+
+TEST(Fusion, ExtremesOfFewColumnsInBlocksAgree) {
+  expect_same_bits(graph_of("graph(%0: f32[1300,4]) {\n%1 = reduce(%0) kind=min axes=[0] : f32[4]\nreturn %1\n}"), true);
+}
+
+TEST(Fusion, WhatManyRowsReadAtAStrideIsPackedOnce) {
+  Graph graph = improved(graph_of(
+      "graph(%0: f32[80,1,5], %1: f32[1,300,5]) {\n%2 = sub(%0, %1) : f32[80,300,5]\n%3 = mul(%2, %2) : f32[80,300,5]\n"
+      "%4 = reduce(%3) kind=sum axes=[2] : f32[80,300]\nreturn %4\n}"));
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 2u) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.arena_bytes, 5 * 304 * 4);
+  for (const Access& access : schedule.kernels[1].program.accesses) EXPECT_LE(access.stride, Stride::one);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+  expect_same_bits(graph, true);
+}
+
+TEST(Fusion, WhatFewRowsReadAtAStrideStaysWhereItIs) {
+  Graph graph = graph_of(
+      "graph(%0: f32[8,1], %1: f32[6000,3]) {\n%2 = slice(%1) start=[0,1] step=[1,1] : f32[6000,1]\n"
+      "%3 = reshape(%2) : f32[1,6000]\n%4 = mul(%0, %3) : f32[8,6000]\nreturn %4\n}");
+  Schedule schedule = schedule_of(graph);
+  EXPECT_EQ(schedule.kernels.size(), 1u) << to_string(schedule, graph);
 }
 
 TEST(Fusion, ShortReductionsHaveTheBitsOfKernelsOfTheirOwn) {
