@@ -14,10 +14,12 @@ import zlib
 import numpy as np
 
 from probe import Probe, median_rates
-from process import HERE, Died, Late, Process
+from process import HERE, NATIVE, Died, Late, Process
 from stats import limit_us, median, summarise
 from workloads import make_case, make_inputs
 
+# The groups that libraries of matrix products have a part in.
+PRODUCTS = (8, 9, 10, 11)
 LIMIT = 60.0
 LIMITS_OF_PREPARE = {"torch_compile": 180.0}
 # What the cases of one row may hold together, and what a case holds as a multiple of the row's bytes.
@@ -111,8 +113,8 @@ class Driver:
         work = Row(row, self.threads, self.options.seed)
         entry = work.description()
         try:
-            for outputs in ("fresh", "reused") if not work.case.is_compile else ("fresh",):
-                for names in self.shares(work.case):
+            for outputs in self.options.outputs.split(",") if not work.case.is_compile else ("fresh",):
+                for names in self.shares(work):
                     self.run_share(work, entry, names, outputs)
             if entry.get("probe"):
                 entry["probe"] = median_rates(entry["probe"])
@@ -121,10 +123,11 @@ class Driver:
             work.drop()
         return entry
 
-    def shares(self, case):
+    def shares(self, work):
         """The systems that take part at a time: all, unless their arrays would fill the memory; Etch is in each share."""
-        names = [name for name, process in self.processes.items() if process.exists]
-        room = max(2, int(MEMORY / (COPIES * max(case.bytes, 1))))
+        names = [name for name, process in self.processes.items()
+                 if process.exists and (name not in NATIVE or work.row.group in PRODUCTS)]
+        room = max(2, int(MEMORY / (COPIES * max(work.case.bytes, 1))))
         if len(names) <= room:
             return [names]
         ours = [name for name in names if name == "etch"]
@@ -158,7 +161,7 @@ class Driver:
         """Prepares a system's case and compares its results; False if it has none. A system whose results are wrong is timed all
         the same, and marked."""
         cells = entry["cells"].setdefault(name, {})
-        if outputs == "reused" and "error" not in cells.get("fresh", {}):
+        if outputs == "reused" and "fresh" in cells and "error" not in cells["fresh"]:
             return False
         done = self.attempt(name, LIMITS_OF_PREPARE.get(name, LIMIT), **work.prepare_request(outputs))
         if "first_ms" not in done:

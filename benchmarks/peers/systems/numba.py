@@ -19,7 +19,7 @@ class Numba(System):
         import numba
         self.version = numba.__version__
         self.settings = (f"njit(fastmath=True, error_model='numpy', boundscheck=False, parallel={threads > 1}), NUMBA_NUM_THREADS={threads}, "
-                         "loops written out, results allocated by np.empty in each call")
+                         "loops written out, results allocated by np.empty in each call; its llvmlite from PyPI has no SVML")
         numba.set_num_threads(threads)
         self.jit = numba.njit(fastmath=True, error_model="numpy", boundscheck=False, parallel=threads > 1)
 

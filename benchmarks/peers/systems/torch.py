@@ -96,6 +96,12 @@ class TorchDefinitions(Definitions):
             return self.F.relu(self.F.conv2d(x, w, bias, case.stride, before if before == after else 0, 1, case.groups))
         return conv
 
+    def distances(self, x, y, width):
+        if self.compiled:
+            return super().distances(x, y, width)
+        # Without products, which cancel where points are near.
+        return self.torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square_()
+
     def newton(self, case):
         torch = self.torch
 
