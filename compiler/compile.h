@@ -22,6 +22,7 @@ struct CompileOptions {
   bool group = true;               // equal small kernels go out as one parallel loop
   bool fast_math = false;
   bool masked_regions = true;      // see ScheduleOptions
+  StripeOptions stripes = {};      // see ScheduleOptions
   Target target = host_target();   // the processor that the code is for
   BlockSizes blocks = {};          // tests make them small
   std::vector<bool> shared_outputs = {};  // see ScheduleOptions

@@ -18,6 +18,7 @@ LaunchGroups::Touched LaunchGroups::touched_by(const ScheduledKernel& kernel) co
     constexpr int64_t kArena = -1;
     const auto inputs = static_cast<int64_t>(schedule_.buffers.size());
     switch (buffer.kind) {
+      case ScheduledBuffer::Kind::stripe:
       case ScheduledBuffer::Kind::temporary: return kArena;
       case ScheduledBuffer::Kind::input: return buffer.index;
       case ScheduledBuffer::Kind::output: break;

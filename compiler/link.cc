@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 
 #include "compiler/group_launches.h"
 #include "compiler/schedule/grain.h"
@@ -22,6 +23,16 @@ Code code_of(const ScheduledKernel& call) {
   return {Step::Kind::call, function.fn, function.scratch_bytes(call.sizes.data())};
 }
 
+Slot slot_of(const ScheduledBuffer& buffer) {
+  switch (buffer.kind) {
+    case ScheduledBuffer::Kind::input: return {Slot::Kind::input, buffer.index};
+    case ScheduledBuffer::Kind::output: return {Slot::Kind::output, buffer.index};
+    case ScheduledBuffer::Kind::stripe: return {Slot::Kind::stripe, buffer.offset, buffer.row_bytes};
+    case ScheduledBuffer::Kind::temporary: break;
+  }
+  return {Slot::Kind::arena, buffer.offset};
+}
+
 /// Lays the kernels of a schedule, and of the regions in it, one after the other.
 class Linker {
  public:
@@ -32,8 +43,13 @@ class Linker {
   /// @param arena the offset of the schedule's arena in that of the executable.
   /// @param groups joins equal launches; null in regions, whose slots may move.
   void add(const Schedule& schedule, const std::vector<int32_t>& slots, int64_t arena, LaunchGroups* groups = nullptr) {
-    for (const ScheduledKernel& kernel : schedule.kernels) {
-      if (kernel.flow) {
+    auto stripes = schedule.stripes.begin();
+    for (int k = 0; k < static_cast<int>(schedule.kernels.size()); ++k) {
+      const ScheduledKernel& kernel = schedule.kernels[k];
+      if (stripes != schedule.stripes.end() && k == stripes->first) {
+        add_stripes(schedule, *stripes, slots, arena);
+        k = (stripes++)->end() - 1;
+      } else if (kernel.flow) {
         add_flow(schedule, kernel, slots, arena);
       } else if (kernel.host) {
         add_host(kernel, slots);
@@ -71,6 +87,25 @@ class Linker {
     if (kernel.program.has_guarded_loops()) add_guard(launch);
     executable_.launches.push_back(launch);
     executable_.names.push_back(kernel.name);
+  }
+
+  /// The launches of kernels that run block by block, as one step.
+  void add_stripes(const Schedule& schedule, const ScheduledStripes& stripes, const std::vector<int32_t>& slots,
+                   int64_t arena) {
+    const auto first = static_cast<int32_t>(executable_.launches.size());
+    const size_t step = executable_.steps.size();
+    LaunchGroup group{first, stripes.count, 0};
+    for (int k = stripes.first; k < stripes.end(); ++k) {
+      const CompiledKernel& code = *kernels_[next_++];
+      add_launch(schedule.kernels[k], {Step::Kind::launch, code.fn(), code.scratch_bytes()}, slots, arena);
+      group.parts += parts_of(executable_.launches.back());
+    }
+    executable_.steps.resize(step);
+    executable_.steps.push_back({Step::Kind::stripes, static_cast<int32_t>(executable_.stripes.size())});
+    const std::span<const ScheduledKernel> kernels(schedule.kernels.data() + stripes.first, stripes.count);
+    executable_.stripes.push_back(
+        {group, stripes.rows, stripes.segment, stripes.block,
+         std::max(stripes.grain, grain_of(kernels, stripes.rows)), stripes.bytes});
   }
 
   void add_host(const ScheduledKernel& kernel, const std::vector<int32_t>& slots) {
@@ -155,6 +190,7 @@ class Linker {
         case ScheduledBuffer::Kind::temporary:
           slots.push_back(add_slot({Slot::Kind::arena, arena + buffer.offset}));
           break;
+        case ScheduledBuffer::Kind::stripe: slots.push_back(add_slot(slot_of(buffer))); break;
       }
     }
     add(region.schedule, slots, arena);
@@ -164,15 +200,6 @@ class Linker {
   const std::vector<KernelHandle>& kernels_;
   size_t next_ = 0;
 };
-
-Slot slot_of(const ScheduledBuffer& buffer) {
-  switch (buffer.kind) {
-    case ScheduledBuffer::Kind::input: return {Slot::Kind::input, buffer.index};
-    case ScheduledBuffer::Kind::output: return {Slot::Kind::output, buffer.index};
-    case ScheduledBuffer::Kind::temporary: break;
-  }
-  return {Slot::Kind::arena, buffer.offset};
-}
 
 /// The i-th output, which stands in this buffer.
 Output output_of(const ScheduledBuffer& buffer, int i) {
@@ -196,7 +223,8 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, boo
     executable.outputs.push_back(output_of(schedule.buffers[schedule.outputs[i]], static_cast<int>(i)));
     executable.outputs.back().overwrites = schedule.overwrites[i];
   }
-  executable.needs_scratch = std::ranges::any_of(executable.launches, [](const Launch& l) { return l.scratch_bytes > 0; });
+  executable.needs_scratch = !executable.stripes.empty() ||
+                             std::ranges::any_of(executable.launches, [](const Launch& l) { return l.scratch_bytes > 0; });
   executable.code = std::make_shared<std::vector<KernelHandle>>(std::move(kernels));
   return executable;
 }

@@ -26,6 +26,7 @@ CompileOptions compile_options(const FunctionOptions& options, const Flags& flag
   result.native_regions = flags.native_regions;
   result.masked_regions = flags.masked_regions;
   result.group = flags.group;
+  result.stripes.make = flags.stripes;
   result.prune_and_simplify = options.simplify && flags.simplify;
   result.fast_math = options.fast_math || flags.fast_math;
   result.verify = flags.verify;

@@ -24,6 +24,7 @@ struct Flags {
   bool fuse = true;
   bool native_regions = true;
   bool group = true;
+  bool stripes = true;
   bool simplify = true;
   bool fast_math = false;
   bool masked_regions = true;

@@ -90,6 +90,8 @@ constexpr Flag kFlags[] = {
      set_bool<&Flags::masked_regions>},
     {{"group", "0|1", "1", "0 runs equal small kernels one after the other instead of as one parallel loop"},
      set_bool<&Flags::group>},
+    {{"stripes", "0|1", "1", "0 runs kernels one after the other on all rows, where they would run block by block"},
+     set_bool<&Flags::stripes>},
     {{"simplify", "0|1", "1", "0 runs only the passes that lowering needs"}, set_bool<&Flags::simplify>},
     {{"fast_math", "0|1", "0", "1 lets the compiler reassociate in every function: bits may differ"},
      set_bool<&Flags::fast_math>},

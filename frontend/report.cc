@@ -64,6 +64,7 @@ std::string buffers_text(const Concrete& concrete) {
     switch (buffer.kind) {
       case ScheduledBuffer::Kind::input: text += cat("input ", buffer.index); break;
       case ScheduledBuffer::Kind::output: text += cat("output ", buffer.index); break;
+      case ScheduledBuffer::Kind::stripe: text += cat("rows of stripes ", buffer.index, " at ", buffer.offset); break;
       case ScheduledBuffer::Kind::temporary: text += cat("temporary at ", buffer.offset); break;
     }
     text += cat(", ", buffer.bytes, " bytes, %", buffer.value.id, "\n");

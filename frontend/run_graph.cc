@@ -21,25 +21,26 @@ struct GraphKeyView {
   bool native_regions;
   bool masked_regions;
   bool group;
+  bool stripes;
   bool simplify;
   bool fast_math;
   const Target* target;  // one of those that stay for the process
 
   template <class H>
   friend H AbslHashValue(H h, const GraphKeyView& key) {
-    const auto& [graph, fuse, native_regions, masked_regions, group, simplify, fast_math, target] = key;
+    const auto& [graph, fuse, native_regions, masked_regions, group, stripes, simplify, fast_math, target] = key;
     for (const Node& node : graph.nodes()) {
       h = H::combine(std::move(h), node.op, node.operands, graph.result_types(node));
     }
     for (Value output : graph.outputs()) h = H::combine(std::move(h), output);
-    return H::combine(std::move(h), graph.nodes().size(), fuse, native_regions, masked_regions, group, simplify,
+    return H::combine(std::move(h), graph.nodes().size(), fuse, native_regions, masked_regions, group, stripes, simplify,
                       fast_math, target);
   }
   /// In full: a field that is added does not compile until it stands here.
   friend bool operator==(const GraphKeyView& a, const GraphKeyView& b) {
-    const auto& [graph, fuse, native_regions, masked_regions, group, simplify, fast_math, target] = a;
+    const auto& [graph, fuse, native_regions, masked_regions, group, stripes, simplify, fast_math, target] = a;
     return graph == b.graph && fuse == b.fuse && native_regions == b.native_regions && masked_regions == b.masked_regions &&
-           group == b.group && simplify == b.simplify && fast_math == b.fast_math && target == b.target;
+           group == b.group && stripes == b.stripes && simplify == b.simplify && fast_math == b.fast_math && target == b.target;
   }
 };
 
@@ -49,7 +50,7 @@ class GraphKey {
   explicit GraphKey(const GraphKeyView& key)
       : graph_(key.graph),
         view_{graph_,    key.fuse,     key.native_regions, key.masked_regions,
-              key.group, key.simplify, key.fast_math,      key.target} {}
+              key.group, key.stripes,  key.simplify,       key.fast_math,      key.target} {}
   GraphKey(const GraphKey&) = delete;
   GraphKey& operator=(const GraphKey&) = delete;
   const GraphKeyView& view() const { return view_; }
@@ -72,12 +73,13 @@ class GraphCache : public CompiledCache<GraphKey, GraphKeyView, Executable> {
 
 std::shared_ptr<const Executable> compiled(const Graph& graph, const Flags& flags, std::string_view what,
                                            Location where) {
-  const GraphKeyView key{graph,         flags.fuse,      flags.native_regions, flags.masked_regions, flags.group, flags.simplify,
-                         flags.fast_math, flags.target};
+  const GraphKeyView key{graph,         flags.fuse,      flags.native_regions, flags.masked_regions, flags.group, flags.stripes,
+                         flags.simplify, flags.fast_math, flags.target};
   if (std::shared_ptr<const Executable> known = GraphCache::instance().find(key)) return known;
   CompileOptions options;
   options.fuse = flags.fuse;
   options.native_regions = flags.native_regions;
+  options.stripes.make = flags.stripes;
   options.masked_regions = flags.masked_regions;
   options.group = flags.group;
   options.prune_and_simplify = flags.simplify;

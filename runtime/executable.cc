@@ -69,6 +69,38 @@ struct GroupLoop {
   int64_t parts, grain;
 };
 
+/// How stripes are cut: blocks of about one size for each segment, and the fewest of them that are a task.
+struct BlockLoop {
+  BlockLoop(const Stripes& stripes, const RunOptions& options) : rows(stripes.rows), segment(stripes.segment) {
+    int64_t most = options.grain > 0 ? std::min(stripes.block, options.grain) : stripes.block;
+    // Where there are few blocks, as many for each thread.
+    constexpr int64_t kManyBlocks = 8;
+    if (options.threads > 1 && divided_up(rows, most) < kManyBlocks * options.threads) {
+      const int64_t whole = rounded_up(divided_up(rows, most), options.threads);
+      most = std::min(most, std::max(stripes.grain, divided_up(rows, whole)));
+    }
+    block = std::min(most, rounded_up(divided_up(segment, divided_up(segment, most)), kTileRows));
+    per_segment = divided_up(segment, block);
+    blocks = divided_up(rows, segment) * per_segment;
+    grain = options.grain > 0 ? 1 : divided_up(stripes.grain, block);
+  }
+
+  struct Rows {
+    int64_t begin, end;
+  };
+  Rows rows_of(int64_t number) const {
+    const int64_t first = number / per_segment * segment, end = std::min(rows, first + segment);
+    const int64_t begin = std::min(end, first + number % per_segment * block);
+    return {begin, std::min(end, begin + block)};
+  }
+
+  static constexpr int64_t kTileRows = 12;  // that a product adds up at once
+  static int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+  static int64_t rounded_up(int64_t n, int64_t multiple) { return divided_up(n, multiple) * multiple; }
+
+  int64_t rows, segment, block, per_segment, blocks, grain;
+};
+
 /// A launch's share of the time that its group takes.
 double share_of(const Launch& launch, const LaunchGroup& group) {
   if (group.parts == 0) return 1.0 / group.count;
@@ -112,7 +144,8 @@ struct Executable::Run {
       case Slot::Kind::output: return outputs[slot.index];
       case Slot::Kind::arena: return memory.data() + slot.index;
       case Slot::Kind::guard: return &guard;
-      case Slot::Kind::moving: break;
+      case Slot::Kind::moving:
+      case Slot::Kind::stripe: break;
     }
     return nullptr;
   }
@@ -160,6 +193,10 @@ int64_t Executable::scratch_bytes(const RunOptions& options) const {
     const int64_t of_each = aligned(launches[group.first].scratch_bytes);
     most = std::max(most, of_each * num_workers(loop.parts, loop.grain, options.threads));
   }
+  for (const Stripes& of : stripes) {
+    const BlockLoop loop(of, options);
+    most = std::max(most, bytes_of_worker(of) * num_workers(loop.blocks, loop.grain, options.threads));
+  }
   return most;
 }
 
@@ -177,7 +214,8 @@ void Executable::run_steps(Run& run, const RunLaunches& launch) const {
     switch (step.kind) {
       case Step::Kind::launch:
       case Step::Kind::call:
-      case Step::Kind::group: launch(step); break;
+      case Step::Kind::group:
+      case Step::Kind::stripes: launch(step); break;
       case Step::Kind::check: run_check(checks[step.index], run); break;
       case Step::Kind::copy: run_copy(copies[step.index], run); break;
       case Step::Kind::host: run_host(hosts[step.index], run); break;
@@ -271,6 +309,7 @@ void Executable::run_host(const HostCall& host, const Run& run) const {
 
 void Executable::run_launches(const Step& step, const Run& run) const {
   if (step.kind == Step::Kind::group) return run_group(groups[step.index], run);
+  if (step.kind == Step::Kind::stripes) return run_stripes(stripes[step.index], run);
   run_launch(launches[step.index], run);
 }
 
@@ -323,6 +362,48 @@ void Executable::run_parts(const LaunchGroup& group, const Run& run, int worker,
   }
 }
 
+int64_t Executable::bytes_of_worker(const Stripes& stripes) const {
+  const auto first = launches.begin() + stripes.group.first;
+  const int64_t most = std::ranges::max(std::span(first, stripes.group.count), {}, &Launch::scratch_bytes).scratch_bytes;
+  return aligned(stripes.bytes) + aligned(most);
+}
+
+void Executable::run_stripes(const Stripes& stripes, const Run& run) const {
+  struct Context {
+    const Executable& executable;
+    const Stripes& stripes;
+    const Run& run;
+    const BlockLoop loop;
+    const int64_t bytes_of_worker;
+  } context{*this, stripes, run, BlockLoop(stripes, run.options), bytes_of_worker(stripes)};
+  const auto body = [](void* data, int worker, int64_t begin, int64_t end) {
+    const auto& [executable, stripes, run, loop, bytes] = *static_cast<const Context*>(data);
+    for (int64_t number = begin; number < end; ++number) {
+      const auto [first, last] = loop.rows_of(number);
+      if (first < last) executable.run_block(stripes, run, run.scratch + worker * bytes, first, last);
+    }
+  };
+  parallel_for(context.loop.blocks, context.loop.grain, run.options.threads, body, &context);
+}
+
+void Executable::run_block(const Stripes& stripes, const Run& run, std::byte* memory, int64_t begin, int64_t end) const {
+  std::array<void*, kMaxSlots> pointers;
+  for (int32_t l = stripes.group.first; l < stripes.group.first + stripes.group.count; ++l) {
+    const Launch& launch = launches[l];
+    run.pointers_of(launch, pointers.data());
+    for (int32_t i = 0; i < launch.num_slots; ++i) {
+      const Slot& slot = slots[slot_pool[launch.first_slot + i]];
+      if (slot.kind != Slot::Kind::stripe) continue;
+      // Where row 0 would lie. Whole lines before it, so that every row lies in its lines as it would in full.
+      const int64_t before = begin * slot.row_bytes / kAlignment * kAlignment;
+      pointers[i] = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(memory + slot.index) - static_cast<uintptr_t>(before));
+    }
+    const int64_t per_row = launch.iterations / stripes.rows;
+    launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, begin * per_row, end * per_row,
+              memory + aligned(stripes.bytes));
+  }
+}
+
 bool Executable::can_fail_after_writing(int output) const {
   const auto touches = [&](const Launch& launch) {
     return std::any_of(slot_pool.begin() + launch.first_slot, slot_pool.begin() + launch.first_slot + launch.num_slots,
@@ -352,6 +433,7 @@ LaunchGroup Executable::launches_of(const Step& step) const {
     case Step::Kind::launch:
     case Step::Kind::call: return {step.index, 1, parts_of(launches[step.index])};
     case Step::Kind::group: return groups[step.index];
+    case Step::Kind::stripes: return stripes[step.index].group;
     default: return {};
   }
 }
@@ -413,13 +495,20 @@ std::string launch_text(const Executable& executable, int32_t index) {
   return text + "\n";
 }
 
+std::string stripes_text(const Stripes& stripes) {
+  return "stripes of " + number(stripes.group.count) + ", " + number(stripes.rows) + " rows in blocks of " + number(stripes.block) +
+         " within " + number(stripes.segment) + " by " + number(stripes.grain) + ", " + number(stripes.bytes) +
+         " bytes for each thread\n";
+}
+
 /// Of any step but launches.
 std::string step_text(const Executable& executable, const Step& step) {
   const auto slot = [&](int32_t index) { return "s" + number(index); };
   switch (step.kind) {
     case Step::Kind::launch:
     case Step::Kind::call:
-    case Step::Kind::group: break;
+    case Step::Kind::group:
+    case Step::Kind::stripes: break;
     case Step::Kind::check: {
       const Check& check = executable.checks[step.index];
       return "check " + slot(check.error_slot) + "[" + number(check.entry) + "]: " + check.text;
@@ -453,11 +542,12 @@ std::string step_text(const Executable& executable, const Step& step) {
 std::string to_string(const Executable& executable) {
   std::string text;
   for (size_t i = 0; i < executable.slots.size(); ++i) {
-    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns"};
+    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns", "stripe at "};
     const Slot& slot = executable.slots[i];
     text += "s" + number(i) + ": " + kKinds[static_cast<int>(slot.kind)];
     const bool has_index = slot.kind != Slot::Kind::moving && slot.kind != Slot::Kind::guard;
-    text += (has_index ? number(slot.index) : "") + "\n";
+    text += has_index ? number(slot.index) : "";
+    text += (slot.kind == Slot::Kind::stripe ? ", " + number(slot.row_bytes) + " bytes a row" : "") + "\n";
   }
   const bool is_numbered = std::ranges::any_of(executable.steps, [](const Step& step) { return step.to >= 0; });
   for (size_t i = 0; i < executable.steps.size(); ++i) {
@@ -467,8 +557,10 @@ std::string to_string(const Executable& executable) {
     if (group.count == 0) text += step_text(executable, step) + "\n";
     const bool is_group = step.kind == Step::Kind::group;
     if (is_group) text += "group of " + number(group.count) + ", " + number(group.parts) + " parts of " + number(kTaskParts) + "\n";
+    const bool is_stripes = step.kind == Step::Kind::stripes;
+    if (is_stripes) text += stripes_text(executable.stripes[step.index]);
     for (int32_t l = group.first; l < group.first + group.count; ++l) {
-      text += (is_group ? "  launch " : step.kind == Step::Kind::call ? "call " : "launch ") + launch_text(executable, l);
+      text += (is_group || is_stripes ? "  launch " : step.kind == Step::Kind::call ? "call " : "launch ") + launch_text(executable, l);
     }
   }
   for (size_t i = 0; i < executable.outputs.size(); ++i) {

@@ -18,10 +18,11 @@ inline constexpr int32_t kMaxSlots = 512;
 
 /// Where a slot's memory comes from at run time.
 struct Slot {
-  enum class Kind : uint8_t { input, output, arena, moving, guard };
+  enum class Kind : uint8_t { input, output, arena, moving, guard, stripe };
   Kind kind = Kind::arena;
-  int64_t index = 0;  // of the input or output; the offset in the arena; moving: none, steps say where it lies; guard: none,
-                      // it is the TurnGuard of the run
+  int64_t index = 0;  // of the input or output; the offset in the arena, of a stripe in the memory of a block; moving: none,
+                      // steps say where it lies; guard: none, it is the TurnGuard of the run
+  int64_t row_bytes = 0;  // of a stripe
 };
 
 /// One call of a function on buffers and sizes: a kernel, or a function of a library. Ranges index the pools of the
@@ -42,6 +43,18 @@ struct Launch {
 struct LaunchGroup {
   int32_t first = 0, count = 0;
   int64_t parts = 0;  // the work of all of them, see parts_of
+};
+
+/// Launches that run as one parallel loop over blocks of rows: for each block one after the other, on its rows. What lies in
+/// stripes is there for the rows of a block only, in memory that each thread has for itself. They follow each other in
+/// `launches`.
+struct Stripes {
+  LaunchGroup group;
+  int64_t rows = 0;     // of each launch: its iterations are a multiple of them
+  int64_t segment = 0;  // no block goes over a multiple of so many rows
+  int64_t block = 0;    // rows of a block, at the most
+  int64_t grain = 1;    // rows that a task takes at the least
+  int64_t bytes = 0;    // of memory for a block
 };
 
 /// The work of a launch in parts, of which kTaskParts are as much as a task takes at the least.
@@ -94,6 +107,7 @@ struct Step {
     launch,  // a kernel; `index` into `launches`
     call,    // a library's function; `index` into `launches`
     group,   // kernels as one parallel loop; `index` into `groups`
+    stripes, // kernels as one parallel loop, block by block; `index` into `stripes`
     check,   // `index` into `checks`
     copy,    // `index` into `copies`
     host,    // a function of the host; `index` into `hosts`
@@ -136,6 +150,7 @@ class Executable {
   std::vector<Step> steps;
   std::vector<Launch> launches;
   std::vector<LaunchGroup> groups;
+  std::vector<Stripes> stripes;
   std::vector<Check> checks;
   std::vector<Copy> copies;
   std::vector<HostCall> hosts;
@@ -143,7 +158,7 @@ class Executable {
   std::vector<int64_t> sizes_pool;
   std::vector<Output> outputs;
   int64_t arena_bytes = 0;
-  bool needs_scratch = true;  // false only if no launch has scratch_bytes
+  bool needs_scratch = true;  // false only if no launch has scratch_bytes, and there are no stripes
   std::vector<std::string> names;  // of the kernels and library functions, per launch
   std::shared_ptr<const void> code;  // keeps the machine code alive
 
@@ -180,6 +195,11 @@ class Executable {
   void run_group(const LaunchGroup& group, const Run& run) const;
   /// Parts begin..end of all launches of a group.
   void run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const;
+  void run_stripes(const Stripes& stripes, const Run& run) const;
+  /// Rows begin..end of all launches. `memory` is that of a block, with what launches need behind it.
+  void run_block(const Stripes& stripes, const Run& run, std::byte* memory, int64_t begin, int64_t end) const;
+  /// The scratch memory of the launches of stripes, and of a block.
+  int64_t bytes_of_worker(const Stripes& stripes) const;
   void run_check(const Check& check, const Run& run) const;
   void run_copy(const Copy& copy, const Run& run) const;
   void run_host(const HostCall& host, const Run& run) const;

@@ -64,9 +64,14 @@ std::vector<Way> ways_of(const Graph& graph, uint64_t seed, const Target& target
       {"fused on 1 thread", with(true, true, true), {}},
       {"fused, split over 2 threads", with(true, true, false), split()},
       {"fused without simplification, split", with(false, true, false), split()},
+      {"fused, block by block, split", with(true, true, false), split()},
+      {"fused without simplification, block by block", with(false, true, true), {}},
       {"fused for another target, split", with(true, true, false), split()},
   };
   ways.back().options.target = other_target(target, seed);
+  for (Way& way : ways) {
+    if (way.name.find("block by block") != std::string::npos) way.options.stripes.rows = 1 + static_cast<int32_t>(seed % 4);
+  }
   if (has_regions(graph)) ways.push_back({"fused, each region with kernels of its own", with(true, true, true), {}});
   if (has_regions(graph)) ways.back().options.native_regions = ways.back().options.masked_regions = false;
   for (size_t i = 1; i < ways.size(); ++i) ways[i].options.overwrites = overwrites_of(graph);

@@ -184,4 +184,18 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
              to_string(graph.type(root)), end);
 }
 
+std::string stripes_reason(const Schedule& schedule, const ScheduledStripes& stripes) {
+  const int number = static_cast<int>(&stripes - schedule.stripes.data());
+  size_t kept = 0;
+  int64_t bytes = 0;
+  for (const ScheduledBuffer& buffer : schedule.buffers) {
+    if (buffer.kind != ScheduledBuffer::Kind::stripe || buffer.index != number) continue;
+    ++kept;
+    bytes += buffer.bytes;
+  }
+  std::string text = "each reads of what the others write only the rows that it works on";
+  if (kept == 0) return text + ", so that it finds them in the cache";
+  return cat(text, ": of ", count(kept, "intermediate"), " (", bytes, " B) one block at a time lies in memory");
+}
+
 }  // namespace etch::schedule

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "compiler/schedule/schedule.h"
 
@@ -9,5 +10,8 @@ namespace etch {
 
 /// The iterations of a kernel that a task takes at the least.
 int64_t grain_of(const ScheduledKernel& kernel);
+
+/// The rows that a task takes at the least of kernels that run block by block, each on `rows` in all.
+int64_t grain_of(std::span<const ScheduledKernel> kernels, int64_t rows);
 
 }  // namespace etch

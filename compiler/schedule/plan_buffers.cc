@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "compiler/schedule/stripes.h"
 #include "compiler/schedule/take_over.h"
 #include "etch/buffer.h"
 #include "runtime/kernel_abi.h"
@@ -74,11 +75,12 @@ constexpr int kNone = -1;
 
 class Planner {
  public:
-  Planner(const Graph& graph, const Partition& partition, Lowered lowered, const ScheduleOptions& options,
-          Schedule& schedule)
-      : partition_(partition), lowered_(std::move(lowered)), schedule_(schedule),
+  Planner(const Graph& graph, const Partition& partition, Lowered lowered, std::vector<ScheduledStripes> stripes,
+          const ScheduleOptions& options, Schedule& schedule)
+      : partition_(partition), options_(options), lowered_(std::move(lowered)), schedule_(schedule),
         owners_(partition.num_storages(), Owner::plan), buffer_of_(partition.num_storages(), kNone),
-        last_use_(buffer_of_.size(), kNone) {
+        first_use_(buffer_of_.size(), kNone), last_use_(buffer_of_.size(), kNone), stripe_of_(buffer_of_.size(), kNone), stripe_offsets_(buffer_of_.size(), 0) {
+    schedule_.stripes = std::move(stripes);
     for (int storage = 0; storage < partition.num_storages(); ++storage) {
       bytes_.push_back(partition.bytes_of(graph, storage));
     }
@@ -87,19 +89,33 @@ class Planner {
   }
 
   void run() {
-    take_overs_ = find_take_overs(lowered_, owners_, bytes_, overwrites_);
+    take_overs_ = find_take_overs(lowered_, schedule_.stripes, owners_, bytes_, overwrites_);
     for (size_t i = 0; i < overwrites_.size(); ++i) {
       if (!take_overs_.overwrites[i]) schedule_.overwrites[overwriting_[i]] = kNone;
     }
     for (size_t k = 0; k < lowered_.kernels.size(); ++k) {
-      for (const int storage : lowered_.kernels[k].buffers) last_use_[storage] = static_cast<int>(k);
+      for (const int storage : lowered_.kernels[k].buffers) {
+        last_use_[storage] = static_cast<int>(k);
+        if (first_use_[storage] == kNone) first_use_[storage] = static_cast<int>(k);
+      }
     }
+    for (int s = 0; s < static_cast<int>(schedule_.stripes.size()); ++s) plan_stripes(s);
     // Errors keep their memory for the whole run: there is little of it.
     for (ScheduledKernel& kernel : lowered_.kernels) {
       const auto bytes = static_cast<int64_t>(kernel.checks.size() * sizeof(IndexError));
       if (bytes > 0) kernel.errors = arena_.allocate(bytes);
     }
-    for (size_t k = 0; k < lowered_.kernels.size(); ++k) plan_kernel(static_cast<int>(k));
+    auto stripes = schedule_.stripes.begin();
+    for (int k = 0; k < static_cast<int>(lowered_.kernels.size()); ++k) {
+      place_storages(k);
+      const bool is_inside = stripes != schedule_.stripes.end() && k >= stripes->first;
+      if (is_inside && k + 1 < stripes->end()) continue;
+      const int first = is_inside ? (stripes++)->first : k;
+      release(first, k);
+    }
+    for (ScheduledKernel& kernel : lowered_.kernels) {
+      for (int& id : kernel.buffers) id = buffer_of_[id];
+    }
     schedule_.arena_bytes = arena_.size();
     schedule_.kernels = std::move(lowered_.kernels);
   }
@@ -145,11 +161,111 @@ class Planner {
 
   ScheduledBuffer& buffer(int storage) { return schedule_.buffers[buffer_of_[storage]]; }
 
-  /// A storage lies where the one lies that it takes over; the first of a chain in the arena, unless the last is an output.
+  // ---- Stripes
+
+  /// True if nobody but kernels of the stripes touches a storage, and all of them by rows.
+  bool is_inside(int storage, const ScheduledStripes& stripes) const {
+    if (owners_[storage] != Owner::plan || first_use_[storage] < stripes.first || last_use_[storage] >= stripes.end()) {
+      return false;
+    }
+    for (int k = stripes.first; k < stripes.end(); ++k) {
+      const ScheduledKernel& kernel = lowered_.kernels[k];
+      for (int a = 0; a < static_cast<int>(kernel.buffers.size()); ++a) {
+        const bool touches = kernel.buffers[a] == storage;
+        if (touches && !goes_by_rows(kernel, a, stripes.rows, bytes_[storage])) return false;
+      }
+    }
+    return true;
+  }
+
+  /// Storages that each kernel of the stripes is the first or last one to touch, of those that lie in the memory of a block.
+  /// A chain of take-overs counts as its first.
+  struct Lives {
+    std::vector<std::vector<int>> begin, end;
+  };
+
+  Lives lives_of(int s) const {
+    const ScheduledStripes& stripes = schedule_.stripes[s];
+    std::map<int, std::pair<int, int>> of_storage;
+    for (int k = stripes.first; k < stripes.end(); ++k) {
+      for (const int storage : lowered_.kernels[k].buffers) {
+        if (stripe_of_[storage] != s) continue;
+        of_storage.try_emplace(first_of_chain(storage), k, k).first->second.second = k;
+      }
+    }
+    Lives lives{std::vector<std::vector<int>>(stripes.count), std::vector<std::vector<int>>(stripes.count)};
+    for (const auto& [storage, life] : of_storage) {
+      lives.begin[life.first - stripes.first].push_back(storage);
+      lives.end[life.second - stripes.first].push_back(storage);
+    }
+    return lives;
+  }
+
+  /// From row to row, for the first of a chain.
+  int64_t bytes_of_row(int first, const ScheduledStripes& stripes) const {
+    const int64_t bytes = bytes_[first] / stripes.rows;
+    for (int storage = first; storage != kNone; storage = take_overs_.result[storage]) {
+      for (int k = stripes.first; k < stripes.end(); ++k) {
+        const ScheduledKernel& kernel = lowered_.kernels[k];
+        for (int a = 0; a < static_cast<int>(kernel.buffers.size()); ++a) {
+          if (kernel.buffers[a] == storage && !can_stretch(kernel, a, stripes.rows)) return bytes;
+        }
+      }
+    }
+    return pitch_of(bytes);
+  }
+
+  /// Of a block of so many rows; its first row begins in the first line, wherever a row of that number lies in a line.
+  int64_t lay_out(const Lives& lives, const ScheduledStripes& stripes, int64_t rows) {
+    Arena memory;
+    const auto bytes = [&](int storage) { return rows * bytes_of_row(storage, stripes) + Buffer::kAlignment; };
+    for (int k = 0; k < stripes.count; ++k) {
+      for (const int storage : lives.begin[k]) stripe_offsets_[storage] = memory.allocate(bytes(storage));
+      for (const int storage : lives.end[k]) memory.release(stripe_offsets_[storage], bytes(storage));
+    }
+    return memory.size();
+  }
+
+  void plan_stripes(int s) {
+    ScheduledStripes& stripes = schedule_.stripes[s];
+    for (int k = stripes.first; k < stripes.end(); ++k) {
+      for (const int storage : lowered_.kernels[k].buffers) {
+        const int first = first_of_chain(storage);
+        if (stripe_of_[first] == kNone && chain_is_inside(first, stripes)) {
+          for (int i = first; i != kNone; i = take_overs_.result[i]) stripe_of_[i] = s;
+        }
+      }
+    }
+    const Lives lives = lives_of(s);
+    constexpr int64_t kManyRows = 1024;
+    cut_stripes(lowered_, lay_out(lives, stripes, kManyRows) / kManyRows, options_.stripes, stripes);
+    stripes.bytes = lay_out(lives, stripes, stripes.block);
+  }
+
+  int first_of_chain(int storage) const {
+    while (take_overs_.operand[storage] != kNone) storage = take_overs_.operand[storage];
+    return storage;
+  }
+
+  bool chain_is_inside(int first, const ScheduledStripes& stripes) const {
+    for (int storage = first; storage != kNone; storage = take_overs_.result[storage]) {
+      if (!is_inside(storage, stripes)) return false;
+    }
+    return true;
+  }
+
+  // ---- Places
+
+  /// A storage lies where the one lies that it takes over; the first of a chain in the arena or the memory of a block, unless
+  /// the last is an output.
   void place(int storage) {
     if (const int operand = take_overs_.operand[storage]; operand != kNone) {
       const ScheduledBuffer from = buffer(operand);
-      add(storage, from.kind, from.index, from.offset);
+      add(storage, from.kind, from.index, from.offset).row_bytes = from.row_bytes;
+      return;
+    }
+    if (const int s = stripe_of_[storage]; s != kNone) {
+      add(storage, Kind::stripe, s, stripe_offsets_[storage]).row_bytes = bytes_of_row(storage, schedule_.stripes[s]);
       return;
     }
     const int last = take_overs_.last(storage);
@@ -160,27 +276,33 @@ class Planner {
     add(storage, Kind::temporary, 0, arena_.allocate(bytes_[storage]));
   }
 
-  void plan_kernel(int k) {
-    ScheduledKernel& kernel = lowered_.kernels[k];
-    for (const int storage : kernel.buffers) {
+  void place_storages(int k) {
+    for (const int storage : lowered_.kernels[k].buffers) {
       if (buffer_of_[storage] == kNone) place(storage);
     }
-    for (int& id : kernel.buffers) {
-      const int storage = id;
-      id = buffer_of_[storage];
-      if (last_use_[storage] != k || take_overs_.result[storage] != kNone) continue;
-      last_use_[storage] = kNone;
-      if (buffer(storage).kind == Kind::temporary) arena_.release(buffer(storage).offset, bytes_[storage]);
+  }
+
+  /// Gives back what nobody needs behind kernels first .. last.
+  void release(int first, int last) {
+    for (int k = first; k <= last; ++k) {
+      for (const int storage : lowered_.kernels[k].buffers) {
+        if (last_use_[storage] > last || last_use_[storage] == kNone || take_overs_.result[storage] != kNone) continue;
+        last_use_[storage] = kNone;
+        if (buffer(storage).kind == Kind::temporary) arena_.release(buffer(storage).offset, bytes_[storage]);
+      }
     }
   }
 
   const Partition& partition_;
+  const ScheduleOptions& options_;
   Lowered lowered_;
   Schedule& schedule_;
   std::vector<int64_t> bytes_;  // per storage
   std::vector<Owner> owners_;   // per storage
   std::vector<int> buffer_of_;  // per storage
-  std::vector<int> last_use_;   // per storage: a kernel
+  std::vector<int> first_use_, last_use_;  // per storage: a kernel
+  std::vector<int> stripe_of_;  // per storage: the stripes in the memory of whose blocks it lies
+  std::vector<int64_t> stripe_offsets_;  // per storage: where it lies there
   std::vector<Overwrite> overwrites_;
   std::vector<int> overwriting_;  // per overwrite: which output it is
   TakeOvers take_overs_;
@@ -189,9 +311,9 @@ class Planner {
 
 }  // namespace
 
-void plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered,
+void plan_buffers(const Graph& graph, const Partition& partition, Lowered lowered, std::vector<ScheduledStripes> stripes,
                   const ScheduleOptions& options, Schedule& schedule) {
-  Planner(graph, partition, std::move(lowered), options, schedule).run();
+  Planner(graph, partition, std::move(lowered), std::move(stripes), options, schedule).run();
 }
 
 }  // namespace etch::schedule

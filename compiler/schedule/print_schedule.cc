@@ -13,6 +13,7 @@ std::string buffer_text(const Schedule& schedule, int index, const Graph& graph)
   switch (buffer.kind) {
     case ScheduledBuffer::Kind::input: return cat("input ", buffer.index, type);
     case ScheduledBuffer::Kind::output: return cat("output ", buffer.index, type);
+    case ScheduledBuffer::Kind::stripe: return cat("stripes ", buffer.index, " +", buffer.offset, " ", buffer.row_bytes, " B a row", type);
     case ScheduledBuffer::Kind::temporary: break;
   }
   return cat("arena +", buffer.offset, " ", buffer.bytes, " B", type);
@@ -125,6 +126,14 @@ std::string kernel_text(const Schedule& schedule, const ScheduledKernel& kernel,
   return text + checks_text(kernel) + indent(to_string(kernel.program));
 }
 
+/// Stands before the kernels that run so.
+std::string stripes_text(const Schedule& schedule, int number) {
+  const ScheduledStripes& stripes = schedule.stripes[number];
+  return cat("stripes ", number, ": the next ", stripes.count, " kernels run block by block, ", stripes.rows, " rows in blocks of ",
+             stripes.block, stripes.segment < stripes.rows ? cat(" within ", stripes.segment) : "", ", ", stripes.bytes,
+             " B for each thread\n  why=", stripes.why, "\n");
+}
+
 /// One line for all consumers of a producer that have the same reason.
 std::string unfused_text(const Schedule& schedule, const Graph& graph) {
   std::string text;
@@ -157,7 +166,14 @@ std::string to_string(const Schedule& schedule, const Graph& graph) {
                              : cat(schedule.undone, schedule.undone == 1 ? " fused kernel" : " fused kernels",
                                    " undone to keep it\n");
   }
-  for (const ScheduledKernel& kernel : schedule.kernels) text += kernel_text(schedule, kernel, graph);
+  auto stripes = schedule.stripes.begin();
+  for (int k = 0; k < static_cast<int>(schedule.kernels.size()); ++k) {
+    if (stripes != schedule.stripes.end() && k == stripes->first) {
+      text += stripes_text(schedule, static_cast<int>(stripes - schedule.stripes.begin()));
+      ++stripes;
+    }
+    text += kernel_text(schedule, schedule.kernels[k], graph);
+  }
   for (size_t i = 0; i < schedule.outputs.size(); ++i) {
     text += cat("output ", i, " = b", schedule.outputs[i]);
     if (schedule.overwrites[i] >= 0) text += cat(", may overwrite input ", schedule.overwrites[i]);

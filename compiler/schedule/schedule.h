@@ -19,12 +19,13 @@ namespace etch {
 /// Where a value lies that kernels read or write: always row-major. Several values lie in the same memory, one after the
 /// other, where one takes over the other (take_over.h).
 struct ScheduledBuffer {
-  enum class Kind : uint8_t { input, output, temporary };
+  enum class Kind : uint8_t { input, output, temporary, stripe };
   Kind kind = Kind::temporary;
-  int index = 0;           // of the input, or of the output whose memory it is
+  int index = 0;           // of the input, of the output whose memory it is, or of the ScheduledStripes
   int64_t bytes = 0;
-  int64_t offset = 0;      // of a temporary in the arena, a multiple of 64
+  int64_t offset = 0;      // of a temporary in the arena, of a stripe in the memory of a block; a multiple of 64
   Value value;             // what it holds
+  int64_t row_bytes = 0;   // of a stripe, of which only the rows of the block that is at work lie in memory
 };
 
 /// A library function in the place of a kernel's code.
@@ -73,6 +74,20 @@ struct ScheduledKernel {
   bool is_opaque() const { return call || host || flow; }
 };
 
+/// Kernels that follow each other and run as one parallel loop over blocks of rows: all of them on the rows of a block, one
+/// after the other, then on those of the next one. See stripes.h.
+struct ScheduledStripes {
+  int first = 0, count = 0;  // kernels
+  int64_t rows = 0;          // of each kernel: its iterations are a multiple of them
+  int64_t segment = 0;       // no block goes over a multiple of so many rows
+  int64_t block = 0;         // rows of a block, at the most
+  int64_t grain = 1;         // rows of a block at the least, where several threads share the work
+  int64_t bytes = 0;         // of memory that each thread needs for a block
+  std::string why;
+
+  int end() const { return first + count; }
+};
+
 /// An edge of the graph that was not fused and the reason.
 struct UnfusedEdge {
   Value producer;
@@ -83,6 +98,7 @@ struct UnfusedEdge {
 struct Schedule {
   std::vector<ScheduledBuffer> buffers;
   std::vector<ScheduledKernel> kernels;   // in execution order
+  std::vector<ScheduledStripes> stripes;  // likewise; no kernel stands in two
   std::vector<UnfusedEdge> unfused;
   std::vector<int> outputs;               // per output of the graph: the buffer that holds it; an input's buffer, or
                                           // that of an earlier output, where the output is the same elements
@@ -159,11 +175,18 @@ void for_each_kernel(const Schedule& schedule, const Graph& graph, const Visit& 
   }
 }
 
+/// Whether kernels run block by block, see ScheduledStripes.
+struct StripeOptions {
+  bool make = true;  // with fusion: where it pays
+  int32_t rows = 0;  // for tests: wherever it is possible, in blocks of so many rows
+};
+
 struct ScheduleOptions {
   bool fuse = true;  // false: every op is a kernel of its own, as in eager mode
   bool native_regions = true;  // with fusion: control flow on small values is one kernel (native_region.h)
   bool group = true;  // equal small kernels stand together where nothing speaks against it
   bool masked_regions = true;  // with fusion: so is that which each element goes through by itself (masked_region.h)
+  StripeOptions stripes = {};
   // Fusion may need so many times the arena of the schedule without fusion, and so many bytes more.
   double arena_ratio = 1.25;
   int64_t arena_slack = int64_t{1} << 20;

@@ -72,9 +72,9 @@ bool can_overwrite(const ScheduledKernel& kernel, const std::vector<bool>& store
 /// What a search for take-overs knows about each storage: who writes and who reads it.
 class Search {
  public:
-  Search(const std::vector<ScheduledKernel>& kernels, const std::vector<Owner>& owners,
-         const std::vector<int64_t>& bytes)
-      : kernels_(kernels), owners_(owners), bytes_(bytes), last_use_(owners.size(), kNone),
+  Search(const std::vector<ScheduledKernel>& kernels, const std::vector<ScheduledStripes>& stripes,
+         const std::vector<Owner>& owners, const std::vector<int64_t>& bytes)
+      : kernels_(kernels), stripes_(stripes), owners_(owners), bytes_(bytes), last_use_(owners.size(), kNone),
         num_writers_(owners.size(), 0), first_writer_(owners.size(), kNone), last_writer_(owners.size(), kNone),
         found_{std::vector<int>(owners.size(), kNone), std::vector<int>(owners.size(), kNone), {}} {
     for (int k = 0; k < static_cast<int>(kernels.size()); ++k) {
@@ -109,6 +109,7 @@ class Search {
         const bool dies = owners_[operand] == Owner::plan && last_use_[operand] == k && found_.result[operand] == kNone;
         if (!dies || operand == result || bytes_[operand] != bytes_[result]) continue;
         if (!can_overwrite(kernel, stored_[k], operand, result)) continue;
+        if (is_read_meanwhile(operand, k)) continue;
         found_.operand[result] = operand;
         found_.result[operand] = result;
         break;
@@ -116,10 +117,25 @@ class Search {
     }
   }
 
+  const ScheduledStripes* stripes_of(int k) const {
+    const auto after = std::ranges::upper_bound(stripes_, k, {}, &ScheduledStripes::first);
+    return after != stripes_.begin() && k < std::prev(after)->end() ? &*std::prev(after) : nullptr;
+  }
+
+  /// True if other kernels of the stripes in which k runs touch the operand, and not all of it was written there.
+  bool is_read_meanwhile(int operand, int k) const {
+    const ScheduledStripes* stripes = stripes_of(k);
+    if (stripes == nullptr || first_writer_[operand] >= stripes->first) return false;
+    for (int other = stripes->first; other < stripes->end(); ++other) {
+      if (other != k && std::ranges::count(kernels_[other].buffers, operand) > 0) return true;
+    }
+    return false;
+  }
+
   /// True if the storage may be written where the operand lies.
   bool can_lie_over(int operand, int storage) const {
     const int k = first_writer_[storage];
-    if (k == kNone) return false;
+    if (k == kNone || is_read_meanwhile(operand, k)) return false;
     if (last_use_[operand] != k) return last_use_[operand] < k;
     return can_overwrite(kernels_[k], stored_[k], operand, storage);
   }
@@ -136,6 +152,7 @@ class Search {
   }
 
   const std::vector<ScheduledKernel>& kernels_;
+  const std::vector<ScheduledStripes>& stripes_;
   const std::vector<Owner>& owners_;
   const std::vector<int64_t>& bytes_;
   std::vector<std::vector<bool>> stored_;                                  // per kernel and access
@@ -150,9 +167,10 @@ int TakeOvers::last(int storage) const {
   return storage;
 }
 
-TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes,
+TakeOvers find_take_overs(const Lowered& lowered, const std::vector<ScheduledStripes>& stripes,
+                          const std::vector<Owner>& owners, const std::vector<int64_t>& bytes,
                           const std::vector<Overwrite>& overwrites) {
-  return Search(lowered.kernels, owners, bytes).run(overwrites);
+  return Search(lowered.kernels, stripes, owners, bytes).run(overwrites);
 }
 
 }  // namespace etch::schedule

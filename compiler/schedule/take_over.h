@@ -40,12 +40,14 @@ struct TakeOvers {
 /// but this kernel stores the result; and if both have the same size. What an output takes over lies in its memory from
 /// the start. What the products of a dot read is read many times and not taken over; its sums stand in scratch memory, so
 /// what only its epilogue reads is. An op with regions and a library function read and write as they like: they take over
-/// only what they say that they may.
+/// only what they say that they may. Kernels of stripes run at the same time: none takes over what another one of them reads,
+/// unless they wrote it, for then all of them go by rows.
 ///
 /// An output may overwrite an input if nothing reads that any more when the output's memory is first written, or if the
 /// kernel that does so could take the input over. What the output takes over itself is cut off where it would lie in that
 /// memory too early.
-TakeOvers find_take_overs(const Lowered& lowered, const std::vector<Owner>& owners, const std::vector<int64_t>& bytes,
+TakeOvers find_take_overs(const Lowered& lowered, const std::vector<ScheduledStripes>& stripes,
+                          const std::vector<Owner>& owners, const std::vector<int64_t>& bytes,
                           const std::vector<Overwrite>& overwrites);
 
 }  // namespace etch::schedule

@@ -8,6 +8,7 @@
 #include "compiler/ir/text.h"
 #include "compiler/schedule/verify_blocks.h"
 #include "compiler/schedule/verify_flow.h"
+#include "compiler/schedule/verify_stripes.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch {
@@ -21,6 +22,7 @@ std::string buffer_text(const Schedule& schedule, int id, const Graph& graph) {
   switch (buffer.kind) {
     case ScheduledBuffer::Kind::input: return cat("b", id, ", input ", buffer.index, holds);
     case ScheduledBuffer::Kind::output: return cat("b", id, ", output ", buffer.index, holds);
+    case ScheduledBuffer::Kind::stripe: return cat("b", id, ", stripes ", buffer.index, " +", buffer.offset, holds);
     case ScheduledBuffer::Kind::temporary: break;
   }
   return cat("b", id, " at arena +", buffer.offset, holds);
@@ -293,8 +295,17 @@ bool is_overwritten(const ScheduledKernel& kernel, int slot) {
   return std::ranges::any_of(kernel.flow->overwrites, [&](const auto& pair) { return pair.operand == slot; });
 }
 
-/// The memory in which a buffer lies: the arena, or that of an output.
-int memory_of(const ScheduledBuffer& buffer) { return is_temporary(buffer) ? 0 : 1 + buffer.index; }
+/// The memory in which a buffer lies: the arena, that of a block of stripes, or that of an output.
+int memory_of(const Schedule& schedule, const ScheduledBuffer& buffer) {
+  if (is_temporary(buffer)) return 0;
+  const auto num_stripes = static_cast<int>(schedule.stripes.size());
+  return 1 + buffer.index + (buffer.kind == ScheduledBuffer::Kind::stripe ? 0 : num_stripes);
+}
+
+/// What a buffer takes there.
+int64_t room_of(const Schedule& schedule, const ScheduledBuffer& buffer) {
+  return buffer.kind == ScheduledBuffer::Kind::stripe ? room_of_stripe(schedule, buffer) : buffer.bytes;
+}
 
 /// Executes the loads and stores of every kernel, element by element.
 class Walk {
@@ -302,25 +313,41 @@ class Walk {
   /// `full`: the buffers that hold their values from the start.
   Walk(const Schedule& schedule, const Graph& graph, const std::vector<int>& full)
       : schedule_(schedule), graph_(graph) {
-    owners_.resize(1 + graph.outputs().size());
+    owners_.resize(1 + schedule.stripes.size() + graph.outputs().size());
     owners_[0].assign(schedule.arena_bytes, kNobody);
     for (const ScheduledBuffer& buffer : schedule.buffers) {
       const bool is_output = buffer.kind == ScheduledBuffer::Kind::output;
-      if (is_output) owners_[memory_of(buffer)].resize(buffer.bytes, kNobody);
+      if (is_output) owners_[memory_of(schedule, buffer)].resize(buffer.bytes, kNobody);
     }
-    for (int id : full) std::ranges::fill(owners_[memory_of(schedule.buffers[id])], id);
+    for (int id : full) std::ranges::fill(owners_[memory_of(schedule, schedule.buffers[id])], id);
   }
 
   std::string run(const ScheduledKernel& kernel) {
     kernel_ = &kernel;
     if (kernel.is_opaque()) return run_opaque();
-    std::vector<int64_t> index(program().rank(), 0);
-    walk_axis(0, index);
+    run_iterations(0, num_iterations());
+    return error_;
+  }
+
+  /// Block by block, with nothing in the memory of a block when it begins.
+  std::string run(const ScheduledStripes& stripes) {
+    std::vector<int>& memory = owners_[1 + (&stripes - schedule_.stripes.data())];
+    for (first_row_ = 0; first_row_ < stripes.rows && error_.empty();) {
+      const int64_t in_segment = stripes.segment - first_row_ % stripes.segment;
+      const int64_t rows = std::min({stripes.block, in_segment, stripes.rows - first_row_});
+      memory.assign(stripes.bytes, kNobody);
+      for (int k = stripes.first; k < stripes.end(); ++k) {
+        kernel_ = &schedule_.kernels[k];
+        const int64_t per_row = num_iterations() / stripes.rows;
+        run_iterations(first_row_ * per_row, (first_row_ + rows) * per_row);
+      }
+      first_row_ += rows;
+    }
     return error_;
   }
 
   bool is_written(int id) const {
-    const std::vector<int>& owners = owners_[memory_of(schedule_.buffers[id])];
+    const std::vector<int>& owners = owners_[memory_of(schedule_, schedule_.buffers[id])];
     return std::ranges::all_of(owners, [&](int owner) { return owner == id; });
   }
 
@@ -343,13 +370,30 @@ class Walk {
     for (int64_t byte = 0; byte < schedule_.buffers[id].bytes; ++byte) touch_byte(id, byte, stores);
   }
 
-  /// Every element of the domain: rows (without the reduced axis), then stages, then the elements of the row.
-  void walk_axis(int axis, std::vector<int64_t>& index) {
-    if (axis == program().rank()) return visit_row(index);
-    if (is_folded(program().axes[axis])) return walk_axis(axis + 1, index);
-    for (int64_t i = 0; i < kernel_->sizes[axis]; ++i) {
-      index[axis] = i;
-      walk_axis(axis + 1, index);
+  int columns() const { return program().has(Role::row) ? program().axis(Role::vector) : -1; }
+  /// Iterations count all axes but the folded ones, and but the columns of a product.
+  bool is_counted(int axis) const { return !is_folded(program().axes[axis]) && axis != columns(); }
+  int64_t num_iterations() const {
+    int64_t iterations = 1;
+    for (int axis = 0; axis < program().rank(); ++axis) iterations *= is_counted(axis) ? kernel_->sizes[axis] : 1;
+    return iterations;
+  }
+
+  /// Iterations first .. last, for each the stages, then the elements of the row.
+  void run_iterations(int64_t first, int64_t last) {
+    std::vector<int64_t> index(program().rank(), 0);
+    const int columns = this->columns();
+    for (int64_t iteration = first; iteration < last; ++iteration) {
+      int64_t rest = iteration;
+      for (int axis = program().rank() - 1; axis >= 0; --axis) {
+        if (!is_counted(axis)) continue;
+        index[axis] = rest % kernel_->sizes[axis];
+        rest /= kernel_->sizes[axis];
+      }
+      for (int64_t column = 0; column < (columns < 0 ? 1 : kernel_->sizes[columns]); ++column) {
+        if (columns >= 0) index[columns] = column;
+        visit_row(index);
+      }
     }
   }
 
@@ -403,7 +447,11 @@ class Walk {
   void touch_byte(int id, int64_t byte, bool stores) {
     const ScheduledBuffer& buffer = schedule_.buffers[id];
     if (buffer.kind == ScheduledBuffer::Kind::input) return;
-    int& owner = owners_[memory_of(buffer)][buffer.offset + byte];
+    if (buffer.kind == ScheduledBuffer::Kind::stripe) {
+      byte -= first_row_ * buffer.row_bytes / kStripeLine * kStripeLine;
+      if (byte < 0 || byte >= room_of(schedule_, buffer)) return fail("outside of the rows of its block: ", id);
+    }
+    int& owner = owners_[memory_of(schedule_, buffer)][buffer.offset + byte];
     if (!stores && owner != id) fail(owner == kNobody ? "before it is written: " : "where it does not lie: ", id);
     owner = id;
   }
@@ -415,6 +463,7 @@ class Walk {
   const Schedule& schedule_;
   const Graph& graph_;
   const ScheduledKernel* kernel_ = nullptr;
+  int64_t first_row_ = 0;  // of the block that is at work
   static constexpr int kNobody = -1;
   std::vector<std::vector<int>> owners_;  // per memory and byte: the buffer that was written last
   std::string error_;
@@ -426,6 +475,13 @@ class Summary {
   Summary(const Schedule& schedule, const Graph& graph, const std::vector<int>& full)
       : schedule_(schedule), graph_(graph), written_(schedule.buffers.size(), 0) {
     for (int id : full) alive_[place(schedule.buffers[id])] = id;
+  }
+
+  /// On whole buffers it is all the same which kernel of the stripes goes how far.
+  std::string run(const ScheduledStripes& stripes) {
+    std::string error;
+    for (int k = stripes.first; k < stripes.end() && error.empty(); ++k) error = run(schedule_.kernels[k]);
+    return error;
   }
 
   std::string run(const ScheduledKernel& kernel) {
@@ -452,9 +508,10 @@ class Summary {
  private:
   using Place = std::pair<int, int64_t>;  // memory, offset
 
-  static Place place(const ScheduledBuffer& buffer) { return {memory_of(buffer), buffer.offset}; }
-  static bool overlap(const ScheduledBuffer& a, const ScheduledBuffer& b) {
-    return memory_of(a) == memory_of(b) && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+  Place place(const ScheduledBuffer& buffer) const { return {memory_of(schedule_, buffer), buffer.offset}; }
+  bool overlap(const ScheduledBuffer& a, const ScheduledBuffer& b) const {
+    return memory_of(schedule_, a) == memory_of(schedule_, b) && a.offset < b.offset + room_of(schedule_, b) &&
+           b.offset < a.offset + room_of(schedule_, a);
   }
 
   const ScheduledBuffer& buffer(int slot) const { return schedule_.buffers[kernel_->buffers[slot]]; }
@@ -625,9 +682,13 @@ template <class Memory>
 std::string check_all(const Schedule& schedule, const Graph& graph, const std::vector<int>& full) {
   Memory memory(schedule, graph, full);
   if (std::string error = check_buffers(schedule, graph); !error.empty()) return error;
-  for (const ScheduledKernel& kernel : schedule.kernels) {
-    std::string error = memory.run(kernel);
-    if (!error.empty()) return cat(kernel.name, ": ", error);
+  auto stripes = schedule.stripes.begin();
+  for (int k = 0; k < static_cast<int>(schedule.kernels.size()); ++k) {
+    const ScheduledKernel& kernel = schedule.kernels[k];
+    const bool begins = stripes != schedule.stripes.end() && k == stripes->first;
+    const std::string error = begins ? memory.run(*stripes) : memory.run(kernel);
+    if (!error.empty()) return cat(kernel.name, begins ? " and those behind it: " : ": ", error);
+    if (begins) k = (stripes++)->end() - 1;
   }
   return check_outputs(schedule, graph, memory);
 }
@@ -642,6 +703,7 @@ absl::Status verify(const Schedule& schedule, const Graph& graph, int64_t walked
     if (!kernel.flow) continue;
     if (absl::Status status = verify_flow(*kernel.flow, kernel.num_operands, walked_bytes); !status.ok()) return status;
   }
+  if (error = check_stripes(schedule); !error.empty()) return absl::InternalError(cat("the schedule is wrong: ", error));
   std::vector<int> full;
   const Schedule run = overwriting(schedule, full);
   bool walk = touches_at_most(run, walked_bytes);

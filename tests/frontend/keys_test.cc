@@ -69,10 +69,12 @@ const std::map<std::string_view, Decides> kCompileOptions = {
     {"blocks", Decides::code},             {"shared_outputs", Decides::nothing_of_it},
     {"overwrites", Decides::nothing_of_it}, {"native_regions", Decides::nothing_of_it},
     {"masked_regions", Decides::nothing_of_it},
+    {"stripes", Decides::nothing_of_it},
     {"group", Decides::nothing_of_it},
 };
 
 void flip(BlockSizes& value) { value.tile = 32; }
+void flip(StripeOptions& value) { value.make = !value.make; }
 void flip(std::vector<bool>& shared_outputs) { shared_outputs = {true}; }
 void flip(std::vector<int>& overwrites) { overwrites = {0}; }
 void flip(Target& value) { value = *find_target(value == *find_target("sse4") ? "avx2" : "sse4"); }
