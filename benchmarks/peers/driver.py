@@ -22,9 +22,9 @@ from workloads import make_case, make_inputs
 PRODUCTS = (8, 9, 10, 11)
 LIMIT = 60.0
 LIMITS_OF_PREPARE = {"torch_compile": 180.0}
-# What the cases of one row may hold together, and what a case holds as a multiple of the row's bytes.
-MEMORY = 12e9
-COPIES = 3
+# What the cases of one row may hold together, and what a case holds as a multiple of the bytes of the row: its inputs twice, two results.
+MEMORY = 9e9
+COPIES = 2
 # After so many rounds a system that is so much slower than the fastest takes part in every fourth only.
 LOOKED_AT, SLOW, SKIPPED_TO = 3, 4.0, 4
 # Rounds of first calls: each is a new function.

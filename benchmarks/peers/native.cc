@@ -21,6 +21,7 @@
 #include <regex>
 #include <stdexcept>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #ifdef ETCH_PEERS_ONEDNN
@@ -95,15 +96,26 @@ void save(const std::string& path, const std::vector<int64_t>& shape, bool is_do
   std::ofstream(path, std::ios::binary).write(head, sizeof head).write(header.data(), header.size()).write(data, size);
 }
 
-/// c = a b, `batch` times, row-major and dense.
+/// c = a b, `batch` times, row-major and dense. With a bias it is gelu(a b + bias), the form with tanh, and b is constant.
 struct Product {
   int64_t batch, m, k, n;
   bool is_double;
-  const char *a, *b;
+  const char *a, *b, *bias = nullptr;
 };
 
 /// Multiplies into c. Made anew for each product: where a library prepares something, it does so before.
 using Multiply = std::function<void(char* c)>;
+
+/// Calls one(i) for each of a batch; a single one, or one thread, pays for no team of threads.
+template <class One>
+void over_batch(int64_t batch, int threads, One one) {
+  if (threads == 1 || batch == 1) {
+    for (int64_t i = 0; i < batch; ++i) one(i);
+    return;
+  }
+#pragma omp parallel for num_threads(threads)
+  for (int64_t i = 0; i < batch; ++i) one(i);
+}
 
 /// A library at a number of threads.
 class Library {
@@ -112,6 +124,8 @@ class Library {
   virtual std::string version() const = 0;
   virtual std::string settings() const = 0;
   virtual Multiply prepare(const Product& product) = 0;
+  /// Whether it takes a product with a bias.
+  virtual bool fuses() const { return false; }
 };
 
 /// gemm of the C interface of BLAS, from a shared library.
@@ -176,7 +190,7 @@ class Blas final : public Library {
 };
 
 #ifdef ETCH_PEERS_ONEDNN
-/// Its matmul primitive; where a primitive likes the second operand in another layout, that is made before the clock.
+/// Its matmul primitive, with bias and gelu as post-operations; a constant operand is put into the layout that it likes.
 class OneDnn final : public Library {
  public:
   explicit OneDnn(int threads) : threads_(threads) {}
@@ -185,23 +199,44 @@ class OneDnn final : public Library {
     return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
   }
   std::string settings() const override {
-    return "dnnl::matmul, operands row-major, OMP_NUM_THREADS=" + std::to_string(threads_);
+    return "dnnl::matmul, operands row-major, OMP_NUM_THREADS=" + std::to_string(threads_) +
+           "; bias and gelu as post-operations of a product with constant weights, whose layout it chooses";
   }
+  bool fuses() const override { return true; }
 
   Multiply prepare(const Product& p) override {
     if (p.is_double) throw std::invalid_argument("multiplies no f64");
     using namespace dnnl;
-    const auto describe = [&](int64_t rows, int64_t columns) {
-      return p.batch == 1 ? memory::desc({rows, columns}, memory::data_type::f32, memory::format_tag::ab)
-                          : memory::desc({p.batch, rows, columns}, memory::data_type::f32, memory::format_tag::abc);
+    using Tag = memory::format_tag;
+    const auto describe = [&](int64_t rows, int64_t columns, Tag tag) {
+      return p.batch == 1 ? memory::desc({rows, columns}, memory::data_type::f32, tag)
+                          : memory::desc({p.batch, rows, columns}, memory::data_type::f32, tag);
     };
-    const auto a = describe(p.m, p.k), b = describe(p.k, p.n), c = describe(p.m, p.n);
-    const matmul primitive(matmul::primitive_desc(matmul::desc(a, b, c), engine_));
-    const memory left(a, engine_, const_cast<char*>(p.a)), right(b, engine_, const_cast<char*>(p.b));
-    memory result(c, engine_, nullptr);
-    return [this, primitive, left, right, result](char* into) mutable {
-      result.set_data_handle(into);
-      primitive.execute(stream_, {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, result}});
+    const Tag rows = p.batch == 1 ? Tag::ab : Tag::abc;
+    const auto a = describe(p.m, p.k, rows), b = describe(p.k, p.n, rows), c = describe(p.m, p.n, rows);
+    memory left(a, engine_, const_cast<char*>(p.a)), right(b, engine_, const_cast<char*>(p.b));
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, left}};
+    std::optional<matmul::primitive_desc> chosen;
+    if (p.bias == nullptr) {
+      chosen.emplace(matmul::desc(a, b, c), engine_);
+    } else {
+      const auto bias = describe(1, p.n, rows);
+      post_ops then;
+      then.append_eltwise(1, algorithm::eltwise_gelu_tanh, 0, 0);
+      primitive_attr attributes;
+      attributes.set_post_ops(then);
+      chosen.emplace(matmul::desc(a, describe(p.k, p.n, Tag::any), bias, c), attributes, engine_);
+      memory packed(chosen->weights_desc(), engine_);
+      reorder(right, packed).execute(stream_, right, packed);
+      stream_.wait();
+      right = packed;
+      arguments.emplace(DNNL_ARG_BIAS, memory(bias, engine_, const_cast<char*>(p.bias)));
+    }
+    arguments.emplace(DNNL_ARG_WEIGHTS, right);
+    arguments.emplace(DNNL_ARG_DST, memory(c, engine_, nullptr));
+    return [this, primitive = matmul(*chosen), arguments](char* into) mutable {
+      arguments.at(DNNL_ARG_DST).set_data_handle(into);
+      primitive.execute(stream_, arguments);
       stream_.wait();
     };
   }
@@ -243,8 +278,7 @@ class Xsmm final : public Library {
     return [p, kernel, threads = threads_](char* into) {
       const T *a = reinterpret_cast<const T*>(p.a), *b = reinterpret_cast<const T*>(p.b);
       T* c = reinterpret_cast<T*>(into);
-#pragma omp parallel for num_threads(threads) if (threads > 1 && p.batch > 1)
-      for (int64_t i = 0; i < p.batch; ++i) kernel(b + i * p.k * p.n, a + i * p.m * p.k, c + i * p.m * p.n);
+      over_batch(p.batch, threads, [&](int64_t i) { kernel(b + i * p.k * p.n, a + i * p.m * p.k, c + i * p.m * p.n); });
     };
   }
   int threads_;
@@ -270,11 +304,10 @@ class OfEigen final : public Library {
     return [p, threads = threads_](char* into) {
       const T *a = reinterpret_cast<const T*>(p.a), *b = reinterpret_cast<const T*>(p.b);
       T* c = reinterpret_cast<T*>(into);
-#pragma omp parallel for num_threads(threads) if (threads > 1 && p.batch > 1)
-      for (int64_t i = 0; i < p.batch; ++i) {
+      over_batch(p.batch, threads, [&](int64_t i) {
         const Eigen::Map<const Matrix> left(a + i * p.m * p.k, p.m, p.k), right(b + i * p.k * p.n, p.k, p.n);
         Eigen::Map<Matrix>(c + i * p.m * p.n, p.m, p.n).noalias() = left * right;
-      }
+      });
     };
   }
   int threads_;
@@ -322,12 +355,14 @@ class Worker {
   Json prepare(const Json& line) {
     drop();
     const std::string workload = line.at("workload");
-    const bool part = workload.starts_with("product_bias_gelu");
-    if (workload != "matmul" && workload != "batch_matmul" && !part) return {{"unsupported", "multiplies only"}};
+    const bool fused = workload == "product_bias_gelu" && library_.fuses();
+    const bool part = workload.starts_with("product_bias_gelu") && !fused;
+    if (workload != "matmul" && workload != "batch_matmul" && !part && !fused) return {{"unsupported", "multiplies only"}};
     for (const auto& path : line.at("inputs")) inputs_.push_back(load(path));
     const Array &a = inputs_.at(0), &b = inputs_.at(1);
     const size_t rank = a.shape.size();
-    const Product product{rank == 3 ? a.shape[0] : 1, a.shape[rank - 2], a.shape[rank - 1], b.shape[rank - 1], a.is_double, a.data.get(), b.data.get()};
+    Product product{rank == 3 ? a.shape[0] : 1, a.shape[rank - 2], a.shape[rank - 1], b.shape[rank - 1], a.is_double, a.data.get(), b.data.get()};
+    if (fused) product.bias = inputs_.at(2).data.get();
     shape_ = a.shape;
     shape_.back() = b.shape.back();
     bytes_ = product.batch * product.m * product.n * (a.is_double ? 8 : 4);

@@ -62,7 +62,7 @@ def table(header, lines):
     return "\n".join(head + ["| " + " | ".join(line) + " |" for line in lines])
 
 
-def row_line(row, peers, outputs="fresh"):
+def row_line(row, peers, empty, outputs="fresh"):
     """The cells of a row in a group's table."""
     ours, best = cell_of(row, "etch", outputs), best_peer(row, outputs=outputs)
     share = "–"
@@ -71,16 +71,18 @@ def row_line(row, peers, outputs="fresh"):
     others = " / ".join(time_text(cell["median_us"]) if is_right(cell) else "–"
                         for cell in (cell_of(row, name, outputs) for name in OURS[1:]))
     return [row["name"] + (" *" if row["drawn"] else ""), spread_text(ours), f"{best[0]} {time_text(best[1])}" if best else "–",
-            ratio_text(ratio(row, outputs=outputs)), share, error_text(ours) if ours and "error" in ours else "–", others,
+            ratio_text(ratio(row, outputs=outputs)), ratio_text(ratio(row, empty, outputs)), share,
+            error_text(ours) if ours and "error" in ours else "–", others,
             *(cell_text(cell_of(row, peer, outputs)) for peer in peers)]
 
 
-HEADER = ["row", "Etch (p10–p90)", "best peer", "ratio", "of limit", "Etch's error", "unfused / eager"]
+HEADER = ["row", "Etch (p10–p90)", "best peer", "ratio", "net", "of limit", "Etch's error", "unfused / eager"]
 
 
-def group_table(rows, outputs="fresh"):
+def group_table(rows, empty, outputs="fresh"):
+    """The rows of a group; `empty`: the empty calls of peers, taken off in the column `net`."""
     peers = [name for name in peers_of(rows) if outputs == "fresh" or any(cell_of(row, name, outputs) for row in rows)]
-    return table(HEADER + peers, [row_line(row, peers, outputs) for row in rows])
+    return table(HEADER + peers, [row_line(row, peers, empty, outputs) for row in rows])
 
 
 def compile_table(rows):
@@ -92,7 +94,8 @@ def compile_table(rows):
         split = (ours or {}).get("split") or {}
         parts = ", ".join(f"{part} {ms:.2f}" for part, ms in split.items()) or "–"
         of_peers = [milliseconds(cell_of(row, peer)) for peer in peers]
-        return [row["name"], milliseconds(ours), f"{best[0]} {best[1] / 1e3:,.1f}" if best else "–", ratio_text(ratio(row)), parts, *of_peers]
+        best_text = f"{best[0]} {best[1] / 1e3:,.1f}" if best else "–"
+        return [row["name"], milliseconds(ours), best_text, ratio_text(ratio(row)), parts, *of_peers]
     return table(["first call, ms", "Etch", "best peer", "ratio", "of Etch's", *peers], [line(row) for row in rows])
 
 
@@ -108,15 +111,20 @@ def first_call_table(rows):
                  [[row["name"], *(text(cell_of(row, name)) for name in ("etch", *peers))] for row in rows])
 
 
+def counted(threads):
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
 def summary_text(results, threads):
     found = summary(results, threads)
+    name = counted(threads)
     if not found:
-        return f"{threads} thread{'s' if threads > 1 else ''}: no row that counts in the summary."
+        return f"{name}: no row that counts in the summary."
     worst = ", ".join(f"{name} {value:.2f}" for name, value in found["worst"])
     peers = ", ".join(f"{name} {mean:.2f} ({count})" for name, (mean, count) in found["alone"].items())
-    return (f"**{threads} thread{'s' if threads > 1 else ''}**: geometric mean of the best peer's time / Etch's **{found['mean']:.2f}** over "
-            f"{found['rows']} rows in which Etch takes more than {SUMMARY_FROM_US:.0f} us (groups 1 to 15 and 20 to 23, each peer's empty call "
-            f"subtracted); {found['won']} won (above {WON_ABOVE}), {found['lost']} lost (below {LOST_BELOW}), the others even.\n\n"
+    return (f"**{name}**: geometric mean of the best peer's time / Etch's **{found['mean']:.2f}** over {found['rows']} rows in which "
+            f"Etch takes more than {SUMMARY_FROM_US:.0f} us (groups 1 to 15 and 20 to 23, each peer's empty call subtracted); "
+            f"{found['won']} won (above {WON_ABOVE}), {found['lost']} lost (below {LOST_BELOW}), the others even.\n\n"
             f"Worst rows: {worst}.\n\nAgainst each peer alone (geometric mean, of how many rows): {peers}.")
 
 
@@ -124,20 +132,21 @@ def about(results):
     """Machine, date, and how each system is set."""
     machine = results["machine"]
     lines = [f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gb']:.0f} GB, {machine['system']}; "
-             f"{results['date']}, commit {results['commit']}, seed {results['seed']}, {results['rounds']} rounds of {results['seconds']} s.", ""]
+             f"{results['date']}, commit {results['commit']}, seed {results['seed']}, {results['rounds']} rounds of "
+             f"{results['seconds']} s.", ""]
     for name, system in sorted(results["systems"].items()):
         for threads in sorted(key for key in system if key.isdigit()):
             of = system[threads]
-            lines.append(f"- **{name}** {of['version']}, {threads} thread{'s' if threads != '1' else ''}: {of['settings']}; empty call "
+            lines.append(f"- **{name}** {of['version']}, {counted(int(threads))}: {of['settings']}; empty call "
                          f"{of['empty_call_us']:.2f} us")
     return "\n".join(lines)
 
 
-NOTES = """Times are medians in microseconds, with p10 and p90 over rounds; in brackets after a peer's the largest error against f64, relative to
-the largest element. `ratio`: the best peer's time divided by Etch's; above 1 Etch is faster, below 0.95 it is printed in bold. `of limit`: the
-time that bytes or arithmetic take at the rates of the probe beside the rounds, divided by Etch's. A struck-out time has wrong results and
-does not count. `*`: the sizes are drawn from the run's seed. `–`: the system has no way to do it; results.json says why. Peers' times include
-their call from Python; the summary subtracts it."""
+NOTES = """Times are medians in microseconds, with p10 and p90 over rounds; in brackets after a peer's the largest error against f64,
+relative to the largest element. `ratio`: the best peer's time divided by Etch's; above 1 Etch is faster, below 0.95 it is printed in bold.
+`net`: the same when each peer's empty call (from Python, mostly) is taken off first, as the summary does. `of limit`: the time that bytes
+or arithmetic take at the rates of the probe beside the rounds, divided by Etch's. A struck-out time has wrong results and does not count.
+`*`: the sizes are drawn from the run's seed. `–`: the system has no way to do it; results.json says why."""
 
 
 def render(results):
@@ -146,25 +155,25 @@ def render(results):
     threads_of = sorted({row["threads"] for row in results["rows"]})
     parts += [summary_text(results, threads) for threads in threads_of]
     for threads in threads_of:
-        parts += of_threads([row for row in results["rows"] if row["threads"] == threads], threads)
+        rows = [row for row in results["rows"] if row["threads"] == threads]
+        parts += of_threads(rows, threads, empty_calls(results, threads))
     return "\n\n".join(parts) + "\n"
 
 
-def of_threads(rows, threads):
+def of_threads(rows, threads, empty):
     """The tables of one number of threads."""
-    plural = "s" if threads > 1 else ""
     parts = []
     for group, title in GROUPS.items():
         of_group = [row for row in rows if row["group"] == group]
         if not of_group:
             continue
-        parts.append(f"## {group}. {title}, {threads} thread{plural}")
+        parts.append(f"## {group}. {title}, {counted(threads)}")
         if all(row.get("compile") for row in of_group):
             parts.append(compile_table(of_group))
             continue
-        parts.append(group_table(of_group))
-        reused = [row for row in of_group if cell_of(row, "etch", "reused") or any(cell_of(row, peer, "reused") for peer in peers_of([row]))]
+        parts.append(group_table(of_group, empty))
+        reused = [row for row in of_group if any("reused" in cells for cells in row["cells"].values())]
         if reused:
-            parts += ["Into results that are used again:", group_table(reused, "reused")]
+            parts += ["Into results that are used again:", group_table(reused, empty, "reused")]
         parts += ["<details><summary>First calls</summary>\n\n" + first_call_table(of_group) + "\n\n</details>"]
     return parts

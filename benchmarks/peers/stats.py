@@ -55,7 +55,8 @@ def cell_of(row, system, outputs="fresh"):
 
 
 def best_peer(row, empty_calls=None, outputs="fresh"):
-    """(name, microseconds) of the fastest peer that does all of it with right results, or None; `empty_calls`: what is taken off of each peer's time."""
+    """(name, microseconds) of the fastest peer that does all of it with right results, or None; `empty_calls`: what is taken off of
+    each peer's time."""
     times = {}
     for system in row["cells"]:
         cell = cell_of(row, system, outputs)

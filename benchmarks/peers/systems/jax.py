@@ -115,8 +115,8 @@ class Jax(System):
         jax.config.update("jax_cpu_enable_async_dispatch", False)
         self.jax, self.version = jax, jax.__version__
         self.settings = (f"jax.jit, CPU, XLA_FLAGS={os.environ['XLA_FLAGS']}, pinned to {threads} processors, jax_enable_x64, "
-                         "jax_cpu_enable_async_dispatch=False, buffers of parameters donated in training; x @ w of an LSTM for all times at "
-                         "once, then lax.scan")
+                         "jax_cpu_enable_async_dispatch=False, buffers of parameters donated in training; x @ w of an LSTM for all "
+                         "times at once, then lax.scan")
         self.definitions = JaxDefinitions(jax)
         self.put, self.wait = jax.numpy.asarray, jax.block_until_ready
 

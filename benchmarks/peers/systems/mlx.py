@@ -38,11 +38,13 @@ def namespace(mx):
     return SimpleNamespace(
         abs=mx.abs, maximum=mx.maximum, minimum=mx.minimum, sqrt=mx.sqrt, exp=mx.exp, log=mx.log, log1p=mx.log1p, tanh=mx.tanh, erf=mx.erf,
         sigmoid=mx.sigmoid, relu=lambda x: mx.maximum(x, 0), softmax=lambda x: mx.softmax(x, -1), log_softmax=log_softmax,
-        sum=lambda x, axis=None, keepdims=False: mx.sum(x, axis, keepdims), mean=lambda x, axis=None, keepdims=False: mx.mean(x, axis, keepdims),
+        sum=lambda x, axis=None, keepdims=False: mx.sum(x, axis, keepdims),
+        mean=lambda x, axis=None, keepdims=False: mx.mean(x, axis, keepdims),
         max=lambda x, axis: mx.max(x, axis), var=lambda x, axis: mx.var(x, axis), argmax=lambda x, axis: mx.argmax(x, axis),
         argmin=lambda x, axis: mx.argmin(x, axis), transpose=mx.transpose, contiguous=mx.contiguous, roll=mx.roll, pad=mx.pad,
         concatenate=mx.concatenate, stack=mx.stack, where=mx.where, reshape=mx.reshape,
-        lower_triangle=lambda n, m: mx.tril(mx.ones((n, m), mx.bool_)), pick=lambda x, labels: mx.take_along_axis(x, labels[:, None], 1)[:, 0],
+        lower_triangle=lambda n, m: mx.tril(mx.ones((n, m), mx.bool_)),
+        pick=lambda x, labels: mx.take_along_axis(x, labels[:, None], 1)[:, 0],
         set_inner=set_inner, to_int=lambda x: x.astype(mx.int32), gelu_erf=lambda x: x * 0.5 * (1 + mx.erf(x * 0.7071067811865476)),
         conv_valid=lambda x, w: mx.conv2d(x, mx.transpose(w, (3, 0, 1, 2))), max_pool=max_pool, scan_lstm=scan_lstm)
 

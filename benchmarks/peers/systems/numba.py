@@ -4,9 +4,8 @@ import numpy as np
 
 from systems.base import Built, System, Unsupported
 
-NOT_FOR_LOOPS = {"conv": "a convolution by hand is no peer", "attention": "would call NumPy's BLAS", "perceptron": "would call NumPy's BLAS",
-                 "product_bias_gelu": "would call NumPy's BLAS", "product_bias_gelu_residual_norm": "would call NumPy's BLAS",
-                 "matmul": "would call NumPy's BLAS", "compile_product": "would call NumPy's BLAS", "lstm_over_time": "would call NumPy's BLAS"}
+OF_BLAS = ("attention", "perceptron", "product_bias_gelu", "product_bias_gelu_residual_norm", "matmul", "compile_product", "lstm_over_time")
+NOT_FOR_LOOPS = {"conv": "a convolution by hand is no peer", **dict.fromkeys(OF_BLAS, "would call NumPy's BLAS")}
 
 
 def make(threads):
@@ -18,8 +17,9 @@ class Numba(System):
         super().__init__(threads)
         import numba
         self.version = numba.__version__
-        self.settings = (f"njit(fastmath=True, error_model='numpy', boundscheck=False, parallel={threads > 1}), NUMBA_NUM_THREADS={threads}, "
-                         "loops written out, results allocated by np.empty in each call; its llvmlite from PyPI has no SVML")
+        self.settings = (f"njit(fastmath=True, error_model='numpy', boundscheck=False, parallel={threads > 1}), "
+                         f"NUMBA_NUM_THREADS={threads}, loops written out, results allocated by np.empty in each call; "
+                         "its llvmlite from PyPI has no SVML")
         numba.set_num_threads(threads)
         self.jit = numba.njit(fastmath=True, error_model="numpy", boundscheck=False, parallel=threads > 1)
 

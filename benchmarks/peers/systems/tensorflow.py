@@ -160,8 +160,8 @@ class TensorFlow(System):
         tf.config.set_visible_devices([], "GPU")
         self.tf, self.xla, self.version = tf, xla, tf.__version__
         self.definitions = TensorFlowDefinitions(tf)
-        self.settings = (f"concrete functions of tf.function(jit_compile={xla}), intra_op {threads}, inter_op 1, oneDNN on, NHWC, variables updated in the function"
-                         + (", Adam by ResourceApplyAdam" if not xla else ""))
+        self.settings = (f"concrete functions of tf.function(jit_compile={xla}), intra_op {threads}, inter_op 1, oneDNN on, NHWC, "
+                         "variables updated in the function" + (", Adam by ResourceApplyAdam" if not xla else ""))
 
     def put(self, value):
         return self.tf.constant(value)

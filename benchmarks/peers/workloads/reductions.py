@@ -98,7 +98,8 @@ class LayerNorm(Rows):
 
     def __init__(self, shape):
         super().__init__(shape)
-        self.inputs += [("residual", self.shape, "f32", NORMAL), ("gamma", (shape[1],), "f32", NORMAL), ("beta", (shape[1],), "f32", NORMAL)]
+        self.inputs += [("residual", self.shape, "f32", NORMAL), ("gamma", (shape[1],), "f32", NORMAL),
+                        ("beta", (shape[1],), "f32", NORMAL)]
 
     def reference(self, x, residual, gamma, beta):
         x = x + residual
