@@ -85,7 +85,7 @@ std::string times_text(const Concrete& concrete) {
              milliseconds(counts.milliseconds), ", ", counts.kernels_compiled, " kernels compiled, ",
              counts.kernels_reused, " reused\n");
   if (counts.emitted.empty()) return text;
-  return text + cat("  LLVM   ", milliseconds(counts.llvm_milliseconds), ", instructions: ", counts.emitted_text(), "\n  link   ",
+  return text + cat("  LLVM   ", milliseconds(counts.llvm_milliseconds), ", ", counts.emitted_text(), "\n  link   ",
                     milliseconds(counts.link_milliseconds), "\n");
 }
 

@@ -317,8 +317,8 @@ void CompileCounts::add(const CompileCounts& part) {
 std::string CompileCounts::emitted_text() const {
   std::string text;
   for (const auto& [kind, of_kind] : emitted) {
-    text += (text.empty() ? "" : ", ") + std::string(name(kind)) + " " + std::to_string(of_kind.instructions) + " in " +
-            std::to_string(of_kind.kernels);
+    text += (text.empty() ? "" : ", ") + std::to_string(of_kind.kernels) + " " + std::string(name(kind)) + " of " +
+            std::to_string(of_kind.instructions) + " instructions";
   }
   return text;
 }

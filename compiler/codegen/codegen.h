@@ -50,7 +50,7 @@ struct CompileCounts {
 
   /// Adds what a part of the work came to, but for code_bytes.
   void add(const CompileCounts& part);
-  /// The instructions by kind: 'loop 151 in 1, row 292 in 2'.
+  /// What was emitted, by kind: '1 loop of 151 instructions, 2 row of 584 instructions'.
   std::string emitted_text() const;
 };
 

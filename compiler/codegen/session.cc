@@ -312,6 +312,20 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
   return symbols;
 }
 
+/// Counts what each kernel and the functions behind it, which it calls, came to.
+void count_instructions(const llvm::Module& module, std::span<const KernelProgram* const> programs,
+                        std::span<const std::string> names, CompileCounts& counts) {
+  EmittedCounts* of_kind = nullptr;
+  size_t next = 0;
+  for (const llvm::Function& function : module) {
+    if (next < names.size() && function.getName() == names[next]) {
+      of_kind = &counts.emitted[programs[next++]->kind()];
+      of_kind->kernels += 1;
+    }
+    if (of_kind) of_kind->instructions += function.getInstructionCount();
+  }
+}
+
 /// One per process and never destroyed: kernels may outlive every static object.
 class Session {
  public:
@@ -466,11 +480,7 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
     for (const std::string& name : names) scratch_bytes.push_back(scratch_bytes_of(*module->getFunction(name)));
     const auto start = std::chrono::steady_clock::now();
     worker->optimize(*module);
-    for (size_t i = 0; i < programs.size(); ++i) {
-      EmittedCounts& of_kind = counts.emitted[programs[i]->kind()];
-      of_kind.kernels += 1;
-      of_kind.instructions += module->getFunction(names[i])->getInstructionCount();
-    }
+    count_instructions(*module, programs, names, counts);
     object = worker->emit_object(*module);
     counts.llvm_milliseconds = milliseconds_since(start);
     ETCH_CHECK(complaints.empty() || !verify, complaints);
