@@ -241,7 +241,7 @@ def pieces(f, slope, scale, start, shift, end, degree):
 
 PIECES = {
     'erf_pieces_f32': (m.erf, 1, '0.261999994516372680664', '1.1875', 20, '3.925', 6),
-    'tanh_pieces_f32': (m.tanh, 0, '1', '0.75', 22, '9.02', 7),
+    'tanh_pieces_f32': (m.tanh, 0, '1', '0.75', 22, '9.2', 7),
 }
 
 

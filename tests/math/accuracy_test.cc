@@ -392,6 +392,14 @@ TEST(ExactFunctions, IntegerPowFollowsXlaForNegativeExponents) {
   EXPECT_EQ(pow(-1, -6), 1);
 }
 
+TEST(ExactFunctions, TanhAndErfOfInfinitiesAreOne) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (float x : {kInfinity, -kInfinity}) {
+    EXPECT_EQ(math::tanh(Scalar<float>(x)).v, std::copysign(1.0f, x));
+    EXPECT_EQ(math::erf(Scalar<float>(x)).v, std::copysign(1.0f, x));
+  }
+}
+
 TEST(ExactFunctions, PowersOfTwoAndThreeAreProducts) {
   auto pow = [](double x, double y) { return math::pow(Scalar<double>(x), Scalar<double>(y)).v; };
   for (double x : test_values<double>(1000, 11)) {
