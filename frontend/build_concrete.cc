@@ -169,12 +169,14 @@ void report_build(const Concrete& concrete) {
   const Flags& flags = current_flags();
   if (flags.time) {
     std::fprintf(stderr,
-                 "etch: %s: trace %.3f ms, passes %.3f ms, schedule %.3f ms, code %.3f ms; %lld kernels compiled, "
-                 "%lld reused\n",
+                 "etch: %s: trace %.3f ms, passes %.3f ms, schedule %.3f ms, code %.3f ms (LLVM %.3f ms, link %.3f ms); "
+                 "%lld kernels compiled, %lld reused%s%s\n",
                  concrete.folder.c_str(), concrete.trace_ms, concrete.compiled.pass_milliseconds,
                  concrete.compiled.schedule_milliseconds, concrete.compiled.counts.milliseconds,
+                 concrete.compiled.counts.llvm_milliseconds, concrete.compiled.counts.link_milliseconds,
                  static_cast<long long>(concrete.compiled.counts.kernels_compiled),
-                 static_cast<long long>(concrete.compiled.counts.kernels_reused));
+                 static_cast<long long>(concrete.compiled.counts.kernels_reused),
+                 concrete.compiled.counts.emitted.empty() ? "" : ": ", concrete.compiled.counts.emitted_text().c_str());
   }
   if (flags.dump.empty()) return;
   try {

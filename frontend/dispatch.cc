@@ -31,30 +31,32 @@ struct Resolved : EventOperand {
 using ResolvedList = absl::InlinedVector<Resolved, 3>;
 
 /// The first tensor among operands, whose dtype the numbers take. The condition of `where` is no model for its values.
-const Tensor* model_of(Op op, std::span<const Operand> operands, size_t i) {
+const Tensor* model_of(Op op, OperandPointers operands, size_t i) {
   const bool selects = is_table_op(op) && info(op).rule == TypeRule::select;
   for (size_t j = selects && i > 0 ? 1 : 0; j < (selects && i == 0 ? 1 : operands.size()); ++j) {
-    if (operands[j].tensor()) return operands[j].tensor();
+    if (operands[j]->tensor()) return operands[j]->tensor();
   }
   return nullptr;
 }
 
 /// The tensor behind one of the operands.
-const TensorImpl& impl_of(Op op, std::span<const Operand> operands, const Tensor& tensor, Location where) {
+const TensorImpl& impl_of(Op op, OperandPointers operands, const Tensor& tensor, Location where) {
   if (const TensorImpl* impl = TensorAccess::get(tensor)) return *impl;
   size_t i = 0;
-  while (operands[i].tensor() != &tensor) ++i;
+  while (operands[i]->tensor() != &tensor) ++i;
   const std::string which = operands.size() == 1 ? "the tensor" : cat("operand ", i + 1, " of ", operands.size());
   fail_in_op(where, cat(user_name(name(op)), ": ", which, " ", kHoldsNothing));
 }
 
-ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
+/// Member by member, here and below: a processor waits where it loads at once what was stored in parts.
+ResolvedList resolve(Op op, OperandPointers operands, Location where) {
   ResolvedList resolved(operands.size());
   for (size_t i = 0; i < operands.size(); ++i) {
-    const Operand& operand = operands[i];
+    const Operand& operand = *operands[i];
     if (operand.tensor()) {
       const TensorImpl& impl = impl_of(op, operands, *operand.tensor(), where);
-      resolved[i] = {{&impl, impl.dtype, 0}};
+      resolved[i].impl = &impl;
+      resolved[i].dtype = impl.dtype;
       continue;
     }
     const Tensor* model = model_of(op, operands, i);
@@ -63,8 +65,8 @@ ResolvedList resolve(Op op, std::span<const Operand> operands, Location where) {
       fail(where, cat(user_name(name(op)), " has plain numbers only, such as ", number,
                       ", so there is no tensor whose dtype they take; write Tensor(", number, ")"));
     }
-    const DType dtype = impl_of(op, operands, *model, where).dtype;
-    resolved[i] = {{nullptr, dtype, number_bits(operand.number(), dtype, where)}};
+    resolved[i].dtype = impl_of(op, operands, *model, where).dtype;
+    resolved[i].bits = number_bits(operand.number(), resolved[i].dtype, where);
   }
   return resolved;
 }
@@ -92,8 +94,11 @@ struct EagerKernel {
 using OperandTypes = absl::InlinedVector<OperandType, 3>;
 
 OperandTypes types_of(const ResolvedList& operands) {
-  OperandTypes types;
-  for (const Resolved& operand : operands) types.push_back({operand.dtype, &operand.shape()});
+  OperandTypes types(operands.size());
+  for (size_t i = 0; i < types.size(); ++i) {
+    types[i].dtype = operands[i].dtype;
+    types[i].shape = &operands[i].shape();
+  }
   return types;
 }
 
@@ -185,7 +190,7 @@ void check_eager(const ResolvedList& operands, Op op, Location where) {
 
 }  // namespace
 
-Tensors apply_all(const AnyOp& op, std::span<const Operand> operands, std::span<const Type> wanted, Location where) {
+Tensors apply_all(const AnyOp& op, OperandPointers operands, std::span<const Type> wanted, Location where) {
   where = Scope::place_of(where);
   const ResolvedList resolved = resolve(op, operands, where);
   if (Trace* trace = Trace::current()) return record(*trace, op, resolved, wanted, where);

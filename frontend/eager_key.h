@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 #include "absl/container/inlined_vector.h"
@@ -30,10 +31,11 @@ struct EagerKeyView {
   template <class H>
   friend H AbslHashValue(H h, const EagerKeyView& key) {
     const auto& [op, operands, wanted, target] = key;
-    h = H::combine(std::move(h), op, operands.size(), target, wanted.size());
-    for (const auto& [dtype, shape] : operands) h = H::combine(std::move(h), dtype, *shape);
-    for (const Type& type : wanted) h = H::combine(std::move(h), type);
-    return h;
+    // Types as one word, a product for each number in them: every eager call waits for this.
+    uint64_t types = operands.size();
+    for (const auto& [dtype, shape] : operands) types = mixed(types, dtype, *shape);
+    for (const Type& type : wanted) types = mixed(types, type.dtype, type.shape);
+    return H::combine(std::move(h), op, target, types);
   }
   /// In full: a field that is added does not compile until it stands here.
   friend bool operator==(const EagerKeyView& a, const EagerKeyView& b) {
@@ -44,6 +46,14 @@ struct EagerKeyView {
     };
     return op == b.op && target == b.target && std::ranges::equal(operands, b.operands, same_type) &&
            std::ranges::equal(wanted, b.wanted);
+  }
+
+ private:
+  static uint64_t mixed(uint64_t sum, DType dtype, const Shape& shape) {
+    constexpr uint64_t kOdd = 0x9E3779B97F4A7C15;
+    sum = (sum ^ (static_cast<uint64_t>(dtype) + 256 * static_cast<uint64_t>(shape.rank()))) * kOdd;
+    for (int64_t extent : shape) sum = (sum ^ (sum >> 32) ^ static_cast<uint64_t>(extent)) * kOdd;
+    return sum;
   }
 };
 

@@ -13,6 +13,7 @@
 namespace etch {
 
 using detail::apply;
+using detail::apply_to;
 using detail::fail;
 using detail::fail_in_op;
 using detail::tensor_of;
@@ -23,11 +24,11 @@ using detail::tensor_of;
 #define ETCH_SECOND(a, b, ...) b
 #define ETCH_FUNCTION_NAME(...) ETCH_SECOND(__VA_ARGS__, ~)
 #define ETCH_FUNCTION_1(function, row) \
-  Tensor function(const Operand& x) { return apply(Op::row, {x}); }
+  Tensor function(const Operand& x) { return apply_to(Op::row, x); }
 #define ETCH_FUNCTION_2(function, row) \
-  Tensor function(const Operand& a, const Operand& b) { return apply(Op::row, {a, b}); }
+  Tensor function(const Operand& a, const Operand& b) { return apply_to(Op::row, a, b); }
 #define ETCH_FUNCTION_3(function, row) \
-  Tensor function(const Operand& a, const Operand& b, const Operand& c) { return apply(Op::row, {a, b, c}); }
+  Tensor function(const Operand& a, const Operand& b, const Operand& c) { return apply_to(Op::row, a, b, c); }
 #define ETCH_OP(row, arity, ...) ETCH_FUNCTION_##arity(ETCH_FUNCTION_NAME(ETCH_NAME_##row, row), row)
 #include "compiler/ir/ops.def"
 #undef ETCH_FUNCTION_1
@@ -158,7 +159,8 @@ TopK top_k(const Operand& x, Integer k, Integer axis) {
   };
   const Tensor moved = swapped(tensor);
   const Operand operand(moved, x.where());
-  const detail::Tensors results = detail::apply_all(op::TopK{k}, {&operand, 1}, {}, x.where());
+  const Operand* const operands[] = {&operand};
+  const detail::Tensors results = detail::apply_all(op::TopK{k}, operands, {}, x.where());
   return {swapped(results[0]), swapped(results[1])};
 }
 
@@ -378,7 +380,7 @@ Tensor iota(const Shape& shape, Integer axis, DType dtype, Location where) {
   detail::check_dtype(dtype, "iota", where);
   const Type type{dtype, shape};
   const int64_t resolved = detail::resolve_axis(axis, shape.rank(), "iota", where);
-  return apply(op::Iota{resolved}, {}, &type, where);
+  return apply(op::Iota{resolved}, detail::OperandPointers(), &type, where);
 }
 
 }  // namespace etch

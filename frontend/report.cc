@@ -80,10 +80,14 @@ std::string milliseconds(double value) {
 
 std::string times_text(const Concrete& concrete) {
   const Compiled& compiled = concrete.compiled;
-  return cat("trace    ", milliseconds(concrete.trace_ms), "\npasses   ", milliseconds(compiled.pass_milliseconds),
+  const CompileCounts& counts = compiled.counts;
+  std::string text = cat("trace    ", milliseconds(concrete.trace_ms), "\npasses   ", milliseconds(compiled.pass_milliseconds),
              "\nschedule ", milliseconds(compiled.schedule_milliseconds), "\ncode     ",
-             milliseconds(compiled.counts.milliseconds), ", ", compiled.counts.kernels_compiled, " kernels compiled, ",
-             compiled.counts.kernels_reused, " reused\n");
+             milliseconds(counts.milliseconds), ", ", counts.kernels_compiled, " kernels compiled, ",
+             counts.kernels_reused, " reused\n");
+  if (counts.emitted.empty()) return text;
+  return text + cat("  LLVM   ", milliseconds(counts.llvm_milliseconds), ", ", counts.emitted_text(), "\n  link   ",
+                    milliseconds(counts.link_milliseconds), "\n");
 }
 
 /// What the machine reaches, and per kernel its time on inputs of zeros and which share of that it is.

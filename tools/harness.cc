@@ -173,7 +173,9 @@ std::vector<Literal> run_eagerly(const Graph& graph, std::span<const Literal> in
     }
     std::vector<Operand> operands;
     for (Value operand : node.operands) operands.emplace_back(values[operand.id]);
-    for (Tensor& result : detail::apply_all(node.op, operands, graph.result_types(node), Location::current())) {
+    std::vector<const Operand*> pointers;
+    for (const Operand& operand : operands) pointers.push_back(&operand);
+    for (Tensor& result : detail::apply_all(node.op, pointers, graph.result_types(node), Location::current())) {
       values.push_back(std::move(result));
     }
   }

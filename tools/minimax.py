@@ -9,6 +9,7 @@ is better, they are rounded one by one instead, lowest power first, and the rest
 time.
 Source of the exchange: E. Remes, "Sur un procede convergent d'approximations successives", 1934.
 """
+import struct
 import sys
 from mpmath import mp, mpf
 import mpmath as m
@@ -128,7 +129,7 @@ for bits, tag, deg in ((24, 'f32', 6), (53, 'f64', 10), (53, 'f64_short', 5)):
     add('expm1_tail_' + tag, lambda r: (m.expm1(r) - r) / r ** 2, -R, R, range(deg), lambda r: r * r / m.expm1(r), bits)
 for bits, tag, deg in ((24, 'f32', 7), (53, 'f64', 12), (53, 'f64_short', 7)):
     add('exp2_' + tag, lambda r: m.expm1(r * LN2) / r, -.501, .501, range(deg), lambda r: r * m.power(2, -r), bits)
-for name, bits, deg in (('f32', 24, 5), ('f32_short', 24, 4), ('f64', 53, 10)):
+for name, bits, deg in (('f32', 24, 5), ('f64', 53, 10)):
     add('exp_tail_' + name, lambda r: (m.expm1(r) - r) / r ** 2, -R, R, range(deg), lambda r: r * r * m.exp(-r), bits)
 add('log_tail_f32', lambda x: (m.log1p(x) - x + x * x / 2) / x ** 3, SQ_LO, SQ_HI, range(8),
     lambda x: x ** 3 / m.log1p(x), 24)
@@ -150,11 +151,9 @@ add('atan_tail_f64', odd_tail(m.atan), 0, .25, range(13), lambda z: z, 53)
 add('sinh_tail_f32', odd_tail(m.sinh), 0, 1, range(4), lambda z: z, 24)
 add('sinh_tail_f64', odd_tail(m.sinh), 0, 1, range(7), lambda z: z, 53)
 
-# erf(x) = x + x P(x^2) for |x| < 1; for single precision erf(a) = 1 - exp(-Q(a)) from there on.
+# erf(x) = x + x P(x^2) for |x| < 1.
 erf_small = lambda z: m.erf(m.sqrt(z)) / m.sqrt(z) - 1
-add('erf_small_f32', erf_small, 0, 1, range(7), one, 24)
 add('erf_small_f64', erf_small, 0, 1, range(13), one, 53)
-add('erf_large_f32', lambda a: -m.log(m.erfc(a)), mpf('0.99'), 4, range(7), lambda a: m.erfc(a) / m.erf(a), 24)
 
 
 # erfc(a) = exp(-a^2) P(t) / (1 + 2a), t = (a - K) / (a + K):
@@ -201,12 +200,67 @@ add('erf_inv_tail_f64', lambda d: erf_inv_factor((d + mpf('3.25')) ** 2), -.75, 
 add('erf_inv_far_f64', lambda d: erf_inv_factor((d + 5) ** 2), -1, mpf('1.1'), range(20), one, 53)
 
 
+def float_bits(x):
+    return struct.unpack('<I', struct.pack('<f', float(x)))[0]
+
+
+def float_of(bits):
+    return mpf(struct.unpack('<f', struct.pack('<I', bits))[0])
+
+
+def pieces(f, slope, scale, start, shift, end, degree):
+    """The rows of internal::Pieces: centres, then coefficients, and the greatest relative error. In the first piece they are
+    those of f(x) - slope * x. Behind it, centres are chosen where the constant is nearly a float."""
+    scale, start, end = mpf(scale), mpf(start), mpf(end)
+    first, last = float_bits(start) >> shift, float_bits(start + scale * end) >> shift
+    rows, worst = {}, 0
+    for i in range(first, last + 1):
+        lo = (float_of(i << shift) - start) / scale
+        hi = min(end, (float_of((i + 1) << shift) - start) / scale)
+        if i == first:
+            g = lambda x: f(x) / x - slope
+            done, _, error, _ = fit(g, mpf('1e-9'), hi, range(degree), lambda x: x / f(x), 24)
+            rows[i & 7] = [mpf(0), mpf(0)] + [v for _, v in done]
+        else:
+            middle = rounded((lo + hi) / 2, 24)
+            g = lambda u: f(u + middle)
+            c, _, _, _ = remez(g, lambda u: 1 / g(u), range(degree + 1), lo - middle, hi - middle)
+            near = float_bits(middle)
+            span = min(2000, int((hi - lo) / 8 / middle * 2 ** 23))
+            centres = [float_of(near + t) for t in range(-span, span + 1)]
+            lost = lambda x: abs(x - rounded(x, 24))
+            centre = min(centres, key=lambda x: lost(sum(cj * (x - middle) ** j for j, cj in enumerate(c))))
+            moved = [rounded(sum(c[q] * mp.binomial(q, j) * (centre - middle) ** (q - j) for q in range(j, degree + 1)), 24)
+                     for j in range(degree + 1)]
+            rows[i & 7] = [centre] + moved
+            grid = [lo + (hi - lo) * t / 200 for t in range(201)]
+            error = max(abs(sum(cj * (x - centre) ** j for j, cj in enumerate(moved)) / f(x) - 1) for x in grid)
+        worst = max(worst, error)
+    return [[rows[i][j] for i in range(8)] for j in range(degree + 2)], worst
+
+
+PIECES = {
+    'erf_pieces_f32': (m.erf, 1, '0.261999994516372680664', '1.1875', 20, '3.925', 6),
+    'tanh_pieces_f32': (m.tanh, 0, '1', '0.75', 22, '9.2', 7),
+}
+
+
+def print_pieces(name):
+    table, worst = pieces(*PIECES[name])
+    print(f'// {name}: error 2^{m.nstr(m.log(worst, 2), 5)}')
+    for row in table:
+        print('{{' + ', '.join(m.nstr(v, 9, min_fixed=-1, max_fixed=1) + 'f' for v in row) + '}},')
+
+
 def main():
-    names = [a for a in sys.argv[1:] if a != '--list'] or list(FITS)
+    names = [a for a in sys.argv[1:] if a != '--list'] or list(FITS) + list(PIECES)
     if '--list' in sys.argv:
-        print('\n'.join(FITS))
+        print('\n'.join(list(FITS) + list(PIECES)))
         return
     for name in names:
+        if name in PIECES:
+            print_pieces(name)
+            continue
         f, lo, hi, powers, weight, bits = FITS[name]
         done, ideal, final, lead = fit(f, lo, hi, powers, weight, bits)
         suffix = 'f' if bits == 24 else ''

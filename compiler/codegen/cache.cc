@@ -83,7 +83,8 @@ class Cache {
 
   bool find_or_claim(Request& request, const CodegenOptions& options);
   void keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<KernelHandle>& dropped);
-  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify);
+  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify,
+                               CompileCounts& counts);
   void give_up(std::span<Request* const> claimed);
   absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
 
@@ -138,8 +139,7 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
       for (std::span<Request* const> rest = claimed; !rest.empty();) {
         std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
         rest = rest.subspan(part.size());
-        status.Update(compile_claimed(part, options, verify));
-        mine.modules += 1;
+        status.Update(compile_claimed(part, options, verify, mine));
       }
     } catch (...) {
       give_up(claimed);
@@ -160,16 +160,10 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
   std::vector<KernelHandle> kernels;
   for (Request& request : requests) kernels.push_back(std::move(request.kernel));
 
-  auto add = [&](CompileCounts& to) {
-    to.kernels_compiled += mine.kernels_compiled;
-    to.kernels_reused += mine.kernels_reused;
-    to.modules += mine.modules;
-    to.milliseconds += mine.milliseconds;
-  };
   std::lock_guard lock(mutex_);
-  add(totals_);
+  totals_.add(mine);
   if (counts) {
-    add(*counts);
+    counts->add(mine);
     counts->code_bytes = codegen::live_code_bytes();
   }
   return kernels;
@@ -215,10 +209,13 @@ void Cache::keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<Ke
 }
 
 /// Compiles what this call claimed and tells those who wait.
-absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify) {
+absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify,
+                                    CompileCounts& counts) {
   std::vector<const KernelProgram*> programs;
   for (const Request* request : claimed) programs.push_back(request->program);
   absl::StatusOr<CompiledModule> module = codegen::compile_module(programs, options, verify);
+  counts.modules += 1;
+  if (module.ok()) counts.add(module->counts);
   std::lock_guard lock(mutex_);
   for (size_t i = 0; i < claimed.size(); ++i) {
     Request& request = *claimed[i];
@@ -302,6 +299,29 @@ KernelHandle find_kernel(const KernelProgram& program, const CodegenOptions& opt
 }
 
 void trim_kernel_cache() { Cache::get().trim(); }
+
+void CompileCounts::add(const CompileCounts& part) {
+  kernels_compiled += part.kernels_compiled;
+  kernels_reused += part.kernels_reused;
+  modules += part.modules;
+  milliseconds += part.milliseconds;
+  llvm_milliseconds += part.llvm_milliseconds;
+  link_milliseconds += part.link_milliseconds;
+  for (const auto& [kind, more] : part.emitted) {
+    EmittedCounts& sum = emitted[kind];
+    sum.kernels += more.kernels;
+    sum.instructions += more.instructions;
+  }
+}
+
+std::string CompileCounts::emitted_text() const {
+  std::string text;
+  for (const auto& [kind, of_kind] : emitted) {
+    text += (text.empty() ? "" : ", ") + std::to_string(of_kind.kernels) + " " + std::string(name(kind)) + " of " +
+            std::to_string(of_kind.instructions) + " instructions";
+  }
+  return text;
+}
 
 CompileCounts codegen_totals() { return Cache::get().totals(); }
 

@@ -3,7 +3,9 @@
 
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/Module.h>
+#include <llvm/Support/MathExtras.h>
 
 #include <array>
 #include <concepts>
@@ -264,7 +266,60 @@ inline llvm::GlobalVariable* constant_table(llvm::IRBuilder<>& b, llvm::Constant
   return table;
 }
 
+/// The lanes from `first` on, `count` of them; lanes past the last one are undefined.
+inline llvm::Value* lanes_from(llvm::IRBuilder<>& b, llvm::Value* vector, int first, int count) {
+  const int width = static_cast<int>(llvm::cast<llvm::FixedVectorType>(vector->getType())->getNumElements());
+  llvm::SmallVector<int, 16> lanes;
+  for (int i = first; i < first + count; ++i) lanes.push_back(i < width ? i : -1);
+  return b.CreateShuffleVector(vector, lanes);
+}
+
+/// table[index modulo 8] of one index.
+inline llvm::Value* load_of_eight(llvm::IRBuilder<>& b, const std::array<float, 8>& table, llvm::Value* index) {
+  llvm::GlobalVariable* data = constant_table(b, llvm::ConstantDataArray::get(b.getContext(), table));
+  llvm::Value* element = b.CreateZExt(b.CreateAnd(index, b.getInt32(7)), b.getInt64Ty());
+  return b.CreateLoad(b.getFloatTy(), b.CreateInBoundsGEP(data->getValueType(), data, {b.getInt64(0), element}));
+}
+
+/// The floats of a table at vectors of indices modulo 8: a permutation of the table where the registers of the function
+/// are so wide, else one load for each lane.
+inline llvm::Value* permute_eight(llvm::IRBuilder<>& b, const std::array<float, 8>& table, llvm::Value* index) {
+  const int width = static_cast<int>(llvm::cast<llvm::FixedVectorType>(index->getType())->getNumElements());
+  int bits = 0;
+  b.GetInsertBlock()->getParent()->getFnAttribute("prefer-vector-width").getValueAsString().getAsInteger(10, bits);
+  if (bits < 256) {
+    llvm::Value* result = llvm::PoisonValue::get(llvm::FixedVectorType::get(b.getFloatTy(), width));
+    for (int i = 0; i < width; ++i) {
+      result = b.CreateInsertElement(result, load_of_eight(b, table, b.CreateExtractElement(index, i)), i);
+    }
+    return result;
+  }
+  if (width < 8) return lanes_from(b, permute_eight(b, table, lanes_from(b, index, 0, 8)), 0, width);
+  if (width == 8) {
+    llvm::Constant* data = llvm::ConstantDataVector::get(b.getContext(), table);
+    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx2_permps, {}, {data, index});
+  }
+  if (width == 16 && bits >= 512) {
+    std::array<float, 16> twice;
+    for (size_t i = 0; i < twice.size(); ++i) twice[i] = table[i % table.size()];
+    llvm::Constant* data = llvm::ConstantDataVector::get(b.getContext(), twice);
+    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_permvar_sf_512, {}, {data, index});
+  }
+  const int half = static_cast<int>(llvm::PowerOf2Ceil(width)) / 2;
+  llvm::Value* low = permute_eight(b, table, lanes_from(b, index, 0, half));
+  llvm::Value* high = permute_eight(b, table, lanes_from(b, index, half, half));
+  llvm::SmallVector<int, 64> all;
+  for (int i = 0; i < width; ++i) all.push_back(i);
+  return b.CreateShuffleVector(low, high, all);
+}
+
 }  // namespace internal
+
+inline Vec<float> lookup(const std::array<float, 8>& table, const Vec<int32_t>& i) {
+  llvm::IRBuilder<>& b = *i.b;
+  const bool one = !i.v->getType()->isVectorTy();
+  return Vec<float>(&b, one ? internal::load_of_eight(b, table, i.v) : internal::permute_eight(b, table, i.v));
+}
 
 /// Branches on 'any lane'; afterwards the builder stands in a new block.
 template <class T, size_t K, class F>

@@ -43,6 +43,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <mutex>
@@ -56,6 +57,10 @@
 
 namespace etch::codegen {
 namespace {
+
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
 
 /// The largest frame that a kernel may have, in bytes: it runs on threads with small stacks.
 constexpr int kLargestFrame = 16 << 10;
@@ -307,6 +312,20 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
   return symbols;
 }
 
+/// Counts what each kernel and the functions behind it, which it calls, came to.
+void count_instructions(const llvm::Module& module, std::span<const KernelProgram* const> programs,
+                        std::span<const std::string> names, CompileCounts& counts) {
+  EmittedCounts* of_kind = nullptr;
+  size_t next = 0;
+  for (const llvm::Function& function : module) {
+    if (next < names.size() && function.getName() == names[next]) {
+      of_kind = &counts.emitted[programs[next++]->kind()];
+      of_kind->kernels += 1;
+    }
+    if (of_kind) of_kind->instructions += function.getInstructionCount();
+  }
+}
+
 /// One per process and never destroyed: kernels may outlive every static object.
 class Session {
  public:
@@ -450,6 +469,7 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
   for (size_t i = 0; i < programs.size(); ++i) names.push_back((*session)->new_name());
   std::unique_ptr<llvm::MemoryBuffer> object;
   std::vector<int64_t> scratch_bytes;
+  CompileCounts counts;
   {
     Session::Lease worker(**session, options.target);
     llvm::LLVMContext context;
@@ -458,12 +478,20 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
     std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
     if (verify) Worker::verify(*module);
     for (const std::string& name : names) scratch_bytes.push_back(scratch_bytes_of(*module->getFunction(name)));
+    const auto start = std::chrono::steady_clock::now();
     worker->optimize(*module);
+    count_instructions(*module, programs, names, counts);
     object = worker->emit_object(*module);
+    counts.llvm_milliseconds = milliseconds_since(start);
     ETCH_CHECK(complaints.empty() || !verify, complaints);
   }
   ETCH_CHECK(object, "this machine's code cannot be written as an object");
-  return (*session)->link(std::move(object), names, scratch_bytes);
+  const auto start = std::chrono::steady_clock::now();
+  absl::StatusOr<CompiledModule> linked = (*session)->link(std::move(object), names, scratch_bytes);
+  if (!linked.ok()) return linked;
+  counts.link_milliseconds = milliseconds_since(start);
+  linked->counts = std::move(counts);
+  return linked;
 }
 
 int64_t live_code_bytes() {

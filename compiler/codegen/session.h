@@ -20,6 +20,7 @@ struct CompiledFunction {
 struct CompiledModule {
   std::shared_ptr<const void> code;
   std::vector<CompiledFunction> functions;
+  CompileCounts counts;  // of LLVM, linking and what was emitted
 };
 
 /// Compiles all programs in one module; with `verify` LLVM's verifier checks it. Thread-safe.

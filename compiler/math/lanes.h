@@ -26,6 +26,7 @@
 //   if_any(m, fast, slow)        lanes where m holds take slow(), which runs only if some lane needs it; fast is a lane
 //                                value or a std::array of them, as is slow's result
 //   while_any(state, more, body) a lane's state (std::array of L) goes through body as long as more(state) holds for it
+//   lookup(table, i)             the float table[i modulo 8] of a std::array, for int32_t lanes i
 //   fold_table(state, table, body)  state = body(state, c) for each constant c of a std::array; a loop, never unrolled
 //
 // Either side of a binary operator may be a plain T.
@@ -221,6 +222,10 @@ template <class T, size_t K, class More, class Body>
 std::array<Scalar<T>, K> while_any(std::array<Scalar<T>, K> state, More&& more, Body&& body) {
   while (more(state).v) state = body(state);
   return state;
+}
+
+inline Scalar<float> lookup(const std::array<float, 8>& table, const Scalar<int32_t>& i) {
+  return Scalar<float>(table[i.v & 7]);
 }
 
 template <class T, size_t K, size_t N, class Body>

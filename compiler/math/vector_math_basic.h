@@ -13,6 +13,39 @@ L horner(const L& x, const ElementOf<L> (&c)[N]) {
   return sum;
 }
 
+namespace internal {
+
+/// A function of floats a >= 0 in eight pieces, each with a polynomial of degree N in the distance from its centre. The piece
+/// stands in the exponent and the first bits of the mantissa of a * scale + start, above `shift`, modulo 8: pieces become longer
+/// with a.
+template <size_t N>
+struct Pieces {
+  float scale, start, end;  // `end`: the function is constant from there on
+  int32_t shift;
+  std::array<float, 8> centre;
+  std::array<std::array<float, 8>, N + 1> c;
+};
+
+/// The function is constant + d * slope there. In the first piece d is a.
+template <class L>
+struct InPiece {
+  L d, slope, constant;
+  L moved;  // a * scale + start
+};
+
+template <class L, size_t N>
+InPiece<L> in_piece(const L& magnitude, const Pieces<N>& f) {
+  L a = select(magnitude > f.end, f.end, magnitude);
+  L moved = fma(a, f.scale, f.start);
+  auto piece = shr_logical(bitcast<int32_t>(moved), f.shift);
+  L d = a - lookup(f.centre, piece);
+  L slope = lookup(f.c[N], piece);
+  for (size_t i = N; i-- > 1;) slope = fma(slope, d, lookup(f.c[i], piece));
+  return {d, slope, lookup(f.c[0], piece), moved};
+}
+
+}  // namespace internal
+
 template <class L>
 inline constexpr ElementOf<L> kInf = std::numeric_limits<ElementOf<L>>::infinity();
 template <class L>

@@ -63,26 +63,36 @@ L erf_small(const L& x) {
   return fma(x, horner(x * x, kSmall), x);
 }
 
+inline constexpr Pieces<6> kErf = {  // 2^-25.6
+    0.262f, 1.1875f, 3.925f, 20,
+    {3.51354933f, 0.0f, 4.77042586e-1f, 9.54214871e-1f, 1.43138552f, 1.90819192f, 2.38587689f, 2.86287761f},
+    {{{{9.99999344e-1f, 0.0f, 5.00095546e-1f, 8.22811902e-1f, 9.57059145e-1f,
+       9.93036628e-1f, 9.99259531e-1f, 9.99948502e-1f}},
+     {{4.94163214e-6f, 1.28379166e-1f, 8.98716807e-1f, 4.53961432e-1f, 1.45426765e-1f,
+       2.95870882e-2f, 3.8042909e-3f, 3.11145151e-4f}},
+     {{-1.73189383e-5f, -4.13499237e-7f, -4.28725749e-1f, -4.33177173e-1f, -2.08162069e-1f,
+       -5.64579107e-2f, -9.07652825e-3f, -8.90749972e-4f}},
+     {{3.72904797e-5f, -3.76099169e-1f, -1.63234651e-1f, 1.24195039e-1f, 1.50172725e-1f,
+       6.19722046e-2f, 1.31685706e-2f, 1.59481238e-3f}},
+     {{-6.0728049e-5f, -5.42820082e-4f, 1.81802511e-1f, 8.51582661e-2f, -3.80676612e-2f,
+       -4.03035693e-2f, -1.26870042e-2f, -1.98739232e-3f}},
+     {{9.3173483e-5f, 1.17506385e-1f, 1.46069014e-2f, -6.81087896e-2f, -2.35452652e-2f,
+       1.17192343e-2f, 8.16902053e-3f, 1.85160269e-3f}},
+     {{-8.54395548e-5f, -1.82430018e-2f, -4.96163964e-2f, -1.26444467e-3f, 2.0825563e-2f,
+       3.19350674e-3f, -3.03247594e-3f, -1.20327005e-3f}}}}};
+inline constexpr float kErfSecondPiece = 1.25f;
+
 }  // namespace internal
 
-/// The error function.
+/// The error function. Floats: in pieces.
 template <class L>
 L erf(const L& x) {
   using T = ElementOf<L>;
   L a = abs(x);
   if constexpr (kIsF32<L>) {
-    // x + x P(x^2) below 1, error 2^-29.5; 1 - exp(-Q(a)) above, error 2^-29.6.
-    constexpr float kSmall[] = {1.28379166e-1f, -3.76126289e-1f, 1.12836182e-1f, -2.68551242e-2f,
-                                5.1907259e-3f,  -8.03065428e-4f, 7.91990169e-5f};
-    constexpr float kLarge[] = {-3.08817776e-4f, -1.12722099f,   -6.37927473e-1f, -1.03294387e-1f,
-                                2.192742e-2f,    -2.9699041e-3f, 1.88639999e-4f};
-    constexpr float kExp[] = {4.99992251e-1f, 1.66671187e-1f, 4.18909676e-2f,
-                              8.31239484e-3f};  // 2^-23.1 is enough here
-    L b = select(a > T(4), T(4), a);
-    auto [r, shifted] = internal::reduce_exp(horner(b, kLarge));
-    L e = fma(r * r, horner(r, kExp), r) + T(1);
-    L large = fma(-e, internal::power_of_two(shifted, 0), T(1));
-    return select(a < T(1), fma(x, horner(x * x, kSmall), x), copysign(large, x));
+    auto [d, slope, constant, moved] = internal::in_piece(a, internal::kErf);
+    // In the first piece erf a = a + a P(a): 2 / sqrt(pi) is no float.
+    return copysign(fma(d, slope, select(moved < internal::kErfSecondPiece, a, constant)), x);
   } else {
     L large = T(1) - internal::erfc_positive<false>(a);
     return select(a < T(1), internal::erf_small(x), copysign(large, x));

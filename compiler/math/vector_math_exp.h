@@ -23,7 +23,6 @@ struct ExpFormat<float> {
   static constexpr float kSinhOverflow = 89.5f;  // sinh and cosh likewise; 2^(k - 2) is still finite there
   static constexpr float kExp2Underflow = -254.0f;
   static constexpr float kExp2Overflow = 129.0f;
-  static constexpr float kTanhOne = 10.0f;  // tanh rounds to 1 from here on
   static constexpr float kTiny = 0x1p-26f;  // x + x^2 rounds to x below
   // exp(r) = 1 + r + r^2 P(r), error 2^-28.0 relative to exp(r).
   static constexpr float kExp[] = {4.99999881e-1f, 1.66665167e-1f, 4.16696332e-2f, 8.36911518e-3f, 1.37470546e-3f};
@@ -50,7 +49,7 @@ struct ExpFormat<double> {
   static constexpr double kSinhOverflow = 710.5;
   static constexpr double kExp2Underflow = -2046.0;
   static constexpr double kExp2Overflow = 1025.0;
-  static constexpr double kTanhOne = 20.0;
+  static constexpr double kTanhOne = 20.0;  // tanh rounds to 1 from here on
   static constexpr double kTiny = 0x1p-55;
   // Errors 2^-57.6, 2^-55.5, 2^-59.5 and 2^-61.5.
   static constexpr double kExp[] = {5.0000000000000133e-1, 1.6666666666666485e-1, 4.1666666666511636e-2,
@@ -175,19 +174,48 @@ L sigmoid(const L& x) {
   return fma(y, lost * fma(e, T(0.5), T(-1)), y);
 }
 
-/// The hyperbolic tangent: h / (h + 1) with h = (e^2a - 1) / 2, a = |x|.
+namespace internal {
+
+inline constexpr Pieces<7> kTanh = {  // 2^-25.1
+    1.0f, 0.75f, 9.2f, 22,
+    {1.75001764f, 2.75033522f, 4.24989223f, 6.25015354f, 8.22690773f, 0.0f, 4.99991864e-1f, 9.99946117e-1f},
+    {{{{9.41377521e-1f, 9.91865158e-1f, 9.99593079e-1f, 9.99992549e-1f, 9.99999881e-1f,
+       0.0f, 4.62110758e-1f, 7.61571527e-1f}},
+     {{1.13808379e-1f, 1.62035096e-2f, 8.13683437e-4f, 1.49011976e-5f, 2.85917139e-7f,
+       1.0f, 7.86453664e-1f, 4.20008808e-1f}},
+     {{-1.07133277e-1f, -1.60716977e-2f, -8.14046944e-4f, -1.49147754e-5f, -2.86142239e-7f,
+       -3.79363705e-8f, -3.63428235e-1f, -3.19867164e-1f}},
+     {{6.29173368e-2f, 1.05397031e-2f, 5.42190915e-4f, 9.94233869e-6f, 1.90758428e-7f,
+       -3.33330482e-1f, -9.42107961e-2f, 1.03599407e-1f}},
+     {{-2.35856026e-2f, -5.09675825e-3f, -2.67190451e-4f, -4.9028763e-6f, -9.42000753e-8f,
+       -7.06316496e-5f, 1.64638594e-1f, 2.7758047e-2f}},
+     {{3.72464955e-3f, 1.90329528e-3f, 1.06684078e-4f, 1.96242081e-6f, 3.76826392e-8f,
+       1.34121418e-1f, -2.70570274e-2f, -4.63527329e-2f}},
+     {{2.40690447e-3f, -5.45541174e-4f, -4.08674932e-5f, -7.6277729e-7f, -1.45397072e-8f,
+       -4.23058541e-3f, -4.93879467e-2f, 1.80641655e-2f}},
+     {{-2.06168555e-3f, 1.00671037e-4f, 1.14051782e-5f, 2.17090872e-7f, 4.15480184e-9f,
+       -4.4493448e-2f, 2.60507427e-2f, 3.05507425e-3f}}}}};
+
+}  // namespace internal
+
+/// The hyperbolic tangent. Floats: in pieces. Doubles: h / (h + 1) with h = (e^2a - 1) / 2, a = |x|.
 template <class L>
 L tanh(const L& x) {
   using T = ElementOf<L>;
-  using F = internal::ExpFormat<T>;
   L a = abs(x);
-  L h = internal::half_expm1(select(a > F::kTanhOne, F::kTanhOne, a) * T(2));
-  L d = h + T(1);
-  L y = h / d;
-  // h + 1 was rounded by `lost`; its part of the quotient is taken back with 1 / d = 1 - y.
-  L lost = select(h < T(16), h - (d - T(1)), T(0));
-  // Below kTiny half of e^2a - 1 would be rounded in the subnormal range.
-  return copysign(select(a < F::kTiny, a, fma(y * lost, y - T(1), y)), x);
+  if constexpr (kIsF32<L>) {
+    auto [d, slope, constant, moved] = internal::in_piece(a, internal::kTanh);
+    return copysign(fma(d, slope, constant), x);
+  } else {
+    using F = internal::ExpFormat<T>;
+    L h = internal::half_expm1(select(a > F::kTanhOne, F::kTanhOne, a) * T(2));
+    L d = h + T(1);
+    L y = h / d;
+    // h + 1 was rounded by `lost`; its part of the quotient is taken back with 1 / d = 1 - y.
+    L lost = select(h < T(16), h - (d - T(1)), T(0));
+    // Below kTiny half of e^2a - 1 would be rounded in the subnormal range.
+    return copysign(select(a < F::kTiny, a, fma(y * lost, y - T(1), y)), x);
+  }
 }
 
 namespace internal {

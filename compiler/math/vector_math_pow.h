@@ -162,9 +162,11 @@ L hypot(const L& x, const L& y) {
 template <class L>
 requires std::is_integral_v<ElementOf<L>> L pow(const L& x, const L& n) { return int_pow(x, n); }
 
-/// x^y with the special values of C99, Annex F.
+namespace internal {
+
+/// x^y of any exponents.
 template <class L>
-L pow(const L& x, const L& y) {
+L pow_by_logarithm(const L& x, const L& y) {
   using T = ElementOf<L>;
   using I = IntOf<L>;
   L a = abs(x);
@@ -173,9 +175,9 @@ L pow(const L& x, const L& y) {
   L exponent = select(y > kHuge, kHuge, select(y < -kHuge, -kHuge, y));
   L r = a;
   if constexpr (kIsF32<L>) {
-    r = convert<float>(internal::pow_magnitude_f32(convert<double>(a), convert<double>(exponent)));
+    r = convert<float>(pow_magnitude_f32(convert<double>(a), convert<double>(exponent)));
   } else {
-    r = internal::pow_magnitude_f64(a, exponent);
+    r = pow_magnitude_f64(a, exponent);
   }
   L half = y * T(0.5);
   auto integer = floor(y) == y;
@@ -183,6 +185,21 @@ L pow(const L& x, const L& y) {
   r = select((bitcast<I>(x) < I{0}) & odd, -r, r);
   r = select((x < T(0)) & (x > -kInf<L>)&~integer, kNan<L>, r);
   return select((y == T(0)) | (x == T(1)), T(1), r);
+}
+
+}  // namespace internal
+
+/// x^y with the special values of C99, Annex F. The exponents 2, 3 and 1/2 are products and a root.
+template <class L>
+L pow(const L& x, const L& y) {
+  using T = ElementOf<L>;
+  L square = x * x;
+  auto is_cube = y == T(3);
+  auto is_root = y == T(0.5);
+  L easy = select(is_cube, square * x, square);
+  L r = if_any(~(is_cube | is_root | (y == T(2))), easy, [&] { return internal::pow_by_logarithm(x, y); });
+  // C99 has +0 for -0 and infinity for -infinity.
+  return if_any(is_root, r, [&] { return select(x == -kInf<L>, kInf<L>, abs(sqrt(x))); });
 }
 
 }  // namespace etch::math

@@ -228,6 +228,16 @@ TEST(KernelCache, CodeIsFreedWithItsLastHandle) {
   EXPECT_EQ(codegen_totals().code_bytes, before);
 }
 
+TEST(KernelCache, InstructionsAreCountedByKindOfKernel) {
+  CompileCounts counts;
+  compile({chain(110)}, &counts);
+  ASSERT_EQ(counts.emitted.size(), 1u);
+  const auto& [kind, emitted] = *counts.emitted.begin();
+  EXPECT_EQ(kind, chain(110).kind());
+  EXPECT_EQ(emitted.kernels, 1);
+  EXPECT_GT(emitted.instructions, 0);
+}
+
 TEST(KernelCache, AFreedKernelIsCompiledAgain) {
   compile({chain(109)});
   trim_kernel_cache();

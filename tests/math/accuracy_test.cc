@@ -392,6 +392,31 @@ TEST(ExactFunctions, IntegerPowFollowsXlaForNegativeExponents) {
   EXPECT_EQ(pow(-1, -6), 1);
 }
 
+TEST(ExactFunctions, TanhAndErfOfInfinitiesAreOne) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (float x : {kInfinity, -kInfinity}) {
+    EXPECT_EQ(math::tanh(Scalar<float>(x)).v, std::copysign(1.0f, x));
+    EXPECT_EQ(math::erf(Scalar<float>(x)).v, std::copysign(1.0f, x));
+  }
+}
+
+TEST(ExactFunctions, PowersOfTwoAndThreeAreProducts) {
+  auto pow = [](double x, double y) { return math::pow(Scalar<double>(x), Scalar<double>(y)).v; };
+  for (double x : test_values<double>(1000, 11)) {
+    if (std::isnan(x)) continue;
+    EXPECT_EQ(pow(x, 2), x * x) << x;
+    EXPECT_EQ(pow(x, 3), x * x * x) << x;
+  }
+}
+
+TEST(ExactFunctions, ThePowerOfOneHalfIsTheRoot) {
+  auto pow = [](double x) { return math::pow(Scalar<double>(x), Scalar<double>(0.5)).v; };
+  EXPECT_EQ(pow(2), std::sqrt(2.0));
+  EXPECT_FALSE(std::signbit(pow(-0.0)));
+  EXPECT_EQ(pow(-std::numeric_limits<double>::infinity()), std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(pow(-1)));
+}
+
 TEST(ExactFunctions, ShiftsBeyondTheWidthFollowXla) {
   for (int32_t n : {-1, 32, 33, 1000}) {
     Scalar<int32_t> x(-8), count(n);
