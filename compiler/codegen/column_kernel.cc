@@ -20,7 +20,6 @@ constexpr int kLanesToShuffle = 32;          // more take long to compile, as se
 constexpr int kDear = 16;                    // work per element: single elements of a rest would cost more than its way through the frame
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
 constexpr int64_t kFarElements = 4 << 20;    // more of them wait for memory
-constexpr int kStreamedRows = 8;             // of a body that waits for memory
 
 /// Lanes that wait in scratch memory, one for each column of a panel.
 struct Row {
@@ -237,14 +236,13 @@ class ColumnKernel {
     const int work = work_of(program_, k_.target, [&](int i) { return contains(rowwise, i); });
     const bool several = work < kCheapWork && !shuffles_much(program_);
     const bool down = goes_down(rowwise);
-    const int at_once = work <= cost::kStreaming ? kStreamedRows : kRowsAtOnce;
     auto run = [&](llvm::Value* from, llvm::Value* to) {
       block_ = from;
       if (down) return run_down(stage, rowwise, origin, from, to, values, vectors_going_down(stage, work));
       if (!several) return run_by(from, to, 1);
-      llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(at_once - 1));
+      llvm::Value* rest = b_.CreateAnd(b_.CreateSub(to, from), k_.i64(kRowsAtOnce - 1));
       llvm::Value* even = b_.CreateSub(to, rest);
-      run_by(from, even, at_once);
+      run_by(from, even, kRowsAtOnce);
       run_by(even, to, 1);
     };
     bool blocks = false;
