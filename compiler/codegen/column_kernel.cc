@@ -2,6 +2,7 @@
 //
 // The last axis is walked in panels. A panel's accumulators stand in scratch memory that the first-level cache holds,
 // while the kernel runs down the rows: memory is read in long pieces, and the code is as small as that of one vector.
+// Where rows bring scalars only, there are no pieces to read: accumulators stay in registers all the way down.
 #include <algorithm>
 #include <set>
 
@@ -18,6 +19,7 @@ constexpr int64_t kNarrowPanel = 256;        // pieces of a row that are shorter
 constexpr int kLanesToShuffle = 32;          // more take long to compile, as several rows do
 constexpr int kDear = 16;                    // work per element: single elements of a rest would cost more than its way through the frame
 constexpr int kRowsAtOnce = 4;               // of a cheap body: its accumulators are loaded and stored once for them
+constexpr int64_t kFarElements = 4 << 20;    // more of them wait for memory
 
 /// Lanes that wait in scratch memory, one for each column of a panel.
 struct Row {
@@ -58,6 +60,7 @@ class ColumnKernel {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
     emit_scalars(k_.origin(), of_kernel, [&](int i) { return levels_[i] == Level::kernel; });
     llvm::Value* panel = choose_panel();
+    is_far_ = reads_far();
     const int outer = program_.rank() - 2, lanes = program_.rank() - 1;
     k_.walk_segments(outer, lanes, [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
       llvm::Value* rows = k_.extent(axis_);
@@ -378,6 +381,7 @@ class ColumnKernel {
     std::vector<Values> states(reducers_.size());
     std::vector<Cursor> at;
     for (const Origin& origin : origins) at.push_back(k_.cursor(origin, column, width_, mask));
+    if (origins.size() > 1 && width_ == widest_) fetch_next_rows(instrs, at);
     std::vector<std::vector<llvm::Value*>> of_rows = load_all(instrs, at, values, mask);
     std::vector<int> stores;
     for (size_t r = 0; r < origins.size(); ++r) {
@@ -408,6 +412,29 @@ class ColumnKernel {
     }
     for (size_t n = 0; n < states.size(); ++n) {
       for (size_t s = 0; s < states[n].size(); ++s) store(states_[n][s], column, states[n][s]);
+    }
+  }
+
+  /// Asks for the same lanes of the rows that come next, if the kernel reads far more than caches hold: rows side by side look
+  /// like disorder to the processor.
+  void fetch_next_rows(const std::vector<int>& instrs, const std::vector<Cursor>& at) {
+    k_.if_then(is_far_, [&] { fetch_rows_behind(instrs, at); });
+  }
+
+  llvm::Value* reads_far() {
+    llvm::Value* elements = k_.i64(1);
+    for (int axis = 0; axis < program_.rank(); ++axis) elements = b_.CreateMul(elements, k_.extent(axis));
+    return b_.CreateICmpSGT(elements, k_.i64(kFarElements));
+  }
+
+  void fetch_rows_behind(const std::vector<int>& instrs, const std::vector<Cursor>& at) {
+    for (int i : instrs) {
+      const Instr& instr = program_.body[i];
+      if (instr.kind != InstrKind::load || !instr.args.empty()) continue;
+      const Access& access = program_.accesses[instr.slot];
+      if (access.stride != Stride::one || access.repeats) continue;
+      llvm::Value* ahead = b_.CreateMul(k_.access_stride(instr.slot, axis_), k_.i64(static_cast<int64_t>(at.size())));
+      for (const Cursor& row : at) k_.fetch(k_.advance(instr.slot, row.accesses[instr.slot].lane0, ahead));
     }
   }
 
@@ -484,6 +511,7 @@ class ColumnKernel {
   std::vector<Row> kept_;                    // per instruction: where such a value waits
   std::vector<std::vector<Row>> states_;     // per reducer
   std::vector<Row> totals_;                  // per reducer: of the blocks so far, if there are blocks
+  llvm::Value* is_far_ = nullptr;
   llvm::Value* block_ = nullptr;             // the first row of the block
   llvm::Value* first_ = nullptr;             // columns of the panel
   llvm::Value* last_ = nullptr;

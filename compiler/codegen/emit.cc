@@ -225,6 +225,12 @@ llvm::Value* KernelEmitter::advance(int access, llvm::Value* pointer, llvm::Valu
   return b.CreateGEP(memory_type(context, program.accesses[access].dtype), pointer, elements);
 }
 
+void KernelEmitter::fetch(llvm::Value* address) {
+  constexpr int kRead = 0, kSecondCache = 2, kData = 1;
+  b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
+                    {address, b.getInt32(kRead), b.getInt32(kSecondCache), b.getInt32(kData)});
+}
+
 llvm::Value* KernelEmitter::scratch(int64_t bytes) {
   const int64_t offset = std::exchange(scratch_bytes_, scratch_bytes_ + (bytes + 63) / 64 * 64);
   Builder front(&function->getEntryBlock(), function->getEntryBlock().begin());

@@ -111,6 +111,9 @@ class KernelEmitter {
   /// `pointer` plus `elements` (i64) of the access's dtype.
   llvm::Value* advance(int access, llvm::Value* pointer, llvm::Value* elements);
 
+  /// Asks for the line of memory at an address, which need not exist, to be in the second cache soon.
+  void fetch(llvm::Value* address);
+
   llvm::ConstantInt* i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
 
   /// Emits instruction `i` (load, index, param, compute or store) for the lanes of `at` and sets values[i]. Operands

@@ -284,6 +284,7 @@ class RowKernel {
     if (rest_in_memory) end = b_.CreateAdd(from, b_.CreateAnd(b_.CreateSub(to, from), k_.i64(-width_)));
     const std::vector<llvm::Value*> ready = ready_for(width_, values);
     const auto body = [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried) {
+      fetch_next_row(origin, i);
       States states = unflatten(carried, initial);
       emit_elements(k_.cursor(origin, i, width_, mask), i, from, states, ready);
       return flatten(states);
@@ -295,6 +296,21 @@ class RowKernel {
                                   [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) { return body(i, {}, carried); });
     if (in_pieces) return run_in_pieces(end, to, unflatten(result, initial), origin, values);
     return run_rest(end, to, unflatten(result, initial), origin, values);
+  }
+
+  /// A later stage that computes for long asks for the elements of the next row, which the first stage will wait for otherwise:
+  /// memory stands idle while a row that the cache holds is computed with.
+  void fetch_next_row(const Origin& origin, llvm::Value* i) {
+    const int row_axis = program_.rank() - 2;
+    if (row_axis < 0 || program_.groups_rows || work_ < kCheapWork || program_.body[elements_[0]].stage != 1) return;
+    for (int n : elements_) {
+      const Instr& instr = program_.body[n];
+      const bool streams = instr.kind == InstrKind::load && instr.args.empty() &&
+                           program_.accesses[instr.slot].stride == Stride::one && !program_.accesses[instr.slot].repeats;
+      if (!streams) continue;
+      llvm::Value* ahead = b_.CreateAdd(i, k_.access_stride(instr.slot, row_axis));
+      k_.fetch(k_.advance(instr.slot, origin.accesses[instr.slot], ahead));
+    }
   }
 
   /// True if vectors cannot leave out lanes, and the order of elements does not matter: a rest goes in short vectors then.

@@ -156,15 +156,33 @@ class Layout {
   }
 
   /// The axis before a folded one along which lanes can lie instead of along few columns: what varies along it does not vary
-  /// along the folded one too, or lies near each other. -1 if there is none. Sums keep the order of a fold beside the lanes.
+  /// along the folded one too, or lies near each other, or much is computed for all columns at once. -1 if there is none. Sums
+  /// keep the order of a fold beside the lanes.
   int rows_for_lanes() const {
     const int folded = domain_.folded_axis(), axis = longest_before(folded);
     if (axis < 0 || !is_batch(axis)) return -1;
-    const bool fits = std::ranges::all_of(draft_.accesses, [&](const AccessMap& access) {
+    const bool is_near = std::ranges::all_of(draft_.accesses, [&](const AccessMap& access) {
       const auto& coef = access.address.coef;
-      return access.stores ? coef[folded] == 0 : coef[folded] == 0 || coef[axis] == 0 || coef[axis] == 1;
+      return coef[folded] == 0 || coef[axis] == 0 || coef[axis] == 1;
     });
-    return fits ? axis : -1;
+    const bool stores_elements = std::ranges::any_of(draft_.accesses, [&](const AccessMap& access) {
+      return access.stores && access.address.coef[folded] != 0;
+    });
+    return !stores_elements && (is_near || work_without(folded + 1) >= cost::kDear) ? axis : -1;
+  }
+
+  /// What the body computes for each element that does not vary along an axis.
+  int64_t work_without(int axis) const {
+    std::vector<bool> varies;
+    int64_t work = 0;
+    for (const Instr& instr : draft_.program.body) {
+      bool own = std::ranges::any_of(instr.args, [&](int32_t arg) { return varies[arg]; });
+      if (instr.kind == InstrKind::load) own = own || draft_.accesses[instr.slot].address.coef[axis] != 0;
+      if (instr.kind == InstrKind::index) own = draft_.indices[instr.slot].coef[axis] != 0;
+      if (instr.kind == InstrKind::compute && !own && !instr.per_row) work += cost_of(instr);
+      varies.push_back(own);
+    }
+    return work;
   }
 
   /// True if the rows can be short ones of a kernel: their elements lie beside each other, and values per row do.

@@ -267,6 +267,17 @@ TEST(Fusion, LanesOfASumBesideFewColumnsLieAlongTheRowsThatAreLeft) {
   expect_same_bits(graph, true);
 }
 
+TEST(Fusion, WhatIsDearForAllOfFewColumnsIsComputedInLanes) {
+  Graph graph = graph_of(
+      "graph(%0: f32[40,50,3], %1: f32[40,50]) {\n%2 = exp(%1) : f32[40,50]\n%3 = reshape(%2) : f32[40,50,1]\n"
+      "%4 = mul(%0, %3) : f32[40,50,3]\n%5 = reduce(%4) kind=sum axes=[1] : f32[40,3]\nreturn %5\n}");
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u) << to_string(schedule, graph);
+  const SizesLayout layout(schedule.kernels[0].program);
+  EXPECT_EQ(schedule.kernels[0].sizes[layout.extent(static_cast<int>(layout.rank) - 1)], 40);
+  expect_same_bits(graph, false);
+}
+
 TEST(Fusion, ExtremesOfFewColumnsInBlocksAgree) {
   expect_same_bits(graph_of("graph(%0: f32[1300,4]) {\n%1 = reduce(%0) kind=min axes=[0] : f32[4]\nreturn %1\n}"), true);
 }
