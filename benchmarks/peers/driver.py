@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zlib
 
 import numpy as np
@@ -30,8 +29,6 @@ LOOKED_AT, SLOW, SKIPPED_TO = 3, 4.0, 4
 # Rounds of first calls: each is a new function.
 COMPILE_ROUNDS = 7
 FRESH_PROCESS_ROUNDS = 3
-# Threads of the last system that spin for more work have gone to sleep.
-PAUSE = 0.003
 
 
 class Row:
@@ -198,13 +195,15 @@ class Driver:
     def rounds(self, entry, names, outputs):
         """Alternating rounds in a new order each; a system much slower than the fastest takes part in every fourth."""
         times = {name: [] for name in names}
+        for name in names:
+            self.processes[name].wait_until_idle()
         for turn in range(self.options.rounds):
             entry.setdefault("probe", []).append(self.probe.rates(entry["bytes"]))
             active = [name for name in times if self.takes_part(name, turn, times)]
             self.random.shuffle(active)
             for name in active:
-                time.sleep(PAUSE)
                 answer = self.attempt(name, LIMIT, cmd="time", seconds=self.options.seconds)
+                self.processes[name].wait_until_idle()
                 if "us" not in answer:
                     entry["cells"][name][outputs] = {"failed": "no times", **answer}
                     del times[name]
