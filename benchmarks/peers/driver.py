@@ -21,6 +21,8 @@ from workloads import make_case, make_inputs
 PRODUCTS = (8, 9, 10, 11)
 LIMIT = 60.0
 LIMITS_OF_PREPARE = {"torch_compile": 180.0}
+# Untimed calls of several threads before those of a round.
+SPREAD = 0.01
 # What the cases of one row may hold together, and what a case holds as a multiple of the bytes of the row: its inputs twice, two results.
 MEMORY = 9e9
 COPIES = 2
@@ -202,6 +204,9 @@ class Driver:
             active = [name for name in times if self.takes_part(name, turn, times)]
             self.random.shuffle(active)
             for name in active:
+                if self.threads > 1:
+                    # Threads that have just woken up may share a processor until the kernel has spread them.
+                    self.attempt(name, LIMIT, cmd="time", seconds=SPREAD)
                 answer = self.attempt(name, LIMIT, cmd="time", seconds=self.options.seconds)
                 self.processes[name].wait_until_idle()
                 if "us" not in answer:
