@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zlib
 
 import numpy as np
@@ -22,6 +21,8 @@ from workloads import make_case, make_inputs
 PRODUCTS = (8, 9, 10, 11)
 LIMIT = 60.0
 LIMITS_OF_PREPARE = {"torch_compile": 180.0}
+# Untimed calls of several threads before those of a round.
+SPREAD = 0.01
 # What the cases of one row may hold together, and what a case holds as a multiple of the bytes of the row: its inputs twice, two results.
 MEMORY = 9e9
 COPIES = 2
@@ -30,8 +31,6 @@ LOOKED_AT, SLOW, SKIPPED_TO = 3, 4.0, 4
 # Rounds of first calls: each is a new function.
 COMPILE_ROUNDS = 7
 FRESH_PROCESS_ROUNDS = 3
-# Threads of the last system that spin for more work have gone to sleep.
-PAUSE = 0.003
 
 
 class Row:
@@ -198,13 +197,18 @@ class Driver:
     def rounds(self, entry, names, outputs):
         """Alternating rounds in a new order each; a system much slower than the fastest takes part in every fourth."""
         times = {name: [] for name in names}
+        for name in names:
+            self.processes[name].wait_until_idle()
         for turn in range(self.options.rounds):
             entry.setdefault("probe", []).append(self.probe.rates(entry["bytes"]))
             active = [name for name in times if self.takes_part(name, turn, times)]
             self.random.shuffle(active)
             for name in active:
-                time.sleep(PAUSE)
+                if self.threads > 1:
+                    # Threads that have just woken up may share a processor until the kernel has spread them.
+                    self.attempt(name, LIMIT, cmd="time", seconds=SPREAD)
                 answer = self.attempt(name, LIMIT, cmd="time", seconds=self.options.seconds)
+                self.processes[name].wait_until_idle()
                 if "us" not in answer:
                     entry["cells"][name][outputs] = {"failed": "no times", **answer}
                     del times[name]

@@ -85,6 +85,7 @@ static struct {
   Probe probe;
   long turns, bytes;  /* of each thread */
   int threads;
+  int processors[kMostThreads];
   char* buffers[kMostThreads];
   pthread_barrier_t start, end;
 } shared;
@@ -104,7 +105,16 @@ static void work(int thread) {
   }
 }
 
+/* The thread onto a processor of its own, the first ones that this process may use. */
+static void pin(int thread) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(shared.processors[thread], &one);
+  pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+}
+
 static void* helper(void* thread) {
+  pin((int)(long)thread);
   while (1) {
     pthread_barrier_wait(&shared.start);
     work((int)(long)thread);
@@ -149,13 +159,12 @@ static void resize(long bytes) {
 int main(int count, char** arguments) {
   shared.threads = count > 1 ? atoi(arguments[1]) : 1;
   if (shared.threads < 1 || shared.threads > kMostThreads) return 1;
-  cpu_set_t all, chosen;
-  CPU_ZERO(&chosen);
+  cpu_set_t all;
   sched_getaffinity(0, sizeof all, &all);
   for (int cpu = 0, n = 0; cpu < CPU_SETSIZE && n < shared.threads; ++cpu) {
-    if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &chosen), ++n;
+    if (CPU_ISSET(cpu, &all)) shared.processors[n++] = cpu;
   }
-  sched_setaffinity(0, sizeof chosen, &chosen);
+  pin(0);
   pthread_barrier_init(&shared.start, NULL, shared.threads);
   pthread_barrier_init(&shared.end, NULL, shared.threads);
   for (long i = 1; i < shared.threads; ++i) {

@@ -7,12 +7,15 @@ import pathlib
 import select
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OURS = ("etch", "etch_unfused", "etch_eager")
 NATIVE = ("openblas", "blis", "onednn", "libxsmm", "eigen")
 START_LIMIT = 120.0
+# A process is idle if its threads run for less than this share of a pause.
+PAUSE, MOST_PAUSES, IDLE_SHARE = 0.003, 40, 0.2
 
 
 class Late(Exception):
@@ -92,6 +95,27 @@ class Process:
             self.left += piece
         line, self.left = self.left.split(b"\n", 1)
         return json.loads(line)
+
+    def run_time(self):
+        """Nanoseconds that its threads have run so far; 0 where it has ended or the kernel does not count them."""
+        total = 0
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat") if self.runs else ():
+            try:
+                total += int(task.read_text().split()[0])
+            except (OSError, ValueError):
+                continue
+        return total
+
+    def wait_until_idle(self):
+        """Waits while its threads still spin for more work (those of OpenBLAS do for 20 ms), which would take a processor from the next
+        system."""
+        before = self.run_time()
+        for _ in range(MOST_PAUSES):
+            time.sleep(PAUSE)
+            now = self.run_time()
+            if now - before < IDLE_SHARE * PAUSE * 1e9:
+                return
+            before = now
 
     def end(self):
         """Ends the process at once."""

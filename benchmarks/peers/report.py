@@ -144,9 +144,10 @@ def about(results):
 
 NOTES = """Times are medians in microseconds, with p10 and p90 over rounds; in brackets after a peer's the largest error against f64,
 relative to the largest element. `ratio`: the best peer's time divided by Etch's; above 1 Etch is faster, below 0.95 it is printed in bold.
-`net`: the same when each peer's empty call (from Python, mostly) is taken off first, as the summary does. `of limit`: the time that bytes
-or arithmetic take at the rates of the probe beside the rounds, divided by Etch's. A struck-out time has wrong results and does not count.
-`*`: the sizes are drawn from the run's seed. `–`: the system has no way to do it; results.json says why."""
+`net`: the same when each peer's empty call (from Python, mostly) is taken off first, at most half of its time, as the summary does.
+`of limit`: the time that bytes or arithmetic take at the rates of the probe beside the rounds, divided by Etch's. A struck-out time has
+wrong results and does not count. `*`: the sizes are drawn from the run's seed. `–`: the system has no way to do it; results.json says
+why."""
 
 
 def render(results):

@@ -62,9 +62,9 @@ def best_peer(row, empty_calls=None, outputs="fresh"):
         cell = cell_of(row, system, outputs)
         if system in OURS or not is_right(cell) or cell.get("part"):
             continue
-        # Timers are not finer than that: nothing becomes free.
+        # Beyond half of it the difference of two near numbers would say nothing.
         net = cell["median_us"] - (empty_calls or {}).get(system, 0.0)
-        times[system] = max(net, cell["median_us"] * 0.01)
+        times[system] = max(net, cell["median_us"] / 2)
     return min(times.items(), key=lambda item: item[1]) if times else None
 
 
