@@ -267,7 +267,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
 
 const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
-  const bool can = !site.memory && !c.alone && c.accesses + 2 <= kMaxAccesses &&
+  const bool can = !site.memory && !c.alone && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
                    can_host_dot(graph_, graph_.node(value), c, site.map);
   return can ? nullptr : reason::kDotConsumer;
 }
