@@ -43,9 +43,6 @@ bool goes_across(const KernelProgram& program) {
                      [](const Access& access) { return access.next_row > 0; });
 }
 
-/// Vectors of a block of a body in segments: few enough for the first-level cache, more than are under way at a time.
-constexpr int kBlockVectors = 16;
-
 int choose_lanes(const KernelProgram& program, const Target& target, bool by_lane) {
   // One vector a turn: LLVM would store the halves of a wider one in descending order, which is slow across cache lines.
   const int most = by_lane ? kLanesOneByOne : has_tiles(program) ? kLanesOfTiles : 64;
@@ -355,8 +352,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   emit_level(Level::kernel, k.origin(), of_kernel);
 
   Builder& b = k.b;
-  llvm::Value* block = k.i64(kBlockVectors * width);
-  Segments segments(k, levels, kBlockVectors * width);
+  Segments segments(k, levels, width);
   Ahead ahead(k);
 
   auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
@@ -383,6 +379,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
                     });
     };
     if (segments.count() == 1) return emit_elements(0, from, to);
+    llvm::Value* block = k.i64(segments.block());
     k.loop(from, to, block, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
       llvm::Value* last = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateAdd(first, block), to);
       for (int part = 0; part < segments.count(); ++part) emit_elements(part, first, last);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <compare>
+#include <numeric>
 #include <set>
 
 namespace etch::codegen {
@@ -15,6 +16,11 @@ constexpr int kLongestChain = 18;
 constexpr int kPieceOfChain = 14;
 // What is left of a chain has to be worth a segment.
 constexpr int kShortestRest = 5;
+// Vectors of a block: more than are under way at a time, and few enough for what waits in scratch to stay in the first-level
+// cache.
+constexpr int kMostVectors = 16;
+constexpr int kFewestVectors = 4;
+constexpr int64_t kScratchBytes = 16 << 10;
 
 /// The longest chain of additions that begins with each instruction.
 std::vector<int> chains_behind(const KernelProgram& program, const std::vector<Level>& levels) {
@@ -64,8 +70,8 @@ std::vector<int> segment_of(const KernelProgram& program, const std::vector<Leve
 
 }  // namespace
 
-Segments::Segments(KernelEmitter& k, const std::vector<Level>& levels, int64_t block)
-    : k_(k), scratch_(k.program.body.size()) {
+Segments::Segments(KernelEmitter& k, const std::vector<Level>& levels, int width)
+    : k_(k), block_(kMostVectors * width), scratch_(k.program.body.size()) {
   const KernelProgram& program = k.program;
   const std::vector<int> of = segment_of(program, levels);
   segments_.resize(1 + std::max(0, *std::max_element(of.begin(), of.end())));
@@ -81,11 +87,42 @@ Segments::Segments(KernelEmitter& k, const std::vector<Level>& levels, int64_t b
   for (int s = 0; s < count(); ++s) {
     segments_[s].instrs.assign(instrs[s].begin(), instrs[s].end());
     segments_[s].loads.assign(loads[s].begin(), loads[s].end());
-    for (int value : segments_[s].loads) {
-      if (scratch_[value]) continue;
-      scratch_[value] = k.scratch(block * size_of(program.body[value].dtype));
-      segments_[of[value]].stores.push_back(value);
+  }
+  place_in_scratch(of);
+}
+
+/// Values wait in the place of others that no segment reads any more. Not in that of one which the same segment reads: the
+/// last vector of a block may be computed twice.
+void Segments::place_in_scratch(const std::vector<int>& segment_of) {
+  std::vector<int> last_reader(scratch_.size(), -1);
+  for (int s = 0; s < count(); ++s) {
+    for (int value : segments_[s].loads) last_reader[value] = s;
+  }
+  for (int value = 0; value < static_cast<int>(last_reader.size()); ++value) {
+    if (last_reader[value] >= 0) segments_[segment_of[value]].stores.push_back(value);
+  }
+  std::vector<int> place(scratch_.size(), -1), last;                // per value; per place: who reads it last
+  std::vector<int64_t> bytes;                                       // of an element, per place
+  for (int s = 0; s < count(); ++s) {
+    for (int value : segments_[s].stores) {
+      const int64_t size = size_of(k_.program.body[value].dtype);
+      size_t p = 0;
+      while (p < last.size() && (last[p] >= s || bytes[p] != size)) ++p;
+      if (p == last.size()) {
+        last.push_back(-1);
+        bytes.push_back(size);
+      }
+      last[p] = last_reader[value];
+      place[value] = static_cast<int>(p);
     }
+  }
+  const int64_t all = std::accumulate(bytes.begin(), bytes.end(), int64_t{0});
+  const int64_t fewest = block_ * kFewestVectors / kMostVectors;
+  while (all * block_ > kScratchBytes && block_ > fewest) block_ /= 2;
+  std::vector<llvm::Value*> memory;
+  for (int64_t size : bytes) memory.push_back(k_.scratch(block_ * size));
+  for (size_t value = 0; value < place.size(); ++value) {
+    if (place[value] >= 0) scratch_[value] = memory[place[value]];
   }
 }
 

@@ -12,8 +12,11 @@ namespace etch::codegen {
 /// are cut, each segment runs over a block of elements before the next one, and what later segments read stands in scratch.
 class Segments {
  public:
-  /// `block` is the number of elements of a block, a multiple of the widest vector.
-  Segments(KernelEmitter& k, const std::vector<Level>& levels, int64_t block);
+  /// `width` is that of the widest vector.
+  Segments(KernelEmitter& k, const std::vector<Level>& levels, int width);
+
+  /// The elements of a block, a multiple of the width.
+  int64_t block() const { return block_; }
 
   int count() const { return static_cast<int>(segments_.size()); }
 
@@ -27,9 +30,11 @@ class Segments {
     std::vector<int> stores;  // values for later segments
   };
 
+  void place_in_scratch(const std::vector<int>& segment_of);
   llvm::Value* address(int value, llvm::Value* place);
 
   KernelEmitter& k_;
+  int64_t block_;
   std::vector<Segment> segments_;
   std::vector<llvm::Value*> scratch_;  // per instruction: where its values stand, or null
 };

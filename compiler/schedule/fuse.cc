@@ -174,6 +174,7 @@ class Fusion {
     sites_.leave(site);
     Cluster& c = cluster(site);
     ++c.instrs;
+    c.code += cost_of(node.op);
     const int folded = c.domain.folded_axis();
     const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
@@ -208,6 +209,7 @@ class Fusion {
     sites_.leave(site);
     Cluster& c = cluster(site);
     c.instrs += kIndexedInstrs;
+    c.code += kIndexedInstrs;
     const int folded = c.domain.folded_axis();
     const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));

@@ -8,8 +8,13 @@
 namespace etch::schedule {
 namespace {
 
-// Limits keep kernels small enough for their compile time and the registers.
-constexpr int kMaxInstrs = 64;
+// What a loop takes, in additions: the code of a dear op is as long as it is dear. It bounds the time that LLVM takes.
+constexpr int kMaxCode = 2048;
+// Values that are alive at one time in a loop. Those beyond the registers wait in the frame, which costs less than to store them
+// for another kernel and to load them there, however many they are: what is bounded is the frame.
+constexpr int kMaxLive = 160;
+// What a kernel takes that folds: each of its stages may need all of it, beside accumulators.
+constexpr int kMaxFoldingInstrs = 64;
 constexpr int kMaxAccesses = 24;
 // Places at which kernels may compute a value again, and how often all of it.
 constexpr size_t kMaxPlaces = 24;
@@ -17,13 +22,26 @@ constexpr int64_t kMaxTimes = 4;
 
 }  // namespace
 
-bool FusionPolicy::is_full(const Cluster& cluster) const { return cluster.instrs >= kMaxInstrs; }
+bool FusionPolicy::has_room(const Cluster& cluster, int instrs, int code) const {
+  if (cluster.domain.folded_axis() >= 0) return cluster.instrs + instrs <= kMaxFoldingInstrs;
+  return cluster.code + code <= kMaxCode;
+}
 
-bool FusionPolicy::has_room_to_store(const Cluster& cluster) const { return cluster.accesses + 2 <= kMaxAccesses; }
+bool FusionPolicy::has_room_for_accesses(const Cluster& cluster, int more) const {
+  return cluster.accesses + more <= (cluster.domain.folded_axis() >= 0 ? kMaxAccesses : kMaxLive);
+}
+
+bool FusionPolicy::is_full(const Cluster& cluster) const {
+  return !has_room(cluster, 1, 1) || !has_room_for_accesses(cluster, 2);
+}
+
+bool FusionPolicy::has_room_to_store(const Cluster& cluster) const { return has_room_for_accesses(cluster, 2); }
 
 bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_roots) const {
-  return a.roots.size() + b.roots.size() <= max_roots && a.instrs + b.instrs <= kMaxInstrs &&
-         a.accesses + b.accesses <= kMaxAccesses;
+  const Cluster& stricter = a.domain.folded_axis() >= 0 ? a : b;
+  const Cluster& other = a.domain.folded_axis() >= 0 ? b : a;
+  return a.roots.size() + b.roots.size() <= max_roots && has_room(stricter, other.instrs, other.code) &&
+         has_room_for_accesses(stricter, other.accesses);
 }
 
 // ---- What is computed several times
@@ -67,7 +85,8 @@ bool FusionPolicy::becomes_row_value(Value value, const Site& site) const {
 
 bool FusionPolicy::computed_once(Value value, const Sites::List& sites) const {
   if (sites.front().cluster != sites.back().cluster || sites.size() > kMaxPlaces) return false;
-  if (sites_.cluster(sites[0]).instrs + static_cast<int>(sites.size()) > kMaxInstrs) return false;
+  const auto times = static_cast<int>(sites.size());
+  if (!has_room(sites_.cluster(sites[0]), times, times * cost_of(graph_.node(value).op))) return false;
   int64_t total = 0;
   for (const Site& site : sites) {
     if (cannot_join(value, site)) return false;
@@ -206,7 +225,7 @@ const char* FusionPolicy::cannot_join(Value value, const Site& site) const {
   if (c.alone) return reason::kUndone;
   int operands = 0;
   for (Value operand : node.operands) operands += !is_splat(operand);
-  if (c.instrs >= kMaxInstrs || c.accesses + operands > kMaxAccesses) return reason::kFull;
+  if (!has_room(c, 1, cost_of(node.op)) || !has_room_for_accesses(c, operands)) return reason::kFull;
   if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   for (size_t i = 0; i < node.operands.size(); ++i) {
     const std::optional<Affine> map = continue_map(graph_, c, node, static_cast<int>(i), site.map);
@@ -227,7 +246,7 @@ const char* FusionPolicy::cannot_index(Value value, const Site& site) const {
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
   if (c.domain.has(Role::row)) return reason::kIndexedInProduct;
-  if (c.instrs + kIndexedInstrs > kMaxInstrs || c.accesses + 2 > kMaxAccesses) return reason::kFull;
+  if (!has_room(c, kIndexedInstrs, kIndexedInstrs) || !has_room_for_accesses(c, 2)) return reason::kFull;
   if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   return continue_indexed(graph_, c, node, site.map) ? nullptr : reason::kOtherOrder;
 }
@@ -236,7 +255,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
-  if (c.instrs >= kMaxInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
+  if (c.instrs >= kMaxFoldingInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
   if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
   const Hosting hosting = host_reduce(graph_, graph_.node(value), c, site.map, blocks_);
   if (!hosting.ok) return reason::kOtherAxis;
@@ -248,7 +267,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
 
 const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
-  const bool can = !site.memory && !c.alone && c.accesses + 2 <= kMaxAccesses &&
+  const bool can = !site.memory && !c.alone && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
                    can_host_dot(graph_, graph_.node(value), c, site.map);
   return can ? nullptr : reason::kDotConsumer;
 }

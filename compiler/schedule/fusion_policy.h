@@ -115,6 +115,8 @@ class FusionPolicy {
   bool repeating_pays(Value value, const Sites::List& sites) const;
 
  private:
+  bool has_room(const Cluster& cluster, int instrs, int code) const;
+  bool has_room_for_accesses(const Cluster& cluster, int more) const;
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
   bool goes_one_by_one(const Site& site, const Affine& map) const;

@@ -49,29 +49,93 @@ class Resolver {
     return existing(graph_, value, operand_map(graph_, node, operand, map, domain_));
   }
 
-  /// The term of a value at a map, made with all it needs where it is new.
-  int resolve(Value value, Affine map) {
+  /// A value at a map.
+  struct Use {
+    Value value;
+    Affine map;
+  };
+
+  /// The term of a value at a map, made with all it needs where it is new. Chains are long: what waits for its operands
+  /// stands in a list.
+  int resolve(Value value, const Affine& map) {
+    std::vector<Use> open{source_of(value, map)};
+    while (true) {
+      const Use use = open.back();
+      int term = known(use);
+      if (term < 0) {
+        const size_t count = open.size();
+        add_unknown_operands(use, open);
+        if (open.size() > count) continue;
+        term = make_term(use);
+      }
+      open.pop_back();
+      if (open.empty()) return term;
+    }
+  }
+
+  /// Where movement ops that the kernel computes lead to, at the map that terms are known by.
+  Use source_of(Value value, Affine map) const {
     while (is_movement(graph_.node(value).op) && computes(value)) {
       const Node& node = graph_.node(value);
       map = next_map(node, value, 0, map);
       value = node.operands[0];
     }
-    const Node& node = graph_.node(value);
-    bool constant = place(node.op) == Place::splat && computes(value);
     // What has no elements is never read; only a loop that runs zero times may ask for it.
     if (graph_.type(value).size() == 0 && folded_ >= 0) map.coef[folded_] = 1;
-    if (constant) map = Affine{};
-    for (int known : terms_of_[value.id]) {
-      if (terms_[known].map == map) return known;
+    if (is_constant(value)) map = Affine{};
+    return {value, map};
+  }
+
+  bool is_constant(Value value) const { return place(graph_.node(value).op) == Place::splat && computes(value); }
+  bool is_made(Value value) const { return is_constant(value) || (computes(value) && graph_.type(value).size() > 0); }
+
+  /// The term of what source_of gave, or -1.
+  int known(const Use& use) {
+    for (int term : terms_of_[use.value.id]) {
+      if (terms_[term].map == use.map) return term;
     }
-    bool made = constant || (computes(value) && graph_.type(value).size() > 0);
-    Term term = made ? make(value, map) : leaf(InstrKind::load, value, map);
+    return -1;
+  }
+
+  /// Appends the operands of a term that is about to be made and that have none yet, the first one last.
+  void add_unknown_operands(const Use& use, std::vector<Use>& open) {
+    if (!is_made(use.value)) return;
+    const Node& node = graph_.node(use.value);
+    const auto add = [&](Value operand, const Affine& map) {
+      Use source = source_of(operand, map);
+      // An index has no term that is known by its value.
+      const bool waits = place(graph_.node(source.value).op) != Place::index || !computes(source.value);
+      if (waits && known(source) < 0) open.push_back(std::move(source));
+    };
+    switch (place(node.op)) {
+      case Place::elementwise:
+        for (size_t i = node.operands.size(); i-- > 0;) {
+          add(node.operands[i], next_map(node, use.value, static_cast<int>(i), use.map));
+        }
+        return;
+      case Place::reduction:
+        if (!domain_.has(Role::results)) add(node.operands[0], linear_index(domain_));
+        return;
+      case Place::indexed: return add(node.operands[1], maps_of(use).index);
+      default: return;
+    }
+  }
+
+  int make_term(const Use& use) {
+    const auto& [value, map] = use;
+    Term term = is_made(value) ? make(value, map) : leaf(InstrKind::load, value, map);
     const bool is_index = term.kind == InstrKind::index;  // its map is that of one axis, not the key of the value
     if (!is_index) term.map = map;
     int index = add(std::move(term));
     if (!is_index) terms_of_[value.id].push_back(index);
     if (terms_[index].kind == InstrKind::reduce) result_.reduces.push_back(index);
     return index;
+  }
+
+  IndexedElement maps_of(const Use& use) const {
+    const ContinuedIndexed maps = indexed_maps(graph_, graph_.node(use.value), use.map, domain_);
+    ETCH_CHECK(maps.element, cat("the indices of %", use.value.id, " cannot be expressed in its kernel:\n", print(graph_)));
+    return *maps.element;
   }
 
   int add(Term term) {
@@ -138,20 +202,19 @@ class Resolver {
   /// A load at an index, which a check looks at first.
   Term make_indexed(Value value, const Affine& map) {
     const Node& node = graph_.node(value);
-    const ContinuedIndexed maps = indexed_maps(graph_, node, map, domain_);
-    ETCH_CHECK(maps.element, cat("the indices of %", value.id, " cannot be expressed in its kernel:\n", print(graph_)));
-    Term position = leaf(InstrKind::index, value, maps.element->index);
-    position.along = maps.element->index;
+    const IndexedElement element = maps_of({value, map});
+    Term position = leaf(InstrKind::index, value, element.index);
+    position.along = element.index;
     position.dtype = DType::i64;
     Term check;
     check.kind = InstrKind::check;
     check.value = value;
-    check.args = {in_64_bits(resolve(node.operands[1], maps.element->index), value), add(std::move(position))};
+    check.args = {in_64_bits(resolve(node.operands[1], element.index), value), add(std::move(position))};
     complete(check);
     check.dtype = DType::i64;
     Term load = leaf(InstrKind::load, value, map);
     load.storage = storage_of(graph_, node.operands[0]).id;
-    load.along = maps.element->base;
+    load.along = element.base;
     load.args = {add(std::move(check))};
     const Term& index = terms_[load.args[0]];
     load.stage = std::max(load.stage, index.stage);

@@ -8,6 +8,7 @@
 #include "compiler/schedule/kernel_terms.h"
 #include "compiler/schedule/layout_kernel.h"
 #include "compiler/schedule/pack_operands.h"
+#include "runtime/flat_map.h"
 
 namespace etch::schedule {
 namespace {
@@ -43,6 +44,7 @@ class Lowering {
 
   /// The kernel, behind those that pack operands for it.
   std::vector<ScheduledKernel> run() {
+    emit_in_graph_order();
     for (int stage = 0; stage <= plan_.last_stage; ++stage) emit_stage(stage);
     return finish();
   }
@@ -92,37 +94,70 @@ class Lowering {
     }
   }
 
-  /// Emits a term for a stage, unless it is there; returns its instruction.
+  /// Emits a term for a stage, with all it needs, unless it is there; returns its instruction. Chains are long: what waits
+  /// for its arguments stands in a list.
   int emit(int index, int stage) {
+    std::vector<int> open{index};
+    while (!open.empty()) {
+      const int next = open.back();
+      const size_t count = open.size();
+      if (!is_written(next, stage) && !load_kept(next, stage)) {
+        prepare(next);
+        const std::vector<int>& args = terms_[next].args;
+        for (size_t i = args.size(); i-- > 0;) {
+          if (!is_written(args[i], stage)) open.push_back(args[i]);
+        }
+        if (open.size() > count) continue;
+        emit_term(next, stage);
+      }
+      open.pop_back();
+    }
+    return written_[index].position;
+  }
+
+  /// True if the term's instruction stands where the stage can use it.
+  bool is_written(int index, int stage) const {
+    const Term& term = terms_[index];
+    const bool lasting = term.per_row || term.kind == InstrKind::reduce || term.kind == InstrKind::dot;
+    return written_[index].position >= 0 && (lasting || written_[index].stage == stage);
+  }
+
+  /// Loads a term that memory keeps for the stage; false if none does.
+  bool load_kept(int index, int stage) {
     const Term& term = terms_[index];
     Written& written = written_[index];
-    bool lasting = term.per_row || term.kind == InstrKind::reduce || term.kind == InstrKind::dot;
-    if (written.position >= 0 && (lasting || written.stage == stage)) return written.position;
-    if (term.kept_in >= 0 && stage > term.first_stage && plan_.is_kept(index, stage)) {
-      written.stage = stage;
-      return written.position = push(memory_instr(InstrKind::load, written.access, term.dtype, stage));
-    }
+    if (term.kept_in < 0 || stage <= term.first_stage || !plan_.is_kept(index, stage)) return false;
+    written.stage = stage;
+    written.position = push(memory_instr(InstrKind::load, written.access, term.dtype, stage));
+    return true;
+  }
+
+  static bool has_slot(const Term& term) {
+    return term.kind != InstrKind::compute && term.kind != InstrKind::reduce && term.kind != InstrKind::dot;
+  }
+
+  /// Slots are numbered before those of what the term needs.
+  void prepare(int index) {
+    if (has_slot(terms_[index])) make_slot(terms_[index], written_[index].slot);
+  }
+
+  /// Emits a term whose arguments are there.
+  void emit_term(int index, int stage) {
+    const Term& term = terms_[index];
+    Written& written = written_[index];
     Instr instr;
     instr.kind = term.kind;
     instr.dtype = term.dtype;
-    instr.stage = static_cast<int8_t>(stage);
+    instr.stage = static_cast<int8_t>(term.kind == InstrKind::dot || term.dot_operand >= 0 ? 0 : stage);
     instr.per_row = term.per_row && term.kind != InstrKind::reduce;
-    if (term.kind == InstrKind::compute) {
-      instr.op = term.op;
-    } else if (term.kind == InstrKind::reduce) {
-      instr.reduce = term.reduce;
-    } else if (term.kind == InstrKind::dot) {
-      instr.stage = 0;
-      draft_.program.sums_in_lanes = is_of_vector(graph_, graph_.node(term.value));
-    } else {
-      make_slot(term, written.slot);
-      instr.slot = static_cast<int16_t>(written.slot);
-      if (term.dot_operand >= 0) instr.stage = 0;
-    }
-    for (int arg : term.args) instr.args.push_back(emit(arg, stage));
+    if (term.kind == InstrKind::compute) instr.op = term.op;
+    if (term.kind == InstrKind::reduce) instr.reduce = term.reduce;
+    if (term.kind == InstrKind::dot) draft_.program.sums_in_lanes = is_of_vector(graph_, graph_.node(term.value));
+    if (has_slot(term)) instr.slot = static_cast<int16_t>(written.slot);
+    for (int arg : term.args) instr.args.push_back(written_[arg].position);
     if (written.slot < 0 || term.kind == InstrKind::check) note(term.value);
     written.stage = stage;
-    return written.position = push(std::move(instr));
+    written.position = push(std::move(instr));
   }
 
   static Instr memory_instr(InstrKind kind, int slot, DType dtype, int stage) {
@@ -132,6 +167,19 @@ class Lowering {
     instr.stage = static_cast<int8_t>(stage);
     instr.slot = static_cast<int16_t>(slot);
     return instr;
+  }
+
+  /// Emits what a large loop computes in the order of the graph, by which fusion counted the values that are alive at a time.
+  /// From the roots back, all operands of a long sum might come before the first addition.
+  void emit_in_graph_order() {
+    constexpr size_t kFew = 64;
+    if (cluster_.domain.folded_axis() >= 0 || terms_.size() <= kFew) return;
+    std::vector<int> order;
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      if (terms_[t].kind == InstrKind::compute) order.push_back(static_cast<int>(t));
+    }
+    std::ranges::stable_sort(order, {}, [&](int t) { return terms_[t].value.id; });
+    for (int t : order) emit(t, 0);
   }
 
   void emit_stage(int stage) {
@@ -170,7 +218,8 @@ class Lowering {
   // ---- The end
 
   void note(Value value) {
-    if (std::find(values_.begin(), values_.end(), value) == values_.end()) values_.push_back(value);
+    if (!noted_.insert(value.id).second) return;
+    values_.push_back(value);
   }
 
   std::vector<ScheduledKernel> finish() {
@@ -210,6 +259,7 @@ class Lowering {
   std::vector<ScheduledCheck> checks_;
   std::vector<StageCode> code_;
   int next_id_ = 0;
+  FlatSet<int32_t> noted_;
   std::vector<Value> values_;
 };
 

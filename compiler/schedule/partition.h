@@ -29,7 +29,8 @@ struct Cluster {
   std::vector<Affine> maps;
   std::vector<Root> roots;
   int instrs = 0;        // upper bounds, to keep kernels small
-  int accesses = 0;
+  int code = 0;          // of the instructions, in additions
+  int accesses = 0;      // values that are open, loaded or stored: while fusion goes back, those alive at one time
   // Kernels that exchange values have different levels, the producer the higher one: no cycle can arise.
   int level = 0;
   int ceiling = INT_MAX;       // the lowest level of a producer

@@ -117,6 +117,7 @@ void Siblings::merge(int into, int from) {
   }
   if (a.domain.folded_axis() < 0) a.domain.roles = b.domain.roles;
   a.instrs += b.instrs;
+  a.code += b.code;
   a.accesses += b.accesses;
   a.level = std::max(a.level, b.level);
   a.ceiling = std::min(a.ceiling, b.ceiling);

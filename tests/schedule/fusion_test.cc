@@ -63,12 +63,64 @@ TEST(Fusion, ALongChainIsCutIntoKernelsOfBoundedSize) {
   Value outputs[] = {y};
   Graph graph = std::move(builder).finish(outputs);
   Schedule schedule = schedule_of(graph);
-  EXPECT_EQ(schedule.kernels.size(), 157u);
+  EXPECT_EQ(schedule.kernels.size(), 5u);
   EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
   std::set<std::string> programs;
   for (const ScheduledKernel& kernel : schedule.kernels) programs.insert(to_string(kernel.program));
   EXPECT_LE(programs.size(), 3u);
 }
+
+/// `ops` ops in four chains that read each other.
+Graph four_chains(int ops, int64_t n) {
+  GraphBuilder builder;
+  Value x[] = {*builder.input({DType::f32, {n}}), *builder.input({DType::f32, {n}}), *builder.input({DType::f32, {n}}),
+               *builder.input({DType::f32, {n}})};
+  for (int i = 0; i < ops; ++i) {
+    Value operands[] = {x[i % 4], x[(i + 1 + i / 4 % 3) % 4]};
+    x[i % 4] = *builder.emit(i % 3 == 0 ? Op::sub : i % 3 == 1 ? Op::max : Op::add, operands);
+  }
+  return std::move(builder).finish(x);
+}
+
+TEST(Fusion, AChainOf700OpsWithFourLiveValuesIsOneKernel) {
+  Graph graph = four_chains(700, 1000);
+  Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  EXPECT_EQ(schedule.kernels[0].buffers.size(), 8u);
+  EXPECT_EQ(schedule.arena_bytes, 0);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+}
+
+TEST(Fusion, AChainOf700OpsHasTheBitsOfItsOps) { expect_same_bits(four_chains(700, 333), false); }
+
+/// `s = f(x, i) + s`: from the result back, each f would come before the first addition.
+Graph sum_of_terms(int terms, int64_t n) {
+  GraphBuilder builder;
+  Value x = *builder.input({DType::f32, {n}}), s = x;
+  for (int i = 0; i < terms; ++i) {
+    Value scaled[] = {x, *builder.constant(to_bits(1.0f + static_cast<float>(i)), {DType::f32, {}})};
+    Value added[] = {*builder.emit(Op::mul, scaled), s};
+    s = *builder.emit(Op::add, added);
+  }
+  Value outputs[] = {s};
+  return std::move(builder).finish(outputs);
+}
+
+TEST(Fusion, TermsOfALongSumAreAliveOneAtATime) {
+  Schedule schedule = schedule_of(sum_of_terms(500, 100));
+  ASSERT_EQ(schedule.kernels.size(), 1u);
+  const std::vector<Instr>& body = schedule.kernels[0].program.body;
+  std::vector<size_t> last(body.size());
+  for (size_t i = 0; i < body.size(); ++i) {
+    for (int arg : body[i].args) last[arg] = i;
+  }
+  for (size_t i = 0; i < body.size(); ++i) {
+    if (body[i].kind != InstrKind::compute) continue;
+    EXPECT_LE(last[i], i + 3) << i;
+  }
+}
+
+TEST(Fusion, ALongSumHasTheBitsOfItsOps) { expect_same_bits(sum_of_terms(500, 333), false); }
 
 TEST(Fusion, DependencesGrowWithTheReadersOfAConcatNotWithTheirSquare) {
   constexpr int kParts = 8000;
@@ -218,7 +270,7 @@ Graph mandelbrot(int steps, int64_t n) {
 TEST(Fusion, ChainsThatRunBesideEachOtherAreCutTogether) {
   Graph graph = mandelbrot(100, 1 << 20);
   Schedule schedule = schedule_of(graph);
-  EXPECT_LE(schedule.kernels.size(), 20u);  // of 64 of the 1,094 ops each
+  EXPECT_EQ(schedule.kernels.size(), 1u);
   EXPECT_EQ(schedule.undone, 0);
   // Without fusion, as many values as there are results lie in the memory of those.
   const int64_t results = int64_t{4} << 20;
