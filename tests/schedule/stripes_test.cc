@@ -1,7 +1,10 @@
 // Kernels that run block by block: which do, what that does to memory, and that it changes no bit.
 #include "compiler/schedule/stripes.h"
 
+#include <etch/etch.h>
 #include <gmock/gmock.h>
+
+#include <sstream>
 
 #include "compiler/schedule/verify_schedule.h"
 #include "tests/schedule/schedules.h"
@@ -199,6 +202,33 @@ TEST(Stripes, StandInRegionsToo) {
 })");
   EXPECT_THAT(to_string(forced(graph), graph), HasSubstr("stripes 0"));
   expect_bits_of_unfused(graph);
+}
+
+/// The stripes and the instructions of a schedule, without names and places.
+std::string structure_of(const std::string& schedule) {
+  std::istringstream lines(schedule);
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const size_t first = line.find_first_not_of(' ');
+    const bool is_instruction = first != std::string::npos && line[first] == '%';
+    if (is_instruction || line.find("stripes ") == first) kept += line + "\n";
+  }
+  return kept;
+}
+
+TEST(Stripes, KnowNoNamesOfOps) {
+  const auto attention_of = [](auto weights) {
+    return function([=](Tensor q, Tensor k, Tensor v) { return matmul(weights(matmul(q, transpose(k)) * 0.125f), v); });
+  };
+  const auto named = attention_of([](Tensor scores) { return softmax(scores); });
+  const auto by_hand = attention_of([](Tensor scores) {
+    const Tensor e = exp(scores - max(scores, {1}, true));
+    return e * (1.0f / sum(e, {1}, true));
+  });
+  const TensorSpec spec{DType::f32, {512, 64}};
+  const std::string structure = structure_of(named.concrete(spec, spec, spec).text("schedule"));
+  EXPECT_THAT(structure, HasSubstr("stripes 0: the next 3 kernels"));
+  EXPECT_EQ(structure_of(by_hand.concrete(spec, spec, spec).text("schedule")), structure);
 }
 
 TEST(Stripes, RandomGraphsVerify) {
