@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 #include <span>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "runtime/arena.h"
+#include "runtime/loop_cuts.h"
 #include "runtime/parallel.h"
 
 namespace etch {
@@ -18,6 +21,12 @@ namespace {
 constexpr int64_t kAlignment = 64;  // of a thread's scratch memory
 
 int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+using Clock = std::chrono::steady_clock;
+
+double microseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
 
 /// What the range of a launch needs.
 struct Call {
@@ -32,74 +41,6 @@ void run_range(void* context, int worker, int64_t begin, int64_t end) {
   const Call& call = *static_cast<const Call*>(context);
   call.fn(call.buffers, call.sizes, begin, end, call.scratch + worker * call.scratch_stride);
 }
-
-int64_t grain_of(const Launch& launch, const RunOptions& options) {
-  return options.grain > 0 ? options.grain : launch.grain;
-}
-
-/// How a launch is cut where it shares a loop with others: in parts, of which so many are a task.
-struct Cut {
-  Cut(const Launch& launch, const RunOptions& options)
-      : grain(grain_of(launch, options)), task(task_parts(options)), iterations(launch.iterations) {}
-  static int64_t task_parts(const RunOptions& options) { return options.grain > 0 ? 1 : kTaskParts; }
-
-  int64_t parts() const { return (iterations * task + grain - 1) / grain; }
-  /// The iteration with which a part begins, or the last one ends: where a grain is whole cache lines, at the end of one.
-  int64_t edge(int64_t part) const {
-    if (part == parts()) return iterations;
-    constexpr int64_t kLine = 64;
-    const int64_t multiple = task > 1 && grain % kLine == 0 ? kLine : 1;
-    return std::min(iterations, part * grain / task / multiple * multiple);
-  }
-
-  int64_t grain, task, iterations;
-};
-
-/// The loop over all launches of a group: its length in parts, and the fewest that one task takes of them.
-struct GroupLoop {
-  GroupLoop(const LaunchGroup& group, const Launch* launches, const RunOptions& options) : parts(group.parts) {
-    const int64_t task = Cut::task_parts(options);
-    if (task != kTaskParts) {
-      parts = 0;
-      for (int32_t i = 0; i < group.count; ++i) parts += Cut(launches[group.first + i], options).parts();
-    }
-    const int64_t tasks = std::max<int64_t>(1, (parts + task - 1) / task);
-    grain = std::max<int64_t>(1, (parts + tasks - 1) / tasks);
-  }
-  int64_t parts, grain;
-};
-
-/// How stripes are cut: blocks of about one size for each segment, and the fewest of them that are a task.
-struct BlockLoop {
-  BlockLoop(const Stripes& stripes, const RunOptions& options) : rows(stripes.rows), segment(stripes.segment) {
-    int64_t most = options.grain > 0 ? std::min(stripes.block, options.grain) : stripes.block;
-    // Where there are few blocks, as many for each thread.
-    constexpr int64_t kManyBlocks = 8;
-    if (options.threads > 1 && divided_up(rows, most) < kManyBlocks * options.threads) {
-      const int64_t whole = rounded_up(divided_up(rows, most), options.threads);
-      most = std::min(most, std::max(stripes.grain, divided_up(rows, whole)));
-    }
-    block = std::min(most, rounded_up(divided_up(segment, divided_up(segment, most)), kTileRows));
-    per_segment = divided_up(segment, block);
-    blocks = divided_up(rows, segment) * per_segment;
-    grain = options.grain > 0 ? 1 : divided_up(stripes.grain, block);
-  }
-
-  struct Rows {
-    int64_t begin, end;
-  };
-  Rows rows_of(int64_t number) const {
-    const int64_t first = number / per_segment * segment, end = std::min(rows, first + segment);
-    const int64_t begin = std::min(end, first + number % per_segment * block);
-    return {begin, std::min(end, begin + block)};
-  }
-
-  static constexpr int64_t kTileRows = 12;  // that a product adds up at once
-  static int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-  static int64_t rounded_up(int64_t n, int64_t multiple) { return divided_up(n, multiple) * multiple; }
-
-  int64_t rows, segment, block, per_segment, blocks, grain;
-};
 
 /// A launch's share of the time that its group takes.
 double share_of(const Launch& launch, const LaunchGroup& group) {
@@ -175,6 +116,7 @@ struct Executable::Run {
   std::byte* const scratch;
   std::array<void*, kFewSlots> few;
   void** const slots;  // where each slot lies now
+  double* spent = nullptr;  // per launch of stripes: microseconds of all threads, if anybody wants to know
 };
 
 int64_t Executable::memory_bytes(const RunOptions& options) const {
@@ -399,8 +341,10 @@ void Executable::run_block(const Stripes& stripes, const Run& run, std::byte* me
       pointers[i] = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(memory + slot.index) - static_cast<uintptr_t>(before));
     }
     const int64_t per_row = launch.iterations / stripes.rows;
+    const auto start = run.spent ? Clock::now() : Clock::time_point();
     launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, begin * per_row, end * per_row,
               memory + aligned(stripes.bytes));
+    if (run.spent) std::atomic_ref<double>(run.spent[l]).fetch_add(microseconds_since(start), std::memory_order_relaxed);
   }
 }
 
@@ -459,15 +403,18 @@ std::vector<double> Executable::profile(const void* const* inputs, void* const* 
   mute.mute = true;
   Run run(*this, inputs, outputs, mute);
   std::vector<std::vector<double>> times(launches.size());
+  std::vector<double> spent(launches.size());
+  run.spent = spent.data();
   for (int i = 0; i < runs; ++i) {
     for (std::vector<double>& t : times) t.push_back(0);
     run_steps(run, [&](const Step& step) {
-      const auto start = std::chrono::steady_clock::now();
+      std::ranges::fill(spent, 0);
+      const auto start = Clock::now();
       run_launches(step, run);
-      const std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - start;
+      const double whole = microseconds_since(start), of_blocks = std::reduce(spent.begin(), spent.end());
       const LaunchGroup group = launches_of(step);
       for (int32_t l = group.first; l < group.first + group.count; ++l) {
-        times[l].back() += spent.count() * share_of(launches[l], group);
+        times[l].back() += whole * (of_blocks > 0 ? spent[l] / of_blocks : share_of(launches[l], group));
       }
     });
   }

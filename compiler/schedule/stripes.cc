@@ -98,7 +98,7 @@ void cut(std::span<const ScheduledKernel* const> group, int64_t row_bytes, const
   }
   int64_t block = std::max(fewest, kBlockBytes / std::max<int64_t>(row_bytes, 1));
   const int64_t matrix = rows_of_matrices(group, stripes.rows);
-  stripes.grain = std::min(matrix, kTaskRows);
+  stripes.grain = std::clamp<int64_t>(matrix, 1, kTaskRows);
   if (matrix > block) {
     // Blocks of about one size for each matrix.
     stripes.segment = matrix;
@@ -119,8 +119,7 @@ struct Uses {
   };
   std::map<int, std::vector<Use>> of_storage;
 
-  void add(const ScheduledKernel& kernel, int k) {
-    const std::vector<bool> stored = stored_accesses(kernel);
+  void add(const ScheduledKernel& kernel, const std::vector<bool>& stored, int k) {
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
       of_storage[kernel.buffers[a]].push_back({k, static_cast<int>(a), stored[a]});
     }
@@ -150,6 +149,7 @@ class Search {
     for (const Value output : graph.outputs()) is_wanted_[storage_of(graph, output).id] = true;
     for (const ScheduledKernel& kernel : kernels()) {
       for (const int storage : kernel.buffers) ++num_uses_[storage];
+      stored_.push_back(stored_accesses(kernel));
     }
   }
 
@@ -157,7 +157,7 @@ class Search {
     std::vector<ScheduledStripes> found;
     const int count = static_cast<int>(kernels().size());
     for (int start = 0; start + 1 < count; ++start) {
-      if (!can_start(kernels()[start])) continue;
+      if (!can_start(start)) continue;
       grow(start);
       if (members_.size() < 2 || !pays()) continue;
       move_together(start);
@@ -174,10 +174,15 @@ class Search {
   std::vector<ScheduledKernel>& kernels() { return lowered_.kernels; }
   bool is_forced() const { return options_.rows > 0; }
 
-  bool can_start(const ScheduledKernel& kernel) const {
+  /// True if a kernel hands on enough for others to join it.
+  bool can_start(int k) {
+    const ScheduledKernel& kernel = kernels()[k];
     if (!can_join(kernel)) return false;
     constexpr int64_t kLeastPart = kLeastSaved / 16;
-    return is_forced() || std::ranges::any_of(kernel.buffers, [&](int storage) { return bytes_[storage] >= kLeastPart; });
+    for (size_t a = 0; a < kernel.buffers.size(); ++a) {
+      if (stored_[k][a] && (is_forced() || bytes_[kernel.buffers[a]] >= kLeastPart)) return true;
+    }
+    return false;
   }
 
   /// The group that begins with a kernel. What stands between its kernels goes before the group if it needs nothing from
@@ -187,7 +192,7 @@ class Search {
     before_.clear();
     behind_.clear();
     uses_ = {};
-    uses_.add(kernels()[start], start);
+    uses_.add(kernels()[start], stored_[start], start);
     written_behind_.clear();
     rows_ = kernels()[start].iterations;
     std::vector<int> others;
@@ -212,18 +217,16 @@ class Search {
   template <class Is>
   bool reads_any(int k, const Is& is) {
     const ScheduledKernel& kernel = kernels()[k];
-    const std::vector<bool> stored = stored_accesses(kernel);
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
-      if (!stored[a] && is(kernel.buffers[a])) return true;
+      if (!stored_[k][a] && is(kernel.buffers[a])) return true;
     }
     return false;
   }
 
   void note_written(int k) {
     const ScheduledKernel& kernel = kernels()[k];
-    const std::vector<bool> stored = stored_accesses(kernel);
     for (size_t a = 0; a < kernel.buffers.size(); ++a) {
-      if (stored[a]) written_behind_.insert(kernel.buffers[a]);
+      if (stored_[k][a]) written_behind_.insert(kernel.buffers[a]);
     }
   }
 
@@ -242,7 +245,7 @@ class Search {
     const int64_t more = std::max(rows_, kernel.iterations), rows = std::min(rows_, kernel.iterations);
     if (more % rows != 0) return false;
     Uses uses = uses_;
-    uses.add(kernel, k);
+    uses.add(kernel, stored_[k], k);
     for (const auto& [storage, of_it] : uses.of_storage) {
       if (has_store(of_it) && is_handed_on(of_it) && !go_by_rows(storage, of_it, rows)) return false;
     }
@@ -310,12 +313,15 @@ class Search {
     if (std::ranges::is_sorted(order)) return;
     std::vector<ScheduledKernel> kernels;
     std::vector<int> cluster;
+    std::vector<std::vector<bool>> stored;
     for (const int k : order) {
+      stored.push_back(std::move(stored_[k]));
       kernels.push_back(std::move(lowered_.kernels[k]));
       cluster.push_back(lowered_.cluster[k]);
     }
     std::ranges::move(kernels, lowered_.kernels.begin() + start);
     std::ranges::move(cluster, lowered_.cluster.begin() + start);
+    std::ranges::move(stored, stored_.begin() + start);
   }
 
   Lowered& lowered_;
@@ -323,6 +329,7 @@ class Search {
   std::vector<int64_t> bytes_;    // per storage
   std::vector<bool> is_wanted_;   // per storage: it is an input or output
   std::vector<int> num_uses_;     // per storage: accesses of all kernels
+  std::vector<std::vector<bool>> stored_;  // per kernel and access
 
   // Of the group that is being looked for.
   std::vector<int> members_, before_, behind_;  // kernels

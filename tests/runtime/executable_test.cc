@@ -164,6 +164,34 @@ TEST(Executable, AWarmRunTakesNoFreshMemory) {
   EXPECT_EQ(memory_stats().allocations, before);
 }
 
+/// The same on rows in blocks, the sums in the memory of a block.
+Executable add_then_sort_in_blocks(int64_t rows, int64_t columns, int64_t segment, int64_t block) {
+  Executable executable = add_then_sort(rows, columns);
+  const int64_t row_bytes = columns * 8;
+  executable.slots[2] = {Slot::Kind::stripe, 0, row_bytes};
+  LaunchGroup group{0, 2, 0};
+  executable.stripes = {{group, rows, segment, block, 1, block * row_bytes + 64}};
+  executable.steps = {{Step::Kind::stripes, 0}};
+  executable.arena_bytes = 0;
+  return executable;
+}
+
+TEST(Stripes, RunAllLaunchesOnEachBlock) {
+  const int64_t rows = 50, columns = 20;
+  const std::vector<int64_t> in = some_values(rows * columns);
+  const std::vector<int64_t> expected = run(add_then_sort(rows, columns), in, {.threads = 1});
+  for (const int64_t segment : {50, 25, 7}) {
+    for (const int64_t block : {1, 3, 7}) {
+      const Executable executable = add_then_sort_in_blocks(rows, columns, segment, block);
+      for (const int threads : {1, 2, 3}) {
+        for (const int64_t grain : {0, 1, 2}) {
+          EXPECT_EQ(run(executable, in, {.threads = threads, .grain = grain}), expected) << segment << " " << block;
+        }
+      }
+    }
+  }
+}
+
 /// Rows of different lengths are sorted by one group, each from one input into one output.
 Executable sort_together(const std::vector<int64_t>& rows, int64_t columns) {
   Maker m;
