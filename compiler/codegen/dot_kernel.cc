@@ -42,40 +42,24 @@ struct Steps {
 
 class DotEmitter : private DotParts {
  public:
-  DotEmitter(const KernelProgram& program, int dot, const CodegenOptions& options, llvm::Module& module,
-             const std::string& name)
-      : DotParts(program, program.body[dot].dtype, options, module, name),
-        dot_(dot),
-        dtype_(program.body[dot].dtype),
-        m_axis_(program.axis(Role::row)),
-        n_axis_(m_axis_ + 1),
-        k_axis_(program.rank() - 1),
+  DotEmitter(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
+      : DotParts(program, options, module, name),
         a_access_(plain_access(0)),
-        b_access_(plain_access(1)),
-        single_column_(std::none_of(program.body.begin(), program.body.end(), [&](const Instr& instr) {
-          return instr.kind == InstrKind::store && program.accesses[instr.slot].stride != Stride::zero;
-        })) {}
+        b_access_(plain_access(1)) {}
 
   llvm::Function* emit();
 
  private:
-  /// The access of operand 0 (a) or 1 (b) if tiles can read it as it stands in memory.
-  std::optional<int> plain_access(int i) const;
   Stride b_stride() const { return k_.program.accesses[*b_access_].stride; }
 
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
-  /// Lanes along `axis` from the origin on; `stride` is that of all accesses, or each access has its own.
-  Cursor lanes_along(const Origin& origin, int axis, std::optional<Stride> stride, int64_t width, llvm::Value* mask);
-  /// Emits what operand i needs, for the lanes of `at`, and returns it as the sums' dtype.
-  llvm::Value* operand_lanes(int i, const Cursor& at);
-  void emit_operands(int instr, const Cursor& at, std::vector<llvm::Value*>& values);
   void collect_loads(int instr, std::vector<int>& accesses) const;
   void compute_a(const Origin& origin, const Part& part, const Steps& steps);
   void compute_b(const Origin& origin, const Part& part, const Steps& steps);
 
-  void segment(const Origin& origin, llvm::Value* from, llvm::Value* to);
+  void segment(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   /// Adds the steps of one piece of k; `is_first` and `is_last` say whether it is the first one and the last one.
   void block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last);
@@ -83,69 +67,55 @@ class DotEmitter : private DotParts {
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
   void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
-  void single_row(const Matrix& a, const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps);
   void epilogue(const Origin& origin, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
-  const int dot_;
-  const DType dtype_;
-  const int m_axis_, n_axis_, k_axis_;
   const std::optional<int> a_access_, b_access_;
-  const bool single_column_;             // n is 1 whatever the sizes: no store moves along it
-  std::vector<llvm::Value*> constants_;  // values that are the same in the whole kernel
   llvm::Value* zeros_ = nullptr;
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
 };
 
-std::optional<int> DotEmitter::plain_access(int i) const {
-  const Instr& instr = k_.program.body[k_.program.body[dot_].args[i]];
-  if (instr.kind != InstrKind::load || blocking_.dtype != instr.dtype) return std::nullopt;
-  if (k_.program.accesses[instr.slot].dtype != instr.dtype) return std::nullopt;
-  return instr.slot;
-}
-
 // The kernel: batch, blocks of columns, blocks of rows, blocks of steps, panels.
 
 llvm::Function* DotEmitter::emit() {
-  zeros_ = scratch(blocking_.wide());
+  zeros_ = scratch(blocking_.panel());
   sums_ = scratch(blocking_.rows * blocking_.columns);
   a_copy_ = scratch(kMaxDepth * kLeading);
   b_copy_ = scratch(blocking_.depth * blocking_.panel());
-  for (int i = 0; i < kWideVectors; ++i) {
-    store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
-  }
+  for (int i = 0; i < 2; ++i) store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
 
-  const Origin base = k_.origin();
-  constants_.resize(k_.program.body.size());
-  const std::vector<Level> levels = levels_of(k_.program);
-  const Cursor nowhere = lanes_along(base, n_axis_, Stride::zero, 1, nullptr);
-  for (size_t i = 0; i < constants_.size(); ++i) {
-    if (levels[i] == Level::kernel) k_.emit(i, nowhere, constants_);
-  }
+  emit_constants();
 
-  if (m_axis_ == 0) {
-    segment(base, k_.begin(), k_.end());
-    return k_.finish();
-  }
-  llvm::Value* m = k_.extent(m_axis_);
-  llvm::Value* last = b_.CreateUDiv(b_.CreateAdd(k_.end(), b_.CreateSub(m, k_.i64(1))), m);
-  k_.walk(b_.CreateUDiv(k_.begin(), m), last, m_axis_, [&](const Origin& origin) {
-    llvm::Value* start = b_.CreateMul(origin.row, m);
-    llvm::Value* from = max(b_.CreateSub(k_.begin(), start), k_.i64(0));
-    segment(origin, from, min(b_.CreateSub(k_.end(), start), m));
+  // The rows are walked once for each piece of the columns.
+  llvm::Value *m = k_.extent(m_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
+  const auto div_up = [&](llvm::Value* x, llvm::Value* y) {
+    return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
+  };
+  llvm::Value* pieces = div_up(n, width);
+  llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
+  k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), m_axis_, [&](const Origin& origin) {
+    llvm::Value* start = b_.CreateMul(origin.row, pieces);
+    llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
+    count(from, min(b_.CreateSub(last, start), pieces), k_.i64(1), false, [&](llvm::Value* piece) {
+      llvm::Value* before = b_.CreateMul(b_.CreateAdd(start, piece), m);
+      llvm::Value* row = max(b_.CreateSub(k_.begin(), before), k_.i64(0));
+      llvm::Value* end = min(b_.CreateSub(k_.end(), before), m);
+      llvm::Value* column = b_.CreateMul(piece, width);
+      segment(origin, {row, b_.CreateSub(end, row), column, min(b_.CreateSub(n, column), width)});
+    });
   });
   return k_.finish();
 }
 
-/// Rows from .. to of one matrix of the batch.
-void DotEmitter::segment(const Origin& origin, llvm::Value* from, llvm::Value* to) {
-  llvm::Value* n = k_.extent(n_axis_);
-  count(k_.i64(0), n, k_.i64(blocking_.columns), true, [&](llvm::Value* column) {
-    llvm::Value* columns = min(b_.CreateSub(n, column), k_.i64(blocking_.columns));
-    count(from, to, k_.i64(blocking_.rows), false, [&](llvm::Value* row) {
-      block(origin, {row, min(b_.CreateSub(to, row), k_.i64(blocking_.rows)), column, columns});
+/// Some rows and columns of one matrix of the batch.
+void DotEmitter::segment(const Origin& origin, const Part& part) {
+  llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
+  count(part.column, right, k_.i64(blocking_.columns), false, [&](llvm::Value* column) {
+    llvm::Value* columns = min(b_.CreateSub(right, column), k_.i64(blocking_.columns));
+    count(part.row, end, k_.i64(blocking_.rows), false, [&](llvm::Value* row) {
+      block(origin, {row, min(b_.CreateSub(end, row), k_.i64(blocking_.rows)), column, columns});
     });
   });
 }
@@ -171,11 +141,6 @@ void DotEmitter::block(const Origin& origin, const Part& part) {
 
 void DotEmitter::block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last) {
   llvm::Value* k = k_.extent(k_axis_);
-  llvm::Value* single = nullptr;
-  const bool wide_tiles = b_access_ && b_stride() == Stride::one;
-  if (a_access_ && b_access_ && b_stride() != Stride::zero && !single_column_) {
-    single = b_.CreateAnd(b_.CreateICmpEQ(part.rows, k_.i64(1)), b_.CreateICmpSGT(k, k_.i64(0)));
-  }
   // Sums of one panel suffice if its steps are all added at once.
   llvm::Value* at_once = b_.CreateAnd(b_.CreateAnd(is_first, is_last), b_.CreateICmpSLE(k, k_.i64(blocking_.depth)));
   llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), k_.i64(blocking_.rows));
@@ -188,35 +153,13 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, llvm::Va
                       b_.CreateAnd(is_last, b_.CreateICmpEQ(depth, left))};
     const Matrix a = block_of_a(origin, part, steps);
 
-    auto* head = llvm::BasicBlock::Create(k_.context, "panel", k_.function);
-    auto* done = llvm::BasicBlock::Create(k_.context, "panels_done", k_.function);
-    llvm::BasicBlock* before = b_.GetInsertBlock();
-    b_.CreateBr(head);
-    b_.SetInsertPoint(head);
-    llvm::PHINode* j = b_.CreatePHI(b_.getInt64Ty(), 2);
-    j->addIncoming(k_.i64(0), before);
-    llvm::Value* rest = b_.CreateSub(part.columns, j);
-    llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
-    llvm::Value* width = k_.i64(blocking_.panel());
-    llvm::Value* as_single = single;
-    if (single && wide_tiles) {
-      as_single = b_.CreateAnd(single, b_.CreateICmpSGE(rest, k_.i64(blocking_.wide())));
-      width = b_.CreateSelect(as_single, k_.i64(blocking_.wide()), width);
-    }
-    const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), min(rest, width)};
-    auto many = [&] { tiles(a, panel_of_b(origin, panel, steps), sums, panel, steps); };
-    if (single) {
-      k_.if_then(as_single, [&] { single_row(a, origin, sums, panel, steps); });
-      k_.if_then(b_.CreateNot(as_single), many);
-    } else {
-      many();
-    }
-    k_.if_then(steps.last, [&] { epilogue(origin, sums, panel); });
-    llvm::Value* next = b_.CreateAdd(j, width);
-    j->addIncoming(next, b_.GetInsertBlock());
-    b_.CreateCondBr(b_.CreateICmpSLT(next, part.columns), head, done);
-    done->moveAfter(b_.GetInsertBlock());
-    b_.SetInsertPoint(done);
+    count(k_.i64(0), part.columns, k_.i64(blocking_.panel()), false, [&](llvm::Value* j) {
+      llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
+      llvm::Value* columns = min(b_.CreateSub(part.columns, j), k_.i64(blocking_.panel()));
+      const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
+      tiles(a, panel_of_b(origin, panel, steps), sums, panel, steps);
+      k_.if_then(steps.last, [&] { epilogue(origin, sums, panel); });
+    });
   });
 }
 
@@ -251,7 +194,6 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
 llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const Steps& steps) {
   llvm::Value* step = b_.CreateMul(steps.start, k_.access_stride(*b_access_, k_axis_));
   llvm::Value* first = at(origin.accesses[*b_access_], step);
-  if (b_stride() == Stride::zero) return first;
   const bool one = b_stride() == Stride::one;
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
@@ -259,9 +201,6 @@ llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const S
 /// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up.
 Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps) {
   const Matrix copied{b_copy_, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
-  if (b_access_ && single_column_) {
-    return {plain_b(origin, part, steps), nullptr, bytes(k_.access_stride(*b_access_, k_axis_))};
-  }
   if (!b_access_ || b_stride() == Stride::zero) {
     compute_b(origin, part, steps);
     return copied;
@@ -284,29 +223,9 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
 /// Adds the products of some steps to the sums of a panel.
 void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps) {
   llvm::Value* row = k_.i64(blocking_.bytes(blocking_.panel()));
-  b_.CreateCall(tiles_function(single_column_),
+  b_.CreateCall(tiles_function(),
                 {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
                  b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
-}
-
-/// The same for a single row, which reads b as it stands: in wide tiles if its columns are contiguous, else its columns
-/// take the part of the rows of a, and single elements that of vectors.
-void DotEmitter::single_row(const Matrix& a, const Origin& origin, llvm::Value* sums, const Part& part,
-                            const Steps& steps) {
-  llvm::Value* data = plain_b(origin, part, steps);
-  llvm::Value* step = bytes(k_.access_stride(*b_access_, k_axis_));
-  llvm::Value* in = b_.CreateSelect(steps.first, zeros_, sums);
-  if (b_stride() == Stride::one) {
-    const TileShape shape{1, kWideVectors};
-    llvm::Function* tile = tile_function(module_, *k_.function, blocking_.dtype, blocking_.vector_bytes, shape);
-    llvm::Value* none = k_.i64(0);
-    b_.CreateCall(tile, {a.data, none, a.step, data, step, steps.depth, in, none, sums, none, k_.i64(1)});
-    return;
-  }
-  llvm::Value* element = k_.i64(blocking_.bytes(1));
-  b_.CreateCall(tiles_function(true), {data, bytes(k_.access_stride(*b_access_, n_axis_)), step, a.data, a.step,
-                                       steps.depth, in, b_.CreateSelect(steps.first, k_.i64(0), element), sums,
-                                       element, part.columns});
 }
 
 // The epilogue.
@@ -314,7 +233,6 @@ void DotEmitter::single_row(const Matrix& a, const Origin& origin, llvm::Value* 
 /// The instructions on the finished sums of a panel.
 void DotEmitter::epilogue(const Origin& origin, llvm::Value* sums, const Part& part) {
   const Origin rows = k_.move(origin, m_axis_, part.row);
-  if (single_column_) return epilogue_rows(rows, sums, part.rows, 1, nullptr);
   const int64_t width = std::min<int64_t>(lanes_of(k_.program, k_.target), blocking_.panel());
   count(k_.i64(0), part.columns, k_.i64(width), false, [&](llvm::Value* j) {
     const Origin first_row = k_.move(rows, n_axis_, b_.CreateAdd(part.column, j));
@@ -364,41 +282,6 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
     }
     return next;
   });
-}
-
-// Operands that are computed where they are needed.
-
-Cursor DotEmitter::lanes_along(const Origin& origin, int axis, std::optional<Stride> stride, int64_t width,
-                               llvm::Value* mask) {
-  Cursor at;
-  at.width = static_cast<int>(width);
-  at.mask = {mask, nullptr};
-  for (size_t a = 0; a < k_.program.accesses.size(); ++a) {
-    const Access& access = k_.program.accesses[a];
-    Place place{origin.accesses[a], access.uniform ? Stride::zero : stride.value_or(access.stride), nullptr};
-    if (place.stride == Stride::other) place.step = k_.access_stride(a, axis);
-    at.accesses.push_back(place);
-  }
-  for (size_t i = 0; i < k_.program.indices.size(); ++i) {
-    at.indices.push_back({origin.indices[i], Stride::other, k_.index_stride(i, axis)});
-  }
-  return at;
-}
-
-void DotEmitter::emit_operands(int instr, const Cursor& at, std::vector<llvm::Value*>& values) {
-  for (int arg : k_.program.body[instr].args) {
-    if (!values[arg]) emit_operands(arg, at, values);
-  }
-  k_.emit(instr, at, values);
-}
-
-llvm::Value* DotEmitter::operand_lanes(int i, const Cursor& at) {
-  std::vector<llvm::Value*> values = constants_;
-  const int instr = k_.program.body[dot_].args[i];
-  emit_operands(instr, at, values);
-  llvm::Value* value = splat(b_, values[instr], at.width);
-  if (is_floating(dtype_)) return value;
-  return b_.CreateIntCast(value, value->getType()->getWithNewType(element_), is_signed_integer(dtype_));
 }
 
 void DotEmitter::collect_loads(int instr, std::vector<int>& accesses) const {
@@ -453,9 +336,7 @@ void DotEmitter::compute_b(const Origin& origin, const Part& part, const Steps& 
 
 llvm::Function* emit_dot_kernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module,
                                 const std::string& name) {
-  auto is_dot = [](const Instr& instr) { return instr.kind == InstrKind::dot; };
-  auto dot = std::find_if(program.body.begin(), program.body.end(), is_dot);
-  return DotEmitter(program, static_cast<int>(dot - program.body.begin()), options, module, name).emit();
+  return DotEmitter(program, options, module, name).emit();
 }
 
 }  // namespace etch::codegen

@@ -15,7 +15,7 @@ class TileEmitter {
   TileEmitter(llvm::Function* f, DType dtype, int vector_bytes, TileShape shape)
       : f_(f),
         dtype_(dtype),
-        bytes_(shape.scalar ? size_of(dtype) : vector_bytes),
+        bytes_(vector_bytes),
         shape_(shape),
         entry_(llvm::BasicBlock::Create(f->getContext(), "entry", f)),
         loop_(llvm::BasicBlock::Create(f->getContext(), "loop", f)),
@@ -160,7 +160,7 @@ llvm::Function* internal_function(llvm::Module& module, const llvm::Function& ca
 llvm::Function* tile_function(llvm::Module& module, const llvm::Function& caller, DType dtype, int vector_bytes,
                               TileShape shape) {
   const std::string name = "dot_tile_" + std::to_string(shape.rows) + "x" + std::to_string(shape.vectors) +
-                           (shape.scalar ? "_scalar." : ".") + std::string(etch::name(dtype));
+                           "." + std::string(etch::name(dtype));
   if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
   llvm::Type* i64 = llvm::Type::getInt64Ty(module.getContext());

@@ -14,7 +14,6 @@ struct TileShape {
   int rows = 1;
   int vectors = 1;
   bool ragged = false;  // fewer rows may be valid; the others compute the last valid row again
-  bool scalar = false;  // vectors of one element
 };
 
 /// An internal function of the module, shared by all kernels in it, that adds products over `depth` >= 1 steps:

@@ -9,9 +9,8 @@ namespace etch::codegen {
 namespace {
 
 constexpr int kRaggedRows = 4;
-constexpr int kScalarRows = 8;  // sums of single elements: as many as hide fma's latency
 constexpr int kSquare = 4;      // b is transposed in squares of this size
-static_assert(BlockSizes{}.dot_rows % kRaggedRows == 0 && BlockSizes{}.dot_rows % kScalarRows == 0);
+static_assert(BlockSizes{}.dot_rows % kRaggedRows == 0);
 
 }  // namespace
 
@@ -136,9 +135,9 @@ void DotParts::transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::
   }
 }
 
-llvm::Function* DotParts::tiles_function(bool scalar) {
+llvm::Function* DotParts::tiles_function() {
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
-  return shared(scalar ? "dot_scalar_tiles" : "dot_tiles", {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64},
+  return shared("dot_tiles", {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64},
                 [&](llvm::Function* f) {
     llvm::Value *a_row = f->getArg(1), *depth = f->getArg(5), *in_row = f->getArg(7), *out_row = f->getArg(9);
     auto add_bytes = [&](llvm::Value* pointer, llvm::Value* bytes) {
@@ -146,11 +145,10 @@ llvm::Function* DotParts::tiles_function(bool scalar) {
     };
     // Without products there are only zeros.
     llvm::Value* empty = b_.CreateIsNull(depth);
-    llvm::Value* zero = llvm::Constant::getNullValue(scalar ? element_ : vector_);
     k_.loop(k_.i64(0), b_.CreateSelect(empty, f->getArg(10), k_.i64(0)), k_.i64(1), {f->getArg(8)}, true,
             [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> out) {
-      store(zero, out[0]);
-      if (!scalar) store(zero, at(out[0], k_.i64(blocking_.lanes)));
+      store(zero_vector(), out[0]);
+      store(zero_vector(), at(out[0], k_.i64(blocking_.lanes)));
       return Values{add_bytes(out[0], out_row)};
     });
     llvm::Value* rows = b_.CreateSelect(empty, k_.i64(0), f->getArg(10));
@@ -169,10 +167,6 @@ llvm::Function* DotParts::tiles_function(bool scalar) {
       });
     };
     const Values start{f->getArg(0), f->getArg(6), f->getArg(8)};
-    if (scalar) {
-      step_by(k_.i64(0), rows, {kScalarRows, 1, true, true}, start);
-      return;
-    }
     llvm::Value* full_rows = b_.CreateSub(rows, b_.CreateURem(rows, k_.i64(blocking_.tile_rows)));
     const Values rest = step_by(k_.i64(0), full_rows, {blocking_.tile_rows, 2}, start);
     step_by(full_rows, rows, {kRaggedRows, 2, true}, rest);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "compiler/codegen/dot_micro.h"
 #include "compiler/codegen/emit.h"
@@ -11,7 +13,6 @@ namespace etch::codegen {
 
 inline constexpr int64_t kMaxDepth = 256;            // of a block: see BlockSizes
 inline constexpr int64_t kLeading = kMaxDepth + 16;  // of a copied block of a: its rows then fall into different sets
-inline constexpr int kWideVectors = 4;               // of the tile of a single row, which waits for memory
 
 /// The sizes of blocks and tiles for one dtype on one target.
 struct Blocking {
@@ -32,19 +33,22 @@ struct Blocking {
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
   int64_t panel() const { return 2 * lanes; }
-  int64_t wide() const { return kWideVectors * lanes; }
 };
 
 /// A kernel function while it is made, with the functions that it calls. These are internal to the module, and all
 /// kernels of a dtype in it share them. `leading` is kLeading, `panel` is Blocking::panel().
 class DotParts {
  protected:
-  DotParts(const KernelProgram& program, DType dtype, const CodegenOptions& options, llvm::Module& module,
-           const std::string& name)
+  DotParts(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
       : k_(program, options, module, name),
         b_(k_.b),
         module_(module),
-        blocking_(size_of(dtype) < 4 ? DType::i32 : dtype, options.target, program.blocks),
+        dot_(dot_of(program)),
+        dtype_(program.body[dot_].dtype),
+        m_axis_(program.axis(Role::row)),
+        n_axis_(m_axis_ + 1),
+        k_axis_(program.rank() - 1),
+        blocking_(size_of(dtype_) < 4 ? DType::i32 : dtype_, options.target, program.blocks),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
         vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
 
@@ -56,8 +60,21 @@ class DotParts {
   /// void(from, n_stride, k_stride, columns, depth, to): the same for from[p * k_stride + j * n_stride].
   llvm::Function* transpose_b_function();
   /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows): as tile_function, tile after tile, for
-  /// any depth and rows. A row of a tile is a panel, or one element if `scalar`.
-  llvm::Function* tiles_function(bool scalar);
+  /// any depth and rows. A row of a tile is a panel.
+  llvm::Function* tiles_function();
+
+  /// The access of operand 0 or 1 if it can be read as it stands in memory.
+  std::optional<int> plain_access(int i) const;
+  /// Emits `constants_`, at the builder's place.
+  void emit_constants();
+  /// Lanes along `axis` from the origin on; `stride` is that of all accesses, or each access has its own.
+  Cursor lanes_along(const Origin& origin, int axis, std::optional<Stride> stride, int64_t width, llvm::Value* mask);
+  /// Emits what operand i needs, for the lanes of `at`, and returns it as the sums' dtype.
+  llvm::Value* operand_lanes(int i, const Cursor& at);
+
+  /// The function of that name and this dtype, made by `body` if it is not there yet.
+  llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
+                         llvm::function_ref<void(llvm::Function*)> body);
 
   llvm::Value* min(llvm::Value* x, llvm::Value* y) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y); }
   llvm::Value* max(llvm::Value* x, llvm::Value* y) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, x, y); }
@@ -72,14 +89,17 @@ class DotParts {
   KernelEmitter k_;
   Builder& b_;
   llvm::Module& module_;
+  const int dot_;
+  const DType dtype_;
+  const int m_axis_, n_axis_, k_axis_;
   const Blocking blocking_;
   llvm::Type* const element_;
   llvm::Type* const vector_;
+  std::vector<llvm::Value*> constants_;  // values that are the same in the whole kernel
 
  private:
-  /// The function of that name and this dtype, made by `body` if it is not there yet.
-  llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
-                         llvm::function_ref<void(llvm::Function*)> body);
+  static int dot_of(const KernelProgram& program);
+  void emit_operands(int instr, const Cursor& at, std::vector<llvm::Value*>& values);
   /// A vector from memory; lanes that a mask turns off are 0.
   llvm::Value* load_vector(llvm::Value* from, llvm::Value* mask = nullptr);
   void transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::Value* to);

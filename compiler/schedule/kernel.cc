@@ -92,7 +92,7 @@ KernelKind KernelProgram::kind() const {
 
 SizesLayout::SizesLayout(const KernelProgram& program)
     : rank(program.rank()),
-      accesses(rank + (program.has(Role::block) ? 1 : 0)),
+      accesses(rank + (program.has(Role::block) || program.has_tiles() ? 1 : 0)),
       indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
       params(indices + static_cast<int64_t>(program.indices.size()) * (1 + rank)),
       checks(params + program.num_params),
@@ -116,6 +116,7 @@ std::string to_string(const KernelProgram& program) {
                 " dot_rows ", b.dot_rows, " dot_row_bytes ", b.dot_row_bytes, "\n");
   }
   if (program.short_row > 0) text += cat("rows of ", static_cast<int>(program.short_row), "\n");
+  if (program.sums_in_lanes) text += "sums in lanes\n";
   if (program.groups_rows) text += "rows in groups\n";
   for (size_t a = 0; a < program.accesses.size(); ++a) {
     const Access& access = program.accesses[a];

@@ -175,10 +175,16 @@ struct BlockSizes {
 /// in ascending order. Beside the lanes: blocks of blocks.column elements in ascending order, then the blocks in ascending
 /// order. A state that saw nothing changes no bit, so a row of n <= lanes elements is those folded in halves of the next
 /// power of two: passes/unroll_reductions writes short reductions as such ops.
+///
+/// The sum of a product begins with 0, and each step is one fma. If both sides have several rows and columns, the steps
+/// are added in ascending order. Else step i is added to lane i % product_lanes(dtype), and the lanes fold in halves.
 struct KernelProgram {
   absl::InlinedVector<Role, 8> axes;  // of the domain, outermost first
   BlockSizes blocks = {};
   int8_t short_row = 0;      // elements of a row, the last axis, if these are few; else 0
+  // A product of which one side is a single row or column. Its other side lies along the axis of the lanes, the axis of the
+  // rows has one index, and the first operand of the dot is the matrix, the second one the vector.
+  bool sums_in_lanes = false;
   bool groups_rows = false;  // a row along the last axis has at most kMostGroupedRow elements, and is one block
   std::vector<Access> accesses;
   std::vector<Stride> indices;  // along the axis of the lanes: zero, one or other
@@ -199,6 +205,8 @@ struct KernelProgram {
   int lanes_axis() const;
   /// True if it works through rows in stages.
   bool has_rows() const { return folded_axis() >= 0 && !has(Role::row); }
+  /// True if it is a product that is made in tiles of rows and columns.
+  bool has_tiles() const { return has(Role::row) && !sums_in_lanes; }
   /// True if there is control flow in the body.
   bool has_blocks() const;
   KernelKind kind() const;
@@ -209,7 +217,11 @@ struct KernelProgram {
 /// Virtual lanes of a row reduction of this dtype: 256 bytes of them, and 64 for one-byte types.
 constexpr int64_t reduction_lanes(DType dtype) { return size_of(dtype) == 8 ? 32 : 64; }
 
-/// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks; then for each access,
+/// Lanes of a product's sum if it has a single row or column: 64 bytes of them.
+constexpr int64_t product_lanes(DType dtype) { return 64 / std::max<int64_t>(4, size_of(dtype)); }
+
+/// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks, or how many columns of a
+/// product in tiles are one iteration of each of its rows; then for each access,
 /// then each index: offset and `rank` strides, in elements (see Access::repeats); then for each param its bits; then for each
 /// check its extent, and the step in elements from one index to the next.
 struct SizesLayout {
@@ -217,6 +229,7 @@ struct SizesLayout {
 
   int64_t extent(int axis) const { return axis; }
   int64_t total() const { return rank; }
+  int64_t columns() const { return rank; }
   int64_t access(int i) const { return accesses + i * (1 + rank); }
   int64_t index(int i) const { return indices + i * (1 + rank); }
   int64_t param(int i) const { return params + i; }

@@ -37,6 +37,7 @@ class Layout {
 
   /// Returns the length of a row that was cut into blocks; 0 if none was.
   int64_t run() {
+    if (draft_.program.sums_in_lanes) bring_vector_behind();
     const int64_t total = cut_blocks();
     drop_ones();
     collapse();
@@ -66,6 +67,22 @@ class Layout {
     maps_.clear();
     for (AccessMap& access : draft_.accesses) maps_.push_back(&access.address);
     for (Affine& index : draft_.indices) maps_.push_back(&index);
+  }
+
+  /// The rows of a product with one column take the place of its columns. If it has one row, the sides change places.
+  void bring_vector_behind() {
+    const int row = static_cast<int>(std::ranges::find(domain_.roles, Role::row) - domain_.roles.begin()), vector = row + 1;
+    if (domain_.extents[vector] == 1) {
+      std::swap(domain_.extents[row], domain_.extents[vector]);
+      for (Affine* map : maps_) std::swap(map->coef[row], map->coef[vector]);
+      return;
+    }
+    for (Instr& instr : draft_.program.body) {
+      if (instr.kind == InstrKind::dot) std::swap(instr.args[0], instr.args[1]);
+    }
+    for (AccessMap& access : draft_.accesses) {
+      if (access.dot_operand >= 0) access.dot_operand = 1 - access.dot_operand;
+    }
   }
 
   /// An axis that is folded in blocks becomes two. All that such a kernel stores is what each block comes to.
@@ -360,14 +377,17 @@ class Layout {
 
   /// A product of one row, one column or one term looks like any other.
   void normalise_product() {
+    const int matrix = draft_.program.sums_in_lanes ? 0 : 1;  // the operand that varies along the lanes
     const int k = domain_.folded_axis();
     const int n = static_cast<int>(std::ranges::find(domain_.roles, Role::vector) - domain_.roles.begin());
     for (AccessMap& access : draft_.accesses) {
       std::array<int64_t, kMaxDomainRank>& coef = access.address.coef;
       bool varies = std::any_of(coef.begin(), coef.end(), [](int64_t c) { return c != 0; });
-      bool along_n = access.dot_operand == 1 || access.stores || (access.dot_operand < 0 && varies);
-      if (domain_.extents[n] == 1 && along_n) coef[n] = 1;
-      if (domain_.extents[k] == 1 && access.dot_operand == 0) coef[k] = 1;
+      bool along_n = access.dot_operand == matrix || access.stores || (access.dot_operand < 0 && varies);
+      // A single column of a matrix and a vector is one of many that lie behind each other.
+      const bool far = draft_.program.sums_in_lanes && access.dot_operand == matrix;
+      if (domain_.extents[n] == 1 && along_n) coef[n] = far ? kLongEnough : 1;
+      if (domain_.extents[k] == 1 && access.dot_operand == 1 - matrix) coef[k] = 1;
     }
   }
 
@@ -456,21 +476,50 @@ void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Acce
   }
 }
 
-/// Iterations of begin..end and what one does. A product runs over its rows; all other kernels over elements or over what
-/// each row or column comes to.
-void measure(const Domain& domain, const std::vector<Instr>& body, ScheduledKernel& kernel) {
-  const bool is_product = domain.has(Role::row);
-  kernel.iterations = 1;
-  int64_t row = 1, elements = 1;  // of a row; of that of a product's result
+// Tasks of a product are worth so much work at the least, and there are enough of so many; narrower ones pack the rows too often.
+constexpr int64_t kProductTask = int64_t{1} << 20;
+constexpr int64_t kManyTasks = 8;
+constexpr int64_t kFewestColumns = 128;
+constexpr int64_t kRowsOfTask = 64;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// How many columns of a product a task makes: all of them where its rows are enough for many tasks.
+int64_t columns_of_task(const Domain& domain) {
+  int64_t rows = 1, steps = 1, columns = 1;
   for (int axis = 0; axis < domain.rank; ++axis) {
-    const bool inside = is_product && domain.roles[axis] == Role::vector;
-    const bool folded = is_folded(domain.roles[axis]);
-    (folded ? row : inside ? elements : kernel.iterations) *= domain.extents[axis];
+    const Role role = domain.roles[axis];
+    (is_folded(role) ? steps : role == Role::vector ? columns : rows) *= domain.extents[axis];
   }
+  if (columns <= kFewestColumns) return std::max<int64_t>(1, columns);
+  const int64_t tasks = std::min(kManyTasks, rows * columns * steps / kProductTask);
+  const int64_t pieces = tasks / ceil_div(rows, kRowsOfTask);
+  if (pieces < 2) return columns;
+  return std::max(kFewestColumns, ceil_div(ceil_div(columns, pieces), kFewestColumns) * kFewestColumns);
+}
+
+/// Iterations of begin..end and what one does. A product in tiles runs over its rows, once for each piece of `columns` columns;
+/// all other kernels over elements or over what each row or column comes to.
+void measure(const Domain& domain, const KernelProgram& program, int64_t columns, ScheduledKernel& kernel) {
+  const bool is_product = domain.has(Role::row);
+  int64_t iterations = 1, row = 1, elements = 1;  // row: steps or elements of one; elements: of an iteration's result
+  for (int axis = 0; axis < domain.rank; ++axis) {
+    const int64_t extent = domain.extents[axis];
+    if (is_folded(domain.roles[axis])) {
+      row *= extent;
+    } else if (program.has_tiles() && domain.roles[axis] == Role::vector) {
+      elements = std::min(extent, columns);
+      iterations *= ceil_div(extent, columns);
+    } else {
+      iterations *= extent;
+    }
+  }
+  kernel.iterations = iterations;
   const int64_t times = is_product ? elements : row;
-  for (const Instr& instr : body) {
+  for (const Instr& instr : program.body) {
     const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
-    const int64_t count = instr.kind == InstrKind::dot ? elements * row : instr.per_row ? 1 : times;
+    const bool steps = instr.kind == InstrKind::dot || (program.sums_in_lanes && instr.stage == 0 && touches);
+    const int64_t count = steps ? elements * row : instr.per_row ? 1 : times;
     (touches ? kernel.touches : kernel.additions) += count * cost_of(instr);
   }
 }
@@ -489,7 +538,9 @@ ScheduledKernel lay_out(KernelDraft draft) {
   ScheduledKernel kernel;
   std::vector<int64_t>& sizes = kernel.sizes;
   sizes.assign(domain.extents.begin(), domain.extents.begin() + rank);
+  const int64_t columns = program.has_tiles() ? columns_of_task(domain) : 0;
   if (program.has(Role::block)) sizes.push_back(total);
+  if (program.has_tiles()) sizes.push_back(columns);
   const auto append = [&](const Affine& map) {
     sizes.push_back(map.offset);
     sizes.insert(sizes.end(), map.coef.begin(), map.coef.begin() + rank);
@@ -523,7 +574,7 @@ ScheduledKernel lay_out(KernelDraft draft) {
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   for (const IndexedAxis& axis : draft.checks) sizes.insert(sizes.end(), {axis.extent, axis.step});
   mark_indexed(draft, program.accesses);
-  measure(domain, program.body, kernel);
+  measure(domain, program, columns, kernel);
   kernel.program = std::move(program);
   return kernel;
 }

@@ -111,6 +111,7 @@ class Lowering {
       instr.reduce = term.reduce;
     } else if (term.kind == InstrKind::dot) {
       instr.stage = 0;
+      draft_.program.sums_in_lanes = is_of_vector(graph_, graph_.node(term.value));
     } else {
       make_slot(term, written.slot);
       instr.slot = static_cast<int16_t>(written.slot);

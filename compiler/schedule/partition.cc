@@ -190,6 +190,11 @@ void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const 
   cluster.domain.roles[hosting.axis] = hosting.role;
 }
 
+bool is_of_vector(const Graph& graph, const Node& dot) {
+  const Shape& shape = graph.type(dot.result()).shape;
+  return shape.back() == 1 || shape[shape.rank() - 2] == 1;
+}
+
 bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, int map) {
   const Domain& domain = cluster.domain;
   const Shape& shape = graph.type(node.result()).shape;

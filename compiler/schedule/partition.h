@@ -138,6 +138,9 @@ struct Hosting {
 Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map, const BlockSizes& blocks);
 void adopt_reduce(const Graph& graph, const Node& node, Cluster& cluster, const Hosting& hosting);
 
+/// True if one side of a product is a single row or column.
+bool is_of_vector(const Graph& graph, const Node& dot);
+
 /// Whether the cluster can become the epilogue of a dot that it uses at `map`; then makes it so.
 bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, int map);
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster);

@@ -24,13 +24,15 @@ struct Case {
   Layout b = Layout::rows;
   int axes = 3;       // of the domain: 4 has an axis for the batch, 5 splits it in two
   int64_t split = 0;  // rows per call; 0: one call
+  int64_t columns = 0;  // of a piece; 0: all
+  bool in_lanes = false;  // m is 1, and b is the matrix
   BlockSizes blocks = {};
   int64_t pieces = 1, parts = 1;  // k is three axes where these are not 1: so many pieces of so many parts, which divide it
 
   bool has_pieces() const { return pieces * parts > 1; }
   std::string text() const {
     std::string s;
-    for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split,
+    for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split, columns, int64_t{in_lanes},
                       int64_t{blocks.depth}, int64_t{blocks.dot_rows}, int64_t{blocks.dot_row_bytes}, pieces, parts}) {
       s += std::to_string(v) + " ";
     }
@@ -76,6 +78,15 @@ T add_product(T sum, T x, T y) {
   }
 }
 
+/// Lanes folded in halves.
+template <class T>
+T folded(std::vector<T> lanes) {
+  for (; lanes.size() > 1; lanes.resize(lanes.size() / 2)) {
+    for (size_t i = 0; i < lanes.size() / 2; ++i) lanes[i] = add_product(lanes[i], lanes[i + lanes.size() / 2], T{1});
+  }
+  return lanes[0];
+}
+
 /// A program under construction with its sizes and buffers.
 class Kernel {
  public:
@@ -83,6 +94,7 @@ class Kernel {
     program.axes.assign(c.axes - 3, Role::batch);
     for (const Role role : {Role::row, Role::vector, Role::reduce}) program.axes.push_back(role);
     program.blocks = c.blocks;
+    program.sums_in_lanes = c.in_lanes;
     if (c.axes == 5) {
       int64_t inner = c.batch % 2 == 0 ? 2 : 1;
       extents = {c.batch / inner, inner};
@@ -98,7 +110,6 @@ class Kernel {
   }
 
   int access(DType dtype, void* data, int64_t batch, int64_t m, int64_t n, int64_t k) {
-    if (case_.n == 1) n = 0;  // as the scheduler has it
     Access access;
     access.dtype = dtype;
     access.stride = n == 0 ? Stride::zero : n == 1 ? Stride::one : Stride::other;
@@ -134,13 +145,16 @@ class Kernel {
 
   void run() {
     std::vector<int64_t> sizes = extents;
+    const int64_t columns = case_.columns > 0 ? case_.columns : std::max<int64_t>(case_.n, 1);
+    if (program.has_tiles()) sizes.push_back(columns);
     sizes.insert(sizes.end(), access_sizes.begin(), access_sizes.end());
     sizes.insert(sizes.end(), params.begin(), params.end());
     const KernelProgram* programs[] = {&program};
     CompileCounts counts;
     auto handles = compile_kernels(programs, {}, &counts, true);
     ASSERT_TRUE(handles.ok()) << handles.status();
-    const int64_t rows = case_.batch * case_.m;
+    const int64_t pieces = case_.in_lanes ? case_.n : (case_.n + columns - 1) / columns;
+    const int64_t rows = case_.batch * case_.m * pieces;
     const int64_t step = case_.split == 0 ? std::max<int64_t>(rows, 1) : case_.split;
     TestScratch scratch(*(*handles)[0]);
     for (int64_t begin = 0; begin < rows; begin += step) {
@@ -178,9 +192,12 @@ struct Operands {
     for (int64_t t = 0; t < c.batch; ++t) {
       for (int64_t i = 0; i < c.m; ++i) {
         for (int64_t j = 0; j < c.n; ++j) {
-          T sum = 0;
-          for (int64_t p = 0; p < c.k; ++p) sum = add_product(sum, prologue(a_at(t, i, p)), prologue(b_at(t, p, j)));
-          result[(t * c.m + i) * c.n + j] = sum;
+          std::vector<T> sums(c.in_lanes ? product_lanes(dtype_of<T>) : 1);
+          for (int64_t p = 0; p < c.k; ++p) {
+            T& sum = sums[p % sums.size()];
+            sum = add_product(sum, prologue(a_at(t, i, p)), prologue(b_at(t, p, j)));
+          }
+          result[(t * c.m + i) * c.n + j] = folded(sums);
         }
       }
     }
@@ -218,7 +235,7 @@ void check(const Case& c, std::mt19937& rng) {
   Kernel kernel(c);
   int a = kernel.load(dtype, 0, operands.add_a(kernel));
   int b = kernel.load(dtype, 0, operands.add_b(kernel));
-  int dot = kernel.instr(InstrKind::dot, dtype, 0, {a, b});
+  int dot = kernel.instr(InstrKind::dot, dtype, 0, c.in_lanes ? std::vector{b, a} : std::vector{a, b});
   kernel.store(dtype, dot, kernel.access(dtype, result.data(), c.m * c.n, c.n, 1, 0));
   kernel.run();
   const std::vector<T> canaries(result.end() - kCanaries, result.end());
@@ -306,6 +323,57 @@ TYPED_TEST(DotOf, SeveralAxesOfSteps) {
     if (i % 7 == 0) c.n = 1;
     if (i % 2 == 0) c.split = size();
     if (i % 3 == 0) c.blocks.depth = static_cast<int32_t>(1 + rng() % 8);
+    check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, PiecesOfColumnsGiveTheSameBits) {
+  std::mt19937 rng(14);
+  auto size = [&] { return static_cast<int64_t>(1 + rng() % 90); };
+  for (int i = 0; i < 60; ++i) {
+    Case c{static_cast<int64_t>(1 + rng() % 3), size(), size(), size(), kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    c.columns = size();
+    if (i % 2 == 0) c.split = size();
+    if (i % 3 == 1) c.axes = 3, c.batch = 1;
+    check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, SumsInLanes) {
+  std::mt19937 rng(15);
+  auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+  for (int i = 0; i < 120; ++i) {
+    Case c{size(3), 1, size(90), size(90), kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    c.in_lanes = true;
+    if (i % 2 == 0) c.split = size(90);
+    if (i % 3 == 1) c.axes = 3, c.batch = 1;
+    if (i % 11 == 0) c.n = 1;
+    if (i % 13 == 0) c.k = size(600);
+    if (i % 29 == 0) c.n = 900 + size(600);
+    check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, SumsInLanesOfNoProducts) {
+  std::mt19937 rng(16);
+  for (const Layout layout : kLayouts) {
+    Case c{2, 1, 37, 0, Layout::rows, layout, 4};
+    c.in_lanes = true;
+    check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, SumsInLanesOfSeveralAxesOfSteps) {
+  std::mt19937 rng(17);
+  auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+  for (int i = 0; i < 60; ++i) {
+    Case c{size(3), 1, size(90), 1, kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    c.in_lanes = true;
+    c.pieces = size(4);
+    c.parts = size(4);
+    c.k = c.pieces * c.parts * size(30);
+    if (i % 5 == 0) c.n = 1;
+    if (i % 2 == 0) c.split = size(90);
     check<TypeParam>(c, rng);
   }
 }
