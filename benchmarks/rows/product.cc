@@ -20,8 +20,8 @@ struct Conv {
   Tensor operator()(Tensor x) const {
     const Tensor w = constants[0], bias = constants[1], mean = constants[2], variance = constants[3], gamma = constants[4],
                  beta = constants[5];
-    const Tensor y = product(x, w);
-    return relu((y + bias - mean) / sqrt(variance + 1e-3f) * gamma + beta);
+    const Tensor scale = gamma / sqrt(variance + 1e-3f), shift = (bias - mean) * scale + beta;
+    return relu(product(x, w) * scale + shift);
   }
 
   Tensor product(const Tensor& x, const Tensor& w) const {

@@ -3,7 +3,8 @@
 // The result is made in blocks of some rows (see BlockSizes) whose sums stand in the scratch memory, and a block in panels
 // as wide as a tile. For some steps of k at a time a panel of b, and where it pays a block of a, is copied to where
 // tiles read it best; tiles (dot_parts.h, dot_micro.h) then add its products to the sums. After the last steps the
-// epilogue runs over the panel while it is in the cache. The products of one element are added in ascending order of k
+// epilogue runs over the panel while it is in the cache. Rows, and steps, may be several axes: such operands lie in pieces,
+// which copies put together. The products of one element are added in ascending order of k
 // whatever the blocks, so no choice made here changes a bit. The plan of loops is that of Goto and van de Geijn,
 // "Anatomy of High-Performance Matrix Multiplication" (2008).
 #include <algorithm>
@@ -32,9 +33,13 @@ struct Part {
   llvm::Value *row, *rows, *column, *columns;
 };
 
-/// The steps of k that are being added.
+/// The steps of k that are being added. If k is several axes these are whole pieces along the last one, or a part of one;
+/// `depth` is pieces * length.
 struct Steps {
-  llvm::Value* start;
+  llvm::Value* piece;   // the first one
+  llvm::Value* pieces;  // how many
+  llvm::Value* start;   // in each piece
+  llvm::Value* length;  // of each piece
   llvm::Value* depth;
   llvm::Value* first;  // i1: the sums are not there yet
   llvm::Value* last;   // i1: the sums are complete after these
@@ -56,18 +61,33 @@ class DotEmitter : private DotParts {
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
   void collect_loads(int instr, std::vector<int>& accesses) const;
-  void compute_a(const Origin& origin, const Part& part, const Steps& steps);
-  void compute_b(const Origin& origin, const Part& part, const Steps& steps);
+  void compute_a(const Origin& corner, llvm::Value* rows, llvm::Value* steps, llvm::Value* to);
+  void compute_b(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to);
+
+  bool has_pieces_of_k() const { return k_axis_ > n_axis_ + 1; }
+  bool has_lines() const { return m_axis_ > first_row_axis_; }
+  /// The product of the extents of the axes from..to.
+  llvm::Value* extents(int from, int to);
+  /// The origin at a flattened index of the axes from..to.
+  Origin move_along(const Origin& origin, int from, int to, llvm::Value* index);
+  /// Runs the body for each piece of the steps: the origin at its first step, and how many steps lie before it.
+  void for_pieces(const Origin& origin, const Steps& steps, llvm::function_ref<void(const Origin&, llvm::Value*)> body);
+  /// Runs the body for rows that lie along the last axis of rows: the origin at the first one, how many rows of the part lie
+  /// before it, and how many there are.
+  void for_lines(const Origin& origin, const Part& part,
+                 llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body);
+  /// i1: the axes of k are walked as one in b.
+  llvm::Value* steps_join_in_b();
+  Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
 
   void segment(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
-  /// Adds the steps of one piece of k; `is_first` and `is_last` say whether it is the first one and the last one.
-  void block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last);
+  void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
   void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
-  void epilogue(const Origin& origin, llvm::Value* sums, const Part& part);
+  void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;
@@ -89,13 +109,13 @@ llvm::Function* DotEmitter::emit() {
   emit_constants();
 
   // The rows are walked once for each piece of the columns.
-  llvm::Value *m = k_.extent(m_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
+  llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
   const auto div_up = [&](llvm::Value* x, llvm::Value* y) {
     return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
   };
   llvm::Value* pieces = div_up(n, width);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
-  k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), m_axis_, [&](const Origin& origin) {
+  k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
     llvm::Value* start = b_.CreateMul(origin.row, pieces);
     llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
     count(from, min(b_.CreateSub(last, start), pieces), k_.i64(1), false, [&](llvm::Value* piece) {
@@ -120,45 +140,91 @@ void DotEmitter::segment(const Origin& origin, const Part& part) {
   });
 }
 
-/// A block of the result, from a first to a last block of steps. Steps along the last axis are those of a block; where k is
-/// several axes, the others are walked around it.
+/// A block of the result, from a first to a last block of steps. These are along the last axis; where k is several axes, as
+/// many of its pieces as fit are put together.
 void DotEmitter::block(const Origin& origin, const Part& part) {
-  if (k_axis_ == n_axis_ + 1) return block_of_steps(origin, part, b_.getTrue(), b_.getTrue());
-  llvm::Value* pieces = k_.i64(1);
-  for (int axis = n_axis_ + 1; axis < k_axis_; ++axis) pieces = b_.CreateMul(pieces, k_.extent(axis));
-  count(k_.i64(0), pieces, k_.i64(1), false, [&](llvm::Value* piece) {
-    Origin at = origin;
-    llvm::Value* rest = piece;
-    for (int axis = k_axis_ - 1; axis > n_axis_ + 1; --axis) {
-      at = k_.move(at, axis, b_.CreateURem(rest, k_.extent(axis)));
-      rest = b_.CreateUDiv(rest, k_.extent(axis));
-    }
-    at = k_.move(at, n_axis_ + 1, rest);
-    llvm::Value* is_last = b_.CreateICmpEQ(b_.CreateAdd(piece, k_.i64(1)), pieces);
-    block_of_steps(at, part, b_.CreateIsNull(piece), is_last);
+  llvm::Value *k = k_.extent(k_axis_), *depth = k_.i64(blocking_.depth), *zero = k_.i64(0), *one = k_.i64(1);
+  if (!has_pieces_of_k()) {
+    llvm::Value* at_once = b_.CreateICmpSLE(k, depth);
+    // At least once: without products the sums are 0.
+    count(zero, k, depth, false, [&](llvm::Value* start) {
+      llvm::Value* left = b_.CreateSub(k, start);
+      llvm::Value* length = min(left, depth);
+      block_of_steps(origin, part, {zero, one, start, length, length, b_.CreateIsNull(start), b_.CreateICmpEQ(length, left)},
+                     at_once);
+    });
+    return;
+  }
+  llvm::Value* pieces = extents(n_axis_ + 1, k_axis_);
+  llvm::Value* together = max(b_.CreateUDiv(depth, max(k, one)), one);
+  llvm::Value* at_once = b_.CreateAnd(b_.CreateICmpSLE(pieces, together), b_.CreateICmpSLE(k, depth));
+  count(zero, pieces, together, false, [&](llvm::Value* piece) {
+    llvm::Value* left = b_.CreateSub(pieces, piece);
+    llvm::Value* some = min(left, together);
+    llvm::Value* is_last = b_.CreateICmpEQ(some, left);
+    count(zero, k, depth, false, [&](llvm::Value* start) {
+      llvm::Value* rest = b_.CreateSub(k, start);
+      llvm::Value* length = min(rest, depth);
+      block_of_steps(origin, part,
+                     {piece, some, start, length, b_.CreateMul(some, length), b_.CreateIsNull(b_.CreateOr(piece, start)),
+                      b_.CreateAnd(is_last, b_.CreateICmpEQ(length, rest))},
+                     at_once);
+    });
   });
 }
 
-void DotEmitter::block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last) {
-  llvm::Value* k = k_.extent(k_axis_);
+llvm::Value* DotEmitter::extents(int from, int to) {
+  llvm::Value* product = k_.extent(from);
+  for (int axis = from + 1; axis < to; ++axis) product = b_.CreateMul(product, k_.extent(axis));
+  return product;
+}
+
+Origin DotEmitter::move_along(const Origin& origin, int from, int to, llvm::Value* index) {
+  Origin at = origin;
+  for (int axis = to - 1; axis > from; --axis) {
+    at = k_.move(at, axis, b_.CreateURem(index, k_.extent(axis)));
+    index = b_.CreateUDiv(index, k_.extent(axis));
+  }
+  return k_.move(at, from, index);
+}
+
+void DotEmitter::for_pieces(const Origin& origin, const Steps& steps,
+                            llvm::function_ref<void(const Origin&, llvm::Value*)> body) {
+  const Origin start = k_.move(origin, k_axis_, steps.start);
+  if (!has_pieces_of_k()) return body(start, k_.i64(0));
+  count(k_.i64(0), steps.pieces, k_.i64(1), false, [&](llvm::Value* i) {
+    body(move_along(start, n_axis_ + 1, k_axis_, b_.CreateAdd(steps.piece, i)), b_.CreateMul(i, steps.length));
+  });
+}
+
+void DotEmitter::for_lines(const Origin& origin, const Part& part,
+                           llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body) {
+  if (!has_lines()) return body(k_.move(origin, m_axis_, part.row), k_.i64(0), part.rows);
+  llvm::Value *length = k_.extent(m_axis_), *end = b_.CreateAdd(part.row, part.rows);
+  k_.loop(b_.CreateUDiv(part.row, length), b_.CreateUDiv(b_.CreateAdd(end, b_.CreateSub(length, k_.i64(1))), length),
+          k_.i64(1), {part.row}, false, [&](llvm::Value* line, llvm::ArrayRef<llvm::Value*> row) {
+    llvm::Value* start = b_.CreateMul(line, length);
+    llvm::Value* next = min(b_.CreateAdd(start, length), end);
+    const Origin at = move_along(origin, first_row_axis_, m_axis_, line);
+    body(k_.move(at, m_axis_, b_.CreateSub(row[0], start)), b_.CreateSub(row[0], part.row), b_.CreateSub(next, row[0]));
+    return Values{next};
+  });
+}
+
+void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once) {
   // Sums of one panel suffice if its steps are all added at once.
-  llvm::Value* at_once = b_.CreateAnd(b_.CreateAnd(is_first, is_last), b_.CreateICmpSLE(k, k_.i64(blocking_.depth)));
   llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), k_.i64(blocking_.rows));
+  const Matrix a = block_of_a(origin, part, steps);
 
-  // At least once: without products the sums are 0.
-  count(k_.i64(0), k, k_.i64(blocking_.depth), false, [&](llvm::Value* start) {
-    llvm::Value* left = b_.CreateSub(k, start);
-    llvm::Value* depth = min(left, k_.i64(blocking_.depth));
-    const Steps steps{start, depth, b_.CreateAnd(is_first, b_.CreateIsNull(start)),
-                      b_.CreateAnd(is_last, b_.CreateICmpEQ(depth, left))};
-    const Matrix a = block_of_a(origin, part, steps);
-
-    count(k_.i64(0), part.columns, k_.i64(blocking_.panel()), false, [&](llvm::Value* j) {
-      llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
-      llvm::Value* columns = min(b_.CreateSub(part.columns, j), k_.i64(blocking_.panel()));
-      const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
-      tiles(a, panel_of_b(origin, panel, steps), sums, panel, steps);
-      k_.if_then(steps.last, [&] { epilogue(origin, sums, panel); });
+  count(k_.i64(0), part.columns, k_.i64(blocking_.panel()), false, [&](llvm::Value* j) {
+    llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
+    llvm::Value* columns = min(b_.CreateSub(part.columns, j), k_.i64(blocking_.panel()));
+    const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
+    tiles(a, panel_of_b(origin, panel, steps), sums, panel, steps);
+    k_.if_then(steps.last, [&] {
+      for_lines(origin, panel, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
+        epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, panel.column, panel.columns});
+      });
     });
   });
 }
@@ -168,9 +234,14 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   llvm::Value* unit = k_.i64(blocking_.bytes(1));
   llvm::Value* leading = k_.i64(blocking_.bytes(kLeading));
   if (!a_access_) {
-    compute_a(origin, part, steps);
+    for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
+      for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
+        compute_a(corner, rows, steps.length, at(a_copy_, b_.CreateAdd(b_.CreateMul(row, k_.i64(kLeading)), step)));
+      });
+    });
     return {a_copy_, leading, unit};
   }
+  if (has_lines() || has_pieces_of_k()) return copied_pieces_of_a(origin, part, steps);
   llvm::Value* m_stride = k_.access_stride(*a_access_, m_axis_);
   llvm::Value* k_stride = k_.access_stride(*a_access_, k_axis_);
   llvm::Value* data = at(origin.accesses[*a_access_],
@@ -190,10 +261,34 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
           b_.CreateSelect(copy, b_.CreateSelect(by_k, unit, leading), bytes(k_stride))};
 }
 
+/// The same, copied, where rows or steps lie in pieces.
+Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps) {
+  llvm::Value *unit = k_.i64(1), *leading = k_.i64(kLeading);
+  llvm::Value* m_stride = k_.access_stride(*a_access_, m_axis_);
+  llvm::Value* k_stride = k_.access_stride(*a_access_, k_axis_);
+  // What lies beside each other stays so: rows, if steps do not or are fewer.
+  llvm::Value* few_steps = b_.CreateICmpSLT(k_.extent(k_axis_), k_.extent(m_axis_));
+  llvm::Value* rows_beside = b_.CreateICmpEQ(m_stride, unit);
+  llvm::Value* by_rows = b_.CreateAnd(rows_beside, b_.CreateOr(b_.CreateICmpNE(k_stride, unit), few_steps));
+  llvm::Value* row_unit = b_.CreateSelect(by_rows, unit, leading);
+  llvm::Value* step_unit = b_.CreateSelect(by_rows, leading, unit);
+  for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
+    for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
+      llvm::Value* to = at(a_copy_, b_.CreateAdd(b_.CreateMul(row, row_unit), b_.CreateMul(step, step_unit)));
+      b_.CreateCall(copy_a_function(), {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
+                                        b_.CreateSelect(by_rows, m_stride, k_stride),
+                                        b_.CreateSelect(by_rows, steps.length, rows),
+                                        b_.CreateSelect(by_rows, rows, steps.length), to});
+    });
+  });
+  return {a_copy_, bytes(row_unit), bytes(step_unit)};
+}
+
 /// The first element of b that a panel reads.
 llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const Steps& steps) {
-  llvm::Value* step = b_.CreateMul(steps.start, k_.access_stride(*b_access_, k_axis_));
-  llvm::Value* first = at(origin.accesses[*b_access_], step);
+  Origin start = k_.move(origin, k_axis_, steps.start);
+  if (has_pieces_of_k()) start = move_along(start, n_axis_ + 1, k_axis_, steps.piece);
+  llvm::Value* first = start.accesses[*b_access_];
   const bool one = b_stride() == Stride::one;
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
@@ -201,23 +296,47 @@ llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const S
 /// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up.
 Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps) {
   const Matrix copied{b_copy_, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
+  const auto copy_of = [&](llvm::Value* step) { return at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))); };
   if (!b_access_ || b_stride() == Stride::zero) {
-    compute_b(origin, part, steps);
+    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      compute_b(corner, part.columns, steps.length, copy_of(step));
+    });
+    return copied;
+  }
+  llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
+  if (b_stride() == Stride::other) {
+    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      b_.CreateCall(transpose_b_function(), {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride,
+                                             part.columns, steps.length, copy_of(step)});
+    });
     return copied;
   }
   llvm::Value* data = plain_b(origin, part, steps);
-  llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
-  if (b_stride() == Stride::other) {
-    b_.CreateCall(transpose_b_function(),
-                  {data, k_.access_stride(*b_access_, n_axis_), k_stride, part.columns, steps.depth, b_copy_});
-    return copied;
-  }
   llvm::Value* step = bytes(k_stride);
   llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(step, steps.depth), k_.i64(kMinBytesToCopyB));
   llvm::Value* pays = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
   llvm::Value* copy = b_.CreateOr(pays, b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel())));
-  k_.if_then(copy, [&] { b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, b_copy_}); });
+  if (!has_pieces_of_k()) {
+    k_.if_then(copy, [&] { b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, b_copy_}); });
+  } else {
+    copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
+    k_.if_then(copy, [&] {
+      for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+        b_.CreateCall(copy_b_function(),
+                      {corner.accesses[*b_access_], k_stride, part.columns, steps.length, copy_of(step)});
+      });
+    });
+  }
   return {b_.CreateSelect(copy, b_copy_, data), nullptr, b_.CreateSelect(copy, copied.step, step)};
+}
+
+llvm::Value* DotEmitter::steps_join_in_b() {
+  llvm::Value* joins = b_.getTrue();
+  for (int axis = n_axis_ + 1; axis < k_axis_; ++axis) {
+    llvm::Value* behind = b_.CreateMul(k_.access_stride(*b_access_, axis + 1), k_.extent(axis + 1));
+    joins = b_.CreateAnd(joins, b_.CreateICmpEQ(k_.access_stride(*b_access_, axis), behind));
+  }
+  return joins;
 }
 
 /// Adds the products of some steps to the sums of a panel.
@@ -230,9 +349,8 @@ void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, cons
 
 // The epilogue.
 
-/// The instructions on the finished sums of a panel.
-void DotEmitter::epilogue(const Origin& origin, llvm::Value* sums, const Part& part) {
-  const Origin rows = k_.move(origin, m_axis_, part.row);
+/// The instructions on finished sums of a panel, whose first row is where `rows` stands.
+void DotEmitter::epilogue(const Origin& rows, llvm::Value* sums, const Part& part) {
   const int64_t width = std::min<int64_t>(lanes_of(k_.program, k_.target), blocking_.panel());
   count(k_.i64(0), part.columns, k_.i64(width), false, [&](llvm::Value* j) {
     const Origin first_row = k_.move(rows, n_axis_, b_.CreateAdd(part.column, j));
@@ -291,43 +409,41 @@ void DotEmitter::collect_loads(int instr, std::vector<int>& accesses) const {
 }
 
 /// Computes the rows of a, vectors along k: contiguous ones if all loads are, else gathered.
-void DotEmitter::compute_a(const Origin& origin, const Part& part, const Steps& steps) {
+void DotEmitter::compute_a(const Origin& corner, llvm::Value* rows, llvm::Value* steps, llvm::Value* to) {
   std::vector<int> accesses;
   collect_loads(k_.program.body[dot_].args[0], accesses);
   llvm::Value* contiguous = b_.getTrue();
   for (int a : accesses) {
     contiguous = b_.CreateAnd(contiguous, b_.CreateICmpEQ(k_.access_stride(a, k_axis_), k_.i64(1)));
   }
-  const Origin corner = k_.move(k_.move(origin, m_axis_, part.row), k_axis_, steps.start);
-  auto rows = [&](Stride stride) {
-    count(k_.i64(0), part.rows, k_.i64(1), false, [&](llvm::Value* i) {
+  auto compute = [&](Stride stride) {
+    count(k_.i64(0), rows, k_.i64(1), false, [&](llvm::Value* i) {
       const Origin row = k_.move(corner, m_axis_, i);
-      llvm::Value* to = at(a_copy_, b_.CreateMul(i, k_.i64(kLeading)));
-      k_.vector_loop(k_.i64(0), steps.depth, static_cast<int>(blocking_.lanes), {}, true, k_.target.masked_ops,
+      llvm::Value* line = at(to, b_.CreateMul(i, k_.i64(kLeading)));
+      k_.vector_loop(k_.i64(0), steps, static_cast<int>(blocking_.lanes), {}, true, k_.target.masked_ops,
                      [&](llvm::Value* p, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
         const Cursor lanes = lanes_along(k_.move(row, k_axis_, p), k_axis_, stride, blocking_.lanes, mask.lanes);
-        store(operand_lanes(0, lanes), at(to, p));
+        store(operand_lanes(0, lanes), at(line, p));
         return Values{};
       });
     });
   };
-  k_.if_then(contiguous, [&] { rows(Stride::one); });
-  k_.if_then(b_.CreateNot(contiguous), [&] { rows(Stride::other); });
+  k_.if_then(contiguous, [&] { compute(Stride::one); });
+  k_.if_then(b_.CreateNot(contiguous), [&] { compute(Stride::other); });
 }
 
 /// Computes a panel of b; columns past the last are computed from zeros and not used.
-void DotEmitter::compute_b(const Origin& origin, const Part& part, const Steps& steps) {
-  const Origin corner = k_.move(k_.move(origin, n_axis_, part.column), k_axis_, steps.start);
+void DotEmitter::compute_b(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to) {
   const int64_t width = blocking_.panel();
   auto rows = [&](llvm::Value* mask) {
-    count(k_.i64(0), steps.depth, k_.i64(1), true, [&](llvm::Value* p) {
+    count(k_.i64(0), steps, k_.i64(1), true, [&](llvm::Value* p) {
       const Cursor lanes = lanes_along(k_.move(corner, k_axis_, p), n_axis_, std::nullopt, width, mask);
-      store(operand_lanes(1, lanes), at(b_copy_, b_.CreateMul(p, k_.i64(width))));
+      store(operand_lanes(1, lanes), at(to, b_.CreateMul(p, k_.i64(width))));
     });
   };
-  llvm::Value* mask = mask_of_count(b_, part.columns, static_cast<int>(width));
+  llvm::Value* mask = mask_of_count(b_, columns, static_cast<int>(width));
   if (k_.target.masked_ops) return rows(mask);
-  llvm::Value* full = b_.CreateICmpEQ(part.columns, k_.i64(width));
+  llvm::Value* full = b_.CreateICmpEQ(columns, k_.i64(width));
   k_.if_then(full, [&] { rows(nullptr); });
   k_.if_then(b_.CreateNot(full), [&] { rows(mask); });
 }

@@ -45,13 +45,23 @@ llvm::Function* DotParts::copy_a_function() {
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
   return shared("dot_copy_a", {ptr, i64, i64, i64, i64, ptr}, [&](llvm::Function* f) {
     llvm::Value *line_stride = f->getArg(1), *stride = f->getArg(2), *length = f->getArg(4);
+    llvm::Value* contiguous = b_.CreateICmpEQ(stride, k_.i64(1));
     llvm::Value* whole = b_.CreateAnd(length, k_.i64(-blocking_.lanes));
-    llvm::Value* vectors = b_.CreateSelect(b_.CreateICmpEQ(stride, k_.i64(1)), whole, k_.i64(0));
+    llvm::Value* vectors = b_.CreateSelect(contiguous, whole, k_.i64(0));
+    llvm::Value* whole_length = b_.CreateSelect(contiguous, length, k_.i64(0));
+    llvm::Value* tail = k_.target.masked_ops ? length : whole;
+    llvm::Value* mask = mask_of_count(b_, b_.CreateSub(length, whole), static_cast<int>(blocking_.lanes));
     k_.loop(k_.i64(0), f->getArg(3), k_.i64(1), {f->getArg(0), f->getArg(5)}, true,
             [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> line) {
       count(k_.i64(0), vectors, k_.i64(blocking_.lanes), true,
             [&](llvm::Value* j) { store(load_vector(at(line[0], j)), at(line[1], j)); });
-      count(vectors, length, k_.i64(1), true, [&](llvm::Value* j) {
+      // What a last vector writes behind the line is written again, or never read.
+      if (k_.target.masked_ops) {
+        k_.if_then(b_.CreateICmpSLT(vectors, whole_length), [&] {
+          store(load_vector(at(line[0], vectors), mask), at(line[1], vectors));
+        });
+      }
+      count(b_.CreateSelect(contiguous, tail, k_.i64(0)), length, k_.i64(1), true, [&](llvm::Value* j) {
         b_.CreateStore(b_.CreateLoad(element_, at(line[0], b_.CreateMul(j, stride))), at(line[1], j));
       });
       return Values{at(line[0], line_stride), at(line[1], k_.i64(kLeading))};

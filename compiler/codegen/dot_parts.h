@@ -45,8 +45,9 @@ class DotParts {
         module_(module),
         dot_(dot_of(program)),
         dtype_(program.body[dot_].dtype),
-        m_axis_(program.axis(Role::row)),
-        n_axis_(m_axis_ + 1),
+        first_row_axis_(program.axis(Role::row)),
+        n_axis_(program.axis(Role::vector)),
+        m_axis_(n_axis_ - 1),
         k_axis_(program.rank() - 1),
         blocking_(size_of(dtype_) < 4 ? DType::i32 : dtype_, options.target, program.blocks),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
@@ -91,7 +92,8 @@ class DotParts {
   llvm::Module& module_;
   const int dot_;
   const DType dtype_;
-  const int m_axis_, n_axis_, k_axis_;
+  const int first_row_axis_;
+  const int n_axis_, m_axis_, k_axis_;  // the last ones, of rows and of k
   const Blocking blocking_;
   llvm::Type* const element_;
   llvm::Type* const vector_;

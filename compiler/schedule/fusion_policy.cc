@@ -130,16 +130,13 @@ bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {
 bool FusionPolicy::packs_again(const Site& site, const Affine& map) const {
   const Domain& domain = sites_.cluster(site).domain;
   if (!site.memory || !domain.has(Role::row)) return false;
-  const auto row = std::ranges::find(domain.roles, Role::row) - domain.roles.begin();
-  // A batch of matrices whose steps are one axis mostly has rows that join.
-  const bool has_pieces = domain.rank - row > 3;
-  const int64_t step = map.coef[row + 1];
-  if (!has_pieces) return false;
-  if (step == 0 || step == 1 || domain.extents[row] >= blocks_.dot_rows) return false;
-  for (int axis = 0; axis < row; ++axis) {
-    if (map.coef[axis] == 0 && domain.extents[axis] > 1) return true;
-  }
-  return false;
+  const auto vector = std::ranges::find(domain.roles, Role::vector) - domain.roles.begin();
+  const int64_t step = map.coef[vector];
+  const bool has_pieces = domain.rank - vector > 2;
+  if (!has_pieces || step == 0 || step == 1) return false;
+  int64_t rows = 1;
+  for (int axis = 0; axis < vector; ++axis) rows *= map.coef[axis] == 0 ? domain.extents[axis] : 1;
+  return rows > blocks_.dot_rows;
 }
 
 /// True if the lanes of the site's kernel find the elements at this map far apart.

@@ -95,8 +95,8 @@ class FusionPolicy {
   /// along another axis.
   bool turns_rows(const Site& site, const Affine& map) const;
 
-  /// True if the site's kernel multiplies patches, as matrices of few rows, with what it reads at `map`, the same for many of
-  /// them, and would turn its columns round for each.
+  /// True if the site's kernel multiplies patches with what it reads at `map`, and would turn its columns round for each of
+  /// many blocks of rows.
   bool packs_again(const Site& site, const Affine& map) const;
 
   /// True if with a movement op, by which it reads at `map`, the site's kernel strides along its lanes, and would not

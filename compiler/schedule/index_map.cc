@@ -127,10 +127,7 @@ int Domain::folded_axis() const {
 bool Domain::can_split(int axis, int64_t inner) const {
   if (roles[axis] == Role::batch) return true;
   if (!has(Role::row) || roles[axis] == Role::vector) return false;
-  const auto row = static_cast<int>(std::ranges::find(roles, Role::row) - roles.begin());
-  const int64_t rows = axis == row ? inner : extents[row], columns = extents[row + 1];
-  const bool is_long = axis == row || axis < rank - 1 || inner >= kShortestPiece;
-  return is_long && takes_rows(rows, size_from(row + 2), columns);
+  return axis < rank - 1 || inner >= kShortestPiece;
 }
 
 int64_t Domain::block_size(const BlockSizes& blocks) const {
@@ -188,8 +185,7 @@ void insert_axis(int at, Affine& map) {
 void apply(const Split& split, Domain& domain) {
   int64_t outer = domain.extents[split.axis] / split.inner;
   domain.extents[split.axis] = split.inner;
-  const Role role = domain.roles[split.axis];
-  insert_axis(split.axis, outer, role == Role::row ? Role::batch : role, domain);
+  insert_axis(split.axis, outer, domain.roles[split.axis], domain);
 }
 
 void apply(const Split& split, Affine& map) {

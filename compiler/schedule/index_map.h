@@ -16,22 +16,14 @@ inline constexpr int kMaxDomainRank = 12;
 /// A vector along an axis of so few elements wastes most of its lanes, and rows of them most of their time.
 inline constexpr int64_t kShortAxis = 4;
 
-/// A product takes its rows, and its steps, in pieces that lie apart, if they have so many elements at least: shorter ones would
-/// leave its tiles empty. For each piece of its rows it goes through its second operand, which has to stay in the second cache
-/// unless it has few columns for each row.
+/// A product puts its steps together from pieces that lie apart, if they have so many elements at least.
 inline constexpr int64_t kShortestPiece = 3;
-
-/// True if a product with a second operand of so many steps and columns may take so many of its rows at a time.
-constexpr bool takes_rows(int64_t rows, int64_t steps, int64_t columns) {
-  constexpr int64_t kMostColumnsForARow = 16, kMostElements = 1 << 18;
-  return rows >= kShortestPiece && (columns <= kMostColumnsForARow * rows || steps * columns <= kMostElements);
-}
 
 /// The iteration space of a kernel, outermost axis first. Axes of extent 1 are left out unless a kernel kind wants them.
 struct Domain {
   std::array<int64_t, kMaxDomainRank> extents{};
-  // Batch axes may be split, joined and left out; also split may be those of a product that is not its lanes: rows of which
-  // the outer part is a batch, and steps, which then are folded along several axes.
+  // Batch axes may be split, joined and left out; also split may be those of a product that is not its lanes: rows and steps,
+  // which then are several axes each.
   std::array<Role, kMaxDomainRank> roles{};
   int rank = 0;
 

@@ -74,7 +74,7 @@ class Layout {
 
   /// The rows of a product with one column take the place of its columns. If it has one row, the sides change places.
   void bring_vector_behind() {
-    const int row = static_cast<int>(std::ranges::find(domain_.roles, Role::row) - domain_.roles.begin()), vector = row + 1;
+    const int vector = static_cast<int>(std::ranges::find(domain_.roles, Role::vector) - domain_.roles.begin()), row = vector - 1;
     if (domain_.extents[vector] == 1) {
       std::swap(domain_.extents[row], domain_.extents[vector]);
       for (Affine* map : maps_) std::swap(map->coef[row], map->coef[vector]);
@@ -310,14 +310,15 @@ class Layout {
     });
   }
 
-  /// Batch axes join. The rows of a product take them in where its second operand does not depend on them, and its folded
-  /// axes join.
+  /// Batch axes join. The rows of a product take them in where its second operand does not depend on them, and join, as its
+  /// folded axes do.
   void collapse() {
     const bool is_product = domain_.has(Role::row);
     for (int axis = domain_.rank - 2; axis >= 0; --axis) {
-      const Role behind = domain_.roles[axis + 1];
-      const bool takes = is_batch(axis) ? is_batch(axis + 1) || behind == Role::row
-                                        : is_product && domain_.is_folded(axis) && domain_.is_folded(axis + 1);
+      const Role role = domain_.roles[axis], behind = domain_.roles[axis + 1];
+      const bool becomes_rows = behind == Role::row && (role == Role::batch || role == Role::row);
+      const bool are_steps = is_product && domain_.is_folded(axis) && domain_.is_folded(axis + 1);
+      const bool takes = (is_batch(axis) && is_batch(axis + 1)) || becomes_rows || are_steps;
       if (!takes || !walked_as_one(axis)) continue;
       domain_.extents[axis + 1] *= domain_.extents[axis];
       erase(axis);

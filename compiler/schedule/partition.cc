@@ -214,18 +214,9 @@ bool can_host_dot(const Graph& graph, const Node& node, const Cluster& cluster, 
   const int64_t m = shape[shape.rank() - 2], n = shape.back();
   int axis = domain.rank - 1;
   if (n != 1 && (axis < 0 || domain.extents[axis--] != n)) return false;
-  // The rows may be several axes, which become one again unless something else is read along them in another way.
-  int64_t rows = 1;
-  const int last = axis;
+  int64_t rows = 1;  // may be several axes
   while (rows < m && axis >= 0) rows *= domain.extents[axis--];
-  if (rows != m) return false;
-  const bool is_one = std::ranges::all_of(cluster.maps, [&](const Affine& map) {
-    for (int i = axis + 1; i < last; ++i) {
-      if (map.coef[i] != map.coef[i + 1] * domain.extents[i + 1]) return false;
-    }
-    return true;
-  });
-  return is_one || takes_rows(domain.extents[last], graph.type(node.operands[0]).shape.back(), n);
+  return rows == m;
 }
 
 void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
@@ -234,15 +225,19 @@ void adopt_dot(const Graph& graph, const Node& node, Cluster& cluster) {
   int64_t m = shape[shape.rank() - 2], n = shape.back();
   if (n == 1) insert_axis(cluster, domain.rank, 1, Role::batch);
   if (m == 1) insert_axis(cluster, domain.rank - 1, 1, Role::batch);
-  domain.roles[domain.rank - 2] = Role::row;
-  domain.roles[domain.rank - 1] = Role::vector;
+  int axis = domain.rank - 1;
+  domain.roles[axis--] = Role::vector;
+  int64_t rows = 1;
+  do {
+    domain.roles[axis] = Role::row;
+    rows *= domain.extents[axis--];
+  } while (rows < m);
   insert_axis(cluster, domain.rank, graph.type(node.operands[0]).shape.back(), Role::reduce);
 }
 
 Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const Domain& domain) {
   const Shape& shape = graph.type(node.operands[operand]).shape;
-  const int64_t m = graph.type(node.result()).shape[shape.rank() - 2];
-  const int row = static_cast<int>(std::ranges::find(domain.roles, Role::row) - domain.roles.begin()), vector = row + 1;
+  const int vector = static_cast<int>(std::ranges::find(domain.roles, Role::vector) - domain.roles.begin());
   const bool is_first = operand == 0;
   Affine map;
   int64_t stride = is_first ? 1 : shape.back();
@@ -256,9 +251,8 @@ Affine dot_operand_map(const Graph& graph, const Node& node, int operand, const 
     step(vector);
   }
   stride = is_first ? shape.back() : 0;
-  int axis = row;
-  step(axis);
-  for (int64_t rows = domain.extents[axis--]; rows < m; rows *= domain.extents[axis--]) step(axis);
+  int axis = vector - 1;
+  for (; axis >= 0 && domain.roles[axis] == Role::row; --axis) step(axis);
   stride = shape[shape.rank() - 2] * shape.back();
   for (; axis >= 0; --axis) step(axis);
   return map;

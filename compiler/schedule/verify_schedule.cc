@@ -107,7 +107,10 @@ class KernelCheck {
     const bool is_product = program_.has(Role::row);
     if (!is_product && std::count_if(axes.begin(), axes.end(), is_folded) > 1) fail("two axes are folded");
     for (auto role = first; role != axes.end(); ++role) {
-      const bool may_repeat = is_product && *role == Role::reduce;
+      const bool may_repeat = is_product && (*role == Role::reduce || *role == Role::row);
+      if (*role == Role::row && (role + 1 == axes.end() || (role[1] != Role::row && role[1] != Role::vector))) {
+        fail("rows are not before the lanes");
+      }
       if (!may_repeat && std::find(role + 1, axes.end(), *role) != axes.end()) fail("two axes have one role");
       if (is_product && is_folded(*role) && role + 1 != axes.end() && !is_folded(role[1])) fail("steps are not the last axes");
       const bool before_folded = role + 1 != axes.end() && is_folded(role[1]);

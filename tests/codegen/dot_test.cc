@@ -29,11 +29,15 @@ struct Case {
   BlockSizes blocks = {};
   int64_t pieces = 1, parts = 1;  // k is three axes where these are not 1: so many pieces of so many parts, which divide it
 
+  int64_t lines = 1, stacks = 1;  // rows are three axes where these are not 1: so many stacks of so many lines, which divide m
+
   bool has_pieces() const { return pieces * parts > 1; }
+  bool has_lines() const { return lines * stacks > 1; }
   std::string text() const {
     std::string s;
     for (int64_t v : {batch, m, n, k, int64_t(a), int64_t(b), int64_t(axes), split, columns, int64_t{in_lanes},
-                      int64_t{blocks.depth}, int64_t{blocks.dot_rows}, int64_t{blocks.dot_row_bytes}, pieces, parts}) {
+                      int64_t{blocks.depth}, int64_t{blocks.dot_rows}, int64_t{blocks.dot_row_bytes}, pieces, parts,
+                      lines, stacks}) {
       s += std::to_string(v) + " ";
     }
     return s;
@@ -92,7 +96,8 @@ class Kernel {
  public:
   explicit Kernel(const Case& c) : case_(c) {
     program.axes.assign(c.axes - 3, Role::batch);
-    for (const Role role : {Role::row, Role::vector, Role::reduce}) program.axes.push_back(role);
+    program.axes.insert(program.axes.end(), c.has_lines() ? 3 : 1, Role::row);
+    program.axes.insert(program.axes.end(), {Role::vector, Role::reduce});
     program.blocks = c.blocks;
     program.sums_in_lanes = c.in_lanes;
     if (c.axes == 5) {
@@ -101,7 +106,8 @@ class Kernel {
     } else if (c.axes == 4) {
       extents = {c.batch};
     }
-    extents.insert(extents.end(), {c.m, c.n});
+    if (c.has_lines()) extents.insert(extents.end(), {c.stacks, c.lines});
+    extents.insert(extents.end(), {c.m / (c.lines * c.stacks), c.n});
     if (c.has_pieces()) {
       program.axes.insert(program.axes.end(), 2, Role::reduce);
       extents.insert(extents.end(), {c.pieces, c.parts});
@@ -119,6 +125,8 @@ class Kernel {
     access_sizes.push_back(0);
     if (case_.axes == 5) access_sizes.insert(access_sizes.end(), {batch * extents[1], batch});
     if (case_.axes == 4) access_sizes.push_back(batch);
+    const int64_t line = case_.m / (case_.lines * case_.stacks);
+    if (case_.has_lines()) access_sizes.insert(access_sizes.end(), {m * line * case_.lines, m * line});
     access_sizes.insert(access_sizes.end(), {m, n});
     const int64_t part = extents.back();
     if (case_.has_pieces()) access_sizes.insert(access_sizes.end(), {k * part * case_.parts, k * part});
@@ -323,6 +331,26 @@ TYPED_TEST(DotOf, SeveralAxesOfSteps) {
     if (i % 7 == 0) c.n = 1;
     if (i % 2 == 0) c.split = size();
     if (i % 3 == 0) c.blocks.depth = static_cast<int32_t>(1 + rng() % 8);
+    check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, SeveralAxesOfRows) {
+  std::mt19937 rng(18);
+  auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+  for (int i = 0; i < 60; ++i) {
+    Case c{size(3), 1, size(90), size(90), kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+    c.stacks = size(4);
+    c.lines = size(4);
+    c.m = c.stacks * c.lines * size(30);
+    if (i % 2 == 0) c.split = size(90);
+    if (i % 3 == 0) {
+      c.pieces = size(4);
+      c.parts = size(4);
+      c.k = c.pieces * c.parts * size(20);
+    }
+    if (i % 5 == 0) c.blocks.dot_rows = 24;
+    if (i % 7 == 0) c.blocks.depth = static_cast<int32_t>(size(8));
     check<TypeParam>(c, rng);
   }
 }
