@@ -116,8 +116,43 @@ void add_cast(const std::string& name, DType dtype) {
            [] { hand::saturate(data<float>(), output<T>(), kPixels); });
 }
 
+template <class T>
+void add_transpose(const std::string& name) {
+  for (int64_t n : {256, 1024, 4096}) {
+    if (n * n * sizeof(T) > kLarge * sizeof(float)) continue;
+    add_case("transpose_" + name + "_" + std::to_string(n), [](Tensor x) { return transpose(x); }, [n] { return of<T>({n, n}); },
+             [n] { hand::transpose(data<T>(), output<T>(), n); });
+  }
+}
+
+void add_layouts() {
+  add_transpose<uint8_t>("u8");
+  add_transpose<float>("f32");
+  add_transpose<double>("f64");
+  for (int64_t n : {kSmall, kLarge}) {
+    const std::string size = n == kSmall ? "_64K" : "_16M";
+    const int64_t side = n == kSmall ? 256 : 4096, blocks = n / (128 * 64);
+    auto square = [side] { return of<float>({side, side}); };
+    add_case("add_transposed" + size, [](Tensor x) { return x + transpose(x); }, square,
+             [side] { hand::add_transposed(data<float>(), data<float>(), output<float>(), side); });
+    add_case("swap_outer" + size, [](Tensor x) { return transpose(x, {1, 0, 2}); }, [=] { return of<float>({128, blocks, 64}); },
+             [blocks] { hand::swap_outer(data<float>(), output<float>(), 128, blocks, 64); });
+    add_case("interleave2" + size, [n](Tensor x) {
+      return etch::stack({x.slice({Slice(0, n / 2)}), x.slice({Slice(n / 2, n)})}, 1);
+    }, [n] { return of<float>({n}); }, [n] { hand::interleave2(data<float>(), data<float>() + n / 2, output<float>(), n / 2); });
+    add_case("flip" + size, [](Tensor x) { return etch::flip(x); }, [n] { return of<float>({n}); },
+             [n] { hand::flip(data<float>(), output<float>(), n); });
+    add_case("join_columns" + size, [side](Tensor x) {
+      return etch::concat({x.slice({Slice(0, side / 2)}), x.slice({Slice(side / 2, side)})}, 1);
+    }, square, [side] {
+      hand::join_columns(data<float>(), data<float>() + side * side / 2, output<float>(), side / 2, side);
+    });
+  }
+}
+
 void add_all() {
   add_masks();
+  add_layouts();
   add_strides<uint8_t>("u8");
   add_strides<float>("f32");
   add_cast<uint8_t>("u8", DType::u8);

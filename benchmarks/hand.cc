@@ -170,6 +170,53 @@ void saturate(const float* __restrict x, T* __restrict y, int64_t n) {
   }
 }
 
+template <class T>
+void transpose(const T* __restrict x, T* __restrict y, int64_t n) {
+  constexpr int64_t kBlock = 16;
+  for (int64_t i0 = 0; i0 < n; i0 += kBlock) {
+    for (int64_t j0 = 0; j0 < n; j0 += kBlock) {
+      for (int64_t j = j0; j < j0 + kBlock; ++j) {
+        for (int64_t i = i0; i < i0 + kBlock; ++i) y[j * n + i] = x[i * n + j];
+      }
+    }
+  }
+}
+
+void add_transposed(const float* __restrict a, const float* __restrict x, float* __restrict y, int64_t n) {
+  constexpr int64_t kBlock = 16;
+  for (int64_t i0 = 0; i0 < n; i0 += kBlock) {
+    for (int64_t j0 = 0; j0 < n; j0 += kBlock) {
+      for (int64_t i = i0; i < i0 + kBlock; ++i) {
+        for (int64_t j = j0; j < j0 + kBlock; ++j) y[i * n + j] = a[i * n + j] + x[j * n + i];
+      }
+    }
+  }
+}
+
+void swap_outer(const float* x, float* y, int64_t s, int64_t h, int64_t c) {
+  for (int64_t i = 0; i < s; ++i) {
+    for (int64_t j = 0; j < h; ++j) std::copy_n(x + (i * h + j) * c, c, y + (j * s + i) * c);
+  }
+}
+
+void interleave2(const float* __restrict a, const float* __restrict b, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    y[2 * i] = a[i];
+    y[2 * i + 1] = b[i];
+  }
+}
+
+void flip(const float* __restrict x, float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[n - 1 - i];
+}
+
+void join_columns(const float* a, const float* b, float* y, int64_t rows, int64_t columns) {
+  for (int64_t i = 0; i < rows; ++i) {
+    std::copy_n(a + i * columns, columns, y + 2 * i * columns);
+    std::copy_n(b + i * columns, columns, y + (2 * i + 1) * columns);
+  }
+}
+
 template void channel(const float*, int64_t, float*, int64_t);
 template void channel(const uint8_t*, int64_t, float*, int64_t);
 template void grey(const float*, float*, int64_t);
@@ -177,6 +224,9 @@ template void grey(const uint8_t*, float*, int64_t);
 template void interleave3(const float*, float*, int64_t);
 template void interleave3(const uint8_t*, uint8_t*, int64_t);
 template void saturate(const float*, uint8_t*, int64_t);
+template void transpose(const uint8_t*, uint8_t*, int64_t);
+template void transpose(const float*, float*, int64_t);
+template void transpose(const double*, double*, int64_t);
 template void saturate(const float*, int32_t*, int64_t);
 template void saturate(const float*, int64_t*, int64_t);
 

@@ -35,6 +35,20 @@ void interleave3(const T* x, T* y, int64_t n);
 template <class T>
 void saturate(const float* x, T* y, int64_t n);
 
+/// y[j, i] = x[i, j] of an n by n matrix, n a multiple of 16, in blocks.
+template <class T>
+void transpose(const T* x, T* y, int64_t n);
+/// y[i, j] = a[i, j] + x[j, i], likewise.
+void add_transposed(const float* a, const float* x, float* y, int64_t n);
+/// y[h, s, c] = x[s, h, c]
+void swap_outer(const float* x, float* y, int64_t s, int64_t h, int64_t c);
+/// y[2 i] = a[i], y[2 i + 1] = b[i]
+void interleave2(const float* a, const float* b, float* y, int64_t n);
+/// y[i] = x[n - 1 - i]
+void flip(const float* x, float* y, int64_t n);
+/// The rows of a and of b, of so many columns each, beside each other.
+void join_columns(const float* a, const float* b, float* y, int64_t rows, int64_t columns);
+
 /// Loops of so many turns over scalars: turns of Collatz' rule for 1, 2, 3 ... one after the other (the number at which it
 /// stands); steps of Newton's rule towards the root of a growing number; steps of a linear congruence.
 int64_t collatz(int64_t turns);

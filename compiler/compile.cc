@@ -34,7 +34,8 @@ absl::StatusOr<Graph> lower(const Graph& graph, const CompileOptions& options, c
 absl::StatusOr<Schedule> schedule(const Graph& graph, const CompileOptions& options) {
   absl::StatusOr<Schedule> made = make_schedule(
       graph, {.fuse = options.fuse, .native_regions = options.native_regions, .group = options.group,
-              .masked_regions = options.masked_regions, .stripes = options.stripes, .blocks = options.blocks, .shared_outputs = options.shared_outputs, .overwrites = options.overwrites});
+              .masked_regions = options.masked_regions, .stripes = options.stripes, .blocks = options.blocks,
+              .cache_bytes = options.cache_bytes, .shared_outputs = options.shared_outputs, .overwrites = options.overwrites});
   if (!made.ok() || !verifies(options)) return made;
   checked(verify(*made, graph));
   return made;

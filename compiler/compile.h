@@ -24,7 +24,8 @@ struct CompileOptions {
   bool masked_regions = true;      // see ScheduleOptions
   StripeOptions stripes = {};      // see ScheduleOptions
   Target target = host_target();   // the processor that the code is for
-  BlockSizes blocks = {};          // tests make them small
+  BlockSizes blocks = {};          // tests make them small, and so
+  int64_t cache_bytes = last_level_cache_bytes();  // the cache; see ScheduleOptions
   std::vector<bool> shared_outputs = {};  // see ScheduleOptions
   std::vector<int> overwrites = {};       // see ScheduleOptions
   bool verify = false;             // verify after each pass, the schedule, and each LLVM module

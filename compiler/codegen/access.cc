@@ -1,4 +1,6 @@
 // Loads and stores of lanes: dense, strided and masked ones.
+#include <llvm/IR/MDBuilder.h>
+
 #include <algorithm>
 #include <bit>
 #include <numeric>
@@ -43,13 +45,9 @@ llvm::Value* load_vector(Builder& b, llvm::Type* type, llvm::Value* address, llv
   return b.CreateMaskedLoad(type, address, align, mask, llvm::Constant::getNullValue(type));
 }
 
-void store_vector(Builder& b, llvm::Value* value, llvm::Value* address, llvm::Value* mask) {
-  const llvm::Align align(value->getType()->getScalarSizeInBits() / 8);
-  if (mask) {
-    b.CreateMaskedStore(value, address, align, mask);
-  } else {
-    b.CreateAlignedStore(value, address, align);
-  }
+void store_vector(KernelEmitter& k, llvm::Value* value, llvm::Value* address, llvm::Value* mask) {
+  if (!mask) return k.store_whole(value, address);
+  k.b.CreateMaskedStore(value, address, llvm::Align(value->getType()->getScalarSizeInBits() / 8), mask);
 }
 
 /// Every step-th element from `from` on, as whole vectors and shuffles. The last vector ends with the last lane: nothing
@@ -118,7 +116,7 @@ void store_interleaved(KernelEmitter& k, llvm::ArrayRef<llvm::Value*> values, ll
     llvm::SmallVector<int, 64> lane_of;
     for (int i = 0; i < width; ++i) lane_of.push_back((part * width + i) / step);
     llvm::Value* on = mask ? mask_of_lanes(b, mask, lane_of) : nullptr;
-    store_vector(b, lanes, b.CreateConstInBoundsGEP1_64(element, to, part * width), on);
+    store_vector(k, lanes, b.CreateConstInBoundsGEP1_64(element, to, part * width), on);
   }
 }
 
@@ -142,7 +140,7 @@ void store_spread(KernelEmitter& k, llvm::Value* value, llvm::Value* to, int ste
       lane_of.push_back(at % step == 0 ? at / step : -1);
     }
     llvm::Value* address = b.CreateConstInBoundsGEP1_64(element, to, part * width);
-    store_vector(b, b.CreateShuffleVector(value, lanes), address, mask_of_lanes(b, all, lane_of));
+    store_vector(k, b.CreateShuffleVector(value, lanes), address, mask_of_lanes(b, all, lane_of));
   }
 }
 
@@ -289,10 +287,11 @@ llvm::Value* load_dense(Builder& b, llvm::FixedVectorType* type, const Place& pl
   return b.CreateVectorReverse(load_vector(b, type, address, mask ? b.CreateVectorReverse(mask) : nullptr));
 }
 
-void store_dense(Builder& b, llvm::Value* value, const Place& place, llvm::Value* mask) {
-  if (place.stride == Stride::one) return store_vector(b, value, place.lane0, mask);
+void store_dense(KernelEmitter& k, llvm::Value* value, const Place& place, llvm::Value* mask) {
+  Builder& b = k.b;
+  if (place.stride == Stride::one) return store_vector(k, value, place.lane0, mask);
   llvm::Value* address = b.CreateGEP(value->getType()->getScalarType(), place.lane0, b.getInt64(1 - lanes_of(value)));
-  store_vector(b, b.CreateVectorReverse(value), address, mask ? b.CreateVectorReverse(mask) : nullptr);
+  store_vector(k, b.CreateVectorReverse(value), address, mask ? b.CreateVectorReverse(mask) : nullptr);
 }
 
 }  // namespace
@@ -326,6 +325,30 @@ int lanes_to_shuffle(const KernelProgram& program, const Target& target, int lan
   };
   while (lanes > kLeastLanes && vectors() > kMostVectors) lanes /= 2;
   return lanes;
+}
+
+void KernelEmitter::store_whole(llvm::Value* vector, llvm::Value* address) {
+  constexpr int64_t kLeastBytes = 16;  // narrower ones have no such instruction
+  const int64_t element = vector->getType()->getScalarSizeInBits() / 8;
+  const int64_t bytes = std::min<int64_t>(target.vector_bytes, element * lanes_of(vector));
+  const auto store = [&](int64_t alignment) { return b.CreateAlignedStore(vector, address, llvm::Align(alignment)); };
+  if (!may_stream_ || bytes < kLeastBytes) {
+    store(element);
+    return;
+  }
+  llvm::Value* off = b.CreateAnd(b.CreatePtrToInt(address, b.getInt64Ty()), stream_mask(bytes));
+  auto* past = llvm::BasicBlock::Create(context, "past", function);
+  auto* into = llvm::BasicBlock::Create(context, "into", function);
+  auto* both = llvm::BasicBlock::Create(context, "", function);
+  b.CreateCondBr(b.CreateIsNull(off), past, into, llvm::MDBuilder(context).createUnlikelyBranchWeights());
+  b.SetInsertPoint(past);
+  llvm::Metadata* one = llvm::ConstantAsMetadata::get(b.getInt32(1));
+  store(bytes)->setMetadata(llvm::LLVMContext::MD_nontemporal, llvm::MDNode::get(context, one));
+  b.CreateBr(both);
+  b.SetInsertPoint(into);
+  store(element);
+  b.CreateBr(both);
+  b.SetInsertPoint(both);
 }
 
 llvm::Value* KernelEmitter::load(int access, const Place& place, int width, llvm::Value* mask) {
@@ -394,7 +417,7 @@ void KernelEmitter::store(int access, const Place& place, llvm::Value* value, in
       copy_elements(*this, element, lanes, i64(1), place.lane0, place.stride == Stride::one ? i64(1) : place.step, count);
     }
   } else if (dense) {
-    store_dense(b, value, place, mask);
+    store_dense(*this, value, place, mask);
   } else if (step > 0) {
     store_spread(*this, value, place.lane0, step, mask);
   } else if (mask) {

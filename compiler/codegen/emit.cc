@@ -2,6 +2,7 @@
 #include "compiler/codegen/emit.h"
 
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/Support/MathExtras.h>
 
 #include <algorithm>
@@ -150,7 +151,21 @@ void KernelEmitter::repeat_operands() {
   }
 }
 
+llvm::Value* KernelEmitter::streams() {
+  // In memory that the kernel reads as well, the lines are in the cache already.
+  if (!streams_) streams_ = entry_.CreateAnd(entry_.CreateIsNotNull(size(layout.streams)), stores_apart());
+  return streams_;
+}
+
+llvm::Value* KernelEmitter::stream_mask(int64_t bytes) {
+  llvm::Value*& mask = stream_masks_[bytes];
+  if (!mask) mask = entry_.CreateSelect(streams(), i64(bytes - 1), i64(-1));  // no address is 0
+  return mask;
+}
+
 llvm::Function* KernelEmitter::finish() {
+  // What went past the caches is in order with nothing else until this.
+  if (streams_) if_then(streams_, [&] { b.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {}); });
   auto* exit = llvm::BasicBlock::Create(context, "exit", function);
   b.CreateBr(exit);
   entry_.CreateCondBr(entry_.CreateICmpSLT(begin(), end()), start_, exit);

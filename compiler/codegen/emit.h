@@ -108,6 +108,12 @@ class KernelEmitter {
   /// i1, computed in `entry`: no store of the stage goes where a load of it reads.
   llvm::Value* stores_apart(int stage = 0);
 
+  /// From here on stores of whole vectors go past the caches where the sizes say so and the address is aligned for it.
+  void let_stores_stream() { may_stream_ = true; }
+
+  /// Stores a whole vector.
+  void store_whole(llvm::Value* vector, llvm::Value* address);
+
   /// `pointer` plus `elements` (i64) of the access's dtype.
   llvm::Value* advance(int access, llvm::Value* pointer, llvm::Value* elements);
 
@@ -208,6 +214,14 @@ class KernelEmitter {
   std::map<int, llvm::Value*> origins_;
   std::map<int, llvm::Value*> params_;
   std::map<int, llvm::Value*> stores_apart_;  // by stage
+  bool may_stream_ = false;
+  llvm::Value* streams_ = nullptr;              // i1
+  std::map<int64_t, llvm::Value*> stream_masks_;  // by bytes of a vector
+
+  /// i1, computed in `entry`: stores go past the caches.
+  llvm::Value* streams();
+  /// i64, computed in `entry`: where address & mask is 0, a vector of so many bytes goes past the caches.
+  llvm::Value* stream_mask(int64_t bytes);
 
   /// Calls report_index for the lowest lane of `failed`, i1 or a vector, which has one.
   void report(const Instr& check, llvm::Value* failed, llvm::Value* index, llvm::Value* position);

@@ -33,6 +33,41 @@ int64_t bytes_across(const KernelProgram& program) {
   return widest;
 }
 
+/// Bytes of the narrowest element that lanes find beside each other.
+int64_t narrowest_dense(const KernelProgram& program) {
+  int64_t narrowest = 8;
+  for (const Access& access : program.accesses) {
+    if (access.stride == Stride::one) narrowest = std::min(narrowest, size_of(access.dtype));
+  }
+  return narrowest;
+}
+
+/// How a transposing kernel walks the last two axes.
+struct Sheets {
+  int64_t rows = 1;     // that are walked before the next tile
+  int64_t columns = 1;  // elements of a row in a tile, at the least
+};
+
+/// True if squares of so many rows and lanes write few lines of memory at a time, or whole ones, so that these can go past
+/// the caches.
+bool writes_whole_lines(int64_t lane_bytes, int lanes) {
+  constexpr int kFewRows = 8;
+  return lanes <= kFewRows || lanes * lane_bytes >= kLineBytes;
+}
+
+/// What lies across the rows is read in long runs, one for each column of a tile, and a tile is as wide as a few lines of
+/// memory that are written. Where rows are read as well, more of them are near each other.
+Sheets sheets_of(const KernelProgram& program, int lanes) {
+  constexpr int64_t kManyRows = 1024, kFewRows = 256, kFewLines = 2, kManyLines = 4;
+  const bool loads = std::ranges::any_of(program.body, [&](const Instr& instr) {
+    return instr.kind == InstrKind::load && program.accesses[instr.slot].stride == Stride::one;
+  });
+  const int64_t bytes = narrowest_dense(program);
+  const int64_t lines = loads || !writes_whole_lines(bytes, lanes) ? kManyLines : kFewLines;
+  const int64_t columns = std::max<int64_t>({1, lanes, lines * program.blocks.tile / bytes});
+  return {loads ? kFewRows : kManyRows, columns};
+}
+
 /// As many rows as a line of memory has elements across them, so that it is read at once; whole squares.
 int64_t rows_of_band(const KernelProgram& program, int lanes) {
   return std::max<int64_t>(lanes, kLineBytes / bytes_across(program));
@@ -66,9 +101,9 @@ struct Band {
   llvm::Value *top, *bottom, *left, *right, *last;
 };
 
-/// Walks begin .. end of the last two axes in tiles of the last one: so many elements of one row, then as many of the next
-/// row. What lies in whole squares of `lanes` rows and columns goes to `squares`, the rest to `segment`. Without lanes
-/// there are no squares.
+/// Walks begin .. end of the last two axes in sheets of rows, and those in tiles of the last one: so many elements of one row,
+/// then as many of the next row. The last tile of a row takes in what is left. What lies in whole squares of `lanes` rows and
+/// columns goes to `squares`, the rest to `segment`. Without lanes there are no squares.
 void walk_tiles(KernelEmitter& k, int lanes, llvm::function_ref<void(const Origin& slab, const Band& band)> squares,
                 llvm::function_ref<void(const Origin& row, llvm::Value* from, llvm::Value* to)> segment) {
   Builder& b = k.b;
@@ -81,14 +116,14 @@ void walk_tiles(KernelEmitter& k, int lanes, llvm::function_ref<void(const Origi
   auto whole = [&](llvm::Value* n) { return b.CreateAnd(n, k.i64(-lanes)); };
   llvm::Value* n = k.extent(rank - 1);
   llvm::Value* slab = b.CreateMul(n, k.extent(rank - 2));
-  k.walk(b.CreateUDiv(k.begin(), slab), divide_up(k.end(), slab), rank - 2, [&](const Origin& origin) {
-    llvm::Value* start = b.CreateMul(origin.row, slab);
-    llvm::Value* begin = max(b.CreateSub(k.begin(), start), k.i64(0));
-    llvm::Value* end = min(b.CreateSub(k.end(), start), slab);
-    llvm::Value* first = b.CreateUDiv(begin, n);
-    llvm::Value* last = divide_up(end, n);
-    k.loop(k.i64(0), n, k.i64(k.program.blocks.tile), {}, false, [&](llvm::Value* tile, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* tile_end = min(b.CreateAdd(tile, k.i64(k.program.blocks.tile)), n);
+  const Sheets sheets = sheets_of(k.program, lanes);
+  llvm::Value* columns = k.i64(sheets.columns);
+  // Elements begin .. end of a slab, in rows first .. last of it.
+  const auto sheet = [&](const Origin& origin, llvm::Value* first, llvm::Value* last, llvm::Value* begin, llvm::Value* end) {
+    llvm::Value* tiles = max(b.CreateSub(n, b.CreateURem(n, columns)), k.i64(1));
+    k.loop(k.i64(0), tiles, columns, {}, false, [&](llvm::Value* tile, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* next = b.CreateAdd(tile, columns);
+      llvm::Value* tile_end = b.CreateSelect(b.CreateICmpSLT(next, tiles), next, n);
       // Rows of squares, and the columns that these leave over.
       llvm::Value *above = first, *below = first, *beside = tile;
       if (lanes > 0) {
@@ -116,6 +151,18 @@ void walk_tiles(KernelEmitter& k, int lanes, llvm::function_ref<void(const Origi
         k.if_then(b.CreateICmpSLT(from, to), [&] { segment(k.move(origin, rank - 2, row), from, to); });
         return Values{};
       });
+      return Values{};
+    });
+  };
+  k.walk(b.CreateUDiv(k.begin(), slab), divide_up(k.end(), slab), rank - 2, [&](const Origin& origin) {
+    llvm::Value* start = b.CreateMul(origin.row, slab);
+    llvm::Value* begin = max(b.CreateSub(k.begin(), start), k.i64(0));
+    llvm::Value* end = min(b.CreateSub(k.end(), start), slab);
+    llvm::Value* rows_end = divide_up(end, n);
+    llvm::Value* rows = k.i64(sheets.rows);
+    k.loop(b.CreateUDiv(begin, n), rows_end, rows, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = min(b.CreateAdd(first, rows), rows_end);
+      sheet(origin, first, last, max(begin, b.CreateMul(first, n)), min(end, b.CreateMul(last, n)));
       return Values{};
     });
   });
@@ -187,7 +234,7 @@ class Squares {
   };
 
   bool is_across(const Instr& instr) const { return program_.accesses[instr.slot].next_row > 0; }
-  int64_t columns() const { return program_.blocks.tile; }
+  int64_t columns() const { return 2 * sheets_of(program_, lanes_).columns; }
   llvm::Value* smin(llvm::Value* x, llvm::Value* y) { return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y); }
 
   void each(llvm::Value* from, llvm::Value* to, int64_t step, llvm::function_ref<void(llvm::Value*)> body) {
@@ -199,9 +246,9 @@ class Squares {
 
   void for_squares(const Origin& slab, const Band& band,
                    llvm::function_ref<void(const Cursor& corner, llvm::Value* row, llvm::Value* column)> body) {
-    each(band.left, band.right, lanes_, [&](llvm::Value* i) {
-      llvm::Value* column = smin(i, band.last);
-      each(band.top, band.bottom, lanes_, [&](llvm::Value* row) {
+    each(band.top, band.bottom, lanes_, [&](llvm::Value* row) {
+      each(band.left, band.right, lanes_, [&](llvm::Value* i) {
+        llvm::Value* column = smin(i, band.last);
         body(k_.cursor(k_.move(slab, program_.rank() - 2, row), column, lanes_, {}), row, column);
       });
     });
@@ -337,6 +384,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   if (work <= kStreamingWork || by_lane) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, options, module, name);
   const int width = choose_lanes(program, target, by_lane);
+  if (!goes_across(program) || writes_whole_lines(narrowest_dense(program), width)) k.let_stores_stream();
   // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements; masks of what is
   // shuffled take long to compile; and a masked store of AVX2 takes a Zen longer than a vector that overlaps the last one.
   const bool single_rest =

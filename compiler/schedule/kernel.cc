@@ -96,7 +96,8 @@ SizesLayout::SizesLayout(const KernelProgram& program)
       indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
       params(indices + static_cast<int64_t>(program.indices.size()) * (1 + rank)),
       checks(params + program.num_params),
-      count(checks + 2 * program.num_checks) {}
+      streams(checks + 2 * program.num_checks),
+      count(streams + 1) {}
 
 std::string to_string(const KernelProgram& program) {
   std::string text(name(program.kind()));

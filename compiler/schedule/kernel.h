@@ -151,7 +151,7 @@ struct BlockSizes {
   int32_t row = kRowBlock;        // of a reduction along the lanes: elements; at least 16, as many as unroll_reductions unrolls
   int32_t column = kColumnBlock;  // of a reduction beside the lanes: elements; at least 16
   int32_t panel = 4096;           // of a column kernel: columns at a time, at the most; a multiple of 64
-  int32_t tile = 64;              // of a loop kernel that transposes: elements of the last axis
+  int32_t tile = 64;              // of a loop kernel that transposes: bytes of a row that it writes, or reads, at a time
   int32_t depth = 256;            // of a product: steps of k; at most 256
   int32_t dot_rows = 240;         // of a product: rows; a multiple of 24, at most 240
   int32_t dot_row_bytes = 2048;   // of a product: bytes of a row of the result; a multiple of 256, at most 2048
@@ -223,7 +223,7 @@ constexpr int64_t product_lanes(DType dtype) { return 64 / std::max<int64_t>(4, 
 /// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks, or how many columns of a
 /// product in tiles are one iteration of each of its rows; then for each access,
 /// then each index: offset and `rank` strides, in elements (see Access::repeats); then for each param its bits; then for each
-/// check its extent, and the step in elements from one index to the next.
+/// check its extent, and the step in elements from one index to the next; then 1 if stores go past the caches, else 0.
 struct SizesLayout {
   explicit SizesLayout(const KernelProgram& program);
 
@@ -235,7 +235,7 @@ struct SizesLayout {
   int64_t param(int i) const { return params + i; }
   int64_t check(int i) const { return checks + 2 * i; }
 
-  int64_t rank, accesses, indices, params, checks, count;
+  int64_t rank, accesses, indices, params, checks, streams, count;
 };
 
 /// A program as text, for people; keys compare the program itself.

@@ -2,6 +2,7 @@
 #include "compiler/schedule/layout_kernel.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -52,7 +53,10 @@ class Layout {
       if (lanes >= 0) bring_behind(lanes);
       collapse();
     }
-    if (domain_.folded_axis() < 0) bring_rows_together();
+    if (domain_.folded_axis() < 0) {
+      bring_rows_together();
+      walk_as_read();
+    }
     choose_vector_axis();
     if (domain_.has(Role::row)) normalise_product();
     if (has_short_rows()) {
@@ -296,6 +300,39 @@ class Layout {
     };
     rotate(domain_.extents);
     for (Affine* map : maps_) rotate(map->coef);
+  }
+
+  /// Where all rows are dense and what is read lies in one other order than what is written, the rows are walked in that
+  /// order: the processor fetches ahead what is read in order, and need not wait for what is written.
+  void walk_as_read() {
+    const int last = domain_.rank - 1;
+    if (last < 2 || domain_.extents[last] < kLongEnough) return;
+    std::vector<int> axes(last);
+    std::iota(axes.begin(), axes.end(), 0);
+    const std::vector<int> as_written = axes;
+    std::vector<int> as_read;
+    for (const AccessMap& access : draft_.accesses) {
+      const auto& coef = access.address.coef;
+      const bool dense = coef[last] == 1 && !access.indexed;
+      if (coef[last] != 0 && !dense) return;
+      const bool whole = dense && std::all_of(coef.begin(), coef.begin() + last, [](int64_t c) { return c > 0; });
+      if (access.stores || !whole) continue;
+      std::vector<int> order = axes;
+      std::ranges::stable_sort(order, std::greater{}, [&](int axis) { return coef[axis]; });
+      if (!as_read.empty() && order != as_read) return;
+      int64_t inside = domain_.extents[last];  // elements of a row, then up to the next index of each axis
+      for (size_t i = order.size(); i-- > 0; inside = coef[order[i]] * domain_.extents[order[i]]) {
+        if (coef[order[i]] < inside) return;  // windows, which read again
+      }
+      as_read = order;
+    }
+    if (as_read.empty() || as_read == as_written || domain_.extents[as_read.back()] < kLongEnough) return;
+    const auto sort = [&](auto& list) {
+      const auto old = list;
+      for (int i = 0; i < last; ++i) list[i] = old[as_read[i]];
+    };
+    sort(domain_.extents);
+    for (Affine* map : maps_) sort(map->coef);
   }
 
   void drop_ones() {
@@ -619,6 +656,7 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
   }
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   for (const IndexedAxis& axis : draft.checks) sizes.insert(sizes.end(), {axis.extent, axis.step});
+  sizes.push_back(0);
   mark_indexed(draft, program.accesses);
   measure(domain, program, columns, kernel);
   kernel.program = std::move(program);

@@ -142,6 +142,7 @@ class ScalarDraft {
     }
     kernel.sizes.insert(kernel.sizes.end(), indices.begin(), indices.end());
     kernel.sizes.insert(kernel.sizes.end(), params.begin(), params.end());
+    kernel.sizes.push_back(0);
     kernel.iterations = std::max<int64_t>(num_lanes_, 1);
     kernel.touches = static_cast<int64_t>(program.accesses.size());
     int64_t turns = 1;

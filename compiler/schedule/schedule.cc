@@ -8,6 +8,7 @@
 #include "compiler/schedule/explain.h"
 #include "compiler/schedule/flow.h"
 #include "compiler/schedule/lower_kernel.h"
+#include "compiler/schedule/mark_streams.h"
 #include "compiler/schedule/native_region.h"
 #include "compiler/schedule/order_kernels.h"
 #include "compiler/schedule/plan_buffers.h"
@@ -140,6 +141,7 @@ Schedule schedule::make_schedule(const Graph& graph, const ScheduleOptions& opti
                            : plan_of(graph, partition_unfused(graph, options.blocks), false, options, flows);
   if (options.group) plan = brought_together(graph, std::move(plan), options);
   schedule::stretch_rows(plan.schedule);
+  mark_streams(options.cache_bytes, plan.schedule);
   return explained(graph, std::move(plan));
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "compiler/ir/graph.h"
 #include "compiler/schedule/kernel.h"
+#include "runtime/caches.h"
 #include "runtime/host_function.h"
 #include "runtime/library.h"
 
@@ -191,6 +192,7 @@ struct ScheduleOptions {
   double arena_ratio = 1.25;
   int64_t arena_slack = int64_t{1} << 20;
   BlockSizes blocks = {};
+  int64_t cache_bytes = last_level_cache_bytes();  // results far beyond it are written past it
   // Per output: its memory is that of another output too, as the trace returned them. Empty: all are apart.
   std::vector<bool> shared_outputs = {};
   // Per output: the input whose new value it is, so that it would best overwrite that one, or -1. Empty: none would.

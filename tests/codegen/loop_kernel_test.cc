@@ -130,7 +130,8 @@ void interleaves(const Target& target, int64_t step, int64_t n, int64_t split) {
 /// Loads [columns, rows] across the lanes, `step` elements from row to row, and stores [rows, columns], or the other way
 /// round. With `work` the body is emitted once, over scratch memory.
 template <class T>
-void goes_across(const Target& target, int64_t rows, int64_t columns, int64_t step, bool stores, bool work, int64_t split) {
+void goes_across(const Target& target, int64_t rows, int64_t columns, int64_t step, bool stores, bool work, int64_t split,
+                 bool streams = false) {
   const int64_t far = rows * step + 3;
   TestBuffer across(dtype_of<T>, columns * far), dense(dtype_of<T>, rows * columns);
   TestBuffer &in = stores ? dense : across, &out = stores ? across : dense;
@@ -141,6 +142,7 @@ void goes_across(const Target& target, int64_t rows, int64_t columns, int64_t st
   const auto &from_strides = stores ? dense_strides : across_strides, &to_strides = stores ? across_strides : dense_strides;
   TestKernel k(KernelKind::loop, {rows, columns});
   k.program.blocks.tile = 48;
+  k.streams = streams;
   const int from = k.access(in, from_strides), to = k.access(out, to_strides);
   k.program.accesses[stores ? to : from].next_row = static_cast<int8_t>(step);
   int value = k.load(from);
@@ -159,12 +161,54 @@ void goes_across(const Target& target, int64_t rows, int64_t columns, int64_t st
 
 template <class T>
 void goes_across(const Target& target) {
-  for (auto [rows, columns] : {std::pair{16, 16}, {7, 40}, {33, 50}, {19, 131}}) {
+  for (auto [rows, columns] : {std::pair{16, 16}, {7, 40}, {33, 50}, {19, 131}, {1101, 17}}) {
     for (bool work : {false, true}) {
       for (int64_t split : {0, 170}) {
         goes_across<T>(target, rows, columns, 1, true, work, split);
         for (int64_t step : {1, 2, 3}) goes_across<T>(target, rows, columns, step, false, work, split);
       }
+    }
+  }
+}
+
+/// Adds 1 to n elements that begin at `offset`, in rows that lie `gap` elements apart, past the caches.
+template <class T>
+void streams(const Target& target, int64_t rows, int64_t n, int64_t offset, int64_t gap, int64_t split, bool in_place) {
+  TestBuffer in(dtype_of<T>, offset + rows * (n + gap)), other(dtype_of<T>, offset + rows * (n + gap));
+  fill_random<T>(in, 6, true);
+  std::memcpy(other.data<char>(), in.data<char>(), in.bytes().size());
+  TestBuffer expected = in;
+  TestBuffer& out = in_place ? in : other;
+  TestKernel k(KernelKind::loop, {rows, n});
+  const std::vector<int64_t> strides{n + gap, 1};
+  const int from = k.access(in, strides, offset), to = k.access(out, strides, offset);
+  k.store(to, k.compute(Op::add, dtype_of<T>, {k.load(from), k.param<T>(1)}));
+  k.target = target;
+  k.streams = 1;
+  k.run(split);
+  for_each_index({rows, n}, [&](const auto& at) {
+    T& element = expected.data<T>()[offset + dot(at, strides)];
+    element = static_cast<T>(element + 1);
+  });
+  ASSERT_EQ(expected.bytes(), out.bytes()) << name(dtype_of<T>) << " rows=" << rows << " n=" << n << " offset=" << offset
+                                           << " gap=" << gap << " split=" << split << " on " << target.cpu;
+}
+
+TEST(LoopKernel, WhatGoesPastTheCachesArrivesWhole) {
+  for (const Target& target : targets()) {
+    for (auto [rows, n] : {std::pair{1, 512}, {1, 1000}, {5, 128}, {3, 77}}) {
+      for (auto [offset, gap, split] : {std::tuple{0, 0, 0}, {0, 64, 64}, {16, 0, 100}, {3, 5, 0}}) {
+        for (bool in_place : {false, true}) {
+          streams<float>(target, rows, n, offset, gap, split, in_place);
+          streams<double>(target, rows, n, offset, gap, split, in_place);
+          streams<uint8_t>(target, rows, n, offset, gap, split, in_place);
+          streams<int16_t>(target, rows, n, offset, gap, split, in_place);
+        }
+      }
+    }
+    for (bool work : {false, true}) {
+      goes_across<float>(target, 64, 128, 1, false, work, 0, true);
+      goes_across<uint8_t>(target, 128, 256, 1, false, work, 1000, true);
     }
   }
 }

@@ -168,6 +168,7 @@ class TestKernel {
       }
     }
     sizes.insert(sizes.end(), params_.begin(), params_.end());
+    sizes.push_back(streams);
     return sizes;
   }
 
@@ -199,6 +200,7 @@ class TestKernel {
 
   KernelProgram program;
   Target target = host_target();
+  int64_t streams = 0;  // see SizesLayout
 
  private:
   struct Place {

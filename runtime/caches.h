@@ -1,0 +1,11 @@
+// The sizes of the machine's caches.
+#pragma once
+
+#include <cstdint>
+
+namespace etch {
+
+/// Bytes of the cache that stands before memory; a usual size where the system does not say.
+int64_t last_level_cache_bytes();
+
+}  // namespace etch
