@@ -57,18 +57,27 @@ std::vector<bool> ancestors(const Graph& graph, std::span<const Value> values) {
   return found;
 }
 
+/// True if the call asks for the gradients, and no backward function of one of its ops does.
+bool is_of_call(const TraceResult& trace, const AskedGradients& asked) {
+  const auto is_recorded = [&](Value value) { return trace.events.index_of(value) < trace.num_events; };
+  return std::ranges::all_of(asked.targets, is_recorded) && std::ranges::all_of(asked.gradients, is_recorded);
+}
+
 /// What belongs to the passes of a function's gradients. The passes of the compiler keep no track of values: they run once more, with
 /// targets and gradients as outputs, and the graph that was compiled is compared with what comes out.
+/// None if no gradient is asked for.
 std::optional<PassesOfGradient> passes_of(const Concrete& concrete) {
   const TraceResult& trace = concrete.trace;
   std::vector<Value> outputs;
   size_t num_targets = 0;
   for (const AskedGradients& asked : trace.custom_events.asked) {
+    if (!is_of_call(trace, asked)) continue;
     outputs.insert(outputs.begin(), asked.targets.begin(), asked.targets.end());
     outputs.insert(outputs.end(), asked.gradients.begin(), asked.gradients.end());
     num_targets += asked.targets.size();
   }
   const size_t num_asked = outputs.size();
+  if (num_asked == 0) return std::nullopt;
   outputs.insert(outputs.end(), trace.outputs.begin(), trace.outputs.end());
   const Graph recorded = trace.events.close(outputs, trace.num_events);
   const absl::StatusOr<Graph> lowered = run_passes(recorded, pass_options(concrete.options));
@@ -125,10 +134,8 @@ std::string forward_text(const Concrete& concrete, const Forward& forward) {
 
 std::string backward_text(const Concrete& concrete) {
   std::string text;
-  if (!concrete.trace.custom_events.asked.empty()) {
-    if (const std::optional<PassesOfGradient> passes = passes_of(concrete)) {
-      text += explain_kept(concrete.compiled.schedule, concrete.compiled.graph, *passes);
-    }
+  if (const std::optional<PassesOfGradient> passes = passes_of(concrete)) {
+    text += explain_kept(concrete.compiled.schedule, concrete.compiled.graph, *passes);
   }
   for (const Forward* forward = concrete.forwards.first(); forward; forward = forward->next) {
     text += forward_text(concrete, *forward);

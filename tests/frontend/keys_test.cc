@@ -69,7 +69,7 @@ const std::map<std::string_view, Decides> kCompileOptions = {
     {"blocks", Decides::code},             {"shared_outputs", Decides::nothing_of_it},
     {"overwrites", Decides::nothing_of_it}, {"native_regions", Decides::nothing_of_it},
     {"masked_regions", Decides::nothing_of_it},
-    {"stripes", Decides::nothing_of_it},
+    {"stripes", Decides::nothing_of_it},     {"cache_bytes", Decides::nothing_of_it},
     {"group", Decides::nothing_of_it},
 };
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "etch/layers.h"
+#include "etch/nn.h"
 #include "etch/optimizers.h"
 #include "tests/training/training.h"
 
@@ -62,6 +63,12 @@ TEST(Kept, IsNothingWhereNoGradientIsAskedFor) {
   const auto f = function([](Tensor x) { return tanh(x); });
   EXPECT_EQ(f.concrete(samples()).text("kept"), "nothing: no gradient was asked for\n");
   EXPECT_THAT(f.explain(samples()), testing::Not(testing::HasSubstr("Kept for")));
+}
+
+TEST(Kept, IsNothingWhereOnlyTheBackwardFunctionOfAnOpAsksForGradients) {
+  const auto f = function([](Tensor x, Tensor kernel) { return conv2d(x, kernel); });
+  const Tensor x = zeros({1, 8, 8, 2}), kernel = zeros({3, 3, 2, 4});
+  EXPECT_EQ(f.concrete(x, kernel).text("kept"), "nothing: no gradient was asked for\n");
 }
 
 /// What is cheap to compute again is not kept, whatever the loss is.
