@@ -16,6 +16,9 @@ namespace {
 // The axis that vectors run along instead has so many elements at least.
 constexpr int64_t kLongEnough = 8;
 
+// Of a line of memory.
+constexpr int64_t kLineBytes = 64;
+
 // Operands that are repeated have so many elements at the most, fill so many at the least, and are read so many times.
 constexpr int64_t kLongestPeriod = 32;
 constexpr int64_t kShortestRepeated = 192;
@@ -303,7 +306,8 @@ class Layout {
   }
 
   /// Where all rows are dense and what is read lies in one other order than what is written, the rows are walked in that
-  /// order: the processor fetches ahead what is read in order, and need not wait for what is written.
+  /// order: the processor fetches ahead what is read in order, and need not wait for what is written. Not where rows that
+  /// are written share lines of memory: these would be fetched twice.
   void walk_as_read() {
     const int last = domain_.rank - 1;
     if (last < 2 || domain_.extents[last] < kLongEnough) return;
@@ -315,6 +319,7 @@ class Layout {
       const auto& coef = access.address.coef;
       const bool dense = coef[last] == 1 && !access.indexed;
       if (coef[last] != 0 && !dense) return;
+      if (access.stores && domain_.extents[last] * size_of(access.dtype) % kLineBytes != 0) return;
       const bool whole = dense && std::all_of(coef.begin(), coef.begin() + last, [](int64_t c) { return c > 0; });
       if (access.stores || !whole) continue;
       std::vector<int> order = axes;

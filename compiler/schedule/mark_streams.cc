@@ -14,6 +14,19 @@ bool reads(const ScheduledKernel& kernel, int buffer) {
   });
 }
 
+/// True if all rows that a store writes begin at the same place of a line. Else few of them could go past the caches, and
+/// these would part lines with rows that do not.
+bool keeps_lines(const ScheduledKernel& kernel, int access) {
+  constexpr int64_t kLineBytes = 64;
+  const SizesLayout layout(kernel.program);
+  for (int axis = 0; axis < kernel.program.rank(); ++axis) {
+    const int64_t stride = kernel.sizes[layout.access(access) + 1 + axis];
+    const bool begins_rows = axis != kernel.program.lanes_axis() && kernel.sizes[layout.extent(axis)] > 1;
+    if (begins_rows && stride * size_of(kernel.program.accesses[access].dtype) % kLineBytes != 0) return false;
+  }
+  return true;
+}
+
 /// True if a kernel after number `k` reads the buffer that this one writes.
 bool is_read_after(const Schedule& schedule, size_t k, int buffer) {
   return std::any_of(schedule.kernels.begin() + static_cast<int64_t>(k) + 1, schedule.kernels.end(),
@@ -35,11 +48,13 @@ void mark_streams(int64_t cache_bytes, Schedule& schedule) {
     ScheduledKernel& kernel = schedule.kernels[k];
     if (kernel.is_opaque() || kernel.program.kind() != KernelKind::loop) continue;
     std::set<int> all(kernel.buffers.begin(), kernel.buffers.end()), stored;
-    for (const Instr& instr : kernel.program.body) {
-      if (instr.kind == InstrKind::store) stored.insert(kernel.buffers[instr.slot]);
-    }
     int64_t moved = 0, written = 0;
     bool pays = true;
+    for (const Instr& instr : kernel.program.body) {
+      if (instr.kind != InstrKind::store) continue;
+      stored.insert(kernel.buffers[instr.slot]);
+      pays = pays && keeps_lines(kernel, instr.slot);
+    }
     for (int buffer : all) moved += schedule.buffers[buffer].bytes;
     for (int buffer : stored) {
       const int64_t bytes = schedule.buffers[buffer].bytes;
