@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which reads a once
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
-constexpr int64_t kMinRowsToCopyB = 25;         // likewise
+constexpr int64_t kMinRowsToCopyB = 2;          // likewise
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
 
 /// A matrix in memory: its first element and the bytes from element to element along both axes.
@@ -52,6 +52,9 @@ class DotEmitter : private DotParts {
  private:
   Stride b_stride() const { return k_.program.accesses[*b_access_].stride; }
 
+  llvm::Value* div_up(llvm::Value* x, llvm::Value* y) {
+    return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
+  }
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
@@ -64,7 +67,12 @@ class DotEmitter : private DotParts {
   /// Adds the steps of one piece of k; `is_first` and `is_last` say whether it is the first one and the last one.
   void block_of_steps(const Origin& origin, const Part& part, llvm::Value* is_first, llvm::Value* is_last);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
-  Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps);
+  /// Elements from one panel of a copied block of b to the next: a little more than a panel has, so that they fall into
+  /// different sets.
+  int64_t panel_elements() const { return (blocking_.depth + 2) * blocking_.panel(); }
+  llvm::Value* copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps);
+  Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
+                    llvm::Value* panel_copy);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
   void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
   void epilogue(const Origin& origin, llvm::Value* sums, const Part& part);
@@ -83,16 +91,13 @@ llvm::Function* DotEmitter::emit() {
   zeros_ = scratch(blocking_.panel());
   sums_ = scratch(blocking_.rows * blocking_.columns);
   a_copy_ = scratch(kMaxDepth * kLeading);
-  b_copy_ = scratch(blocking_.depth * blocking_.panel());
+  b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
   for (int i = 0; i < 2; ++i) store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
 
   emit_constants();
 
   // The rows are walked once for each piece of the columns.
   llvm::Value *m = k_.extent(m_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  const auto div_up = [&](llvm::Value* x, llvm::Value* y) {
-    return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
-  };
   llvm::Value* pieces = div_up(n, width);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), m_axis_, [&](const Origin& origin) {
@@ -112,10 +117,14 @@ llvm::Function* DotEmitter::emit() {
 /// Some rows and columns of one matrix of the batch.
 void DotEmitter::segment(const Origin& origin, const Part& part) {
   llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
+  // Blocks of about the same size, of whole tiles.
+  llvm::Value* blocks = div_up(part.rows, k_.i64(blocking_.rows));
+  llvm::Value* tile_rows = k_.i64(blocking_.tile_rows);
+  llvm::Value* rows = b_.CreateMul(div_up(div_up(part.rows, blocks), tile_rows), tile_rows);
   count(part.column, right, k_.i64(blocking_.columns), false, [&](llvm::Value* column) {
     llvm::Value* columns = min(b_.CreateSub(right, column), k_.i64(blocking_.columns));
-    count(part.row, end, k_.i64(blocking_.rows), false, [&](llvm::Value* row) {
-      block(origin, {row, min(b_.CreateSub(end, row), k_.i64(blocking_.rows)), column, columns});
+    count(part.row, end, rows, false, [&](llvm::Value* row) {
+      block(origin, {row, min(b_.CreateSub(end, row), rows), column, columns});
     });
   });
 }
@@ -152,12 +161,14 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, llvm::Va
     const Steps steps{start, depth, b_.CreateAnd(is_first, b_.CreateIsNull(start)),
                       b_.CreateAnd(is_last, b_.CreateICmpEQ(depth, left))};
     const Matrix a = block_of_a(origin, part, steps);
-
+    llvm::Value* copied = copy_block_of_b(origin, part, steps);
     count(k_.i64(0), part.columns, k_.i64(blocking_.panel()), false, [&](llvm::Value* j) {
       llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
       llvm::Value* columns = min(b_.CreateSub(part.columns, j), k_.i64(blocking_.panel()));
       const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
-      tiles(a, panel_of_b(origin, panel, steps), sums, panel, steps);
+      llvm::Value* before = b_.CreateUDiv(j, k_.i64(blocking_.panel()));
+      llvm::Value* place = b_.CreateSelect(copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
+      tiles(a, panel_of_b(origin, panel, steps, copied, at(b_copy_, place)), sums, panel, steps);
       k_.if_then(steps.last, [&] { epilogue(origin, sums, panel); });
     });
   });
@@ -198,9 +209,23 @@ llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const S
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
 
+/// Copies all panels of b for some steps, row after row, if that pays; i1, whether it does.
+llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps) {
+  if (!b_access_ || b_stride() != Stride::one) return b_.getFalse();
+  llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
+  llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
+  llvm::Value* pays = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
+  k_.if_then(pays, [&] {
+    b_.CreateCall(copy_b_function(), {plain_b(origin, part, steps), k_stride, part.columns, steps.depth, b_copy_,
+                                      k_.i64(panel_elements())});
+  });
+  return pays;
+}
+
 /// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up.
-Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps) {
-  const Matrix copied{b_copy_, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
+Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
+                              llvm::Value* panel_copy) {
+  const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
   if (!b_access_ || b_stride() == Stride::zero) {
     compute_b(origin, part, steps);
     return copied;
@@ -212,20 +237,25 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
                   {data, k_.access_stride(*b_access_, n_axis_), k_stride, part.columns, steps.depth, b_copy_});
     return copied;
   }
-  llvm::Value* step = bytes(k_stride);
-  llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(step, steps.depth), k_.i64(kMinBytesToCopyB));
-  llvm::Value* pays = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
-  llvm::Value* copy = b_.CreateOr(pays, b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel())));
-  k_.if_then(copy, [&] { b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, b_copy_}); });
-  return {b_.CreateSelect(copy, b_copy_, data), nullptr, b_.CreateSelect(copy, copied.step, step)};
+  llvm::Value* ends = b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel()));
+  k_.if_then(b_.CreateAnd(ends, b_.CreateNot(is_copied)), [&] {
+    b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, panel_copy, k_.i64(0)});
+  });
+  llvm::Value* copy = b_.CreateOr(ends, is_copied);
+  return {b_.CreateSelect(copy, panel_copy, data), nullptr, b_.CreateSelect(copy, copied.step, bytes(k_stride))};
 }
 
 /// Adds the products of some steps to the sums of a panel.
 void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps) {
   llvm::Value* row = k_.i64(blocking_.bytes(blocking_.panel()));
-  b_.CreateCall(tiles_function(),
-                {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
-                 b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
+  const auto call = [&](bool narrow) {
+    b_.CreateCall(tiles_function(narrow),
+                  {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
+                   b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
+  };
+  llvm::Value* narrow = b_.CreateICmpSLE(part.columns, k_.i64(blocking_.lanes));
+  k_.if_then(narrow, [&] { call(true); });
+  k_.if_then(b_.CreateNot(narrow), [&] { call(false); });
 }
 
 // The epilogue.
