@@ -1,8 +1,9 @@
 // Dot kernels: tiled matrix products with an epilogue.
 //
 // The result is made in blocks of some rows (see BlockSizes) whose sums stand in the scratch memory, and a block in panels
-// as wide as a tile. For some steps of k at a time a panel of b, and where it pays a block of a, is copied to where
-// tiles read it best; tiles (dot_parts.h, dot_micro.h) then add its products to the sums. After the last steps the
+// as wide as a tile. For some steps of k at a time a block of b and one of a are copied, where it pays, to where
+// tiles read them best: b row after row, for memory is read fastest in long stretches. Tiles (dot_parts.h, dot_micro.h) then
+// add the products to the sums. After the last steps the
 // epilogue runs over the panel while it is in the cache. Rows, and steps, may be several axes: such operands lie in pieces,
 // which copies put together. The products of one element are added in ascending order of k
 // whatever the blocks, so no choice made here changes a bit. The plan of loops is that of Goto and van de Geijn,
@@ -57,6 +58,9 @@ class DotEmitter : private DotParts {
  private:
   Stride b_stride() const { return k_.program.accesses[*b_access_].stride; }
 
+  llvm::Value* div_up(llvm::Value* x, llvm::Value* y) {
+    return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
+  }
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
@@ -84,7 +88,12 @@ class DotEmitter : private DotParts {
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
-  Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps);
+  /// Elements from one panel of a copied block of b to the next: a little more than a panel has, so that they fall into
+  /// different sets.
+  int64_t panel_elements() const { return (blocking_.depth + 2) * blocking_.panel(); }
+  llvm::Value* copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps);
+  Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
+                    llvm::Value* panel_copy);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
   void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
@@ -95,6 +104,7 @@ class DotEmitter : private DotParts {
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
+  llvm::Value* rows_of_block_ = nullptr;
 };
 
 // The kernel: batch, blocks of columns, blocks of rows, blocks of steps, panels.
@@ -103,16 +113,17 @@ llvm::Function* DotEmitter::emit() {
   zeros_ = scratch(blocking_.panel());
   sums_ = scratch(blocking_.rows * blocking_.columns);
   a_copy_ = scratch(kMaxDepth * kLeading);
-  b_copy_ = scratch(blocking_.depth * blocking_.panel());
+  b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
   for (int i = 0; i < 2; ++i) store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
 
   emit_constants();
 
   // The rows are walked once for each piece of the columns.
   llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  const auto div_up = [&](llvm::Value* x, llvm::Value* y) {
-    return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
-  };
+  // Blocks of rows are about equal, of whole tiles.
+  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(blocking_.tile_rows);
+  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
+  rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
   llvm::Value* pieces = div_up(n, width);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
@@ -134,8 +145,8 @@ void DotEmitter::segment(const Origin& origin, const Part& part) {
   llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
   count(part.column, right, k_.i64(blocking_.columns), false, [&](llvm::Value* column) {
     llvm::Value* columns = min(b_.CreateSub(right, column), k_.i64(blocking_.columns));
-    count(part.row, end, k_.i64(blocking_.rows), false, [&](llvm::Value* row) {
-      block(origin, {row, min(b_.CreateSub(end, row), k_.i64(blocking_.rows)), column, columns});
+    count(part.row, end, rows_of_block_, false, [&](llvm::Value* row) {
+      block(origin, {row, min(b_.CreateSub(end, row), rows_of_block_), column, columns});
     });
   });
 }
@@ -216,11 +227,14 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
   llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), k_.i64(blocking_.rows));
   const Matrix a = block_of_a(origin, part, steps);
 
+  llvm::Value* is_copied = copy_block_of_b(origin, part, steps);
   count(k_.i64(0), part.columns, k_.i64(blocking_.panel()), false, [&](llvm::Value* j) {
     llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
     llvm::Value* columns = min(b_.CreateSub(part.columns, j), k_.i64(blocking_.panel()));
     const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
-    tiles(a, panel_of_b(origin, panel, steps), sums, panel, steps);
+    llvm::Value* before = b_.CreateUDiv(j, k_.i64(blocking_.panel()));
+    llvm::Value* place = b_.CreateSelect(is_copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
+    tiles(a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps);
     k_.if_then(steps.last, [&] {
       for_lines(origin, panel, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
         epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, panel.column, panel.columns});
@@ -293,10 +307,29 @@ llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const S
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
 
+/// Copies all panels of b for some steps, row after row, if that pays or if tiles cannot walk the steps as one; i1, whether
+/// it does.
+llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps) {
+  if (!b_access_ || b_stride() != Stride::one) return b_.getFalse();
+  llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
+  llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
+  llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
+  if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
+  k_.if_then(copy, [&] {
+    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      b_.CreateCall(copy_b_function(),
+                    {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
+                     at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), k_.i64(panel_elements())});
+    });
+  });
+  return copy;
+}
+
 /// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up.
-Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps) {
-  const Matrix copied{b_copy_, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
-  const auto copy_of = [&](llvm::Value* step) { return at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))); };
+Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
+                              llvm::Value* panel_copy) {
+  const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
+  const auto copy_of = [&](llvm::Value* step) { return at(panel_copy, b_.CreateMul(step, k_.i64(blocking_.panel()))); };
   if (!b_access_ || b_stride() == Stride::zero) {
     for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
       compute_b(corner, part.columns, steps.length, copy_of(step));
@@ -312,22 +345,13 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
     return copied;
   }
   llvm::Value* data = plain_b(origin, part, steps);
-  llvm::Value* step = bytes(k_stride);
-  llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(step, steps.depth), k_.i64(kMinBytesToCopyB));
-  llvm::Value* pays = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
-  llvm::Value* copy = b_.CreateOr(pays, b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel())));
-  if (!has_pieces_of_k()) {
-    k_.if_then(copy, [&] { b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, b_copy_}); });
-  } else {
-    copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
-    k_.if_then(copy, [&] {
-      for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-        b_.CreateCall(copy_b_function(),
-                      {corner.accesses[*b_access_], k_stride, part.columns, steps.length, copy_of(step)});
-      });
-    });
-  }
-  return {b_.CreateSelect(copy, b_copy_, data), nullptr, b_.CreateSelect(copy, copied.step, step)};
+  // Steps that do not join are copied with their block, so these are walked as one.
+  llvm::Value* ends = b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel()));
+  k_.if_then(b_.CreateAnd(ends, b_.CreateNot(is_copied)), [&] {
+    b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, panel_copy, k_.i64(0)});
+  });
+  llvm::Value* copy = b_.CreateOr(ends, is_copied);
+  return {b_.CreateSelect(copy, panel_copy, data), nullptr, b_.CreateSelect(copy, copied.step, bytes(k_stride))};
 }
 
 llvm::Value* DotEmitter::steps_join_in_b() {
@@ -342,9 +366,14 @@ llvm::Value* DotEmitter::steps_join_in_b() {
 /// Adds the products of some steps to the sums of a panel.
 void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps) {
   llvm::Value* row = k_.i64(blocking_.bytes(blocking_.panel()));
-  b_.CreateCall(tiles_function(),
-                {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
-                 b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
+  const auto call = [&](bool narrow) {
+    b_.CreateCall(tiles_function(narrow),
+                  {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
+                   b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
+  };
+  llvm::Value* narrow = b_.CreateICmpSLE(part.columns, k_.i64(blocking_.lanes));
+  k_.if_then(narrow, [&] { call(true); });
+  k_.if_then(b_.CreateNot(narrow), [&] { call(false); });
 }
 
 // The epilogue.

@@ -160,7 +160,7 @@ llvm::Function* internal_function(llvm::Module& module, const llvm::Function& ca
 llvm::Function* tile_function(llvm::Module& module, const llvm::Function& caller, DType dtype, int vector_bytes,
                               TileShape shape) {
   const std::string name = "dot_tile_" + std::to_string(shape.rows) + "x" + std::to_string(shape.vectors) +
-                           "." + std::string(etch::name(dtype));
+                           "." + std::to_string(vector_bytes) + "." + std::string(etch::name(dtype));
   if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
   llvm::Type* i64 = llvm::Type::getInt64Ty(module.getContext());

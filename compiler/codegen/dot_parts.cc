@@ -9,8 +9,9 @@ namespace etch::codegen {
 namespace {
 
 constexpr int kRaggedRows = 4;
+constexpr int kNarrowRows = 6;  // of tiles of half as many columns: as many sums as hide fma's latency
 constexpr int kSquare = 4;      // b is transposed in squares of this size
-static_assert(BlockSizes{}.dot_rows % kRaggedRows == 0);
+static_assert(BlockSizes{}.dot_rows % kNarrowRows == 0 && BlockSizes{}.dot_rows % kRaggedRows == 0);
 
 }  // namespace
 
@@ -71,26 +72,34 @@ llvm::Function* DotParts::copy_a_function() {
 
 llvm::Function* DotParts::copy_b_function() {
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
-  return shared("dot_copy_b", {ptr, i64, i64, i64, ptr}, [&](llvm::Function* f) {
-    llvm::Value *k_stride = f->getArg(1), *columns = f->getArg(2), *depth = f->getArg(3);
+  return shared("dot_copy_b", {ptr, i64, i64, i64, ptr, i64}, [&](llvm::Function* f) {
+    llvm::Value *k_stride = f->getArg(1), *columns = f->getArg(2), *depth = f->getArg(3), *next_panel = f->getArg(5);
     const Values start{f->getArg(0), f->getArg(4)};
-    auto rows = [&](llvm::Value* low_mask, llvm::Value* high_mask) {
-      k_.loop(k_.i64(0), depth, k_.i64(1), start, true, [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> now) {
-        llvm::Value* high = k_.i64(blocking_.lanes);
-        store(load_vector(now[0], low_mask), now[1]);
-        store(load_vector(at(now[0], high), high_mask), at(now[1], high));
-        return Values{at(now[0], k_stride), at(now[1], k_.i64(blocking_.panel()))};
-      });
-    };
     const int lanes = static_cast<int>(blocking_.lanes);
-    llvm::Value* above = b_.CreateSub(columns, k_.i64(lanes));
-    llvm::Value* low_mask = mask_of_count(b_, columns, lanes);
-    llvm::Value* high_mask =
-        mask_of_count(b_, max(above, k_.i64(0)), lanes);
-    if (k_.target.masked_ops) return rows(low_mask, high_mask);
-    llvm::Value* full = b_.CreateICmpEQ(columns, k_.i64(blocking_.panel()));
-    k_.if_then(full, [&] { rows(nullptr, nullptr); });
-    k_.if_then(b_.CreateNot(full), [&] { rows(low_mask, high_mask); });
+    llvm::Value *high = k_.i64(lanes), *panel = k_.i64(blocking_.panel());
+    const auto copy = [&](llvm::Value* from, llvm::Value* to, llvm::Value* low_mask, llvm::Value* high_mask) {
+      store(load_vector(from, low_mask), to);
+      store(load_vector(at(from, high), high_mask), at(to, high));
+    };
+    llvm::Value* whole = b_.CreateAnd(columns, k_.i64(-blocking_.panel()));
+    k_.loop(k_.i64(0), depth, k_.i64(1), start, true, [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> now) {
+      k_.loop(k_.i64(0), whole, panel, {now[1]}, true, [&](llvm::Value* j, llvm::ArrayRef<llvm::Value*> to) {
+        copy(at(now[0], j), to[0], nullptr, nullptr);
+        return Values{at(to[0], next_panel)};
+      });
+      return Values{at(now[0], k_stride), at(now[1], panel)};
+    });
+    k_.if_then(b_.CreateICmpSLT(whole, columns), [&] {
+      llvm::Value* rest = b_.CreateSub(columns, whole);
+      llvm::Value* low_mask = mask_of_count(b_, rest, lanes);
+      llvm::Value* high_mask = mask_of_count(b_, max(b_.CreateSub(rest, high), k_.i64(0)), lanes);
+      llvm::Value* before = b_.CreateUDiv(whole, panel);
+      const Values last{at(start[0], whole), at(start[1], b_.CreateMul(before, next_panel))};
+      k_.loop(k_.i64(0), depth, k_.i64(1), last, true, [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> now) {
+        copy(now[0], now[1], low_mask, high_mask);
+        return Values{at(now[0], k_stride), at(now[1], panel)};
+      });
+    });
   });
 }
 
@@ -145,9 +154,9 @@ void DotParts::transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::
   }
 }
 
-llvm::Function* DotParts::tiles_function() {
+llvm::Function* DotParts::tiles_function(bool narrow) {
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
-  return shared("dot_tiles", {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64},
+  return shared(narrow ? "dot_narrow_tiles" : "dot_tiles", {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64},
                 [&](llvm::Function* f) {
     llvm::Value *a_row = f->getArg(1), *depth = f->getArg(5), *in_row = f->getArg(7), *out_row = f->getArg(9);
     auto add_bytes = [&](llvm::Value* pointer, llvm::Value* bytes) {
@@ -164,7 +173,8 @@ llvm::Function* DotParts::tiles_function() {
     llvm::Value* rows = b_.CreateSelect(empty, k_.i64(0), f->getArg(10));
 
     auto step_by = [&](llvm::Value* from, llvm::Value* to, TileShape shape, const Values& start) {
-      llvm::Function* tile = tile_function(module_, *f, blocking_.dtype, blocking_.vector_bytes, shape);
+      const int vector_bytes = blocking_.vector_bytes / (narrow ? 2 : 1);
+      llvm::Function* tile = tile_function(module_, *f, blocking_.dtype, vector_bytes, shape);
       return k_.loop(from, to, k_.i64(shape.rows), start, true,
                      [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> now) {
         llvm::Value* valid = min(b_.CreateSub(rows, i), k_.i64(shape.rows));
@@ -177,6 +187,10 @@ llvm::Function* DotParts::tiles_function() {
       });
     };
     const Values start{f->getArg(0), f->getArg(6), f->getArg(8)};
+    if (narrow) {
+      step_by(k_.i64(0), rows, {kNarrowRows, 2, true}, start);
+      return;
+    }
     llvm::Value* full_rows = b_.CreateSub(rows, b_.CreateURem(rows, k_.i64(blocking_.tile_rows)));
     const Values rest = step_by(k_.i64(0), full_rows, {blocking_.tile_rows, 2}, start);
     step_by(full_rows, rows, {kRaggedRows, 2, true}, rest);

@@ -56,13 +56,14 @@ class DotParts {
   /// void(from, line_stride, stride, lines, length, to), strides in elements:
   /// to[i * leading + j] = from[i * line_stride + j * stride].
   llvm::Function* copy_a_function();
-  /// void(from, k_stride, columns, depth, to): to[p * panel + j] = from[p * k_stride + j], or 0 if j >= columns.
+  /// void(from, k_stride, columns, depth, to, next_panel): column j of each panel of columns, from[p * k_stride + j], goes to
+  /// to[p * panel + j], and zeros behind the last column; the next panel is so many elements behind.
   llvm::Function* copy_b_function();
-  /// void(from, n_stride, k_stride, columns, depth, to): the same for from[p * k_stride + j * n_stride].
+  /// void(from, n_stride, k_stride, columns, depth, to): the same of a single panel for from[p * k_stride + j * n_stride].
   llvm::Function* transpose_b_function();
   /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows): as tile_function, tile after tile, for
-  /// any depth and rows. A row of a tile is a panel.
-  llvm::Function* tiles_function();
+  /// any depth and rows. A row of a tile is a panel, or half of it if `narrow`.
+  llvm::Function* tiles_function(bool narrow);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.
   std::optional<int> plain_access(int i) const;

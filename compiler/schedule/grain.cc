@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/kernel_work.h"
 
 namespace etch {
 namespace {
@@ -13,15 +14,29 @@ constexpr int64_t kTaskWork = int64_t{1} << 18;
 
 int64_t work_of(const ScheduledKernel& kernel) { return kernel.additions + cost::kTouch * kernel.touches; }
 
+// Each task of a product copies the other operand: its rows are so many at the least.
+constexpr int64_t kFewestRows = 60;
+constexpr int64_t kWholeTiles = 4;  // of any processor
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Whole matrices, or parts of one that are about equal.
+int64_t rows_of_task(const ScheduledKernel& kernel, int64_t grain) {
+  const int64_t m = schedule::rows_of_matrix(kernel);
+  const int64_t rows = std::max(grain, kFewestRows);
+  if (rows >= m) return ceil_div(grain, m) * m;
+  return ceil_div(ceil_div(m, m / rows), kWholeTiles) * kWholeTiles;
+}
+
 }  // namespace
 
 int64_t grain_of(const ScheduledKernel& kernel) {
-  const int64_t work = work_of(kernel);
-  const int64_t grain = kTaskWork / std::max<int64_t>(work, 1);
-  // Rows stand for themselves, and what a library function does; elements are split at whole cache lines, rows of a
-  // product at whole tiles.
+  const int64_t work = std::max<int64_t>(1, work_of(kernel));
+  const int64_t grain = std::max<int64_t>(1, kTaskWork / work);
+  if (kernel.program.has_tiles() && kernel.iterations > 0) return rows_of_task(kernel, grain);
+  // Rows stand for themselves, and what a library function does; elements are split at whole cache lines.
   const int64_t multiple = kernel.program.has(Role::vector) ? 64 : 1;
-  return std::max<int64_t>(1, (grain + multiple - 1) / multiple) * multiple;
+  return ceil_div(grain, multiple) * multiple;
 }
 
 int64_t grain_of(std::span<const ScheduledKernel> kernels, int64_t rows) {

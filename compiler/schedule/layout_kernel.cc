@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/kernel_work.h"
 #include "compiler/schedule/partition.h"
 #include "compiler/schedule/unroll_axis.h"
 
@@ -559,54 +560,6 @@ void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Acce
   }
 }
 
-// Tasks of a product are worth so much work at the least, and there are enough of so many; narrower ones pack the rows too often.
-constexpr int64_t kProductTask = int64_t{1} << 20;
-constexpr int64_t kManyTasks = 8;
-constexpr int64_t kFewestColumns = 128;
-constexpr int64_t kRowsOfTask = 64;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/// How many columns of a product a task makes: all of them where its rows are enough for many tasks.
-int64_t columns_of_task(const Domain& domain) {
-  int64_t rows = 1, steps = 1, columns = 1;
-  for (int axis = 0; axis < domain.rank; ++axis) {
-    const Role role = domain.roles[axis];
-    (is_folded(role) ? steps : role == Role::vector ? columns : rows) *= domain.extents[axis];
-  }
-  if (columns <= kFewestColumns) return std::max<int64_t>(1, columns);
-  const int64_t tasks = std::min(kManyTasks, rows * columns * steps / kProductTask);
-  const int64_t pieces = tasks / ceil_div(rows, kRowsOfTask);
-  if (pieces < 2) return columns;
-  return std::max(kFewestColumns, ceil_div(ceil_div(columns, pieces), kFewestColumns) * kFewestColumns);
-}
-
-/// Iterations of begin..end and what one does. A product in tiles runs over its rows, once for each piece of `columns` columns;
-/// all other kernels over elements or over what each row or column comes to.
-void measure(const Domain& domain, const KernelProgram& program, int64_t columns, ScheduledKernel& kernel) {
-  const bool is_product = domain.has(Role::row);
-  int64_t iterations = 1, row = 1, elements = 1;  // row: steps or elements of one; elements: of an iteration's result
-  for (int axis = 0; axis < domain.rank; ++axis) {
-    const int64_t extent = domain.extents[axis];
-    if (is_folded(domain.roles[axis])) {
-      row *= extent;
-    } else if (program.has_tiles() && domain.roles[axis] == Role::vector) {
-      elements = std::min(extent, columns);
-      iterations *= ceil_div(extent, columns);
-    } else {
-      iterations *= extent;
-    }
-  }
-  kernel.iterations = iterations;
-  const int64_t times = is_product ? elements : row;
-  for (const Instr& instr : program.body) {
-    const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
-    const bool steps = instr.kind == InstrKind::dot || (program.sums_in_lanes && instr.stage == 0 && touches);
-    const int64_t count = steps ? elements * row : instr.per_row ? 1 : times;
-    (touches ? kernel.touches : kernel.additions) += count * cost_of(instr);
-  }
-}
-
 }  // namespace
 
 int64_t arrange(KernelDraft& draft) {
@@ -626,7 +579,7 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
   ScheduledKernel kernel;
   std::vector<int64_t>& sizes = kernel.sizes;
   sizes.assign(domain.extents.begin(), domain.extents.begin() + rank);
-  const int64_t columns = program.has_tiles() ? columns_of_task(domain) : 0;
+  const int64_t columns = program.has_tiles() ? columns_of_task(domain, program) : 0;
   if (program.has(Role::block)) sizes.push_back(total);
   if (program.has_tiles()) sizes.push_back(columns);
   const auto append = [&](const Affine& map) {

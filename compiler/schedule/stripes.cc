@@ -6,6 +6,8 @@
 #include <set>
 #include <span>
 
+#include "compiler/schedule/kernel_work.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -42,17 +44,18 @@ bool is_counted(const KernelProgram& program, int axis) {
   return !is_folded(role) && !(role == Role::vector && program.has(Role::row));
 }
 
+/// Rows of all matrices, or what else iterations are: columns are cut for tasks, and a group's tasks are rows.
+int64_t rows_of(const ScheduledKernel& kernel) { return kernel.iterations / pieces_of_columns(kernel); }
+
 /// True if a kernel may run on parts of its rows between others: nothing looks at how it ended.
 bool can_join(const ScheduledKernel& kernel) {
   const KernelProgram& program = kernel.program;
   return !kernel.is_opaque() && kernel.checks.empty() && !program.has_guarded_loops() && !program.has(Role::block) &&
-         !program.has(Role::results) && kernel.iterations > 1;
+         !program.has(Role::results) && rows_of(kernel) > 1;
 }
 
 int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 int64_t rounded_up(int64_t n, int64_t multiple) { return divided_up(n, multiple) * multiple; }
-
-int64_t rows_of_matrix(const ScheduledKernel& product) { return product.sizes[product.program.axis(Role::row)]; }
 
 /// Bytes of the operand that a product reads for every row of a matrix.
 int64_t bytes_of_operand(const ScheduledKernel& product) {
@@ -67,7 +70,7 @@ int64_t rows_of_matrices(std::span<const ScheduledKernel* const> group, int64_t 
   int64_t found = 0;
   for (const ScheduledKernel* kernel : group) {
     if (!is_product(*kernel)) continue;
-    const int64_t per_row = kernel->iterations / rows, of_matrix = rows_of_matrix(*kernel);
+    const int64_t per_row = rows_of(*kernel) / rows, of_matrix = rows_of_matrix(*kernel);
     if (of_matrix % per_row != 0 || (found != 0 && found != of_matrix / per_row)) return 0;
     found = of_matrix / per_row;
   }
@@ -77,9 +80,9 @@ int64_t rows_of_matrices(std::span<const ScheduledKernel* const> group, int64_t 
 /// What a product reads of operands for the blocks of stripes beyond what it reads for its own.
 int64_t bytes_read_again(const ScheduledKernel& kernel, const ScheduledStripes& stripes) {
   if (!is_product(kernel)) return 0;
-  const int64_t per_row = kernel.iterations / stripes.rows, of_matrix = rows_of_matrix(kernel);
+  const int64_t per_row = rows_of(kernel) / stripes.rows, of_matrix = rows_of_matrix(kernel);
   const int64_t times = divided_up(of_matrix, stripes.block * per_row) - divided_up(of_matrix, kRowsOfProduct);
-  return std::max<int64_t>(times, 0) * bytes_of_operand(kernel) * (kernel.iterations / of_matrix);
+  return std::max<int64_t>(times, 0) * bytes_of_operand(kernel) * (rows_of(kernel) / of_matrix);
 }
 
 /// See cut_stripes.
@@ -160,6 +163,7 @@ class Search {
       if (!can_start(start)) continue;
       grow(start);
       if (members_.size() < 2 || !pays()) continue;
+      for (const int k : members_) join_columns(kernels()[k]);
       move_together(start);
       ScheduledStripes& stripes = found.emplace_back();
       stripes.first = start + static_cast<int>(before_.size());
@@ -194,7 +198,7 @@ class Search {
     uses_ = {};
     uses_.add(kernels()[start], stored_[start], start);
     written_behind_.clear();
-    rows_ = kernels()[start].iterations;
+    rows_ = rows_of(kernels()[start]);
     std::vector<int> others;
     for (int k = start + 1; k < static_cast<int>(kernels().size()) && k - members_.back() <= kMostBetween; ++k) {
       const bool waits = reads_any(k, [&](int storage) { return written_behind_.contains(storage); });
@@ -242,7 +246,7 @@ class Search {
   bool add(int k) {
     const ScheduledKernel& kernel = kernels()[k];
     if (!can_join(kernel) || members_.size() == kMostKernels) return false;
-    const int64_t more = std::max(rows_, kernel.iterations), rows = std::min(rows_, kernel.iterations);
+    const int64_t more = std::max(rows_, rows_of(kernel)), rows = std::min(rows_, rows_of(kernel));
     if (more % rows != 0) return false;
     Uses uses = uses_;
     uses.add(kernel, stored_[k], k);

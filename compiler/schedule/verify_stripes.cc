@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/ir/cat.h"
+#include "compiler/schedule/kernel_work.h"
 #include "compiler/schedule/stripes.h"
 
 namespace etch {
@@ -37,6 +38,7 @@ class StripesCheck {
     for (int k = stripes_.first; k < stripes_.end(); ++k) {
       const ScheduledKernel& kernel = schedule_.kernels[k];
       if (kernel.is_opaque() || !kernel.checks.empty()) return cat(kernel.name, " cannot run block by block");
+      if (schedule::pieces_of_columns(kernel) != 1) return cat(kernel.name, " is cut into pieces of columns");
       if (kernel.iterations % stripes_.rows != 0) return cat(kernel.name, " has no whole rows");
     }
     for (const Use& use : uses_) {

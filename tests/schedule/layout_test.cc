@@ -182,6 +182,25 @@ TEST(Layout, OnlyRowsThatFitTheirGroupRunInOne) {
   EXPECT_FALSE(groups(100, 99)) << "a row of two blocks";
 }
 
+/// The kernel of a product [m,k] x [k,n].
+ScheduledKernel product_of(int64_t m, int64_t k, int64_t n) {
+  const std::string a = cat("f32[", m, ",", k, "]"), b = cat("f32[", k, ",", n, "]");
+  Graph graph = graph_of(cat("graph(%0: ", a, ", %1: ", b, ") {\n%2 = dot(%0, %1) : f32[", m, ",", n, "]\nreturn %2\n}"));
+  return schedule_of(graph).kernels.at(0);
+}
+
+TEST(Layout, ProductsOfOneRowOrColumnSumInLanes) {
+  EXPECT_EQ(product_of(1, 20, 30).program.kind(), KernelKind::vector_dot);
+  EXPECT_EQ(product_of(30, 20, 1).program.kind(), KernelKind::vector_dot);
+  EXPECT_EQ(product_of(30, 1, 20).program.kind(), KernelKind::dot);
+}
+
+TEST(Layout, ProductsOfFewRowsAreCutIntoPiecesOfColumns) {
+  EXPECT_EQ(product_of(32, 784, 512).iterations, 4 * 32);
+  EXPECT_EQ(product_of(32, 16, 512).iterations, 32) << "too little work to share";
+  EXPECT_EQ(product_of(32, 784, 100).iterations, 32) << "too few columns";
+}
+
 TEST(Layout, ShortRowsHaveTheBitsOfEveryWayToRun) {
   for (int64_t rows : {8, 37}) {
     for (int64_t n = 2; n <= kMostShortRow; ++n) expect_same_bits(graph_of(softmax_text(rows, n)), false);

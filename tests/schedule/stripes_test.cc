@@ -120,6 +120,19 @@ return %7, %8
   expect_bits_of_unfused(graph);
 }
 
+TEST(Stripes, ProductsThatTasksShareByColumnsHaveTheBitsOfUnfused) {
+  const Graph graph = graph_of(R"(graph(%0: f32[40,600], %1: f32[600,300]) {
+%2 = dot(%0, %1) : f32[40,300]
+%3 = reduce(%2) kind=max axes=[1] : f32[40]
+%4 = reshape(%3) : f32[40,1]
+%5 = sub(%2, %4) : f32[40,300]
+return %5
+})");
+  EXPECT_EQ(schedule_of(graph).kernels.front().iterations, 3 * 40);
+  EXPECT_FALSE(forced(graph).stripes.empty());
+  expect_bits_of_unfused(graph);
+}
+
 TEST(Stripes, AProductOverTheRowsWaitsForAllOfThem) {
   const Graph graph = graph_of(R"(graph(%0: f32[24,16], %1: f32[16,20], %2: f32[24,8]) {
 %3 = dot(%0, %1) : f32[24,20]
