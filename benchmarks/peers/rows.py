@@ -2,7 +2,7 @@
 
 The list is frozen: it was written before the kernels were tuned, and it changes only when a workload is added. Sizes inside of
 `Draw` are drawn anew from the seed of each run, so that nothing can be tuned to a list; about a quarter of the rows are such.
-What a workload computes, its inputs, bytes and arithmetic stand in workloads.py.
+What a workload computes, its inputs, bytes and arithmetic stand in workloads/.
 """
 
 import random

@@ -117,7 +117,10 @@ std::unique_ptr<Case> make_loop(const std::string&, const Sizes&, const std::vec
 /// The same of those whose first call is timed.
 std::unique_ptr<CompileCase> make_compile(const std::string&, const Sizes&, const std::vector<Tensor>&, Way);
 
-/// The step of an optimizer on the perceptron of workloads.py; the weights are the inputs behind x and the labels.
+/// The last state of an LSTM that starts from zeros, its times written out.
+Tensor lstm_over_time(Tensor x, Tensor kernel, Tensor recurrent, Tensor bias);
+
+/// The step of an optimizer on the perceptron of benchmarks/peers/workloads; the weights are the inputs behind x and the labels.
 std::unique_ptr<Case> make_perceptron_step(const std::string& optimizer, const std::vector<Tensor>& inputs, Way way);
 
 }  // namespace rows

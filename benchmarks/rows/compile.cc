@@ -34,7 +34,7 @@ class FromSeed final : public CompileCase {
   Make make_;
 };
 
-/// The shares of the ops as in workloads.py.
+/// The shares of the ops as in benchmarks/peers/workloads.
 Tensor chain(Tensor value, const Tensor& y, int ops, unsigned seed) {
   std::mt19937 random(seed);
   std::discrete_distribution<int> op{25, 30, 30, 10, 5};

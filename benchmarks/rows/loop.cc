@@ -50,6 +50,8 @@ Tensor mandelbrot_while(Tensor cx, Tensor cy, int turns) {
   return reshape(etch::map(point, std::tuple(reshape(cx, {-1}), reshape(cy, {-1}))), cx.shape());
 }
 
+}  // namespace
+
 Tensor lstm_over_time(Tensor x, Tensor kernel, Tensor recurrent, Tensor bias) {
   const int64_t batch = x.shape()[0], times = x.shape()[1], width = x.shape()[2];
   Tensor h = etch::zeros({batch, width}), c = h;
@@ -61,8 +63,6 @@ Tensor lstm_over_time(Tensor x, Tensor kernel, Tensor recurrent, Tensor bias) {
   }
   return h;
 }
-
-}  // namespace
 
 std::unique_ptr<Case> make_loop(const std::string& name, const Sizes& sizes, const std::vector<Tensor>& in, Way way) {
   if (name == "scalar_loop") {

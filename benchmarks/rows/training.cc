@@ -46,18 +46,7 @@ Tensor transformer(const Weights& w, const Tensor& x, const Tensor&) {
   return mean(square(h + matmul(wide, w2) + c2));
 }
 
-Tensor lstm(const Weights& w, const Tensor& x, const Tensor&) {
-  const auto &kernel = w[0], &recurrent = w[1], &bias = w[2];
-  const int64_t batch = x.shape()[0], times = x.shape()[1], width = x.shape()[2];
-  Tensor h = etch::zeros({batch, width}), c = h;
-  const Tensor of_inputs = matmul(x, kernel) + bias;
-  for (int64_t t = 0; t < times; ++t) {
-    const std::vector<Tensor> gates = split(of_inputs(etch::Slice(), t) + matmul(h, recurrent), 4, 1);
-    c = sigmoid(gates[1]) * c + sigmoid(gates[0]) * tanh(gates[2]);
-    h = sigmoid(gates[3]) * tanh(c);
-  }
-  return mean(square(h));
-}
+Tensor lstm(const Weights& w, const Tensor& x, const Tensor&) { return mean(square(lstm_over_time(x, w[0], w[1], w[2]))); }
 
 /// One of the two optimizers.
 class Update {

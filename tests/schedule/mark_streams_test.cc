@@ -38,6 +38,15 @@ TEST(MarkStreams, WhatALaterKernelReadsStaysIfTheCacheHoldsIt) {
   EXPECT_EQ(streams(chain("1200"), false), (std::vector{true, true}));
 }
 
+/// Rows of 80 bytes begin at four places of a line, rows of 128 at one.
+TEST(MarkStreams, RowsThatShareLinesStay) {
+  const auto permuted = [](const std::string& n) {
+    return "graph(%0: f32[8,9," + n + "]) {\n%1 = transpose(%0) perm=[1,0,2] : f32[9,8," + n + "]\nreturn %1\n}";
+  };
+  EXPECT_EQ(streams(permuted("32")), std::vector{true});
+  EXPECT_EQ(streams(permuted("20")), std::vector{false});
+}
+
 TEST(MarkStreams, ReductionsKeepTheirResultsInTheCache) {
   EXPECT_EQ(streams("graph(%0: f32[1000,40]) {\n%1 = reduce(%0) kind=sum axes=[1] : f32[1000]\nreturn %1\n}"), std::vector{false});
 }
