@@ -199,8 +199,17 @@ class RowKernel {
 
   bool in_memory(const Reducer& r) const { return is_parted(r) && !turns(r); }
 
-  /// True if rows of a group are folded together.
-  bool waits(const Reducer& r) const { return program_.groups_rows && group_.can_wait(r, narrow_); }
+  /// True if rows of a group are folded together: those that are busy computing gain the shuffles, others would wait for the fold.
+  bool waits(const Reducer& r) const { return program_.groups_rows && is_dear() && group_.can_wait(r, narrow_); }
+
+  /// True if a stage computes for long.
+  bool is_dear() const {
+    for (int stage = 0; stage <= last_stage(); ++stage) {
+      const auto is_of_stage = [&](int i) { return levels_[i] == Level::element && program_.body[i].stage == stage; };
+      if (work_of(program_, k_.target, is_of_stage) >= kCheapWork) return true;
+    }
+    return false;
+  }
 
   Memories state_memory(const Reducer& r, int64_t lanes) {
     Memories memories;
