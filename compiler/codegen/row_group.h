@@ -10,8 +10,8 @@ namespace etch::codegen {
 
 class RowGroup {
  public:
-  /// Rows of a group. Nothing of the next stage runs while they are folded, so few would wait for long.
-  static constexpr int kRows = 8;
+  /// Rows of a group.
+  static constexpr int kRows = 4;
 
   RowGroup(KernelEmitter& k, const std::vector<Level>& levels);
 
