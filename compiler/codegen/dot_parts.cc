@@ -198,3 +198,9 @@ llvm::Function* DotParts::tiles_function(bool narrow) {
 }
 
 }  // namespace etch::codegen
+
+namespace etch {
+
+int64_t panel_columns(DType sums, const Target& target) { return codegen::Blocking(sums, target, {}).panel(); }
+
+}  // namespace etch
