@@ -74,6 +74,7 @@ class VectorDotEmitter : private DotParts {
   void compute_across(const Origin& first, const Steps& steps, llvm::Value* count);
   void compute_lines(const std::vector<Origin>& rows, const Values& factors, llvm::Value* count, llvm::Value* line);
   void compute_along(const Origin& first, const Steps& steps, llvm::Value* count);
+  void fetch_matrix(const Cursor& at, int axis, int64_t further);
   void add_lines(llvm::Value* matrix, llvm::Value* stride, llvm::Value* vector, int steps, llvm::Value* count, llvm::Value* line);
   void fold_across(llvm::Value* count);
   void fold_along(llvm::Value* count);
@@ -297,6 +298,18 @@ void VectorDotEmitter::compute_across(const Origin& first, const Steps& steps, l
   });
 }
 
+/// Asks for what the matrix has further along an axis: the rows of narrow elements are too short for the processor to see
+/// which one comes next.
+void VectorDotEmitter::fetch_matrix(const Cursor& at, int axis, int64_t further) {
+  for (const int n : operands_[0]) {
+    const Instr& instr = k_.program.body[n];
+    if (instr.kind != InstrKind::load || stride_along(instr.slot, k_axis_) == Stride::zero) continue;
+    if (stride_along(instr.slot, n_axis_) == Stride::zero) continue;
+    llvm::Value* elements = b_.CreateMul(k_.access_stride(instr.slot, axis), k_.i64(further));
+    k_.fetch(k_.advance(instr.slot, at.accesses[instr.slot].lane0, elements));
+  }
+}
+
 /// The same as add_lines on rows that are computed.
 void VectorDotEmitter::compute_lines(const std::vector<Origin>& rows, const Values& factors, llvm::Value* results,
                                      llvm::Value* line) {
@@ -312,7 +325,9 @@ void VectorDotEmitter::compute_lines(const std::vector<Origin>& rows, const Valu
     for (size_t s = 0; s < rows.size(); ++s) {
       std::vector<llvm::Value*> values = of_all;
       for (size_t n = 0; n < values.size(); ++n) values[n] = known[s][n] ? known[s][n] : values[n];
-      sum = multiply_add(operand_lanes(0, place_of(rows[s]), values), factors[s], sum);
+      const Cursor at_row = place_of(rows[s]);
+      if (!mask) fetch_matrix(at_row, k_axis_, 1);  // the next lane's row
+      sum = multiply_add(operand_lanes(0, at_row, values), factors[s], sum);
     }
     store(sum, at(line, j));
   };
@@ -390,8 +405,9 @@ void VectorDotEmitter::compute_along(const Origin& first, const Steps& steps, ll
       sums.push_back(load(wide_, at(place, k_.i64(r * lanes_))));
     }
     const auto element = [&](int r, llvm::Value* p, llvm::Value* mask) {
-      const Origin from = move_operand(0, rows[r], k_axis_, p);
-      return operand_lanes(0, lanes_along(from, std::nullopt, k_axis_, lanes_, mask), known[r]);
+      const Cursor lanes = lanes_along(move_operand(0, rows[r], k_axis_, p), std::nullopt, k_axis_, lanes_, mask);
+      if (!mask) fetch_matrix(lanes, n_axis_, kRowsAtOnce);
+      return operand_lanes(0, lanes, known[r]);
     };
     sums = k_.loop(k_.i64(0), whole, k_.i64(lanes_), sums, true, [&](llvm::Value* p, llvm::ArrayRef<llvm::Value*> now) {
       llvm::Value* factors = load(wide_, at(steps.vector, p));
