@@ -110,7 +110,8 @@ class Fusion {
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
-      if (policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
+      const bool moves = etch::place(node.op) == Place::movement;  // a view has no memory of its own
+      if (moves && policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
         return place_alone(value, sites, reason::kDotOperand);
       }
       if (required_[value.id] && policy_.is_fused_freely(value) && policy_.strides_along_row(site, *next)) {

@@ -116,8 +116,8 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
 
 // ---- Operands of products
 
-/// True if a few cheap ops make the value of at most half as many bytes.
-bool FusionPolicy::is_made_of_half(Value value) const {
+/// True if a few cheap ops make the value of fewer bytes, by a quarter at least.
+bool FusionPolicy::is_made_of_less(Value value) const {
   constexpr size_t kMaxSearched = 16;
   const Type& type = graph_.type(value);
   absl::InlinedVector<Value, kMaxSearched> searched{value};
@@ -137,13 +137,13 @@ bool FusionPolicy::is_made_of_half(Value value) const {
       searched.push_back(operand);
     }
   }
-  return 2 * bytes <= type.bytes() && work <= cost::kDear;
+  return 4 * bytes <= 3 * type.bytes() && work <= cost::kDear;
 }
 
 bool FusionPolicy::widens(Value value, const Site& site) const {
   const Node& node = graph_.node(value);
   Cluster& c = sites_.cluster(site);
-  if (!site.operand || c.alone || !is_fused_freely(value) || !is_made_of_half(value)) return false;
+  if (!site.operand || c.alone || !is_fused_freely(value) || !is_made_of_less(value)) return false;
   int operands = 0;
   for (Value operand : node.operands) operands += !is_splat(operand);
   if (!has_room(c, 1, cost_of(node.op)) || !has_room_for_accesses(c, operands)) return false;

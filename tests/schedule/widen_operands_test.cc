@@ -24,9 +24,9 @@ std::string product(const Sizes& s, DType narrow, Scale scale, bool turned) {
   std::string given = "f32[]", spread = f32, before, after;
   if (scale == Scale::columns) given = turned ? cat("f32[", s.n, ",1]") : cat("f32[1,", s.n, "]");
   if (scale == Scale::steps) given = turned ? cat("f32[1,", s.k, "]") : cat("f32[", s.k, ",1]");
-  if (scale == Scale::groups) {  // of two steps
-    given = turned ? cat("f32[", s.n, ",", s.k / 2, ",1]") : cat("f32[", s.k / 2, ",1,", s.n, "]");
-    spread = turned ? cat("f32[", s.n, ",", s.k / 2, ",2]") : cat("f32[", s.k / 2, ",2,", s.n, "]");
+  if (scale == Scale::groups) {  // two halves of the steps
+    given = turned ? cat("f32[", s.n, ",2,1]") : cat("f32[2,1,", s.n, "]");
+    spread = turned ? cat("f32[", s.n, ",2,", s.k / 2, "]") : cat("f32[2,", s.k / 2, ",", s.n, "]");
   }
   std::string text = cat("graph(%0: f32[", s.m, ",", s.k, "], %1: ", name(narrow), shape, ", %2: ", given, ") {\n%3 = cast(%1) : ",
                          f32, "\n");
