@@ -1,4 +1,4 @@
-// The functions that dot kernels call, and what their emitters share. Internal to code generation.
+// What the emitters of products share. Internal to code generation.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/dot_micro.h"
 #include "compiler/codegen/emit.h"
+#include "runtime/product_loops.h"
 
 namespace etch::codegen {
-
-inline constexpr int64_t kMaxDepth = 256;            // of a block: see BlockSizes
-inline constexpr int64_t kLeading = kMaxDepth + 16;  // of a copied block of a: its rows then fall into different sets
 
 /// The sizes of blocks and tiles for one dtype on one target.
 struct Blocking {
@@ -20,7 +17,6 @@ struct Blocking {
       : dtype(sums),
         vector_bytes(target.vector_bytes),
         lanes(target.vector_bytes / size_of(sums)),
-        tile_rows(target.vector_bytes == 64 ? 12 : 6),
         depth(blocks.depth),
         rows(blocks.dot_rows),
         columns(blocks.dot_row_bytes / size_of(sums)) {}
@@ -28,15 +24,13 @@ struct Blocking {
   DType dtype;       // of the sums; shorter integers are summed in 32 bits
   int vector_bytes;
   int64_t lanes;     // of a vector
-  int tile_rows;     // 2 vectors each: they and the operands fill the registers
   int64_t depth, rows, columns;  // of a block, whose sums stay in the second cache
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
   int64_t panel() const { return 2 * lanes; }  // see panel_columns
 };
 
-/// A kernel function while it is made, with the functions that it calls. These are internal to the module, and all
-/// kernels of a dtype in it share them. `leading` is kLeading, `panel` is Blocking::panel().
+/// A kernel function while it is made. `panel` is Blocking::panel().
 class DotParts {
  protected:
   DotParts(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
@@ -55,17 +49,8 @@ class DotParts {
     find_operands();
   }
 
-  /// void(from, line_stride, stride, lines, length, to), strides in elements:
-  /// to[i * leading + j] = from[i * line_stride + j * stride].
-  llvm::Function* copy_a_function();
-  /// void(from, k_stride, columns, depth, to, next_panel): column j of each panel of columns, from[p * k_stride + j], goes to
-  /// to[p * panel + j], and zeros behind the last column; the next panel is so many elements behind.
-  llvm::Function* copy_b_function();
-  /// void(from, n_stride, k_stride, columns, depth, to): the same of a single panel for from[p * k_stride + j * n_stride].
-  llvm::Function* transpose_b_function();
-  /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows): as tile_function, tile after tile, for
-  /// any depth and rows. A row of a tile is a panel, or half of it if `narrow`.
-  llvm::Function* tiles_function(bool narrow);
+  /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b or tiles.
+  void call_loop(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.
   std::optional<int> plain_access(int i) const;
@@ -88,14 +73,14 @@ class DotParts {
 
   /// Computes operand i for some steps along the last axis of them.
   void compute_steps(int i, const Origin& origin, llvm::Value* steps, llvm::Value* to);
-  /// Computes panels of b, row after row, as copy_b_function copies them. Columns past the last are computed from zeros and
+  /// Computes panels of b, row after row, as the loop copy_b copies them. Columns past the last are computed from zeros and
   /// not used.
   void compute_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to, llvm::Value* next_panel);
-  /// The same where steps lie beside each other: column after column, and turned. At most kMaxDepth steps.
+  /// The same where steps lie beside each other: column after column, and turned. At most kProductDepth steps.
   void compute_turned_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to,
                              llvm::Value* next_panel);
 
-  /// The function of that name and this dtype, made by `body` if it is not there yet.
+  /// An internal function of that name and this dtype, which all kernels of the module share, made by `body` if it is not there yet.
   llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
                          llvm::function_ref<void(llvm::Function*)> body);
 
@@ -125,9 +110,6 @@ class DotParts {
  private:
   static int dot_of(const KernelProgram& program);
   void find_operands();
-  /// A vector from memory; lanes that a mask turns off are 0.
-  llvm::Value* load_vector(llvm::Value* from, llvm::Value* mask = nullptr);
-  void transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::Value* to);
 };
 
 }  // namespace etch::codegen
