@@ -115,6 +115,50 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
   return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= cost::kRepeated;
 }
 
+// ---- Operands of products
+
+/// True if a few cheap ops make the value of fewer bytes, by a quarter at least.
+bool FusionPolicy::is_made_of_less(Value value) const {
+  constexpr size_t kMaxSearched = 16;
+  const Type& type = graph_.type(value);
+  absl::InlinedVector<Value, kMaxSearched> searched{value};
+  int64_t bytes = 0, work = 0;
+  for (size_t i = 0; i < searched.size(); ++i) {
+    const Node& node = graph_.node(searched[i]);
+    const Type& of = graph_.type(searched[i]);
+    if (!is_elementwise(node.op) && !is_movement(node.op)) {
+      bytes += std::min(of.size(), type.size()) * size_of(of.dtype);
+      continue;
+    }
+    if (is_elementwise(node.op) && of.size() >= type.size()) work += cost_of(node.op);
+    for (Value operand : node.operands) {
+      const bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
+      if (known || is_splat(operand)) continue;
+      if (searched.size() == kMaxSearched) return false;
+      searched.push_back(operand);
+    }
+  }
+  return 4 * bytes <= 3 * type.bytes() && work <= cost::kDear;
+}
+
+bool FusionPolicy::widens(Value value, const Site& site) const {
+  const Node& node = graph_.node(value);
+  Cluster& c = sites_.cluster(site);
+  if (!site.operand || c.alone || !is_fused_freely(value) || !is_made_of_less(value)) return false;
+  int operands = 0;
+  for (Value operand : node.operands) operands += !is_splat(operand);
+  if (!has_room(c, 1, cost_of(node.op)) || !has_room_for_accesses(c, operands)) return false;
+  const auto& coef = c.maps[site.map].coef;
+  const auto vector = std::ranges::find(c.domain.roles, Role::vector) - c.domain.roles.begin();
+  const bool varies = std::ranges::any_of(coef, [](int64_t step) { return step != 0; });
+  const bool is_dense = coef[c.domain.rank - 1] == 1 || coef[vector] == 1;  // else vectors would be fetched element by element
+  if (varies && !is_dense) return false;
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return false;
+  }
+  return true;
+}
+
 // ---- What is fetched one by one
 
 bool FusionPolicy::turns_rows(const Site& site, const Affine& map) const {

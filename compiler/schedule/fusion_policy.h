@@ -90,6 +90,10 @@ class FusionPolicy {
   /// How many values clusters may store together that read the same value at this site.
   size_t max_sibling_roots(const Site& site) const;
 
+  /// True if the site is an operand of a product that had better compute the value while it reads what that is made of: fewer
+  /// bytes, such as narrow weights with their scales.
+  bool widens(Value value, const Site& site) const;
+
   /// True if the site's cluster would compute elements of the value several times.
   bool repeats(Value value, const Site& site) const;
 
@@ -135,6 +139,7 @@ class FusionPolicy {
   bool is_scattered(const Site& site) const { return is_scattered(site, sites_.cluster(site).maps[site.map]); }
   bool is_scattered(const Site& site, const Affine& map) const;
   bool fetches_more(Value value) const;
+  bool is_made_of_less(Value value) const;
   bool becomes_row_value(Value value, const Site& site) const;
 
   const Graph& graph_;

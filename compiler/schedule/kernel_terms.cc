@@ -92,7 +92,7 @@ class Resolver {
   /// The term of what source_of gave, or -1.
   int known(const Use& use) {
     for (int term : terms_of_[use.value.id]) {
-      if (terms_[term].map == use.map) return term;
+      if (terms_[term].map == use.map && terms_[term].dot_operand == side_) return term;
     }
     return -1;
   }
@@ -149,7 +149,8 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     term.map = map;
-    term.stage = is_product() ? 1 : 0;
+    term.stage = is_product() && side_ < 0 ? 1 : 0;
+    term.dot_operand = side_;
     term.per_row = has_rows() && !varies(map);
     if (kind != InstrKind::load) return term;
     term.storage = storage_of(graph_, value).id;
@@ -188,6 +189,7 @@ class Resolver {
   /// Type, stage and cost of a compute term, from its arguments.
   void complete(Term& term) const {
     term.dtype = graph_.type(term.value).dtype;
+    term.dot_operand = side_;
     term.per_row = has_rows();
     term.cost = term.kind == InstrKind::compute ? cost_of(term.op) : 0;
     for (int arg : term.args) {
@@ -277,19 +279,10 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     for (int i = 0; i < 2; ++i) {
-      Value operand = node.operands[i];
-      Affine map = dot_operand_map(graph_, node, i, domain_);
-      while (is_movement(graph_.node(operand).op) && computes(operand)) {
-        const Node& movement = graph_.node(operand);
-        map = next_map(movement, operand, 0, map);
-        operand = movement.operands[0];
-      }
-      if (graph_.type(operand).size() == 0) map.coef[folded_] = 1;
-      Term operand_term = leaf(InstrKind::load, operand, map);
-      operand_term.stage = 0;
-      operand_term.dot_operand = i;
-      term.args.push_back(add(std::move(operand_term)));
+      side_ = i;
+      term.args.push_back(resolve(node.operands[i], dot_operand_map(graph_, node, i, domain_)));
     }
+    side_ = -1;
     term.stage = 1;
     return term;
   }
@@ -303,6 +296,7 @@ class Resolver {
   KernelTerms& result_;
   std::vector<Term>& terms_;
   FlatMap<int32_t, std::vector<int>> terms_of_;  // per value
+  int side_ = -1;  // the operand of a product whose terms are made
 };
 
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.

@@ -541,6 +541,19 @@ void mark_indexed(const KernelDraft& draft, std::vector<Access>& accesses) {
   }
 }
 
+/// Says of the loads that ops of a product's operands read how they lie along its steps.
+void mark_steps(const KernelDraft& draft, std::vector<Access>& accesses) {
+  if (!draft.program.has(Role::row)) return;
+  for (const Instr& instr : draft.program.body) {
+    if (instr.kind == InstrKind::dot) continue;
+    for (const int32_t arg : instr.args) {
+      const Instr& load = draft.program.body[arg];
+      if (load.kind != InstrKind::load || draft.accesses[load.slot].dot_operand < 0) continue;
+      accesses[load.slot].steps = stride_class(draft.accesses[load.slot].address.coef[draft.domain.rank - 1], true);
+    }
+  }
+}
+
 /// Marks loads that walk several rows of one buffer side by side.
 void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Access>& accesses) {
   constexpr size_t kFewestRows = 3;
@@ -597,6 +610,7 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
     append(access.address);
     if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
   }
+  mark_steps(draft, program.accesses);
   find_groups(draft.accesses, is_loop, program.accesses);
   if (is_loop && rank > 1) find_rows_side_by_side(draft.accesses, program.accesses);
   const bool has_next_rows = is_loop && rank > 1 && domain.extents[rank - 2] >= kLongEnough;

@@ -76,7 +76,7 @@ class Lowering {
     if (slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        slot = term.args.empty() ? access(term.storage, term.dtype, term.map, false, term.dot_operand)
+        slot = term.args.empty() ? access(term.storage, term.dtype, term.map, false, side_of(term))
                                  : access(term.storage, term.dtype, term.along, false, -1, true);
         break;
       case InstrKind::check:
@@ -92,6 +92,21 @@ class Lowering {
         slot = static_cast<int>(draft_.params.size());
         draft_.params.push_back(*splat_bits(graph_.node(term.value).op));
     }
+  }
+
+  /// The operand of a product that a load belongs to, if its address changes: a number that an op of the operand reads is one
+  /// for the whole kernel.
+  int side_of(const Term& load) const {
+    const bool varies = std::ranges::any_of(load.map.coef, [](int64_t step) { return step != 0; });
+    return varies || is_multiplied(load) ? load.dot_operand : -1;
+  }
+
+  /// True if products take the term as it is.
+  bool is_multiplied(const Term& term) const {
+    const auto index = static_cast<int>(&term - terms_.data());
+    return std::ranges::any_of(terms_, [&](const Term& dot) {
+      return dot.kind == InstrKind::dot && std::ranges::count(dot.args, index) > 0;
+    });
   }
 
   /// Emits a term for a stage, with all it needs, unless it is there; returns its instruction. Chains are long: what waits
