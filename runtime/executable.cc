@@ -140,7 +140,8 @@ int64_t Executable::scratch_bytes(const RunOptions& options) const {
   }
   for (const LaunchGroup& group : groups) {
     const GroupLoop loop(group, launches.data(), options);
-    const int64_t of_each = aligned(launches[group.first].scratch_bytes);
+    const auto first = launches.begin() + group.first;
+    const int64_t of_each = aligned(std::ranges::max(std::span(first, group.count), {}, &Launch::scratch_bytes).scratch_bytes);
     most = std::max(most, of_each * num_workers(loop.parts, loop.grain, options.threads));
   }
   for (const Stripes& of : stripes) {
@@ -297,6 +298,8 @@ void Executable::run_group(const LaunchGroup& group, const Run& run) const {
 
 void Executable::run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const {
   std::array<void*, kMaxSlots> pointers;
+  const std::span of_group(launches.begin() + group.first, group.count);
+  const int64_t of_worker = aligned(std::ranges::max(of_group, {}, &Launch::scratch_bytes).scratch_bytes);
   int64_t before = 0;  // parts of the launches up to this one
   for (int32_t i = 0; i < group.count && before < end; ++i) {
     const Launch& launch = launches[group.first + i];
@@ -307,8 +310,7 @@ void Executable::run_parts(const LaunchGroup& group, const Run& run, int worker,
     before += parts;
     if (from == to) continue;
     run.pointers_of(launch, pointers.data());
-    launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, from, to,
-              run.scratch + worker * aligned(launch.scratch_bytes));
+    launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, from, to, run.scratch + worker * of_worker);
   }
 }
 

@@ -1,5 +1,8 @@
 // Fusion: decides, from the outputs back to the inputs, which kernel computes each node.
 //
+// A concat or pad passes its sites on to its parts, each in the section that reads it, if the kernels that use it can be cut
+// there (pieces.h); else kernels write the parts into its memory.
+//
 // Every use of a node is a site (sites.h): a cluster and the map from the cluster's domain to the node. Movement ops only
 // pass their sites on, with another map. A node whose uses are one site is computed there; else it is computed once and
 // stored by one of its users, or by a kernel of its own, or, if that costs less, by each user. Kernels that read the same
@@ -9,6 +12,7 @@
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/fusion_policy.h"
 #include "compiler/schedule/native_region.h"
+#include "compiler/schedule/pieces.h"
 #include "compiler/schedule/siblings.h"
 #include "compiler/schedule/sites.h"
 
@@ -27,6 +31,7 @@ class Fusion {
 
   Partition run() {
     for (Value output : graph_.outputs()) required_[storage_of(graph_, output).id] = true;
+    policy_.find_readers(required_);
     for (int i = graph_.num_values() - 1; i >= 0; --i) {
       if (required_[i] || sites_.has(Value{i})) place(Value{i});
     }
@@ -231,6 +236,7 @@ class Fusion {
     Cluster& c = cluster(site);
     c.instrs += kIndexedInstrs;
     c.code += kIndexedInstrs;
+    c.indexes = true;
     const int folded = c.domain.folded_axis();
     const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
@@ -342,6 +348,7 @@ class Fusion {
   /// True if the cluster of the site visits each element of a value once and in order, so that it can store it.
   bool in_order(const Site& site, int64_t size) {
     const Cluster& c = cluster(site);
+    if (c.sections[site.map]) return false;
     const Affine& map = c.maps[site.map];
     if (size == c.domain.size() && map == linear_index(c.domain)) return !c.domain.has(Role::results);
     if (c.domain.folded_axis() < 0) return false;
@@ -447,8 +454,10 @@ class Fusion {
 
   void place_parts(Value value) {
     Sites::List sites = sites_.of(value);
+    const char* why = required_[value.id] ? reason::kParts : policy_.cannot_look_through(value, sites);
+    if (why == nullptr) return look_through(value, sites);
     int level = level_above(sites);
-    loaded_by(value, sites, level, reason::kParts);
+    loaded_by(value, sites, level, why);
     home(value) = kMemory;
     for (const Part& part : parts_of(graph_, value)) {
       Cluster c = part_cluster(graph_, value, part);
@@ -458,6 +467,23 @@ class Fusion {
       sites_.add(part.value, {.cluster = self, .consumer = value});
     }
     siblings_.merge_readers(value);
+  }
+
+  /// The kernels that use it read its parts.
+  void look_through(Value value, const Sites::List& sites) {
+    home(value) = kInline;
+    for (const Site& site : sites) {
+      sites_.leave(site);
+      Cluster& c = cluster(site);
+      c.cut_by.push_back(value);
+      const std::vector<PartUse> parts = *parts_read(graph_, c, value, site.map);
+      for (const PartUse& part : parts) {
+        add_seams(c.domain, part.section, c.seams);
+        Site use = site;
+        use.map = intern(c, part.map, part.section);
+        sites_.add(part.value, use);
+      }
+    }
   }
 
   void not_fused(Value producer, const Site& site, const char* why) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/pieces.h"
 
 namespace etch::schedule {
 namespace {
@@ -51,12 +52,13 @@ bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_r
 int64_t FusionPolicy::computations(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   const Affine& map = c.maps[site.map];
+  const Domain domain = followed(c, site.map).domain;
   int64_t count = 1;
   bool varies = false;
-  for (int i = 0; i < c.domain.rank; ++i) {
-    varies |= map.coef[i] != 0;
-    const bool once = map.coef[i] == 0 && (c.domain.is_folded(i) || is_written_out(c.domain, i));
-    if (!once) count *= c.domain.extents[i];
+  for (int i = 0; i < domain.rank; ++i) {
+    varies |= map.coef[i] != 0 && domain.extents[i] > 1;
+    const bool once = map.coef[i] == 0 && (domain.is_folded(i) || is_written_out(c.domain, i));
+    if (!once) count *= domain.extents[i];
   }
   return varies ? count : 1;
 }
@@ -157,6 +159,98 @@ bool FusionPolicy::widens(Value value, const Site& site) const {
     if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return false;
   }
   return true;
+}
+
+// ---- Parts of concats and pads
+
+void FusionPolicy::find_readers(const std::vector<bool>& required) {
+  readers_.assign(graph_.num_values(), kNobody);
+  for (int i = 0; i < graph_.num_values(); ++i) {
+    if (required[i]) readers_[i] = kMany;
+  }
+  for (int i = graph_.num_values() - 1; i >= 0; --i) {
+    const Node& node = graph_.node(Value{i});
+    if (node.first_result != i) continue;
+    const int32_t reader = is_movement(node.op) ? readers_[i] : i;
+    for (Value operand : node.operands) {
+      int32_t& of_operand = readers_[operand.id];
+      if (reader != kNobody && of_operand != reader) of_operand = of_operand == kNobody ? reader : kMany;
+    }
+  }
+  parts_in_memory_.assign(graph_.num_values(), false);
+  for (int i = 0; i < graph_.num_values(); ++i) {
+    if (etch::place(graph_.node(Value{i}).op) == Place::boxes) parts_in_memory_[i] = has_parts_in_memory(Value{i});
+  }
+}
+
+/// True if a part lies in memory, or will, whether or not a kernel looks through the concat.
+bool FusionPolicy::is_in_memory(Value part) const {
+  while (is_movement(graph_.node(part).op)) part = graph_.node(part).operands[0];
+  switch (etch::place(graph_.node(part).op)) {
+    case Place::boxes: return readers_[part.id] == kMany || parts_in_memory_[part.id];
+    case Place::elementwise:
+    case Place::indexed:
+    case Place::reduction:
+    case Place::product: return readers_[part.id] == kMany;
+    default: return true;
+  }
+}
+
+/// True if most of what a concat or pad holds does.
+bool FusionPolicy::has_parts_in_memory(Value value) const {
+  constexpr int64_t kMost = 8;
+  int64_t computed = 0;
+  for (const Part& part : parts_of(graph_, value)) {
+    if (!is_in_memory(part.value)) computed += part.shape.product();
+  }
+  return kMost * computed <= graph_.type(value).size();
+}
+
+namespace {
+
+/// True if vectors are too long for the pieces of a domain: most of the time would go to what rows cost beside their elements.
+bool has_thin_pieces(const Cluster& cluster, const std::vector<Seam>& seams) {
+  constexpr int64_t kRow = 16;  // elements that take as long as a row does beside its elements
+  if (cluster.domain.size() < kManyElements) return false;
+  const int lanes = vector_axis(cluster);
+  const int64_t along = 1 + std::ranges::count(seams, lanes, &Seam::axis);
+  return along > 1 && cluster.domain.extents[lanes] < along * kRow;
+}
+
+}  // namespace
+
+const char* FusionPolicy::cannot_look_through(Value value, const Sites::List& sites) const {
+  constexpr int64_t kMostTimes = 2;
+  constexpr size_t kMostParts = 64;  // each site looks at all of them
+  if (graph_.node(value).operands.size() > kMostParts) return reason::kManyPieces;
+  const int64_t size = graph_.type(value).size();
+  int64_t total = 0;
+  for (const Site& site : sites) {
+    Cluster& c = sites_.cluster(site);
+    if (site.memory || site.in_order || c.indexes || c.domain.has(Role::row)) return reason::kParts;
+    if (c.alone) return reason::kUndone;
+    const int64_t needed = computations(site);
+    if (needed > kMostTimes * size) return reason::kSmallParts;
+    total += needed;
+    if (!parts_read(graph_, c, value, site.map)) return reason::kNoSeams;
+  }
+  if (sites.empty()) return reason::kParts;
+  if (total > size && !parts_in_memory_[value.id]) return reason::kReadAgain;
+  const Cluster* last = nullptr;
+  std::vector<Seam> seams;
+  for (const Site& site : sites) {  // those of one cluster follow each other
+    Cluster& c = sites_.cluster(site);
+    if (&c != last) seams = c.seams;
+    last = &c;
+    const std::optional<std::vector<PartUse>> uses = parts_read(graph_, c, value, site.map);
+    if (!uses) return reason::kNoSeams;  // in the domain that another site has refined
+    for (const PartUse& use : *uses) add_seams(c.domain, use.section, seams);
+    if (!can_have_seams(c.domain, seams)) return reason::kNoSeams;
+    if (num_pieces(seams) > kMostPieces) return reason::kManyPieces;
+    if (has_thin_pieces(c, seams)) return reason::kThinPieces;
+    if (!has_room_for_accesses(c, static_cast<int>(uses->size()))) return reason::kFull;
+  }
+  return nullptr;
 }
 
 // ---- What is fetched one by one
@@ -288,6 +382,7 @@ const char* FusionPolicy::cannot_index(Value value, const Site& site) const {
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
   if (c.domain.has(Role::row)) return reason::kIndexedInProduct;
+  if (!c.seams.empty()) return reason::kOtherOrder;
   if (!has_room(c, kIndexedInstrs, kIndexedInstrs) || !has_room_for_accesses(c, 2)) return reason::kFull;
   if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   return continue_indexed(graph_, c, node, site.map) ? nullptr : reason::kOtherOrder;
@@ -300,16 +395,18 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   if (c.instrs >= kMaxFoldingInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
   if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
   const Hosting hosting = host_reduce(graph_, graph_.node(value), c, site.map, blocks_);
-  if (!hosting.ok) return reason::kOtherAxis;
-  if (c.dear == 0) return nullptr;
+  if (!hosting.ok || c.sections[site.map]) return reason::kOtherAxis;
+  if (c.dear == 0 && c.seams.empty()) return nullptr;
+  if (hosting.split && !can_refine(c, *hosting.split)) return reason::kOtherAxis;
   Cluster copy = c;
   adopt_reduce(graph_, graph_.node(value), copy, hosting);
-  return folds_short_rows(copy) ? reason::kShortRows : nullptr;
+  if (!can_have_seams(copy.domain, copy.seams)) return reason::kOtherAxis;
+  return c.dear > 0 && folds_short_rows(copy) ? reason::kShortRows : nullptr;
 }
 
 const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
-  const bool can = !site.memory && !c.alone && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
+  const bool can = !site.memory && !c.alone && c.seams.empty() && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
                    can_host_dot(graph_, graph_.node(value), c, site.map);
   return can ? nullptr : reason::kDotConsumer;
 }

@@ -46,6 +46,12 @@ inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
 inline constexpr char kHidesSums[] = "it hides sums of a product by their position: the product's kernel leaves those out";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
+inline constexpr char kManyPieces[] = "kernels write the parts of it in place: its consumer would be cut into too many pieces";
+inline constexpr char kThinPieces[] = "kernels write the parts of it in place: the pieces of its consumer would be too thin for vectors";
+inline constexpr char kReadAgain[] =
+    "kernels write the parts of it in place: they are computed for it alone, and read several times";
+inline constexpr char kSmallParts[] = "kernels write the parts of it in place: it is small beside its consumer";
+inline constexpr char kNoSeams[] = "kernels write the parts of it in place: its consumer cannot be cut where they meet";
 }  // namespace reason
 
 // How many values siblings store; more where what they read is fetched one by one, and where one full kernel reads all of
@@ -77,6 +83,12 @@ class FusionPolicy {
   const char* cannot_reduce(Value value, const Site& site) const;
   const char* cannot_multiply(Value value, const Site& site) const;
   const char* cannot_index(Value value, const Site& site) const;
+
+  /// Why the kernels at the sites of a concat or pad cannot, or should not, read its parts; nullptr if they can.
+  const char* cannot_look_through(Value value, const Sites::List& sites) const;
+
+  /// Counts who reads what; `required` has memory in any case.
+  void find_readers(const std::vector<bool>& required);
 
   /// True if a cluster has no room for another instruction.
   bool is_full(const Cluster& cluster) const;
@@ -134,6 +146,8 @@ class FusionPolicy {
   bool is_of_indices(Value value, int most_ops, bool& has_index) const;
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
+  bool is_in_memory(Value part) const;
+  bool has_parts_in_memory(Value value) const;
   bool goes_one_by_one(const Site& site, const Affine& map) const;
   bool is_per_short_row(const Cluster& cluster, const Affine& map) const;
   bool is_scattered(const Site& site) const { return is_scattered(site, sites_.cluster(site).maps[site.map]); }
@@ -147,6 +161,9 @@ class FusionPolicy {
   const BlockSizes& blocks_;
   Sites& sites_;
   std::vector<int> uses_;  // of each value
+  static constexpr int32_t kNobody = -1, kMany = -2;
+  std::vector<bool> parts_in_memory_;  // per value
+  std::vector<int32_t> readers_;       // per value: the only node that reads it, through movements; kNobody, or kMany
 };
 
 }  // namespace etch::schedule

@@ -60,7 +60,7 @@ void Sites::add(Value value, Site site) {
 void Sites::pass_on(Value value, int operand, Site site) {
   const Node& node = graph_.node(value);
   std::optional<Affine> map = continue_map(graph_, cluster(site), node, operand, site.map);
-  site.map = intern(cluster(site), *map);
+  site.map = intern(cluster(site), *map, std::optional(cluster(site).sections[site.map]));
   add(node.operands[operand], site);
 }
 
