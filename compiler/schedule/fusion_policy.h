@@ -44,6 +44,7 @@ inline constexpr char kBytesApart[] =
     "beside it the kernel would take vectors of bytes apart: a kernel of its own moves them first";
 inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
+inline constexpr char kBorders[] = "windows that reach beyond its borders read it many times, so it is computed once";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
 }  // namespace reason
 
@@ -110,6 +111,9 @@ class FusionPolicy {
 
   /// True if a loop that fetches small groups of this value also reads bytes in order: those it would take apart, too.
   bool takes_bytes_apart(Value value, const Site& site) const;
+
+  /// True if one kernel reads windows of a pad, with lanes along an axis without borders: it need not be stored.
+  bool looks_past_borders(Value pad, const Sites::List& sites) const;
 
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;

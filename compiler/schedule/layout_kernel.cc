@@ -9,6 +9,7 @@
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/kernel_work.h"
 #include "compiler/schedule/partition.h"
+#include "compiler/schedule/swept_axis.h"
 #include "compiler/schedule/unroll_axis.h"
 
 namespace etch::schedule {
@@ -46,6 +47,10 @@ class Layout {
     const int64_t total = cut_blocks();
     drop_ones();
     collapse();
+    if (can_sweep(draft_)) {
+      sweep();
+      return total;
+    }
     repeat_short_operands();
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
       const bool few_columns = axis == domain_.rank - 1 && has_few_columns();
@@ -78,6 +83,15 @@ class Layout {
     maps_.clear();
     for (AccessMap& access : draft_.accesses) maps_.push_back(&access.address);
     for (Affine& index : draft_.indices) maps_.push_back(&index);
+    for (AccessMap& access : draft_.accesses) {
+      for (PaddedElement::Bound& bound : access.bounds) maps_.push_back(&bound.index);
+    }
+  }
+
+  /// Lanes stay on the last axis and go along the one before it.
+  void sweep() {
+    domain_.roles[domain_.rank - 1] = Role::vector;
+    domain_.roles[domain_.rank - 2] = Role::sweep;
   }
 
   /// The rows of a product with one column take the place of its columns. If it has one row, the sides change places.
@@ -586,18 +600,22 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
     sizes.push_back(map.offset);
     sizes.insert(sizes.end(), map.coef.begin(), map.coef.begin() + rank);
   };
-  const bool is_loop = domain.folded_axis() < 0;
+  const bool is_loop = domain.folded_axis() < 0 && !program.sweeps();
   for (const AccessMap& access : draft.accesses) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
     const Stride stride = stride_class(coef[program.lanes_axis()], program.has(Role::row));
-    const bool uniform = !varies && access.dot_operand < 0 && !access.indexed;
+    const bool uniform = !varies && access.dot_operand < 0 && !access.indexed && access.bounds.empty();
     program.accesses.push_back({access.dtype, stride, uniform, access.period > 0});
     kernel.buffers.push_back(access.storage);
     append(access.address);
     if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
   }
-  find_groups(draft.accesses, is_loop, program.accesses);
+  if (program.sweeps()) {
+    mark_swept(draft, program.accesses);
+  } else {
+    find_groups(draft.accesses, is_loop, program.accesses);
+  }
   if (is_loop && rank > 1) find_rows_side_by_side(draft.accesses, program.accesses);
   const bool has_next_rows = is_loop && rank > 1 && domain.extents[rank - 2] >= kLongEnough;
   for (size_t a = 0; has_next_rows && a < draft.accesses.size(); ++a) {
@@ -614,6 +632,7 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
   }
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   for (const IndexedAxis& axis : draft.checks) sizes.insert(sizes.end(), {axis.extent, axis.step});
+  append_ranges(draft, sizes);
   sizes.push_back(0);
   mark_indexed(draft, program.accesses);
   measure(domain, program, columns, kernel);

@@ -72,7 +72,7 @@ void insert_axis(Cluster& cluster, int at, int64_t extent, Role role) {
 std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map) {
   while (true) {
     Continued next = operand_map(graph, node, operand, cluster.maps[map], cluster.domain);
-    if (next.map || !next.split) return next.map;
+    if (next.map || !next.split || cluster.sweeps) return next.map;
     refine(cluster, *next.split);
   }
 }
@@ -80,7 +80,7 @@ std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const N
 std::optional<IndexedElement> continue_indexed(const Graph& graph, Cluster& cluster, const Node& node, int map) {
   while (true) {
     ContinuedIndexed next = indexed_maps(graph, node, cluster.maps[map], cluster.domain);
-    if (next.element || !next.split) return next.element;
+    if (next.element || !next.split || cluster.sweeps) return next.element;
     refine(cluster, *next.split);
   }
 }
@@ -88,7 +88,7 @@ std::optional<IndexedElement> continue_indexed(const Graph& graph, Cluster& clus
 std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, int axis, int map) {
   while (true) {
     Continued next = axis_map(shape, axis, cluster.maps[map], cluster.domain);
-    if (next.map || !next.split) return next.map;
+    if (next.map || !next.split || cluster.sweeps) return next.map;
     refine(cluster, *next.split);
   }
 }
