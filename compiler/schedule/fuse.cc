@@ -64,7 +64,7 @@ class Fusion {
       case Place::index: return place_index(value);
       case Place::view:
       case Place::movement: return place_movement(value);
-      case Place::boxes: return place_parts(value);
+      case Place::boxes: return place_boxes(value);
       case Place::indexed: return place_indexed(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
@@ -426,8 +426,12 @@ class Fusion {
   void loaded_by(Value value, const Sites::List& sites, int level, const char* why) {
     for (const Site& site : sites) {
       cluster(site).ceiling = std::min(cluster(site).ceiling, level);
-      if (why) not_fused(value, site, site.in_order ? why_in_order(site) : site.memory ? reason::kDotOperand : why);
+      if (why) not_fused(value, site, site.in_order ? why_in_order(site) : site.memory ? why_in_memory(site) : why);
     }
+  }
+
+  const char* why_in_memory(const Site& site) const {
+    return etch::place(graph_.node(site.consumer).op) == Place::boxes ? reason::kBorders : reason::kDotOperand;
   }
 
   const char* why_in_order(const Site& site) const {
@@ -450,6 +454,25 @@ class Fusion {
       join_any(value, site);
     }
     siblings_.merge_readers(value);
+  }
+
+  void place_boxes(Value value) {
+    const Sites::List sites = sites_.of(value);
+    if (!required_[value.id] && policy_.looks_past_borders(value, sites)) return look_past_borders(value, sites);
+    place_parts(value);
+  }
+
+  /// The kernel that reads windows of a pad loads the elements of its operand.
+  void look_past_borders(Value value, const Sites::List& sites) {
+    home(value) = kInline;
+    const Node& node = graph_.node(value);
+    for (const Site& site : sites) {
+      sites_.leave(site);
+      Cluster& c = cluster(site);
+      c.sweeps = c.single = true;
+      const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);
+      sites_.add(storage_of(graph_, node.operands[0]), {site.cluster, intern(c, padded->element), value, true, true, 0});
+    }
   }
 
   void place_parts(Value value) {

@@ -45,6 +45,7 @@ inline constexpr char kBytesApart[] =
 inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
 inline constexpr char kHidesSums[] = "it hides sums of a product by their position: the product's kernel leaves those out";
+inline constexpr char kBorders[] = "windows that reach beyond its borders read it many times, so it is computed once";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
 inline constexpr char kManyPieces[] = "kernels write the parts of it in place: its consumer would be cut into too many pieces";
 inline constexpr char kThinPieces[] = "kernels write the parts of it in place: the pieces of its consumer would be too thin for vectors";
@@ -136,6 +137,9 @@ class FusionPolicy {
   /// True if the kernel of a product should compute an elementwise value for the site, which cannot take in the product: it is
   /// made of nothing but the product, numbers and indices.
   bool hides_sums(Value value, const Site& site) const;
+
+  /// True if one kernel reads windows of a pad, with lanes along an axis without borders: it need not be stored.
+  bool looks_past_borders(Value pad, const Sites::List& sites) const;
 
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;

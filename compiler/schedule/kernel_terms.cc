@@ -177,11 +177,11 @@ class Resolver {
       case Place::reduction: return make_reduce(value);
       case Place::product: return make_dot(value);
       case Place::indexed: return make_indexed(value, map);
+      case Place::boxes: return make_padded(value, map);
       case Place::elementwise: break;
       case Place::input:
       case Place::view:
       case Place::movement:
-      case Place::boxes:
       case Place::call:
       case Place::region:
       case Place::host: return leaf(InstrKind::load, value, map);
@@ -233,6 +233,19 @@ class Resolver {
     load.stage = std::max(load.stage, index.stage);
     load.per_row = has_rows() && index.per_row && !varies(load.along);
     load.cost += cost_of(node.op);
+    return load;
+  }
+
+  /// A load of what a pad goes around.
+  Term make_padded(Value value, const Affine& map) const {
+    const Node& node = graph_.node(value);
+    std::optional<PaddedElement> padded = padded_element(graph_, node, map, domain_);
+    ETCH_CHECK(padded, cat("the borders of %", value.id, " cannot be expressed in its kernel:\n", print(graph_)));
+    const auto [source, element] = source_of(node.operands[0], padded->element);
+    Term load = leaf(InstrKind::load, source, element);
+    load.along = element;
+    load.bounds = std::move(padded->bounds);
+    load.fill = *splat_bits(graph_.node(node.operands[1]).op);
     return load;
   }
 

@@ -64,6 +64,8 @@ void measure(const Domain& domain, const KernelProgram& program, int64_t columns
     const int64_t extent = domain.extents[axis];
     if (is_folded(domain.roles[axis])) {
       row *= extent;
+    } else if (program.sweeps() && domain.roles[axis] == Role::vector) {
+      row *= extent;
     } else if (program.has_tiles() && domain.roles[axis] == Role::vector) {
       elements = std::min(extent, columns);
       iterations *= ceil_div(extent, columns);

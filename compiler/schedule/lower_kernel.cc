@@ -83,12 +83,27 @@ class Lowering {
     return static_cast<int>(draft_.accesses.size()) - 1;
   }
 
+  void add_borders(const Term& term, AccessMap& access) {
+    access.bounds = term.bounds;
+    const auto known = std::ranges::find(fills_, term.fill, &std::pair<uint64_t, int>::first);
+    access.fill = known != fills_.end() ? known->second : static_cast<int>(draft_.params.size());
+    if (known != fills_.end()) return;
+    fills_.emplace_back(term.fill, access.fill);
+    draft_.params.push_back(term.fill);
+  }
+
   void make_slot(const Term& term, int& slot) {
     if (slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        slot = term.args.empty() ? access(term.storage, term.dtype, term.map, false, side_of(term))
-                                 : access(term.storage, term.dtype, term.along, false, -1, true);
+        if (!term.args.empty()) {
+          slot = access(term.storage, term.dtype, term.along, false, -1, true);
+        } else if (!term.bounds.empty()) {
+          slot = access(term.storage, term.dtype, term.along, false);
+          add_borders(term, draft_.accesses.back());
+        } else {
+          slot = access(term.storage, term.dtype, term.map, false, side_of(term));
+        }
         break;
       case InstrKind::check:
         slot = static_cast<int>(draft_.checks.size());
@@ -277,6 +292,7 @@ class Lowering {
   std::vector<ScheduledCheck> checks_;
   std::vector<StageCode> code_;
   int next_id_ = 0;
+  std::vector<std::pair<uint64_t, int>> fills_;  // what accesses give beyond borders, and the number of the param
   FlatSet<int32_t> noted_;
   std::vector<Value> values_;
 };
