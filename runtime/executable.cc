@@ -76,7 +76,13 @@ struct Executable::Run {
         memory(executable.memory_bytes(options) + table_bytes(executable)),
         scratch(memory.data() + aligned(executable.arena_bytes)),
         slots(table_bytes(executable) == 0 ? few.data() : table(executable)) {
+    for (const Pack& pack : executable.packs) packs.push_back(find(pack));
     for (size_t i = 0; i < executable.slots.size(); ++i) slots[i] = pointer(executable.slots[i]);
+  }
+
+  Buffer find(const Pack& pack) const {
+    const Buffer* holder = options.holders ? options.holders[pack.input] : nullptr;
+    return holder ? find_pack(*holder, inputs[pack.input], pack.layout) : Buffer();
   }
 
   void* pointer(const Slot& slot) const {
@@ -85,6 +91,7 @@ struct Executable::Run {
       case Slot::Kind::output: return outputs[slot.index];
       case Slot::Kind::arena: return memory.data() + slot.index;
       case Slot::Kind::guard: return &guard;
+      case Slot::Kind::pack: return slot.index < 0 ? nullptr : packs[slot.index].data();
       case Slot::Kind::moving:
       case Slot::Kind::stripe: break;
     }
@@ -114,6 +121,7 @@ struct Executable::Run {
   TurnGuard& guard;
   const ScratchArena memory;
   std::byte* const scratch;
+  absl::InlinedVector<Buffer, 4> packs;  // holds them
   std::array<void*, kFewSlots> few;
   void** const slots;  // where each slot lies now
   double* spent = nullptr;  // per launch of stripes: microseconds of all threads, if anybody wants to know
@@ -491,11 +499,13 @@ std::string step_text(const Executable& executable, const Step& step) {
 std::string to_string(const Executable& executable) {
   std::string text;
   for (size_t i = 0; i < executable.slots.size(); ++i) {
-    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns", "stripe at "};
+    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns", "stripe at ", "pack "};
     const Slot& slot = executable.slots[i];
     text += "s" + number(i) + ": " + kKinds[static_cast<int>(slot.kind)];
-    const bool has_index = slot.kind != Slot::Kind::moving && slot.kind != Slot::Kind::guard;
+    const bool is_pack = slot.kind == Slot::Kind::pack;
+    const bool has_index = slot.kind != Slot::Kind::moving && slot.kind != Slot::Kind::guard && !is_pack;
     text += has_index ? number(slot.index) : "";
+    if (is_pack) text += slot.index < 0 ? "of nothing" : "of input " + number(executable.packs[slot.index].input);
     text += (slot.kind == Slot::Kind::stripe ? ", " + number(slot.row_bytes) + " bytes a row" : "") + "\n";
   }
   const bool is_numbered = std::ranges::any_of(executable.steps, [](const Step& step) { return step.to >= 0; });

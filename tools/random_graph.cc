@@ -104,7 +104,7 @@ class Generator {
       case 10: return random_bitcast(x, type);
       case 11: return random_shuffle(x, type);
       case 12: return random_top_k(x, type);
-      case 14: return random_window(x, type);
+      case 14: return pick(2) == 0 ? random_stencil(x, type) : random_window(x, type);
       case 15: return random_gather(x, type);
       case 16: return random_scatter_add(x, type);
       case 17: return random_cumsum(x, type);
@@ -341,6 +341,46 @@ class Generator {
     return accept(builder_.emit(op, {&x, 1}));
   }
 
+  /// What windows of x see that reach beyond its borders, weighed for each element along the last axis: a few padded slices,
+  /// folded.
+  std::optional<Value> random_stencil(Value x, const Type& type) {
+    const int rank = type.shape.rank();
+    if (rank < 2 || type.shape.product() == 0 || type.dtype == DType::boolean) return std::nullopt;
+    op::Pad pad;
+    op::Slice seen;
+    Shape shape = type.shape;
+    for (int i = 0; i < rank; ++i) {
+      const bool pads = i < rank - 1 || pick(8) == 0;
+      pad.low.push_back(pads ? pick(3) : 0), pad.high.push_back(pads ? pick(3) : 0);
+      seen.start.push_back(0), seen.step.push_back(1 + (pads && pick(4) == 0));
+      shape[i] = (type.shape[i] + seen.step[i] - 1) / seen.step[i];
+    }
+    const std::optional<Value> border = scalar(type.dtype);
+    Value operands[] = {x, border.value_or(x)};
+    const std::optional<Value> padded = border ? accept(builder_.emit(pad, operands)) : std::nullopt;
+    if (!padded) return std::nullopt;
+    std::optional<Value> result;
+    for (int64_t left = 3 + pick(5); left > 0; --left) {
+      for (int i = 0; i < rank; ++i) seen.start[i] = pick(pad.low[i] + pad.high[i] + 1);
+      std::optional<Value> part = accept(builder_.emit(seen, {&*padded, 1}, Type{type.dtype, shape}));
+      if (!part) return std::nullopt;
+      Value pair[] = {result.value_or(*part), *part};
+      if (result) part = accept(builder_.emit(pick(2) == 0 ? Op::max : Op::min, pair));
+      result = part && result ? weighed(*part, shape) : part;
+      if (!result) return std::nullopt;
+    }
+    return result;
+  }
+
+  /// A value beside a vector along its last axis.
+  std::optional<Value> weighed(Value x, const Shape& shape) {
+    const DType dtype = builder_.type(x).dtype;
+    std::optional<Value> weights = accept(builder_.emit(op::Iota{0}, {}, Type{dtype, {shape.back()}}));
+    if (!weights || !is_floating(dtype)) return x;
+    Value operands[] = {*weights, x, x};
+    return accept(builder_.emit(Op::fma, operands));
+  }
+
   std::optional<Value> random_slice(Value x, const Type& type) {
     op::Slice op;
     Shape shape;
@@ -571,6 +611,7 @@ class Generator {
       case Op::add:
       case Op::sub: return is_floating(type.dtype) ? operand(0) + operand(1) : kUnknown;
       case Op::mul: return is_floating(type.dtype) ? operand(0) * operand(1) : kUnknown;
+      case Op::fma: return operand(0) * operand(1) + operand(2);
       default: return kUnknown;
     }
   }

@@ -14,6 +14,7 @@
 #include "compiler/codegen/dot_mask.h"
 #include "compiler/codegen/dot_parts.h"
 #include "compiler/codegen/emit.h"
+#include "runtime/packs.h"
 
 namespace etch::codegen {
 namespace {
@@ -54,6 +55,7 @@ class DotEmitter : private DotParts {
       : DotParts(program, options, module, name),
         a_access_(plain_access(0)),
         b_access_(plain_access(1)),
+        is_turned_(!b_access_ && !lies_across(1)),
         seen_(has_lines() ? std::nullopt : seen_sums(program, dot_)) {}
 
   llvm::Function* emit();
@@ -67,9 +69,8 @@ class DotEmitter : private DotParts {
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
-  void collect_loads(int instr, std::vector<int>& accesses) const;
-  void compute_a(const Origin& corner, llvm::Value* rows, llvm::Value* steps, llvm::Value* to);
-  void compute_b(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to);
+  /// True if b is computed into panels, not read as it stands.
+  bool computes_b() const { return !b_access_ || b_stride() == Stride::zero; }
 
   bool has_pieces_of_k() const { return k_axis_ > n_axis_ + 1; }
   bool has_lines() const { return m_axis_ > first_row_axis_; }
@@ -85,6 +86,10 @@ class DotEmitter : private DotParts {
                  llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body);
   /// i1: the axes of k are walked as one in b.
   llvm::Value* steps_join_in_b();
+  /// True if the kernel takes a pack of b where it is given one: the buffer behind those of the accesses. See packs.h.
+  bool takes_pack() const { return !computes_b() && !has_pieces_of_k(); }
+  /// Some columns of the pack for some steps.
+  llvm::Value* panel_of_pack(const Part& part, const Steps& steps);
   Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
 
   void segment(const Origin& origin, const Part& part);
@@ -113,6 +118,7 @@ class DotEmitter : private DotParts {
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;
+  const bool is_turned_;  // b is computed along its steps
   const std::optional<SeenSums> seen_;
   // What the terms of `seen_` add up to changes by so much from row to row, and from column to column.
   llvm::Value *row_slope_ = nullptr, *column_slope_ = nullptr;
@@ -120,6 +126,8 @@ class DotEmitter : private DotParts {
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
+  llvm::Value* pack_ = nullptr;       // of b, or null
+  llvm::Value* is_packed_ = nullptr;  // i1
   llvm::Value* rows_of_block_ = nullptr;
 };
 
@@ -130,6 +138,9 @@ llvm::Function* DotEmitter::emit() {
   a_copy_ = scratch(kProductDepth * kProductLeading);
   b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
 
+  pack_ = b_.CreateLoad(b_.getPtrTy(), b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), k_.function->getArg(0),
+                                                                     k_.program.accesses.size()), "pack");
+  is_packed_ = takes_pack() ? b_.CreateIsNotNull(pack_) : b_.getFalse();
   emit_constants();
   emit_seen();
 
@@ -274,7 +285,10 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   if (!a_access_) {
     for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
       for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
-        compute_a(corner, rows, steps.length, at(a_copy_, b_.CreateAdd(b_.CreateMul(row, k_.i64(kProductLeading)), step)));
+        count(k_.i64(0), rows, k_.i64(1), false, [&](llvm::Value* i) {
+          llvm::Value* before = b_.CreateMul(b_.CreateAdd(row, i), k_.i64(kProductLeading));
+          compute_steps(0, move_operand(0, corner, m_axis_, i), steps.length, at(a_copy_, b_.CreateAdd(before, step)));
+        });
       });
     });
     return {a_copy_, leading, unit};
@@ -328,14 +342,23 @@ llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const S
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
 
-/// Copies all panels of b for some steps, row after row, if that pays or if tiles cannot walk the steps as one; i1, whether
-/// it does.
+/// Copies, or computes, all panels of b for some steps, row after row, if that pays or if tiles cannot walk the steps as one;
+/// i1, whether it does.
 llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps) {
-  if (!b_access_ || b_stride() != Stride::one) return b_.getFalse();
+  if (computes_b()) {
+    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      llvm::Value *to = at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), *next = k_.i64(panel_elements());
+      if (is_turned_) return compute_turned_panels(corner, part.columns, steps.length, to, next);
+      compute_panels(corner, part.columns, steps.length, to, next);
+    });
+    return b_.getTrue();
+  }
+  if (b_stride() != Stride::one) return b_.getFalse();
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
   llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
+  if (takes_pack()) copy = b_.CreateAnd(copy, b_.CreateNot(is_packed_));
   k_.if_then(copy, [&] {
     for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
       call_loop("copy_b", {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
@@ -350,23 +373,31 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
                               llvm::Value* panel_copy) {
   const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
   const auto copy_of = [&](llvm::Value* step) { return at(panel_copy, b_.CreateMul(step, k_.i64(blocking_.panel()))); };
-  if (!b_access_ || b_stride() == Stride::zero) {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      compute_b(corner, part.columns, steps.length, copy_of(step));
-    });
-    return copied;
-  }
+  if (computes_b()) return copied;
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
+  llvm::Value* packed = takes_pack() ? panel_of_pack(part, steps) : panel_copy;
   if (b_stride() == Stride::other) {
-    for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      call_loop("transpose_b", {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride, part.columns,
-                                steps.length, copy_of(step)});
+    k_.if_then(b_.CreateNot(is_packed_), [&] {
+      for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+        call_loop("transpose_b", {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride, part.columns,
+                                  steps.length, copy_of(step)});
+      });
     });
-    return copied;
+    return {b_.CreateSelect(is_packed_, packed, panel_copy), nullptr, copied.step};
   }
   llvm::Value* data = plain_b(origin, part, steps);
   // Steps that do not join are copied with their block, so these are walked as one.
-  return {b_.CreateSelect(is_copied, panel_copy, data), nullptr, b_.CreateSelect(is_copied, copied.step, bytes(k_stride))};
+  llvm::Value* copy = b_.CreateOr(is_copied, is_packed_);
+  llvm::Value* first = b_.CreateSelect(is_copied, panel_copy, data);
+  return {b_.CreateSelect(is_packed_, packed, first), nullptr, b_.CreateSelect(copy, copied.step, bytes(k_stride))};
+}
+
+llvm::Value* DotEmitter::panel_of_pack(const Part& part, const Steps& steps) {
+  llvm::Value *panel = k_.i64(blocking_.panel()), *depth = k_.i64(blocking_.depth), *gap = k_.i64(PackLayout::kGap);
+  llvm::Value* gaps = b_.CreateMul(b_.CreateUDiv(steps.start, depth), gap);
+  llvm::Value* block = b_.CreateMul(div_up(k_.extent(n_axis_), panel), b_.CreateAdd(steps.start, gaps));
+  llvm::Value* before = b_.CreateMul(b_.CreateUDiv(part.column, panel), b_.CreateAdd(steps.depth, gap));
+  return at(pack_, b_.CreateMul(b_.CreateAdd(block, before), panel));
 }
 
 llvm::Value* DotEmitter::steps_join_in_b() {
@@ -474,7 +505,7 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
       row.indices[i] = *next_of++;
       next.push_back(b_.CreateAdd(row.indices[i], k_.index_stride(i, m_axis_)));
     }
-    const Cursor lanes = lanes_along(row, n_axis_, std::nullopt, width, mask);
+    const Cursor lanes = lanes_along(row, std::nullopt, n_axis_, width, mask);
     std::vector<llvm::Value*> values = constants;
     llvm::Type* type = lanes_type(k_.context, blocking_.dtype, static_cast<int>(width));
     llvm::Value* sum = b_.CreateAlignedLoad(type, row_sums, llvm::Align(size_of(blocking_.dtype)));
@@ -484,52 +515,6 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
     }
     return next;
   });
-}
-
-void DotEmitter::collect_loads(int instr, std::vector<int>& accesses) const {
-  const Instr& it = k_.program.body[instr];
-  if (it.kind == InstrKind::load && !k_.program.accesses[it.slot].uniform) accesses.push_back(it.slot);
-  for (int arg : it.args) collect_loads(arg, accesses);
-}
-
-/// Computes the rows of a, vectors along k: contiguous ones if all loads are, else gathered.
-void DotEmitter::compute_a(const Origin& corner, llvm::Value* rows, llvm::Value* steps, llvm::Value* to) {
-  std::vector<int> accesses;
-  collect_loads(k_.program.body[dot_].args[0], accesses);
-  llvm::Value* contiguous = b_.getTrue();
-  for (int a : accesses) {
-    contiguous = b_.CreateAnd(contiguous, b_.CreateICmpEQ(k_.access_stride(a, k_axis_), k_.i64(1)));
-  }
-  auto compute = [&](Stride stride) {
-    count(k_.i64(0), rows, k_.i64(1), false, [&](llvm::Value* i) {
-      const Origin row = k_.move(corner, m_axis_, i);
-      llvm::Value* line = at(to, b_.CreateMul(i, k_.i64(kProductLeading)));
-      k_.vector_loop(k_.i64(0), steps, static_cast<int>(blocking_.lanes), {}, true, k_.target.masked_ops,
-                     [&](llvm::Value* p, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
-        const Cursor lanes = lanes_along(k_.move(row, k_axis_, p), k_axis_, stride, blocking_.lanes, mask.lanes);
-        store(operand_lanes(0, lanes), at(line, p));
-        return Values{};
-      });
-    });
-  };
-  k_.if_then(contiguous, [&] { compute(Stride::one); });
-  k_.if_then(b_.CreateNot(contiguous), [&] { compute(Stride::other); });
-}
-
-/// Computes a panel of b; columns past the last are computed from zeros and not used.
-void DotEmitter::compute_b(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to) {
-  const int64_t width = blocking_.panel();
-  auto rows = [&](llvm::Value* mask) {
-    count(k_.i64(0), steps, k_.i64(1), true, [&](llvm::Value* p) {
-      const Cursor lanes = lanes_along(k_.move(corner, k_axis_, p), n_axis_, std::nullopt, width, mask);
-      store(operand_lanes(1, lanes), at(to, b_.CreateMul(p, k_.i64(width))));
-    });
-  };
-  llvm::Value* mask = mask_of_count(b_, columns, static_cast<int>(width));
-  if (k_.target.masked_ops) return rows(mask);
-  llvm::Value* full = b_.CreateICmpEQ(columns, k_.i64(width));
-  k_.if_then(full, [&] { rows(nullptr); });
-  k_.if_then(b_.CreateNot(full), [&] { rows(mask); });
 }
 
 }  // namespace

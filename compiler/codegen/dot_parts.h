@@ -27,7 +27,7 @@ struct Blocking {
   int64_t depth, rows, columns;  // of a block, whose sums stay in the second cache
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
-  int64_t panel() const { return 2 * lanes; }
+  int64_t panel() const { return 2 * lanes; }  // see panel_columns
 };
 
 /// A kernel function while it is made. `panel` is Blocking::panel().
@@ -45,7 +45,9 @@ class DotParts {
         k_axis_(program.rank() - 1),
         blocking_(size_of(dtype_) < 4 ? DType::i32 : dtype_, options.target, program.blocks),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
-        vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
+        vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {
+    find_operands();
+  }
 
   /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b or tiles.
   void call_loop(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
@@ -54,10 +56,29 @@ class DotParts {
   std::optional<int> plain_access(int i) const;
   /// Emits `constants_`, at the builder's place.
   void emit_constants();
-  /// Lanes along `axis` from the origin on; `stride` is that of all accesses, or each access has its own.
-  Cursor lanes_along(const Origin& origin, int axis, std::optional<Stride> stride, int64_t width, llvm::Value* mask);
-  /// Emits what operand i needs, for the lanes of `at`, and returns it as the sums' dtype.
-  llvm::Value* operand_lanes(int i, const Cursor& at);
+  /// The stride of an access along an axis, as far as the code knows it.
+  Stride stride_along(int access, int axis) const;
+  /// True if what operand i loads for neighbouring columns lies beside each other.
+  bool lies_across(int i) const;
+  /// The origin with the accesses of operand i moved along an axis.
+  Origin move_operand(int i, const Origin& origin, int axis, llvm::Value* index);
+  /// Lanes along `axis` from the origin on; `stride` is that of all accesses that move, or each access has its own.
+  Cursor lanes_along(const Origin& origin, std::optional<Stride> stride, int axis, int64_t width, llvm::Value* mask);
+  /// Emits what operand i needs that is the same along an axis, for the lanes of `at`.
+  void emit_unvarying(int i, int axis, const Cursor& at, std::vector<llvm::Value*>& values);
+  /// What operand i needs that is the same along an axis from the origin on, in `width` lanes, with the constants.
+  std::vector<llvm::Value*> values_along(int i, const Origin& origin, int axis, int64_t width);
+  /// Emits what operand i needs beyond the values that are known, for the lanes of `at`, and returns it as the sums' dtype.
+  llvm::Value* operand_lanes(int i, const Cursor& at, std::vector<llvm::Value*> values);
+
+  /// Computes operand i for some steps along the last axis of them.
+  void compute_steps(int i, const Origin& origin, llvm::Value* steps, llvm::Value* to);
+  /// Computes panels of b, row after row, as the loop copy_b copies them. Columns past the last are computed from zeros and
+  /// not used.
+  void compute_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to, llvm::Value* next_panel);
+  /// The same where steps lie beside each other: column after column, and turned. At most kProductDepth steps.
+  void compute_turned_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to,
+                             llvm::Value* next_panel);
 
   /// An internal function of that name and this dtype, which all kernels of the module share, made by `body` if it is not there yet.
   llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
@@ -84,10 +105,11 @@ class DotParts {
   llvm::Type* const element_;
   llvm::Type* const vector_;
   std::vector<llvm::Value*> constants_;  // values that are the same in the whole kernel
+  std::vector<int> operands_[2];         // the instructions that compute them, ascending
 
  private:
   static int dot_of(const KernelProgram& program);
-  void emit_operands(int instr, const Cursor& at, std::vector<llvm::Value*>& values);
+  void find_operands();
 };
 
 }  // namespace etch::codegen

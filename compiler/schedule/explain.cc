@@ -169,9 +169,12 @@ std::string reason_of(const Graph& graph, const ScheduledKernel& kernel, const P
     const Node& product = graph.node(contents.product);
     std::string text = cat("product of ", to_string(graph.type(product.operands[0])), " and ",
                            to_string(graph.type(product.operands[1])));
-    if (contents.elementwise > 0) {
-      text += cat(", with ", count(contents.elementwise, "elementwise op"), " on its results");
-    }
+    const auto on_operands = static_cast<size_t>(std::ranges::count_if(kernel.program.body, [](const Instr& instr) {
+      return instr.kind == InstrKind::compute && instr.stage == 0;
+    }));
+    const size_t on_results = contents.elementwise - std::min(on_operands, contents.elementwise);
+    if (on_operands > 0) text += cat(", with ", count(on_operands, "elementwise op"), " on its operands");
+    if (on_results > 0) text += cat(on_operands > 0 ? " and " : ", with ", count(on_results, "elementwise op"), " on its results");
     return text + end;
   }
   if (!contents.reductions.empty()) {

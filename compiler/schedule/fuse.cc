@@ -64,7 +64,7 @@ class Fusion {
       case Place::index: return place_index(value);
       case Place::view:
       case Place::movement: return place_movement(value);
-      case Place::boxes: return place_parts(value);
+      case Place::boxes: return place_boxes(value);
       case Place::indexed: return place_indexed(value);
       case Place::reduction: return place_reduce(value);
       case Place::product: return place_dot(value);
@@ -79,10 +79,15 @@ class Fusion {
   void place_splat(Value value) {
     Sites::List sites = sites_.of(value);
     bool memory = required_[value.id];
-    for (const Site& site : sites) memory |= site.memory;
+    for (const Site& site : sites) memory |= site.memory && !is_inside_operand(site);
     if (memory) return place_alone(value, sites, nullptr);
     home(value) = kInline;
     for (const Site& site : sites) sites_.leave(site);
+  }
+
+  /// True if an op that a product computes for its operand reads the site's value.
+  bool is_inside_operand(const Site& site) const {
+    return site.operand && etch::place(graph_.node(site.consumer).op) != Place::product;
   }
 
   void place_index(Value value) {
@@ -110,7 +115,8 @@ class Fusion {
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
-      if (policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
+      const bool moves = etch::place(node.op) == Place::movement;  // a view has no memory of its own
+      if (moves && policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
         return place_alone(value, sites, reason::kDotOperand);
       }
       if (required_[value.id] && policy_.is_fused_freely(value) && policy_.strides_along_row(site, *next)) {
@@ -147,6 +153,11 @@ class Fusion {
       siblings_.merge_readers(value);
       sites = sites_.of(value);
     }
+    if (widens_for_products(value, sites)) {
+      home(value) = sites.size() == 1 ? sites[0].cluster : kInline;
+      for (const Site& site : sites) join(value, site, 0);
+      return;
+    }
     bool memory = required_[value.id];
     for (const Site& site : sites) memory |= site.memory;
     const char* why = reason::kSeveral;
@@ -175,6 +186,12 @@ class Fusion {
     if (!sites.empty() && policy_.is_full(cluster(sites[0]))) siblings_.merge_overflow(sites[0], home(value));
   }
 
+  /// True if all that need the value are products, which read less if each widens it for itself.
+  bool widens_for_products(Value value, const Sites::List& sites) const {
+    return !required_[value.id] && !sites.empty() &&
+           std::ranges::all_of(sites, [&](const Site& site) { return policy_.widens(value, site); });
+  }
+
   void join(Value value, Site site, int repeated) {
     const Node& node = graph_.node(value);
     sites_.leave(site);
@@ -188,7 +205,10 @@ class Fusion {
     if (policy_.repeats(value, site)) {
       repeated = std::max(repeated, cost_of(node.op));
     }
-    Site use{site.cluster, site.map, value, false, site.element || along_row, site.repeated + repeated};
+    Site use = site;
+    use.consumer = value;
+    use.element |= along_row;
+    use.repeated += repeated;
     for (size_t i = 0; i < node.operands.size(); ++i) sites_.pass_on(value, static_cast<int>(i), use);
   }
 
@@ -222,11 +242,11 @@ class Fusion {
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
     const int repeated = site.repeated + (policy_.repeats(value, site) ? cost_of(node.op) : 0);
     const std::optional<IndexedElement> element = continue_indexed(graph_, c, node, site.map);
-    Site table{site.cluster, intern(c, element->base), value, true, true, 0};
+    Site table{.cluster = site.cluster, .map = intern(c, element->base), .consumer = value, .memory = true, .element = true};
     table.in_order = true;
     sites_.add(storage_of(graph_, node.operands[0]), table);
     const int index = intern(cluster(site), element->index);
-    sites_.add(node.operands[1], {site.cluster, index, value, false, site.element || along_row, repeated});
+    sites_.add(node.operands[1], {.cluster = site.cluster, .map = index, .consumer = value, .element = site.element || along_row, .repeated = repeated});
   }
 
   // ---- Reductions and products
@@ -254,7 +274,7 @@ class Fusion {
     c.widest = std::max(c.widest, size_of(graph_.type(node.operands[0]).dtype));
     ++c.instrs;
     int map = intern(c, linear_index(c.domain));
-    sites_.add(node.operands[0], {site.cluster, map, value, false, true, site.repeated});
+    sites_.add(node.operands[0], {.cluster = site.cluster, .map = map, .consumer = value, .element = true, .repeated = site.repeated});
   }
 
   void place_dot(Value value) {
@@ -276,7 +296,7 @@ class Fusion {
     ++c.instrs;
     for (int i = 0; i < 2; ++i) {
       int map = intern(c, dot_operand_map(graph_, node, i, c.domain));
-      sites_.add(node.operands[i], {site.cluster, map, value, true, true, 0});
+      sites_.add(node.operands[i], {.cluster = site.cluster, .map = map, .consumer = value, .memory = true, .operand = true, .element = true});
     }
   }
 
@@ -309,7 +329,7 @@ class Fusion {
     const bool is_native = partition_.native(node) != nullptr;
     for (Value operand : node.operands) {
       if (is_native && is_known(graph_, operand)) continue;
-      Site site{self, 0, node.result(), true, true, 0};
+      Site site{.cluster = self, .consumer = node.result(), .memory = true, .element = true};
       site.in_order = true;
       sites_.add(storage_of(graph_, operand), site);
     }
@@ -394,7 +414,7 @@ class Fusion {
     c.accesses = 2;
     int map = intern(c, linear_index(c.domain));
     c.roots.push_back({value, value.id, map, map});
-    return {static_cast<int>(partition_.clusters.size()) - 1, map, value, false, false, 0};
+    return {.cluster = static_cast<int>(partition_.clusters.size()) - 1, .map = map, .consumer = value};
   }
 
   int level_above(const Sites::List& sites) {
@@ -406,8 +426,12 @@ class Fusion {
   void loaded_by(Value value, const Sites::List& sites, int level, const char* why) {
     for (const Site& site : sites) {
       cluster(site).ceiling = std::min(cluster(site).ceiling, level);
-      if (why) not_fused(value, site, site.in_order ? why_in_order(site) : site.memory ? reason::kDotOperand : why);
+      if (why) not_fused(value, site, site.in_order ? why_in_order(site) : site.memory ? why_in_memory(site) : why);
     }
+  }
+
+  const char* why_in_memory(const Site& site) const {
+    return etch::place(graph_.node(site.consumer).op) == Place::boxes ? reason::kBorders : reason::kDotOperand;
   }
 
   const char* why_in_order(const Site& site) const {
@@ -432,6 +456,25 @@ class Fusion {
     siblings_.merge_readers(value);
   }
 
+  void place_boxes(Value value) {
+    const Sites::List sites = sites_.of(value);
+    if (!required_[value.id] && policy_.looks_past_borders(value, sites)) return look_past_borders(value, sites);
+    place_parts(value);
+  }
+
+  /// The kernel that reads windows of a pad loads the elements of its operand.
+  void look_past_borders(Value value, const Sites::List& sites) {
+    home(value) = kInline;
+    const Node& node = graph_.node(value);
+    for (const Site& site : sites) {
+      sites_.leave(site);
+      Cluster& c = cluster(site);
+      c.sweeps = c.single = true;
+      const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);
+      sites_.add(storage_of(graph_, node.operands[0]), {site.cluster, intern(c, padded->element), value, true, true, 0});
+    }
+  }
+
   void place_parts(Value value) {
     Sites::List sites = sites_.of(value);
     const char* why = required_[value.id] ? reason::kParts : policy_.cannot_look_through(value, sites);
@@ -444,7 +487,7 @@ class Fusion {
       c.level = level;
       partition_.clusters.push_back(std::move(c));
       const int self = static_cast<int>(partition_.clusters.size()) - 1;
-      sites_.add(part.value, {self, 0, value, false, false, 0});
+      sites_.add(part.value, {.cluster = self, .consumer = value});
     }
     siblings_.merge_readers(value);
   }

@@ -117,6 +117,50 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
   return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= cost::kRepeated;
 }
 
+// ---- Operands of products
+
+/// True if a few cheap ops make the value of fewer bytes, by a quarter at least.
+bool FusionPolicy::is_made_of_less(Value value) const {
+  constexpr size_t kMaxSearched = 16;
+  const Type& type = graph_.type(value);
+  absl::InlinedVector<Value, kMaxSearched> searched{value};
+  int64_t bytes = 0, work = 0;
+  for (size_t i = 0; i < searched.size(); ++i) {
+    const Node& node = graph_.node(searched[i]);
+    const Type& of = graph_.type(searched[i]);
+    if (!is_elementwise(node.op) && !is_movement(node.op)) {
+      bytes += std::min(of.size(), type.size()) * size_of(of.dtype);
+      continue;
+    }
+    if (is_elementwise(node.op) && of.size() >= type.size()) work += cost_of(node.op);
+    for (Value operand : node.operands) {
+      const bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
+      if (known || is_splat(operand)) continue;
+      if (searched.size() == kMaxSearched) return false;
+      searched.push_back(operand);
+    }
+  }
+  return 4 * bytes <= 3 * type.bytes() && work <= cost::kDear;
+}
+
+bool FusionPolicy::widens(Value value, const Site& site) const {
+  const Node& node = graph_.node(value);
+  Cluster& c = sites_.cluster(site);
+  if (!site.operand || c.alone || !is_fused_freely(value) || !is_made_of_less(value)) return false;
+  int operands = 0;
+  for (Value operand : node.operands) operands += !is_splat(operand);
+  if (!has_room(c, 1, cost_of(node.op)) || !has_room_for_accesses(c, operands)) return false;
+  const auto& coef = c.maps[site.map].coef;
+  const auto vector = std::ranges::find(c.domain.roles, Role::vector) - c.domain.roles.begin();
+  const bool varies = std::ranges::any_of(coef, [](int64_t step) { return step != 0; });
+  const bool is_dense = coef[c.domain.rank - 1] == 1 || coef[vector] == 1;  // else vectors would be fetched element by element
+  if (varies && !is_dense) return false;
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return false;
+  }
+  return true;
+}
+
 // ---- Parts of concats and pads
 
 void FusionPolicy::find_readers(const std::vector<bool>& required) {
@@ -183,7 +227,7 @@ const char* FusionPolicy::cannot_look_through(Value value, const Sites::List& si
   int64_t total = 0;
   for (const Site& site : sites) {
     Cluster& c = sites_.cluster(site);
-    if (site.memory || site.in_order || c.indexes || c.domain.has(Role::row)) return reason::kParts;
+    if (site.memory || site.in_order || c.indexes || c.sweeps || c.domain.has(Role::row)) return reason::kParts;
     if (c.alone) return reason::kUndone;
     const int64_t needed = computations(site);
     if (needed > kMostTimes * size) return reason::kSmallParts;
@@ -300,6 +344,25 @@ size_t FusionPolicy::max_sibling_roots(const Site& site) const {
   return is_scattered(site) ? kMaxScatteredRoots : kMaxSiblingRoots;
 }
 
+bool FusionPolicy::looks_past_borders(Value pad, const Sites::List& sites) const {
+  constexpr size_t kFewestPlaces = 3;
+  const Node& node = graph_.node(pad);
+  if (!node.op.as<op::Pad>() || !is_fused_freely(pad) || sites.size() < kFewestPlaces) return false;
+  if (graph_.type(node.operands[0]).size() == 0 || !is_splat(node.operands[1])) return false;
+  const Cluster& c = sites_.cluster(sites[0]);
+  const int lanes = c.domain.rank - 1;
+  const bool has_lanes = lanes > 0 && c.domain.extents[lanes] >= kSweptLanes;
+  if (!has_lanes || c.alone || c.calls || !c.seams.empty() || c.domain.folded_axis() >= 0 || c.domain.has(Role::row)) return false;
+  return std::ranges::all_of(sites, [&](const Site& site) {
+    if (site.cluster != sites[0].cluster || site.memory || site.in_order) return false;
+    const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);
+    return padded && std::ranges::all_of(padded->bounds, [&](const PaddedElement::Bound& bound) {
+      const int axis = ascending_axis(bound.index);
+      return axis >= 0 && axis != lanes;
+    });
+  });
+}
+
 // ---- One node at one site
 
 /// True if a loop would find one element at this map for a short row each, so that it cannot run over all rows as one.
@@ -338,7 +401,7 @@ const char* FusionPolicy::cannot_index(Value value, const Site& site) const {
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
   if (c.domain.has(Role::row)) return reason::kIndexedInProduct;
-  if (!c.seams.empty()) return reason::kOtherOrder;
+  if (!c.seams.empty() || c.sweeps) return reason::kOtherOrder;
   if (!has_room(c, kIndexedInstrs, kIndexedInstrs) || !has_room_for_accesses(c, 2)) return reason::kFull;
   if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   return continue_indexed(graph_, c, node, site.map) ? nullptr : reason::kOtherOrder;
@@ -348,6 +411,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
+  if (c.sweeps) return reason::kOtherAxis;
   if (c.instrs >= kMaxFoldingInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
   if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
   const Hosting hosting = host_reduce(graph_, graph_.node(value), c, site.map, blocks_);
@@ -362,7 +426,7 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
 
 const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
-  const bool can = !site.memory && !c.alone && c.seams.empty() && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
+  const bool can = !site.memory && !c.alone && !c.sweeps && c.seams.empty() && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
                    can_host_dot(graph_, graph_.node(value), c, site.map);
   return can ? nullptr : reason::kDotConsumer;
 }

@@ -45,6 +45,7 @@ inline constexpr char kBytesApart[] =
 inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
 inline constexpr char kHidesSums[] = "it hides sums of a product by their position: the product's kernel leaves those out";
+inline constexpr char kBorders[] = "windows that reach beyond its borders read it many times, so it is computed once";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
 inline constexpr char kManyPieces[] = "kernels write the parts of it in place: its consumer would be cut into too many pieces";
 inline constexpr char kThinPieces[] = "kernels write the parts of it in place: the pieces of its consumer would be too thin for vectors";
@@ -102,6 +103,10 @@ class FusionPolicy {
   /// How many values clusters may store together that read the same value at this site.
   size_t max_sibling_roots(const Site& site) const;
 
+  /// True if the site is an operand of a product that had better compute the value while it reads what that is made of: fewer
+  /// bytes, such as narrow weights with their scales.
+  bool widens(Value value, const Site& site) const;
+
   /// True if the site's cluster would compute elements of the value several times.
   bool repeats(Value value, const Site& site) const;
 
@@ -133,6 +138,9 @@ class FusionPolicy {
   /// made of nothing but the product, numbers and indices.
   bool hides_sums(Value value, const Site& site) const;
 
+  /// True if one kernel reads windows of a pad, with lanes along an axis without borders: it need not be stored.
+  bool looks_past_borders(Value pad, const Sites::List& sites) const;
+
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;
 
@@ -149,6 +157,7 @@ class FusionPolicy {
   bool is_scattered(const Site& site) const { return is_scattered(site, sites_.cluster(site).maps[site.map]); }
   bool is_scattered(const Site& site, const Affine& map) const;
   bool fetches_more(Value value) const;
+  bool is_made_of_less(Value value) const;
   bool becomes_row_value(Value value, const Site& site) const;
 
   const Graph& graph_;

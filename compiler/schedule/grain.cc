@@ -35,7 +35,7 @@ int64_t grain_of(const ScheduledKernel& kernel) {
   const int64_t grain = std::max<int64_t>(1, kTaskWork / work);
   if (kernel.program.has_tiles() && kernel.iterations > 0) return rows_of_task(kernel, grain);
   // Rows stand for themselves, and what a library function does; elements are split at whole cache lines.
-  const int64_t multiple = kernel.program.has(Role::vector) ? 64 : 1;
+  const int64_t multiple = kernel.program.has(Role::vector) && !kernel.program.sweeps() ? 64 : 1;
   return ceil_div(grain, multiple) * multiple;
 }
 

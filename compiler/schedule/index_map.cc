@@ -223,6 +223,32 @@ ContinuedIndexed indexed_maps(const Graph& graph, const Node& node, const Affine
   return {element, std::nullopt};
 }
 
+std::optional<PaddedElement> padded_element(const Graph& graph, const Node& node, const Affine& map, const Domain& domain) {
+  const op::Pad& pad = *node.op.as<op::Pad>();
+  const Shape &shape = graph.type(node.result()).shape, &source = graph.type(node.operands[0]).shape;
+  const AxisMaps axes = axis_maps(shape, map, domain);
+  if (!axes.ok) return std::nullopt;
+  const Dims strides = row_major_strides(source);
+  PaddedElement padded;
+  for (int i = 0; i < shape.rank(); ++i) {
+    Affine index = axes.axes[i];
+    index.offset -= pad.low[i];
+    padded.element.add(index, strides[i]);
+    if (pad.low[i] > 0 || pad.high[i] > 0) padded.bounds.push_back({index, source[i]});
+  }
+  return padded;
+}
+
+int ascending_axis(const Affine& map) {
+  int found = -1;
+  for (int axis = 0; axis < kMaxDomainRank; ++axis) {
+    if (map.coef[axis] == 0) continue;
+    if (found >= 0 || map.coef[axis] < 0) return -1;
+    found = axis;
+  }
+  return found;
+}
+
 Continued operand_map(const Graph& graph, const Node& node, int operand, const Affine& map, const Domain& domain) {
   const Shape& shape = graph.type(node.result()).shape;
   const Shape& source = graph.type(node.operands[operand]).shape;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/container/inlined_vector.h"
 #include "compiler/ir/graph.h"
 #include "compiler/schedule/kernel.h"
 
@@ -102,6 +103,22 @@ struct IndexedAxis {
   int64_t before = 1, extent = 1, step = 1;
 };
 IndexedAxis indexed_axis(const Graph& graph, const Node& node);
+
+/// Where an element of a pad comes from. It is the value that pads where an index lies beyond its bounds.
+struct PaddedElement {
+  struct Bound {
+    Affine index;  // along an axis of operand 0
+    int64_t extent = 0;
+    bool operator==(const Bound&) const = default;
+  };
+  Affine element;  // of operand 0
+  absl::InlinedVector<Bound, 2> bounds;
+};
+/// None where the map of one stride per axis does not exist.
+std::optional<PaddedElement> padded_element(const Graph& graph, const Node& node, const Affine& map, const Domain& domain);
+
+/// The one axis along which a map changes, if it ascends there; else -1.
+int ascending_axis(const Affine& map);
 
 /// The index along one axis of a value of this shape, the same way.
 Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain& domain);

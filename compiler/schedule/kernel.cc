@@ -14,7 +14,7 @@ constexpr std::string_view kKinds[] = {
 #include "compiler/schedule/kernels.def"
 #undef ETCH_KERNEL
 };
-constexpr std::string_view kRoles[] = {"batch", "row", "vector", "reduce", "block", "results"};
+constexpr std::string_view kRoles[] = {"batch", "row", "sweep", "vector", "reduce", "block", "results"};
 constexpr std::string_view kStrides[] = {"0", "1", "2", "3", "4", "-1", "s"};
 constexpr std::string_view kInstrKinds[] = {"load", "index", "param", "check", "compute", "reduce", "dot", "store",
                                            "constant", "branch", "otherwise", "join", "loop", "leave", "next", "handed"};
@@ -81,6 +81,14 @@ bool KernelProgram::has_blocks() const {
   return std::any_of(body.begin(), body.end(), [](const Instr& instr) { return is_control(instr.kind); });
 }
 
+bool KernelProgram::is_counted(int axis) const {
+  return !is_folded(axes[axis]) && !(axes[axis] == Role::vector && (has(Role::row) || sweeps()));
+}
+
+int KernelProgram::bordered_before(int access) const {
+  return static_cast<int>(std::count_if(accesses.begin(), accesses.begin() + access, [](const Access& a) { return a.fill >= 0; }));
+}
+
 KernelKind KernelProgram::kind() const {
   const KernelProgram& program = *this;
 #define ETCH_KERNEL(kind, takes) \
@@ -96,7 +104,8 @@ SizesLayout::SizesLayout(const KernelProgram& program)
       indices(accesses + static_cast<int64_t>(program.accesses.size()) * (1 + rank)),
       params(indices + static_cast<int64_t>(program.indices.size()) * (1 + rank)),
       checks(params + program.num_params),
-      streams(checks + 2 * program.num_checks),
+      ranges(checks + 2 * program.num_checks),
+      streams(ranges + 2 * program.bordered_before(static_cast<int>(program.accesses.size())) * std::max<int64_t>(rank - 1, 0)),
       count(streams + 1) {}
 
 std::string to_string(const KernelProgram& program) {
@@ -123,11 +132,15 @@ std::string to_string(const KernelProgram& program) {
     const Access& access = program.accesses[a];
     text += cat("#", a, " ", name(access.dtype), " ", kStrides[static_cast<int>(access.stride)],
                     access.uniform ? " uniform" : "");
+    if (access.steps != Stride::other) text += cat(" steps ", kStrides[static_cast<int>(access.steps)]);
     if (access.repeats) text += " repeats";
     if (access.group >= 0) text += cat(" group #", access.group, " element ", static_cast<int>(access.element));
     if (access.next_row > 0) text += cat(" next row ", static_cast<int>(access.next_row));
     if (access.indexed != Indexed::no) text += access.indexed == Indexed::shared ? " at an index" : " at indices";
     if (access.ahead) text += " ahead";
+    if (access.still) text += " still";
+    if (access.like >= 0) text += cat(" like #", access.like);
+    if (access.fill >= 0) text += cat(" borders of param ", access.fill);
     text += '\n';
   }
   int depth = 0;

@@ -16,6 +16,7 @@ namespace etch {
 enum class Role : uint8_t {
   batch,    // each index by itself
   row,      // of a product: the rows of its result
+  sweep,    // each index by itself: a column of lanes goes along it
   vector,   // lanes lie along it
   reduce,   // folded
   block,    // each index by itself: the blocks of the axis behind it, which is folded; the last block is short
@@ -79,7 +80,16 @@ struct Access {
   // One of several loads of a loop that walk rows of one buffer side by side: what they read next is fetched ahead, for
   // rows that share a page of memory look like disorder to the processor.
   bool ahead = false;
+  // Of a load that the ops of a product's operand read: the stride along the last axis of the steps, zero, one or other.
+  Stride steps = Stride::other;
   Indexed indexed = Indexed::no;  // a load that has an argument
+  // Of a kernel that sweeps an axis: the same element, or lanes, everywhere along that axis.
+  bool still = false;
+  // There also: the first access of this dtype that has the same strides; -1: this one.
+  int16_t like = -1;
+  // There also: the number of the param that a load gives where its element lies beyond the borders of its memory; -1: it
+  // has none. Within its ranges (SizesLayout::range) an index leads into memory.
+  int16_t fill = -1;
   bool operator==(const Access&) const = default;
 };
 
@@ -145,6 +155,9 @@ inline constexpr int64_t kMostShortRow = 16;
 /// Rows of up to so many elements run in groups, stage after stage, where some wait for what their row comes to.
 inline constexpr int64_t kMostGroupedRow = 256;
 
+/// Lanes that sweep an axis are so many at the most, and their own axis is no shorter.
+inline constexpr int64_t kSweptLanes = 16;
+
 /// How large the blocks are that kernels work in. Those of reductions define their trees, so two ways of running agree to
 /// the bit only where these do; the others change nothing but the order of work.
 struct BlockSizes {
@@ -167,6 +180,9 @@ struct BlockSizes {
 /// A kernel without axes runs once, on single elements. Its body may hold blocks, which nest: `branch` to `join`, `loop` to
 /// `next`. A value can be used behind it in its own block and in those inside. All loads come first, all stores last,
 /// outside of every block. The same may hold for a kernel whose one axis is that of the lanes: each element goes its own way.
+///
+/// A kernel that sweeps an axis, the one before the lanes, takes some lanes along all of it before the next ones. What does
+/// not move along it is loaded once for that. The last lanes of a row may be computed again, together with those before them.
 ///
 /// Short rows are those of at most kMostShortRow elements that lie beside each other; the code knows how many.
 ///
@@ -207,6 +223,12 @@ struct KernelProgram {
   bool has_rows() const { return folded_axis() >= 0 && !has(Role::row); }
   /// True if it is a product that is made in tiles of rows and columns.
   bool has_tiles() const { return has(Role::row) && !sums_in_lanes; }
+  /// True if columns of lanes go along an axis.
+  bool sweeps() const { return has(Role::sweep); }
+  /// True for an axis that the iterations of the kernel count.
+  bool is_counted(int axis) const;
+  /// How many accesses before this one have borders.
+  int bordered_before(int access) const;
   /// True if there is control flow in the body.
   bool has_blocks() const;
   KernelKind kind() const;
@@ -223,7 +245,8 @@ constexpr int64_t product_lanes(DType dtype) { return 64 / std::max<int64_t>(4, 
 /// Where a kernel finds its sizes: `rank` extents; the length of a row if that is cut into blocks, or how many columns of a
 /// product in tiles are one iteration of each of its rows; then for each access,
 /// then each index: offset and `rank` strides, in elements (see Access::repeats); then for each param its bits; then for each
-/// check its extent, and the step in elements from one index to the next; then 1 if stores go past the caches, else 0.
+/// check its extent, and the step in elements from one index to the next; then for each access with borders and each axis but
+/// the last the first index that leads into its memory, and the one behind the last; then 1 if stores go past the caches, else 0.
 struct SizesLayout {
   explicit SizesLayout(const KernelProgram& program);
 
@@ -234,8 +257,10 @@ struct SizesLayout {
   int64_t index(int i) const { return indices + i * (1 + rank); }
   int64_t param(int i) const { return params + i; }
   int64_t check(int i) const { return checks + 2 * i; }
+  /// Of the access before which there are so many with borders.
+  int64_t range(int bordered_before, int axis) const { return ranges + 2 * (bordered_before * (rank - 1) + axis); }
 
-  int64_t rank, accesses, indices, params, checks, streams, count;
+  int64_t rank, accesses, indices, params, checks, ranges, streams, count;
 };
 
 /// A program as text, for people; keys compare the program itself.

@@ -103,7 +103,7 @@ class Resolver {
   /// The term of what source_of gave, or -1.
   int known(const Use& use) {
     for (int term : terms_of_[use.value.id]) {
-      if (terms_[term].map == use.map) return term;
+      if (terms_[term].map == use.map && terms_[term].dot_operand == side_) return term;
     }
     return -1;
   }
@@ -160,7 +160,8 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     term.map = map;
-    term.stage = is_product() ? 1 : 0;
+    term.stage = is_product() && side_ < 0 ? 1 : 0;
+    term.dot_operand = side_;
     term.per_row = has_rows() && !varies(map);
     if (kind != InstrKind::load) return term;
     term.storage = storage_of(graph_, value).id;
@@ -176,11 +177,11 @@ class Resolver {
       case Place::reduction: return make_reduce(value);
       case Place::product: return make_dot(value);
       case Place::indexed: return make_indexed(value, map);
+      case Place::boxes: return make_padded(value, map);
       case Place::elementwise: break;
       case Place::input:
       case Place::view:
       case Place::movement:
-      case Place::boxes:
       case Place::call:
       case Place::region:
       case Place::host: return leaf(InstrKind::load, value, map);
@@ -199,6 +200,7 @@ class Resolver {
   /// Type, stage and cost of a compute term, from its arguments.
   void complete(Term& term) const {
     term.dtype = graph_.type(term.value).dtype;
+    term.dot_operand = side_;
     term.per_row = has_rows();
     term.cost = term.kind == InstrKind::compute ? cost_of(term.op) : 0;
     for (int arg : term.args) {
@@ -231,6 +233,19 @@ class Resolver {
     load.stage = std::max(load.stage, index.stage);
     load.per_row = has_rows() && index.per_row && !varies(load.along);
     load.cost += cost_of(node.op);
+    return load;
+  }
+
+  /// A load of what a pad goes around.
+  Term make_padded(Value value, const Affine& map) const {
+    const Node& node = graph_.node(value);
+    std::optional<PaddedElement> padded = padded_element(graph_, node, map, domain_);
+    ETCH_CHECK(padded, cat("the borders of %", value.id, " cannot be expressed in its kernel:\n", print(graph_)));
+    const auto [source, element] = source_of(node.operands[0], padded->element);
+    Term load = leaf(InstrKind::load, source, element);
+    load.along = element;
+    load.bounds = std::move(padded->bounds);
+    load.fill = *splat_bits(graph_.node(node.operands[1]).op);
     return load;
   }
 
@@ -288,19 +303,10 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     for (int i = 0; i < 2; ++i) {
-      Value operand = node.operands[i];
-      Affine map = dot_operand_map(graph_, node, i, domain_);
-      while (is_movement(graph_.node(operand).op) && computes(operand)) {
-        const Node& movement = graph_.node(operand);
-        map = next_map(movement, operand, 0, map);
-        operand = movement.operands[0];
-      }
-      if (graph_.type(operand).size() == 0) map.coef[folded_] = 1;
-      Term operand_term = leaf(InstrKind::load, operand, map);
-      operand_term.stage = 0;
-      operand_term.dot_operand = i;
-      term.args.push_back(add(std::move(operand_term)));
+      side_ = i;
+      term.args.push_back(resolve(node.operands[i], dot_operand_map(graph_, node, i, domain_)));
     }
+    side_ = -1;
     term.stage = 1;
     return term;
   }
@@ -314,6 +320,7 @@ class Resolver {
   KernelTerms& result_;
   std::vector<Term>& terms_;
   FlatMap<int32_t, std::vector<int>> terms_of_;  // per value
+  int side_ = -1;  // the operand of a product whose terms are made
 };
 
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.

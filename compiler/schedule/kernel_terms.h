@@ -15,10 +15,14 @@ struct Term {
   ReduceKind reduce = ReduceKind::sum;
   DType dtype = DType::f32;
   Affine map;              // the element of the value; load: of its memory
-  Affine along;            // index: the index along an axis; load with an argument: the element of its memory at index 0
+  // index: the index along an axis. load with an argument: the element of its memory at index 0; with bounds: its element.
+  Affine along;
   std::vector<int> args;   // terms
   int storage = -1;        // load: the memory, see Partition
   int dot_operand = -1;
+  // load: where its element lies beyond the bounds it is `fill`.
+  absl::InlinedVector<PaddedElement::Bound, 2> bounds;
+  uint64_t fill = 0;
   int stage = 0;           // the first in which it is available; a reduce runs in the one before
   bool per_row = false;
   int64_t cost = 0;        // of computing it again in a later stage

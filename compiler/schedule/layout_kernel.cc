@@ -9,6 +9,7 @@
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/kernel_work.h"
 #include "compiler/schedule/partition.h"
+#include "compiler/schedule/swept_axis.h"
 #include "compiler/schedule/unroll_axis.h"
 
 namespace etch::schedule {
@@ -50,6 +51,10 @@ class Layout {
     const int64_t total = cut_blocks();
     drop_ones();
     collapse();
+    if (can_sweep(draft_)) {
+      sweep();
+      return total;
+    }
     repeat_short_operands();
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
       const bool few_columns = axis == domain_.rank - 1 && has_few_columns();
@@ -133,7 +138,16 @@ class Layout {
     std::vector<Affine*> maps;
     for (AccessMap& access : draft.accesses) maps.push_back(&access.address);
     for (Affine& index : draft.indices) maps.push_back(&index);
+    for (AccessMap& access : draft.accesses) {
+      for (PaddedElement::Bound& bound : access.bounds) maps.push_back(&bound.index);
+    }
     return maps;
+  }
+
+  /// Lanes stay on the last axis and go along the one before it.
+  void sweep() {
+    domain_.roles[domain_.rank - 1] = Role::vector;
+    domain_.roles[domain_.rank - 2] = Role::sweep;
   }
 
   /// The rows of a product with one column take the place of its columns. If it has one row, the sides change places.
@@ -623,6 +637,19 @@ void mark_indexed(const KernelDraft& draft, std::vector<Access>& accesses) {
   }
 }
 
+/// Says of the loads that ops of a product's operands read how they lie along its steps.
+void mark_steps(const KernelDraft& draft, std::vector<Access>& accesses) {
+  if (!draft.program.has(Role::row)) return;
+  for (const Instr& instr : draft.program.body) {
+    if (instr.kind == InstrKind::dot) continue;
+    for (const int32_t arg : instr.args) {
+      const Instr& load = draft.program.body[arg];
+      if (load.kind != InstrKind::load || draft.accesses[load.slot].dot_operand < 0) continue;
+      accesses[load.slot].steps = stride_class(draft.accesses[load.slot].address.coef[draft.domain.rank - 1], true);
+    }
+  }
+}
+
 void fill_axes(KernelDraft& draft) {
   const Domain& domain = draft.domain;
   draft.program.axes.assign(domain.roles.begin(), domain.roles.begin() + domain.rank);
@@ -695,19 +722,24 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
     sizes.push_back(map.offset);
     sizes.insert(sizes.end(), map.coef.begin(), map.coef.begin() + rank);
   };
-  const bool is_loop = domain.folded_axis() < 0;
+  const bool is_loop = domain.folded_axis() < 0 && !program.sweeps();
   for (const AccessMap& access : draft.accesses) {
     const auto& coef = access.address.coef;
     bool varies = std::any_of(coef.begin(), coef.begin() + rank, [](int64_t c) { return c != 0; });
     const Stride stride = stride_class(coef[program.lanes_axis()], program.has(Role::row));
-    const bool uniform = !varies && access.dot_operand < 0 && !access.indexed;
+    const bool uniform = !varies && access.dot_operand < 0 && !access.indexed && access.bounds.empty();
     program.accesses.push_back({access.dtype, stride, uniform, access.period > 0});
     program.accesses.back().ahead = access.ahead;
     kernel.buffers.push_back(access.storage);
     append(access.address);
     if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
   }
-  find_groups(draft.accesses, is_loop, program.accesses);
+  mark_steps(draft, program.accesses);
+  if (program.sweeps()) {
+    mark_swept(draft, program.accesses);
+  } else {
+    find_groups(draft.accesses, is_loop, program.accesses);
+  }
   for (size_t a = 0; draft.has_next_rows && a < draft.accesses.size(); ++a) {
     Access& access = program.accesses[a];
     if (access.group < 0) access.next_row = static_cast<int8_t>(next_row(draft.accesses[a], rank - 1, rank - 2));
@@ -722,6 +754,7 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
   }
   for (uint64_t bits : draft.params) sizes.push_back(static_cast<int64_t>(bits));
   for (const IndexedAxis& axis : draft.checks) sizes.insert(sizes.end(), {axis.extent, axis.step});
+  append_ranges(draft, sizes);
   sizes.push_back(0);
   mark_indexed(draft, program.accesses);
   measure(domain, program, columns, kernel);

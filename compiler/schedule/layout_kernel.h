@@ -19,6 +19,8 @@ struct AccessMap {
   bool indexed = false;  // a load at an index: what it reads lies somewhere behind the address
   int64_t period = 0;    // it repeats along the last axis; 0 if it does not
   bool ahead = false;    // arranged: see Access
+  absl::InlinedVector<PaddedElement::Bound, 2> bounds{};  // beyond them it is the param of the number `fill`
+  int fill = -1;
 };
 
 /// A kernel whose accesses and indices are still affine maps. `program` holds the body and the sizes of blocks.

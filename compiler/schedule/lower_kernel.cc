@@ -83,12 +83,27 @@ class Lowering {
     return static_cast<int>(draft_.accesses.size()) - 1;
   }
 
+  void add_borders(const Term& term, AccessMap& access) {
+    access.bounds = term.bounds;
+    const auto known = std::ranges::find(fills_, term.fill, &std::pair<uint64_t, int>::first);
+    access.fill = known != fills_.end() ? known->second : static_cast<int>(draft_.params.size());
+    if (known != fills_.end()) return;
+    fills_.emplace_back(term.fill, access.fill);
+    draft_.params.push_back(term.fill);
+  }
+
   void make_slot(const Term& term, int& slot) {
     if (slot >= 0) return;
     switch (term.kind) {
       case InstrKind::load:
-        slot = term.args.empty() ? access(term.storage, term.dtype, term.map, false, term.dot_operand)
-                                 : access(term.storage, term.dtype, term.along, false, -1, true);
+        if (!term.args.empty()) {
+          slot = access(term.storage, term.dtype, term.along, false, -1, true);
+        } else if (!term.bounds.empty()) {
+          slot = access(term.storage, term.dtype, term.along, false);
+          add_borders(term, draft_.accesses.back());
+        } else {
+          slot = access(term.storage, term.dtype, term.map, false, side_of(term));
+        }
         break;
       case InstrKind::check:
         slot = static_cast<int>(draft_.checks.size());
@@ -103,6 +118,21 @@ class Lowering {
         slot = static_cast<int>(draft_.params.size());
         draft_.params.push_back(*splat_bits(graph_.node(term.value).op));
     }
+  }
+
+  /// The operand of a product that a load belongs to, if its address changes: a number that an op of the operand reads is one
+  /// for the whole kernel.
+  int side_of(const Term& load) const {
+    const bool varies = std::ranges::any_of(load.map.coef, [](int64_t step) { return step != 0; });
+    return varies || is_multiplied(load) ? load.dot_operand : -1;
+  }
+
+  /// True if products take the term as it is.
+  bool is_multiplied(const Term& term) const {
+    const auto index = static_cast<int>(&term - terms_.data());
+    return std::ranges::any_of(terms_, [&](const Term& dot) {
+      return dot.kind == InstrKind::dot && std::ranges::count(dot.args, index) > 0;
+    });
   }
 
   /// Emits a term for a stage, with all it needs, unless it is there; returns its instruction. Chains are long: what waits
@@ -262,6 +292,7 @@ class Lowering {
   std::vector<ScheduledCheck> checks_;
   std::vector<StageCode> code_;
   int next_id_ = 0;
+  std::vector<std::pair<uint64_t, int>> fills_;  // what accesses give beyond borders, and the number of the param
   FlatSet<int32_t> noted_;
   std::vector<Value> values_;
 };

@@ -23,7 +23,7 @@ class Packing {
 
  private:
   bool pays(const AccessMap& access) const {
-    if (access.stores || access.indexed || access.period > 0 || access.dot_operand >= 0) return false;
+    if (access.stores || access.indexed || access.period > 0 || access.dot_operand >= 0 || access.fill >= 0) return false;
     const int64_t step = access.address.coef[lanes_];
     if (step >= -1 && step <= 1) return false;
     return times_read(access) >= kManyTimes;

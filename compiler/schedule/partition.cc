@@ -137,7 +137,7 @@ std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const N
     const Followed at = followed(cluster, map);
     const Continued next = operand_map(graph, node, operand, at.map, at.domain);
     if (next.map) return from_section(cluster, map, *next.map);
-    if (!next.split || !can_refine(cluster, *next.split)) return std::nullopt;
+    if (!next.split || cluster.sweeps || !can_refine(cluster, *next.split)) return std::nullopt;
     refine(cluster, *next.split);
   }
 }
@@ -147,7 +147,7 @@ std::optional<IndexedElement> continue_indexed(const Graph& graph, Cluster& clus
     const Followed at = followed(cluster, map);
     const ContinuedIndexed next = indexed_maps(graph, node, at.map, at.domain);
     if (next.element) return IndexedElement{from_section(cluster, map, next.element->base), from_section(cluster, map, next.element->index)};
-    if (!next.split || !can_refine(cluster, *next.split)) return std::nullopt;
+    if (!next.split || cluster.sweeps || !can_refine(cluster, *next.split)) return std::nullopt;
     refine(cluster, *next.split);
   }
 }
@@ -157,7 +157,7 @@ std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, in
     const Followed at = followed(cluster, map);
     const Continued next = axis_map(shape, axis, at.map, at.domain);
     if (next.map) return from_section(cluster, map, *next.map);
-    if (!next.split || !can_refine(cluster, *next.split)) return std::nullopt;
+    if (!next.split || cluster.sweeps || !can_refine(cluster, *next.split)) return std::nullopt;
     refine(cluster, *next.split);
   }
 }

@@ -59,6 +59,7 @@ struct Cluster {
   bool calls = false;          // a library function or regions; the node's first result is the root, the domain is empty
   bool single = false;         // takes in no other cluster
   bool took_in = false;        // another cluster
+  bool sweeps = false;         // looks beyond the borders of a value: lanes stay on the last axis, and no axis is split or folded
   int blocks_of = -1;          // the cluster that this one folds blocks for, with all that they are made of
   int overflow = -1;           // the cluster that computes what this one had no room for
   int merged_into = -1;        // a merged cluster only forwards

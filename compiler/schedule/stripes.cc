@@ -38,12 +38,6 @@ constexpr int kMostBetween = 16;
 
 bool is_product(const ScheduledKernel& kernel) { return kernel.program.has(Role::row); }
 
-/// True for an axis that iterations count.
-bool is_counted(const KernelProgram& program, int axis) {
-  const Role role = program.axes[axis];
-  return !is_folded(role) && !(role == Role::vector && program.has(Role::row));
-}
-
 /// Rows of all matrices, or what else iterations are: columns are cut for tasks, and a group's tasks are rows.
 int64_t rows_of(const ScheduledKernel& kernel) { return kernel.iterations / pieces_of_columns(kernel); }
 
@@ -357,7 +351,7 @@ absl::InlinedVector<AxisOfRows, 8> axes_of_rows(const ScheduledKernel& kernel, i
   for (int axis = 0; axis < kernel.program.rank(); ++axis) {
     const int64_t extent = kernel.sizes[axis];
     if (extent == 1) continue;
-    if (rest == 1 || !is_counted(kernel.program, axis)) {
+    if (rest == 1 || !kernel.program.is_counted(axis)) {
       axes.push_back({axis, extent, extent, 0});
     } else if (rest % extent == 0) {
       rest /= extent;
@@ -375,7 +369,7 @@ absl::InlinedVector<AxisOfRows, 8> axes_of_rows(const ScheduledKernel& kernel, i
 bool goes_by_rows(const ScheduledKernel& kernel, int access, int64_t rows, int64_t bytes) {
   const KernelProgram& program = kernel.program;
   const Access& of = program.accesses[access];
-  if (of.indexed != Indexed::no || of.repeats) return false;
+  if (of.indexed != Indexed::no || of.repeats || of.fill >= 0) return false;
   const int64_t elements = bytes / size_of(of.dtype);
   if (elements == 0 || elements % rows != 0) return false;
   const int64_t row = elements / rows;

@@ -61,7 +61,8 @@ bool says_overwrites(const ScheduledKernel& kernel, int operand, int result) {
 /// True if the kernel only reads `operand`, and only where it stores `result`, and before that.
 bool can_overwrite(const ScheduledKernel& kernel, const std::vector<bool>& stored, int operand, int result) {
   if (kernel.is_opaque()) return says_overwrites(kernel, operand, result);
-  if (is_multiplied(kernel, operand)) return false;
+  // The last lanes of a swept row are computed twice.
+  if (is_multiplied(kernel, operand) || kernel.program.sweeps()) return false;
   for (size_t a = 0; a < kernel.buffers.size(); ++a) {
     if (kernel.buffers[a] != operand) continue;
     if (stored[a] || !is_stored_over(kernel, stored, static_cast<int>(a), result)) return false;

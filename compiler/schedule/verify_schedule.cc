@@ -49,6 +49,14 @@ struct Address {
   int repeating;  // the axis along which it repeats, or -1
 };
 
+/// The first and the last index of 0 .. last along an axis for which an access leads into its memory.
+std::pair<int64_t, int64_t> range_of(const ScheduledKernel& kernel, int slot, int axis, int64_t last) {
+  const KernelProgram& program = kernel.program;
+  if (program.accesses[slot].fill < 0 || axis == program.rank() - 1) return {0, last};
+  const int64_t* range = kernel.sizes.data() + SizesLayout(program).range(program.bordered_before(slot), axis);
+  return {std::max<int64_t>(range[0], 0), std::min(range[1] - 1, last)};
+}
+
 /// What holds for every kernel by itself; empty if all is well.
 class KernelCheck {
  public:
@@ -113,6 +121,8 @@ class KernelCheck {
       }
       if (!may_repeat && std::find(role + 1, axes.end(), *role) != axes.end()) fail("two axes have one role");
       if (is_product && is_folded(*role) && role + 1 != axes.end() && !is_folded(role[1])) fail("steps are not the last axes");
+      const bool before_lanes = role + 2 == axes.end() && role[1] == Role::vector;
+      if (*role == Role::sweep && !before_lanes) fail("the axis that lanes sweep is not before theirs");
       const bool before_folded = role + 1 != axes.end() && is_folded(role[1]);
       if (*role == Role::block && !before_folded) fail("blocks are not followed by what they are blocks of");
     }
@@ -226,6 +236,8 @@ class KernelCheck {
       const Access& access = program_.accesses[slot];
       const Address address(kernel_, slot);
       if (access.repeats) check_period(slot, address);
+      if (program_.sweeps()) check_sweep(slot, address);
+      if (access.fill >= (program_.sweeps() ? program_.num_params : 0)) fail(cat("access #", slot, " has no fill"));
       const bool has_next = program_.rank() > 1 && (!program_.has_rows() || program_.short_row > 0);
       const bool near = has_next && address.stride(program_.rank() - 2) == access.next_row;
       if (access.next_row > 0 && !near) fail(cat("access #", slot, " has no near next row"));
@@ -236,6 +248,17 @@ class KernelCheck {
       for (int axis = 0; axis < program_.rank(); ++axis) together &= address.stride(axis) == first.stride(axis);
       if (!together) fail(cat("access #", slot, " is not element ", static_cast<int>(access.element), " of its group"));
     }
+  }
+
+  void check_sweep(int slot, const Address& address) {
+    const Access& access = program_.accesses[slot];
+    if (kernel_.sizes[program_.rank() - 1] < kSweptLanes) fail("its lanes are too few to sweep");
+    if (access.still && address.stride(program_.rank() - 2) != 0) fail(cat("access #", slot, " moves along the swept axis"));
+    if (access.like < 0) return;
+    const Address like(kernel_, access.like);
+    bool equal = access.like < slot && program_.accesses[access.like].dtype == access.dtype;
+    for (int axis = 0; axis < program_.rank(); ++axis) equal &= address.stride(axis) == like.stride(axis);
+    if (!equal) fail(cat("access #", slot, " has other strides than it says"));
   }
 
   void check_period(int slot, const Address& address) {
@@ -252,9 +275,11 @@ class KernelCheck {
       int64_t least = address.offset(), most = least + reach_of_index(slot);
       bool empty = false;
       for (int axis = 0; axis < program_.rank(); ++axis) {
-        int64_t reach = address.reach(axis, last_index(axis));
-        (reach < 0 ? least : most) += reach;
-        empty |= kernel_.sizes[axis] == 0;
+        const auto [first, last] = range_of(kernel_, slot, axis, last_index(axis));
+        const int64_t reach = address.reach(axis, last), start = address.distance(axis, first);
+        least += std::min(start, reach);
+        most += std::max(start, reach);
+        empty |= kernel_.sizes[axis] == 0 || last < first;
       }
       int64_t size = size_of(program_.accesses[slot].dtype);
       if (!empty && (least < 0 || (most + 1) * size > schedule_.buffers[kernel_.buffers[slot]].bytes)) {
@@ -373,9 +398,9 @@ class Walk {
     for (int64_t byte = 0; byte < schedule_.buffers[id].bytes; ++byte) touch_byte(id, byte, stores);
   }
 
-  int columns() const { return program().has(Role::row) ? program().axis(Role::vector) : -1; }
-  /// Iterations count all axes but the folded ones, and but the columns of a product.
-  bool is_counted(int axis) const { return !is_folded(program().axes[axis]) && axis != columns(); }
+  /// The axis of what lies beside each other in an iteration, if there is such.
+  int columns() const { return program().has(Role::row) || program().sweeps() ? program().axis(Role::vector) : -1; }
+  bool is_counted(int axis) const { return program().is_counted(axis); }
   int64_t num_iterations() const {
     int64_t iterations = 1;
     for (int axis = 0; axis < program().rank(); ++axis) iterations *= is_counted(axis) ? kernel_->sizes[axis] : 1;
@@ -441,7 +466,11 @@ class Walk {
   void touch(int slot, const std::vector<int64_t>& index, bool stores) {
     Address address(*kernel_, slot);
     int64_t element = address.offset();
-    for (int i = 0; i < program().rank(); ++i) element += address.distance(i, index[i]);
+    for (int i = 0; i < program().rank(); ++i) {
+      const auto [first, last] = range_of(*kernel_, slot, i, kernel_->sizes[i] - 1);
+      if (index[i] < first || index[i] > last) return;
+      element += address.distance(i, index[i]);
+    }
     int64_t size = size_of(program().accesses[slot].dtype);
     int id = kernel_->buffers[slot];
     for (int64_t byte = element * size; byte < (element + 1) * size; ++byte) touch_byte(id, byte, stores);

@@ -2,7 +2,8 @@
 //
 // With x the input, k the kernel and y the result, three functions are linear in each of their two operands: conv(x, k) = y,
 // conv_backprop_input(y, k) = x and conv_backprop_filter(x, y) = k. The gradients of each are the other two, so
-// derivatives of every order are products over windows; windows are added up where channels are few.
+// derivatives of every order are products over windows; windows are added up where channels are few. A depthwise convolution
+// multiplies no matrices: its windows have an fma for each of their elements, in ascending order, unless these are many.
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -111,12 +112,51 @@ Tensor depthwise_windows(const Convolution& at, const Tensor& x) {
   return expand_dims(all_windows(x, at.axes, at.where), at.num_axes() + 2);
 }
 
+/// True if the elements of a window are so few that each may have an fma of its own.
+bool has_small_windows(const Convolution& at) {
+  constexpr int64_t kMostElements = 25;
+  int64_t elements = 1;
+  for (const WindowAxis& axis : at.axes) elements *= std::min(axis.size, kMostElements + 1);
+  return elements <= kMostElements;
+}
+
+/// The depthwise product of the windows of a padded x: [n, windows..., c * m]. The order of a sum is that of a window's elements.
+Tensor multiply_small_windows(const Convolution& at, const Tensor& x, const Tensor& kernel) {
+  const int axes = at.num_axes();
+  const int64_t channels = kernel.shape()[axes], multiplier = kernel.shape()[axes + 1];
+  const int64_t elements = product(kernel.shape(), 0, axes);
+  // Beyond 16 bits, so that a sum rounds once.
+  const DType dtype = size_of(x.dtype()) < 4 ? DType::f32 : x.dtype();
+  const auto as = [](const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : cast(t, dtype); };
+  const Shape filters = multiplier == 1 ? Shape{channels} : Shape{channels, multiplier};
+  const Tensor weights = reshape(kernel, joined({elements, filters}));
+  Tensor sum;
+  for (int64_t element = 0; element < elements; ++element) {
+    std::vector<Slice> seen(static_cast<size_t>(axes) + 1);
+    int64_t rest = element;
+    for (int i = axes - 1; i >= 0; --i) {
+      const WindowAxis& axis = at.axes[i];
+      const int64_t start = rest % axis.size * axis.dilation;
+      seen[i + 1] = Slice(start, start + (axis.count - 1) * axis.stride + 1).by(axis.stride);
+      rest /= axis.size;
+    }
+    const Tensor part = as(x[Slices(seen, at.where)], dtype), weight = as(weights[element], dtype);
+    const Tensor values = multiplier == 1 ? part : expand_dims(part, -1);
+    sum = element == 0 ? values * weight : fma(values, weight, sum);
+  }
+  Shape shape = x.shape()[0];
+  for (const WindowAxis& axis : at.axes) shape.push_back(axis.count);
+  shape.push_back(channels * multiplier);
+  return reshape(as(sum, x.dtype()), shape);
+}
+
 // ---- The three functions, on operands whose borders are padded
 
 Tensor multiply_windows(const Convolution& at, const Tensor& x, const Tensor& kernel) {
   if (!at.depthwise) {
     return from_result_matrix(at, matmul(patches_of(at, x), kernel_matrix(at, kernel)), x.shape()[0]);
   }
+  if (has_small_windows(at)) return multiply_small_windows(at, x, kernel);
   const Tensor windows = depthwise_windows(at, x);
   const Tensor y = sum(windows * depthwise_kernel(at, kernel), Axes(range_of(at.num_axes() + 3, windows.rank())));
   Shape shape = y.shape();
@@ -340,7 +380,7 @@ Tensor multiply_windows_of_results(const Convolution& at, const Tensor& y, const
   Convolution back = at;
   for (WindowAxis& axis : back.axes) axis = {axis.extent + axis.span() - 1, axis.size, 1, axis.dilation, axis.extent, 0};
   const Tensor spread_out = spread_results(at, y), turned = kernel_of_way_back(at, kernel);
-  if (!at.depthwise) return multiply_windows(back, spread_out, turned);
+  if (!at.depthwise || kernel.shape().back() == 1) return multiply_windows(back, spread_out, turned);
   const int axes = at.num_axes();
   const int64_t channels = kernel.shape()[axes];
   Shape split = spread_out.shape();

@@ -329,6 +329,7 @@ struct LoopsOf {
   static void transpose_square(const T* from, int64_t n_stride, T* to) {
     using Quad = VectorOf<T, kSquare * sizeof(T)>;
     typename Quad::type columns[kSquare];
+#pragma GCC unroll 4
     for (int64_t i = 0; i < kSquare; ++i) columns[i] = *reinterpret_cast<const typename Quad::in_memory*>(from + i * n_stride);
     const auto put = [&](int64_t step, typename Quad::type row) {
       *reinterpret_cast<typename Quad::in_memory*>(to + step * kPanel) = row;

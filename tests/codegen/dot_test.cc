@@ -11,6 +11,7 @@
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/dot_mask.h"
+#include "runtime/packs.h"
 #include "tests/codegen/scratch.h"
 
 namespace etch {
@@ -166,6 +167,7 @@ class Kernel {
     const int64_t rows = case_.batch * case_.m * pieces;
     const int64_t step = case_.split == 0 ? std::max<int64_t>(rows, 1) : case_.split;
     TestScratch scratch(*(*handles)[0]);
+    buffers.push_back(pack);
     for (int64_t begin = 0; begin < rows; begin += step) {
       (*handles)[0]->fn()(buffers.data(), sizes.data(), begin, std::min(rows, begin + step), scratch.data());
     }
@@ -174,6 +176,7 @@ class Kernel {
   KernelProgram program;
   std::vector<int64_t> extents, access_sizes, params;
   std::vector<void*> buffers;
+  void* pack = nullptr;  // of b
 
  private:
   Case case_;
@@ -318,6 +321,51 @@ TYPED_TEST(DotOf, SeveralBlocksAlongEveryAxis) {
   check<TypeParam>({1, 261, 547, 531, Layout::rows, Layout::rows}, rng);
   check<TypeParam>({1, 261, 547, 259, Layout::columns, Layout::columns, 3, 64}, rng);
   check<TypeParam>({1, 1, 1100, 531, Layout::rows, Layout::rows}, rng);
+}
+
+/// A kernel that is given a pack reads that, and not what it was made from.
+template <class T>
+void check_packed(const Case& c, std::mt19937& rng) {
+  constexpr DType dtype = dtype_of<T>;
+  Operands<T> operands(c, rng);
+  const std::vector<T> expected = operands.product(c);
+  PackLayout layout;
+  layout.steps = c.k;
+  layout.columns = c.n;
+  layout.step_stride = operands.b_strides.outer;
+  layout.column_stride = operands.b_strides.inner;
+  layout.panel = panel_columns(dtype, host_target());
+  layout.depth = c.blocks.depth;
+  layout.element_bytes = sizeof(T);
+  std::vector<T> pack(layout.bytes() / sizeof(T) + kCanaries, T{77}), result(expected.size());
+  write_pack(operands.b.data(), layout, pack.data());
+  EXPECT_TRUE(std::all_of(pack.end() - kCanaries, pack.end(), [](T x) { return x == T{77}; })) << c.text();
+  std::fill(operands.b.begin(), operands.b.end(), T{55});
+  Kernel kernel(c);
+  kernel.pack = pack.data();
+  int a = kernel.load(dtype, 0, operands.add_a(kernel));
+  int b = kernel.load(dtype, 0, operands.add_b(kernel));
+  int dot = kernel.instr(InstrKind::dot, dtype, 0, {a, b});
+  kernel.store(dtype, dot, kernel.access(dtype, result.data(), c.m * c.n, c.n, 1, 0));
+  kernel.run();
+  EXPECT_TRUE(same_bits(result, expected)) << c.text();
+}
+
+TYPED_TEST(DotOf, APackOfTheSecondOperandIsReadInItsPlace) {
+  if constexpr (sizeof(TypeParam) >= 4) {
+    std::mt19937 rng(21);
+    for (Layout b : {Layout::rows, Layout::columns, Layout::spread}) {
+      for (int64_t m : {2, 13, 26, 250}) {
+        check_packed<TypeParam>({1, m, 35, 21, Layout::rows, b}, rng);
+        check_packed<TypeParam>({1, m, 531, 270, Layout::rows, b, 3, 7}, rng);
+        check_packed<TypeParam>({1, m, 300, 600, Layout::columns, b, 3, 0, 128}, rng);
+        check_packed<TypeParam>({1, m, 5, 513, Layout::rows, b}, rng);
+      }
+      Case small{1, 30, 200, 50, Layout::rows, b};
+      small.blocks.depth = 16;
+      check_packed<TypeParam>(small, rng);
+    }
+  }
 }
 
 TYPED_TEST(DotOf, SeveralAxesOfSteps) {

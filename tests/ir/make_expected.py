@@ -261,6 +261,17 @@ def exact_max(x, y):
     return nan if x != x or y != y else y if y > x else x
 
 
+def exact_fma(dtype):
+    def of(x, y, z):
+        if not np.isfinite(x) or not np.isfinite(y) or x == 0 or y == 0:
+            return x * y + z
+        if not np.isfinite(z):
+            return z
+        with mpmath.workprec(4600):
+            return rounded(mpmath.mpf(float(x)) * mpmath.mpf(float(y)) + mpmath.mpf(float(z)), dtype)
+    return of
+
+
 COMPARE = {"equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
            "greater": np.greater, "greater_equal": np.greater_equal}
 for dtype in FLOATS:
@@ -274,6 +285,8 @@ for dtype in FLOATS:
              "min": elementwise(exact_min, t), "max": elementwise(exact_max, t), **COMPARE}
     for op, function in exact.items():
         one_op(f"{op} {dtype}", op, [a, b], function(a, b))
+    sums = [[[exact_fma(dtype)(x, y, z) for y in b[0]] for x in a[:, 0]] for z in a[:, 0]]
+    one_op(f"fma {dtype}", "fma", [a, b, a[:, :, None]], np.array(sums, t))
     exact_of = {"hypot": (lambda x, y: mp.sqrt(x * x + y * y), np.hypot), "pow": (lambda x, y: x ** y, np.power),
                 "atan2": (mp.atan2, np.arctan2)}
     for op, (exact_function, special) in exact_of.items():

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -162,6 +163,56 @@ TEST(Nn, NoPatchIsStored) {
   const std::string schedule = f.concrete(x, kernel, g).text("schedule");
   EXPECT_THAT(schedule, testing::Not(HasSubstr("window"))) << "a kernel copies patches";
   EXPECT_THAT(schedule, testing::Not(testing::ContainsRegex("arena [^\n]*72\\]"))) << "patches stand in memory";
+}
+
+/// A depthwise convolution of one picture with Padding::same by C++'s fma, in ascending order of a window's elements.
+std::vector<float> by_fma(const Tensor& x, const Tensor& kernel, int64_t stride, int64_t dilation) {
+  const std::vector<float> pixels = x.to_vector<float>(), weights = kernel.to_vector<float>();
+  const int64_t h = x.shape()[1], w = x.shape()[2], c = x.shape()[3], size = kernel.shape()[0], m = kernel.shape()[3];
+  const auto low = [&](int64_t extent) {
+    const int64_t seen = (extent - 1) / stride * stride + (size - 1) * dilation + 1;
+    return std::max<int64_t>(seen - extent, 0) / 2;
+  };
+  std::vector<float> result;
+  for (int64_t i = -low(h); i < h - low(h); i += stride) {
+    for (int64_t j = -low(w); j < w - low(w); j += stride) {
+      for (int64_t channel = 0; channel < c * m; ++channel) {
+        float sum = 0;
+        for (int64_t element = 0; element < size * size; ++element) {
+          const int64_t row = i + element / size * dilation, column = j + element % size * dilation;
+          const bool inside = row >= 0 && row < h && column >= 0 && column < w;
+          const float pixel = inside ? pixels[(row * w + column) * c + channel / m] : 0;
+          sum = std::fma(pixel, weights[element * c * m + channel], sum);
+        }
+        result.push_back(sum);
+      }
+    }
+  }
+  return result;
+}
+
+TEST(Nn, ADepthwiseConvolutionIsAChainOfFma) {
+  struct Sizes {
+    int64_t h, w, channels, multiplier, size, stride, dilation;
+  };
+  for (const auto& [h, w, channels, multiplier, size, stride, dilation] :
+       {Sizes{9, 12, 16, 1, 3, 1, 1}, {8, 9, 37, 1, 3, 2, 1}, {7, 7, 33, 1, 5, 1, 2}, {4, 5, 20, 1, 5, 1, 1}, {6, 7, 8, 3, 3, 1, 1},
+        {1, 40, 16, 1, 3, 3, 1}, {5, 6, 3, 1, 3, 1, 1}}) {
+    const Tensor x = random::normal(Tensor(uint64_t{1}), {1, h, w, channels});
+    const Tensor kernel = random::normal(Tensor(uint64_t{2}), {size, size, channels, multiplier});
+    auto f = function([&, stride = stride, dilation = dilation](Tensor x, Tensor kernel) {
+      return depthwise_conv2d(x, kernel, {.strides = stride, .padding = Padding::same, .dilations = dilation});
+    });
+    EXPECT_EQ(f(x, kernel).to_vector<float>(), by_fma(x, kernel, stride, dilation)) << h << "x" << w << "x" << channels;
+  }
+}
+
+TEST(Nn, ADepthwiseConvolutionReadsBeyondBordersWithoutACopy) {
+  auto f = function([](Tensor x, Tensor kernel) {
+    return relu(depthwise_conv2d(x, kernel, {.padding = Padding::same}) + 1);
+  });
+  const std::string schedule = f.concrete(ones({1, 12, 12, 32}), ones({3, 3, 32, 1})).text("schedule");
+  EXPECT_THAT(schedule, HasSubstr("schedule: 1 kernel, 0 B arena"));
 }
 
 // ---- Derivatives ---------------------------------------------------------------------------------------------------

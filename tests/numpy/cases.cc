@@ -98,6 +98,7 @@ constexpr Case kCases[] = {
     CASE(greater_equal(a, b)),
     CASE(hypot(a, b)),
     CASE(pow(a, b)),
+    CASE(fma(a, b, c)),
     CASE(atan2(a, b)),
     CASE(xlogy(a, b)),
     CASE(xlog1py(a, b)),

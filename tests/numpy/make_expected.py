@@ -15,6 +15,7 @@ import functools
 import hashlib
 import itertools
 import pathlib
+from fractions import Fraction
 
 import mpmath
 import numpy as np
@@ -361,6 +362,10 @@ for dtype in FLOATS:
         case(f"{op}(a, b)", [a, b], function(a, b))
     for op, function in LONG_BINARY.items():
         case(f"{op}(a, b)", [a, b], function(a.astype(LONG), b.astype(LONG)).astype(t), ulp=2)
+    x, y = np.array([0.1, 1.3, -3.7, 1e-3], t), np.array([0.7, -1.1, 2.3, 3e-2], t)
+    z = -(x * y)  # so that the result is what rounding left of the product
+    left = [t(float(Fraction(float(p)) * Fraction(float(q)) + Fraction(float(r)))) for p, q, r in zip(x, y, z)]
+    case("fma(a, b, c)", [x, y, z], np.array(left, t))
     for op, function in {"xlogy": np.log, "xlog1py": np.log1p}.items():
         y = np.abs(b)
         exact = unless(a, a.astype(LONG) * function(y.astype(LONG))).astype(t)

@@ -59,6 +59,8 @@ const Tensor& tensor_in(const Operand& x, const char* op);
 [[nodiscard]] Tensor sub(const Operand& a, const Operand& b);
 /// a * b. Numeric.
 [[nodiscard]] Tensor mul(const Operand& a, const Operand& b);
+/// a * b + c, rounded once (C's fma). Float, exact.
+[[nodiscard]] Tensor fma(const Operand& a, const Operand& b, const Operand& c);
 /// a / b, IEEE division. Float; integers are an Error, because C++ truncates, Python gives a fraction and TensorFlow
 /// gives f64: say floor_div, trunc_div or cast.
 [[nodiscard]] Tensor div(const Operand& a, const Operand& b);

@@ -1,0 +1,134 @@
+// Kernels whose lanes sweep an axis: which loops they are, what they read beyond borders, and their bits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "compiler/schedule/verify_schedule.h"
+#include "tests/schedule/schedules.h"
+
+namespace etch {
+namespace {
+
+/// Rows of a picture [h, w, c] with windows of 3 x 3 elements.
+struct Picture {
+  int64_t h = 6, w = 9, c = 16;
+  int64_t low = 1, high = 1;  // padded rows and columns
+  int64_t step = 1, dilation = 1;
+  double border = 0;
+  bool pads_channels = false;
+
+  int64_t padded(int64_t extent) const { return extent + low + high; }
+  int64_t places(int64_t extent) const { return (padded(extent) - 2 * dilation - 1) / step + 1; }
+};
+
+/// fma of all elements of the windows with weights for each channel.
+Graph stencil(const Picture& of) {
+  GraphBuilder builder;
+  const Value x = *builder.input({DType::f32, {of.h, of.w, of.c}}), weights = *builder.input({DType::f32, {9, of.c}});
+  const Value border = *builder.constant(to_bits(static_cast<float>(of.border)), {DType::f32, {}});
+  const int64_t more = of.pads_channels ? 1 : 0;
+  const Value around[] = {x, border};
+  const Value padded = *builder.emit(op::Pad{{of.low, of.low, more}, {of.high, of.high, 0}}, around);
+  const Shape shape{of.places(of.h), of.places(of.w), of.c};
+  Value sum;
+  for (int64_t i = 0; i < 9; ++i) {
+    const op::Slice window{{i / 3 * of.dilation, i % 3 * of.dilation, 0}, {of.step, of.step, 1}};
+    const Value part = *builder.emit(window, {&padded, 1}, Type{DType::f32, shape});
+    const Value row = *builder.emit(op::Slice{{i, 0}, {1, 1}}, {&weights, 1}, Type{DType::f32, {1, of.c}});
+    const Value weight = *builder.emit(op::Reshape{}, {&row, 1}, Type{DType::f32, {of.c}});
+    const Value operands[] = {part, weight, sum};
+    sum = i == 0 ? *builder.emit(Op::mul, {operands, 2}) : *builder.emit(Op::fma, operands);
+  }
+  return std::move(builder).finish({&sum, 1});
+}
+
+const KernelProgram& last_program(const Schedule& schedule) { return schedule.kernels.back().program; }
+
+TEST(Swept, WindowsBeyondTheBordersOfAPadAreOneKernelThatReadsWhatItGoesAround) {
+  const Graph graph = stencil({});
+  const Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 1u) << to_string(schedule, graph);
+  EXPECT_EQ(schedule.arena_bytes, 0);
+  const KernelProgram& program = last_program(schedule);
+  EXPECT_EQ(program.kind(), KernelKind::swept);
+  EXPECT_EQ(program.bordered_before(static_cast<int>(program.accesses.size())), 9);
+  EXPECT_EQ(verify(schedule, graph), absl::OkStatus());
+}
+
+TEST(Swept, SizesOfPicturesAndBordersAreData) {
+  const KernelProgram program = last_program(schedule_of(stencil({})));
+  for (const Picture& other : {Picture{.h = 30, .w = 4, .c = 100}, {.low = 3, .high = 0}, {.step = 2}, {.dilation = 2}}) {
+    EXPECT_EQ(last_program(schedule_of(stencil(other))), program);
+  }
+}
+
+TEST(Swept, WeightsThatStayAreLoadedOnceForAColumn) {
+  const Schedule schedule = schedule_of(stencil({.low = 0, .high = 0}));
+  const KernelProgram& program = last_program(schedule);
+  EXPECT_EQ(program.kind(), KernelKind::swept);
+  EXPECT_EQ(std::ranges::count_if(program.accesses, &Access::still), 9);
+  EXPECT_EQ(program.bordered_before(static_cast<int>(program.accesses.size())), 0);
+}
+
+TEST(Swept, FewChannelsAndChannelsWithBordersLieInMemoryFirst) {
+  for (const Picture& picture : {Picture{.c = 15}, {.pads_channels = true}}) {
+    const Graph graph = stencil(picture);
+    const Schedule schedule = schedule_of(graph);
+    EXPECT_GT(schedule.kernels.size(), 1u) << to_string(schedule, graph);
+    EXPECT_EQ(last_program(schedule).bordered_before(static_cast<int>(last_program(schedule).accesses.size())), 0);
+  }
+}
+
+TEST(Swept, NothingElseSweepsForOneBias) {
+  const Schedule schedule = schedule_of(graph_of(
+      "graph(%0: f32[20,64], %1: f32[64]) {\n%2 = add(%0, %1) : f32[20,64]\n%3 = mul(%2, %1) : f32[20,64]\nreturn %3\n}"));
+  EXPECT_EQ(last_program(schedule).kind(), KernelKind::loop);
+}
+
+TEST(Swept, AResultDoesNotTakeTheMemoryOfWhatIsReadTwice) {
+  // The last lanes of 20 begin before the end of those before them.
+  const Graph graph = graph_of(
+      "graph(%0: f32[9,20], %1: f32[20], %2: f32[20], %3: f32[20], %4: f32[20]) {\n%5 = cumsum(%0) axis=0 exclusive=false reverse=false : f32[9,20]\n"
+      "%6 = mul(%5, %1) : f32[9,20]\n%7 = fma(%6, %2, %3) : f32[9,20]\n%8 = mul(%7, %4) : f32[9,20]\n"
+      "%9 = cumsum(%8) axis=0 exclusive=false reverse=false : f32[9,20]\nreturn %9\n}");
+  const Schedule schedule = schedule_of(graph);
+  ASSERT_EQ(schedule.kernels.size(), 3u) << to_string(schedule, graph);
+  ASSERT_EQ(schedule.kernels[1].program.kind(), KernelKind::swept);
+  EXPECT_GE(schedule.arena_bytes, 2 * 9 * 20 * 4);
+  expect_same_bits(graph, false);
+}
+
+TEST(Swept, AllWaysGiveTheSameBits) {
+  for (const Picture& picture :
+       {Picture{}, {.c = 37}, {.h = 1, .w = 1}, {.h = 2, .w = 40, .c = 16}, {.h = 7, .w = 7, .c = 33, .step = 2},
+        {.h = 5, .w = 6, .c = 20, .low = 4, .high = 4, .dilation = 3}, {.h = 3, .w = 3, .c = 64, .low = 0, .high = 2},
+        {.h = 12, .w = 3, .c = 17, .low = 2, .high = 0, .step = 3, .border = -1.5}, {.c = 9}, {.c = 16, .pads_channels = true}}) {
+    expect_same_bits(stencil(picture), false);
+    expect_same_bits(stencil(picture), true);
+  }
+}
+
+TEST(Swept, EveryTargetGivesTheSameBits) {
+  const Graph graph = stencil({.h = 8, .w = 11, .c = 43});
+  std::mt19937_64 random(7);
+  const std::vector<Literal> inputs = random_inputs(graph, Draw::special, random);
+  const std::vector<Literal> expected = *interpret(graph, inputs);
+  for (const Target& target : targets_that_run()) {
+    const absl::StatusOr<std::vector<Literal>> results = run_compiled(graph, {.target = target}, inputs, {.threads = 2});
+    ASSERT_TRUE(results.ok()) << results.status();
+    EXPECT_EQ(bit_difference(expected, *results), "") << target.cpu;
+  }
+}
+
+TEST(Swept, AnAccessThatLeavesItsRangeIsAnError) {
+  const Graph graph = stencil({});
+  Schedule schedule = schedule_of(graph);
+  ScheduledKernel& kernel = schedule.kernels[0];
+  kernel.sizes[SizesLayout(kernel.program).range(0, 0)] -= 1;
+  EXPECT_NE(verify(schedule, graph), absl::OkStatus());
+}
+
+}  // namespace
+}  // namespace etch
