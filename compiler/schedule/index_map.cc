@@ -226,7 +226,7 @@ ContinuedIndexed indexed_maps(const Graph& graph, const Node& node, const Affine
 std::optional<PaddedElement> padded_element(const Graph& graph, const Node& node, const Affine& map, const Domain& domain) {
   const op::Pad& pad = *node.op.as<op::Pad>();
   const Shape &shape = graph.type(node.result()).shape, &source = graph.type(node.operands[0]).shape;
-  const AxisMaps axes = axis_maps(shape, map, domain);
+  const AxisMaps axes = find_axis_maps(shape, map, domain);
   if (!axes.ok) return std::nullopt;
   const Dims strides = row_major_strides(source);
   PaddedElement padded;
