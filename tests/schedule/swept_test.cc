@@ -65,7 +65,7 @@ TEST(Swept, SizesOfPicturesAndBordersAreData) {
 }
 
 TEST(Swept, WeightsThatStayAreLoadedOnceForAColumn) {
-  const Schedule schedule = schedule_of(stencil({.low = 0, .high = 0}));
+  const Schedule schedule = schedule_of(stencil({.w = 12, .low = 0, .high = 0}));
   const KernelProgram& program = last_program(schedule);
   EXPECT_EQ(program.kind(), KernelKind::swept);
   EXPECT_EQ(std::ranges::count_if(program.accesses, &Access::still), 9);
@@ -126,7 +126,7 @@ TEST(Swept, AnAccessThatLeavesItsRangeIsAnError) {
   const Graph graph = stencil({});
   Schedule schedule = schedule_of(graph);
   ScheduledKernel& kernel = schedule.kernels[0];
-  kernel.sizes[SizesLayout(kernel.program).range(0, 0)] -= 1;
+  kernel.sizes[SizesLayout(kernel.program).range(0, 0) + 1] += 1;
   EXPECT_NE(verify(schedule, graph), absl::OkStatus());
 }
 
