@@ -79,7 +79,7 @@ absl::StatusOr<Compiled> compile(const Graph& graph, const CompileOptions& optio
         keep(c.schedule, c.schedule_milliseconds, status, [&] { return schedule(c.graph, options); }) &&
         keep(kernels, code_milliseconds, status, [&] { return generate(c.schedule, c.graph, options, c.counts); });
     if (!done) return status;
-    c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels), options.group));
+    c.executable = std::make_shared<const Executable>(link(c.schedule, std::move(kernels), options.target, options.group));
     return c;
   });
 }

@@ -1,4 +1,4 @@
-// Equal small launches that follow each other as one step.
+// Equal small launches that follow each other as one step, and the pieces of a loop.
 #include "compiler/group_launches.h"
 
 #include <algorithm>
@@ -48,11 +48,12 @@ bool LaunchGroups::overlap(const Extents& a, const Extents& b) {
   });
 }
 
-bool LaunchGroups::can_join(const Touched& touched, const Executable& executable) const {
+bool LaunchGroups::can_join(const ScheduledKernel& kernel, const Touched& touched, const Executable& executable) const {
   const std::vector<Step>& steps = executable.steps;
   if (end_ == 0 || steps.size() != end_ + 1 || steps.back().kind != Step::Kind::launch) return false;
   const Launch& first = executable.launches[executable.launches_of(steps[end_ - 1]).first];
   const Launch& launch = executable.launches[steps.back().index];
+  if (kernel.piece_of >= 0 && kernel.piece_of == piece_of_) return true;
   return launch.fn == first.fn && is_small(launch) && is_small(first) && !overlap(touched.written, touched_.all) &&
          !overlap(touched_.written, touched.all);
 }
@@ -60,7 +61,9 @@ bool LaunchGroups::can_join(const Touched& touched, const Executable& executable
 void LaunchGroups::join(const ScheduledKernel& kernel, Executable& executable) {
   std::vector<Step>& steps = executable.steps;
   Touched touched = touched_by(kernel);
-  if (!can_join(touched, executable)) {
+  const bool joins = can_join(kernel, touched, executable);
+  piece_of_ = !joins || piece_of_ == kernel.piece_of ? kernel.piece_of : -1;
+  if (!joins) {
     touched_ = std::move(touched);
     end_ = steps.back().kind == Step::Kind::launch ? steps.size() : 0;  // a check follows a launch that needs one
     return;

@@ -1,4 +1,4 @@
-// Equal small launches that follow each other as one step.
+// Equal small launches that follow each other as one step, and the pieces of a loop.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class LaunchGroups {
 
   /// Joins the launch of this kernel, the last step of the executable, with that of the kernel before: if nothing stands between
   /// them, both have one code, nothing to check and no work that is worth splitting, and neither writes what the other reads
-  /// or writes.
+  /// or writes; or if both are pieces of one loop.
   void join(const ScheduledKernel& kernel, Executable& executable);
 
  private:
@@ -27,12 +27,13 @@ class LaunchGroups {
     Extents written, all;
   };
 
-  bool can_join(const Touched& touched, const Executable& executable) const;
+  bool can_join(const ScheduledKernel& kernel, const Touched& touched, const Executable& executable) const;
   Touched touched_by(const ScheduledKernel& kernel) const;
   static bool overlap(const Extents& a, const Extents& b);
 
   const Schedule& schedule_;
   Touched touched_;   // by the launches of the step that was looked at last
+  int piece_of_ = -1; // the loop whose pieces all of them are
   size_t end_ = 0;    // of the steps up to that one
 };
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "compiler/group_launches.h"
+#include "compiler/packed_operand.h"
 #include "compiler/schedule/grain.h"
 
 namespace etch {
@@ -36,8 +37,8 @@ Slot slot_of(const ScheduledBuffer& buffer) {
 /// Lays the kernels of a schedule, and of the regions in it, one after the other.
 class Linker {
  public:
-  Linker(Executable& executable, const std::vector<KernelHandle>& kernels)
-      : executable_(executable), kernels_(kernels) {}
+  Linker(Executable& executable, const std::vector<KernelHandle>& kernels, const Target& target)
+      : executable_(executable), kernels_(kernels), target_(target) {}
 
   /// @param slots the slot of each buffer of the schedule.
   /// @param arena the offset of the schedule's arena in that of the executable.
@@ -85,6 +86,7 @@ class Linker {
     executable_.steps.push_back({code.kind, static_cast<int32_t>(executable_.launches.size())});
     if (!kernel.checks.empty()) add_checks(kernel, launch, arena);
     if (kernel.program.has_guarded_loops()) add_guard(launch);
+    if (kernel.program.has_tiles()) add_pack(kernel, launch, slots);
     executable_.launches.push_back(launch);
     executable_.names.push_back(kernel.name);
   }
@@ -134,6 +136,26 @@ class Linker {
     executable_.slot_pool.push_back(add_slot({Slot::Kind::guard}));
     ++launch.num_slots;
     executable_.steps.push_back({Step::Kind::guard});
+  }
+
+  /// The last slot of a product in tiles, for the pack of its second operand, if calls may share that.
+  void add_pack(const ScheduledKernel& kernel, Launch& launch, const std::vector<int32_t>& slots) {
+    int64_t index = -1;
+    if (const std::optional<PackedOperand> operand = packed_operand(kernel, target_)) {
+      const Slot& slot = executable_.slots[slots[kernel.buffers[operand->access]]];
+      if (slot.kind == Slot::Kind::input) index = pack_of({static_cast<int32_t>(slot.index), operand->layout});
+    }
+    executable_.slot_pool.push_back(add_slot({Slot::Kind::pack, index}));
+    ++launch.num_slots;
+  }
+
+  /// Products of a call that read an operand alike ask for it once.
+  int64_t pack_of(const Pack& pack) {
+    std::vector<Pack>& packs = executable_.packs;
+    const auto known = std::ranges::find(packs, pack);
+    if (known != packs.end()) return known - packs.begin();
+    packs.push_back(pack);
+    return static_cast<int64_t>(packs.size()) - 1;
   }
 
   // ---- Regions
@@ -198,6 +220,7 @@ class Linker {
 
   Executable& executable_;
   const std::vector<KernelHandle>& kernels_;
+  const Target& target_;
   size_t next_ = 0;
 };
 
@@ -211,10 +234,10 @@ Output output_of(const ScheduledBuffer& buffer, int i) {
 
 }  // namespace
 
-Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, bool group) {
+Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, const Target& target, bool group) {
   Executable executable;
   executable.arena_bytes = schedule.arena_bytes;
-  Linker linker(executable, kernels);
+  Linker linker(executable, kernels, target);
   std::vector<int32_t> slots;
   for (const ScheduledBuffer& buffer : schedule.buffers) slots.push_back(linker.add_slot(slot_of(buffer)));
   LaunchGroups groups(schedule);

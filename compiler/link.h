@@ -9,8 +9,8 @@
 
 namespace etch {
 
-/// The executable of a schedule whose kernels, in order, were compiled to these. With `group`, equal small kernels that follow
-/// each other become one step.
-Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, bool group = true);
+/// The executable of a schedule whose kernels, in order, were compiled to these for a target. With `group`, equal small kernels
+/// that follow each other become one step.
+Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, const Target& target, bool group = true);
 
 }  // namespace etch

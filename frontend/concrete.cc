@@ -90,7 +90,9 @@ class Concrete::Variables {
   /// Puts in what next() holds. The tensors that stood there are freed with this.
   void put() {
     for (size_t i = 0; i < used_.size(); ++i) {
-      if (next_[i].defined()) std::swap(used_[i].cell->tensor(), next_[i]);
+      if (!next_[i].defined()) continue;
+      std::swap(used_[i].cell->tensor(), next_[i]);
+      drop_packs(TensorAccess::get(next_[i])->buffer);
     }
   }
 
@@ -133,9 +135,27 @@ const TensorImpl& Concrete::shared_input(const Call& call, const Variables* vari
   ETCH_UNREACHABLE("an output shares no input");
 }
 
-TurnGuard Concrete::launch(const Call& call, const void* const* inputs, void** outputs, EffectLog* effects) const {
+void Concrete::gather_holders(const Variables* variables, const Buffer** holders) const {
+  std::fill_n(holders, trace.graph.inputs().size(), nullptr);
+  // Others may write to memory that is not Etch's own.
+  const auto holder = [](const TensorImpl& impl) { return impl.buffer.is_allocated() ? &impl.buffer : nullptr; };
+  for (const Capture& capture : trace.captures) holders[capture.input()] = holder(*capture.get());
+  for (size_t i = 0; variables && i < trace.variables.size(); ++i) {
+    // What this call assigns is no more by the next one.
+    const UsedVariable& use = trace.variables[i];
+    if (use.input >= 0 && !use.is_assigned()) holders[use.input] = holder(variables->value(i));
+  }
+}
+
+TurnGuard Concrete::launch(const Call& call, const Variables* variables, const void* const* inputs, void** outputs,
+                           EffectLog* effects) const {
   const Executable& executable = *compiled.executable;
   RunOptions options = run_options(*call.flags, threads);
+  absl::FixedArray<const Buffer*, kFew> holders(executable.packs.empty() || !call.flags->packs ? 0 : trace.graph.inputs().size());
+  if (!holders.empty()) {
+    gather_holders(variables, holders.data());
+    options.holders = holders.data();
+  }
   TurnGuard guard;
   if (trace.confirmation) [[unlikely]] {
     guard.limit = trace.confirmation->turns();
@@ -205,6 +225,7 @@ void Concrete::place_variables(const Call& call, Variables& variables, const Ten
     }
     if (use.in_place && !variables.keeps_old && is_exclusive(variables.value(i))) {
       outputs[use.output] = variables.value(i).data;
+      drop_packs(variables.value(i).buffer);
       continue;
     }
     variables.next(i) = allocate_legal(type, call.where, function);
@@ -284,7 +305,7 @@ TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* res
     }
   }
   if (variables) place_variables(call, *variables, results, outputs.data());
-  const TurnGuard guard = launch(call, inputs.data(), outputs.data(), effects);
+  const TurnGuard guard = launch(call, variables, inputs.data(), outputs.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
   if (audits) [[unlikely]] audit(call, variables, guard, {results, num_results()}, *effects);
   if (record) [[unlikely]] (*record)(recorded);
@@ -353,8 +374,9 @@ TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const 
     check_output(call, variables, outputs.tensors(), i);
     pointers[i] = TensorAccess::get(*outputs.tensors()[i])->data;
   }
+  for (const Tensor* output : outputs.tensors()) drop_packs(TensorAccess::get(*output)->buffer);
   if (variables) place_variables(call, *variables, nullptr, pointers.data());
-  const TurnGuard guard = launch(call, inputs.data(), pointers.data(), effects);
+  const TurnGuard guard = launch(call, variables, inputs.data(), pointers.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
   if (audits) [[unlikely]] {
     std::vector<Tensor> results;

@@ -81,6 +81,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
 
   // `variables` is nullptr where the function uses none.
   void gather_inputs(const Call& call, const Variables* variables, const void** inputs) const;
+  /// Per input: the buffer of a variable or capture whose packs calls may share; see RunOptions::holders.
+  void gather_holders(const Variables* variables, const Buffer** holders) const;
   /// The tensor that an output shares with an input.
   const TensorImpl& shared_input(const Call& call, const Variables* variables, const Sharing& sharing) const;
   /// Decides where the new values of the variables go. `results` are those of run(), or nullptr: memory of its own then.
@@ -88,7 +90,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   /// Throws the Error of a destination of run_into that does not do.
   void check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs, size_t i) const;
   /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.
-  TurnGuard launch(const Call& call, const void* const* inputs, void** outputs, EffectLog* effects) const;
+  TurnGuard launch(const Call& call, const Variables* variables, const void* const* inputs, void** outputs,
+                   EffectLog* effects) const;
   /// Takes the variables and runs once, and again where a loop wants more turns than are confirmed; no effect is done twice.
   template <class RunOnce>
   void repeat_while_exceeded(const Call& call, RunOnce run_once) const;

@@ -25,6 +25,7 @@ struct Flags {
   bool native_regions = true;
   bool group = true;
   bool stripes = true;
+  bool packs = true;
   bool simplify = true;
   bool fast_math = false;
   bool masked_regions = true;

@@ -92,6 +92,7 @@ constexpr Flag kFlags[] = {
      set_bool<&Flags::group>},
     {{"stripes", "0|1", "1", "0 runs kernels one after the other on all rows, where they would run block by block"},
      set_bool<&Flags::stripes>},
+    {{"packs", "0|1", "1", "0 keeps no packed copies of weights from call to call"}, set_bool<&Flags::packs>},
     {{"simplify", "0|1", "1", "0 runs only the passes that lowering needs"}, set_bool<&Flags::simplify>},
     {{"fast_math", "0|1", "0", "1 lets the compiler reassociate in every function: bits may differ"},
      set_bool<&Flags::fast_math>},

@@ -13,6 +13,7 @@
 #include "frontend/variable_cell.h"
 #include "frontend/variables_together.h"
 #include "runtime/check.h"
+#include "runtime/packs.h"
 
 namespace etch {
 namespace detail {
@@ -194,6 +195,7 @@ bool VariableCell::replace(const TensorImpl* before, Tensor& after) {
   const bool is_there = TensorAccess::get(tensor_) == before;
   if (is_there) std::swap(tensor_, after);
   unlock();
+  if (is_there) drop_packs(TensorAccess::get(after)->buffer);
   return is_there;
 }
 
@@ -205,6 +207,7 @@ void VariableCell::assign(Tensor value) {
   lock();
   std::swap(tensor_, value);
   unlock();
+  drop_packs(TensorAccess::get(value)->buffer);
 }
 
 std::string description(const VariableCell& cell) {
@@ -273,7 +276,10 @@ void assign_together(std::span<VariableCell* const> cells, std::vector<Tensor> v
     return;
   }
   const AllLocked locked(cells);
-  for (size_t i = 0; i < cells.size(); ++i) std::swap(cells[i]->tensor(), values[i]);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    std::swap(cells[i]->tensor(), values[i]);
+    drop_packs(TensorAccess::get(values[i])->buffer);
+  }
 }
 
 }  // namespace detail

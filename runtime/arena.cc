@@ -9,6 +9,7 @@ namespace etch {
 namespace {
 
 // Large pieces are kept by memory::free. A small one is kept here, in one of these places.
+constexpr int64_t kLargePiece = int64_t{256} << 10;
 constexpr int kPlaces = 64;
 
 /// A piece that is kept begins with its size.
@@ -53,7 +54,7 @@ void keep(void* data, int64_t capacity) noexcept {
 
 ScratchArena::ScratchArena(int64_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
-  if (bytes < memory::kLargeBytes) {
+  if (bytes < kLargePiece) {
     const int first = find_first_place();
     for (int i = 0; i < kPlaces && data_ == nullptr; ++i) {
       Kept* piece = take_from(places[(first + i) % kPlaces]);
@@ -82,7 +83,7 @@ ScratchArena::~ScratchArena() {
   if (data_ == nullptr) return;
   memory::count_end_of_use(bytes_);
   in_use.fetch_sub(bytes_, std::memory_order_relaxed);
-  if (capacity_ >= memory::kLargeBytes) {
+  if (capacity_ >= kLargePiece) {
     memory::free(data_, capacity_);
   } else {
     keep(data_, capacity_);

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "runtime/memory.h"
+#include "runtime/packs.h"
 
 namespace etch {
 namespace {
@@ -45,6 +46,7 @@ Buffer Buffer::wrap(void* data, int64_t bytes, void (*release)(void*), void* con
 
 void Buffer::Block::destroy(Block* block) {
   memory::count_end_of_use(block->bytes);
+  free_packs(block->data, block->bytes);
   if (block->free != nullptr) {
     block->free(block->context);
     delete block;

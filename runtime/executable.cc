@@ -76,7 +76,13 @@ struct Executable::Run {
         memory(executable.memory_bytes(options) + table_bytes(executable)),
         scratch(memory.data() + aligned(executable.arena_bytes)),
         slots(table_bytes(executable) == 0 ? few.data() : table(executable)) {
+    for (const Pack& pack : executable.packs) packs.push_back(find(pack));
     for (size_t i = 0; i < executable.slots.size(); ++i) slots[i] = pointer(executable.slots[i]);
+  }
+
+  Buffer find(const Pack& pack) const {
+    const Buffer* holder = options.holders ? options.holders[pack.input] : nullptr;
+    return holder ? find_pack(*holder, inputs[pack.input], pack.layout) : Buffer();
   }
 
   void* pointer(const Slot& slot) const {
@@ -85,6 +91,7 @@ struct Executable::Run {
       case Slot::Kind::output: return outputs[slot.index];
       case Slot::Kind::arena: return memory.data() + slot.index;
       case Slot::Kind::guard: return &guard;
+      case Slot::Kind::pack: return slot.index < 0 ? nullptr : packs[slot.index].data();
       case Slot::Kind::moving:
       case Slot::Kind::stripe: break;
     }
@@ -114,6 +121,7 @@ struct Executable::Run {
   TurnGuard& guard;
   const ScratchArena memory;
   std::byte* const scratch;
+  absl::InlinedVector<Buffer, 4> packs;  // holds them
   std::array<void*, kFewSlots> few;
   void** const slots;  // where each slot lies now
   double* spent = nullptr;  // per launch of stripes: microseconds of all threads, if anybody wants to know
@@ -132,7 +140,8 @@ int64_t Executable::scratch_bytes(const RunOptions& options) const {
   }
   for (const LaunchGroup& group : groups) {
     const GroupLoop loop(group, launches.data(), options);
-    const int64_t of_each = aligned(launches[group.first].scratch_bytes);
+    const auto first = launches.begin() + group.first;
+    const int64_t of_each = aligned(std::ranges::max(std::span(first, group.count), {}, &Launch::scratch_bytes).scratch_bytes);
     most = std::max(most, of_each * num_workers(loop.parts, loop.grain, options.threads));
   }
   for (const Stripes& of : stripes) {
@@ -289,6 +298,8 @@ void Executable::run_group(const LaunchGroup& group, const Run& run) const {
 
 void Executable::run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const {
   std::array<void*, kMaxSlots> pointers;
+  const std::span of_group(launches.begin() + group.first, group.count);
+  const int64_t of_worker = aligned(std::ranges::max(of_group, {}, &Launch::scratch_bytes).scratch_bytes);
   int64_t before = 0;  // parts of the launches up to this one
   for (int32_t i = 0; i < group.count && before < end; ++i) {
     const Launch& launch = launches[group.first + i];
@@ -299,8 +310,7 @@ void Executable::run_parts(const LaunchGroup& group, const Run& run, int worker,
     before += parts;
     if (from == to) continue;
     run.pointers_of(launch, pointers.data());
-    launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, from, to,
-              run.scratch + worker * aligned(launch.scratch_bytes));
+    launch.fn(pointers.data(), sizes_pool.data() + launch.first_size, from, to, run.scratch + worker * of_worker);
   }
 }
 
@@ -489,11 +499,13 @@ std::string step_text(const Executable& executable, const Step& step) {
 std::string to_string(const Executable& executable) {
   std::string text;
   for (size_t i = 0; i < executable.slots.size(); ++i) {
-    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns", "stripe at "};
+    constexpr const char* kKinds[] = {"input ", "output ", "memory at ", "moves", "guard of turns", "stripe at ", "pack "};
     const Slot& slot = executable.slots[i];
     text += "s" + number(i) + ": " + kKinds[static_cast<int>(slot.kind)];
-    const bool has_index = slot.kind != Slot::Kind::moving && slot.kind != Slot::Kind::guard;
+    const bool is_pack = slot.kind == Slot::Kind::pack;
+    const bool has_index = slot.kind != Slot::Kind::moving && slot.kind != Slot::Kind::guard && !is_pack;
     text += has_index ? number(slot.index) : "";
+    if (is_pack) text += slot.index < 0 ? "of nothing" : "of input " + number(executable.packs[slot.index].input);
     text += (slot.kind == Slot::Kind::stripe ? ", " + number(slot.row_bytes) + " bytes a row" : "") + "\n";
   }
   const bool is_numbered = std::ranges::any_of(executable.steps, [](const Step& step) { return step.to >= 0; });

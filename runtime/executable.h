@@ -10,6 +10,7 @@
 #include "etch/shape.h"
 #include "runtime/host_function.h"
 #include "runtime/kernel_abi.h"
+#include "runtime/packs.h"
 
 namespace etch {
 
@@ -18,10 +19,10 @@ inline constexpr int32_t kMaxSlots = 512;
 
 /// Where a slot's memory comes from at run time.
 struct Slot {
-  enum class Kind : uint8_t { input, output, arena, moving, guard, stripe };
+  enum class Kind : uint8_t { input, output, arena, moving, guard, stripe, pack };
   Kind kind = Kind::arena;
   int64_t index = 0;  // of the input or output; the offset in the arena, of a stripe in the memory of a block; moving: none,
-                      // steps say where it lies; guard: none, it is the TurnGuard of the run
+                      // steps say where it lies; guard: none, it is the TurnGuard of the run; pack: of the pack, -1 for none
   int64_t row_bytes = 0;  // of a stripe
 };
 
@@ -134,6 +135,14 @@ struct Output {
   int32_t overwrites = -1;           // the input in whose memory it may lie: no step reads that once it is written
 };
 
+/// An input that products read in panels: calls share a pack of it (see packs.h), where RunOptions say who holds the input. Its
+/// slot holds the panels, or null, and then the kernel makes its own.
+struct Pack {
+  int32_t input = -1;
+  PackLayout layout;
+  bool operator==(const Pack&) const = default;
+};
+
 /// How to run.
 struct RunOptions {
   int threads = 1;    // how many may work on it, the caller included; 1 creates none
@@ -141,6 +150,8 @@ struct RunOptions {
   TurnGuard* guard = nullptr;  // of guarded loops; nullptr: they take as many turns as they want
   EffectLog* effects = nullptr;  // if given, effects that it holds are not done again, and it grows by those that are done
   bool mute = false;             // no effect is done; what they would give is 0
+  // Per input, if given: the buffer that holds its elements, or null where these may change without drop_packs().
+  const Buffer* const* holders = nullptr;
 };
 
 /// A compiled function: no graph, no LLVM, no lock. Safe to run from many threads at once.
@@ -154,6 +165,7 @@ class Executable {
   std::vector<Check> checks;
   std::vector<Copy> copies;
   std::vector<HostCall> hosts;
+  std::vector<Pack> packs;
   std::vector<int32_t> slot_pool;
   std::vector<int64_t> sizes_pool;
   std::vector<Output> outputs;

@@ -7,7 +7,8 @@
 
 namespace etch {
 
-/// Runs iterations begin..end. `buffers` holds one base pointer per access, `sizes` what SizesLayout says (of a library
+/// Runs iterations begin..end. `buffers` holds one base pointer per access, then what else the kernel's program says (IndexErrors,
+/// a TurnGuard, the pack of a product in tiles or null), `sizes` what SizesLayout says (of a library
 /// function: what that function says). `scratch` is memory of the launch's scratch_bytes, aligned to 64, that no other
 /// thread uses meanwhile; its contents are undefined. Iterations may be split at any multiple of the launch's grain and
 /// run on any threads in any order. The function does not throw.

@@ -116,7 +116,8 @@ class BlockCache {
     while (entry != nullptr) std::free(std::exchange(entry, entry->older));
   }
 
-  static constexpr int kClasses = 4 * 46;  // up to the largest size that an int64_t holds
+  // Up to the largest size that an int64_t holds.
+  static constexpr int kClasses = 4 * (64 - std::bit_width(static_cast<uint64_t>(kLargeBytes)));
 
   std::mutex mutex_;
   Entry *newest_ = nullptr, *oldest_ = nullptr;

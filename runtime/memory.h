@@ -5,8 +5,9 @@
 
 namespace etch::memory {
 
-// Fresh pages cost more than most kernels that fill them (a fault per 4 KiB), so blocks from this size on are kept.
-inline constexpr int64_t kLargeBytes = int64_t{256} << 10;
+// Fresh pages cost more than most kernels that fill them (a fault per 4 KiB), and malloc returns what is freed at the end of its
+// memory to the system, once a few results together are more than 128 KiB. So blocks from this size on are kept.
+inline constexpr int64_t kLargeBytes = int64_t{32} << 10;
 
 /// Uninitialised memory of at least `bytes`, aligned to Buffer::kAlignment. Sets `fresh` to whether the system gave it.
 /// Throws std::bad_alloc.

@@ -410,6 +410,7 @@ class Generator {
   std::optional<Value> random_concat(Value x, const Type& type) {
     if (type.shape.empty()) return std::nullopt;
     int axis = pick(type.shape.rank());
+    if (pick(2) == 0) return random_roll(x, type, axis);
     std::vector<Value> operands{x};
     for (int i = 0; i < 8 && operands.size() < 3; ++i) {
       Value other = random_value();
@@ -419,6 +420,23 @@ class Generator {
       if (a == b) operands.push_back(other);
     }
     return accept(builder_.emit(op::Concat{axis}, operands));
+  }
+
+  /// The last elements along an axis before the first ones.
+  std::optional<Value> random_roll(Value x, const Type& type, int axis) {
+    const int64_t extent = type.shape[axis];
+    if (extent < 2) return std::nullopt;
+    const int64_t moved = 1 + pick(extent - 1);
+    const Dims none = Dims::filled(type.shape.rank(), 0), ones = Dims::filled(type.shape.rank(), 1);
+    op::Slice last{none, ones}, first{none, ones};
+    last.start[axis] = extent - moved;
+    Type before = type, behind = type;
+    before.shape[axis] = moved;
+    behind.shape[axis] = extent - moved;
+    const std::optional<Value> a = accept(builder_.emit(last, {&x, 1}, before)), b = accept(builder_.emit(first, {&x, 1}, behind));
+    if (!a || !b) return std::nullopt;
+    const Value parts[] = {*a, *b};
+    return accept(builder_.emit(op::Concat{axis}, parts));
   }
 
   std::optional<Value> random_broadcast(Value x, const Type& type) {

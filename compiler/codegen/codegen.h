@@ -54,6 +54,9 @@ struct CompileCounts {
   std::string emitted_text() const;
 };
 
+/// Columns of the panels in which products with such sums read their second operand.
+int64_t panel_columns(DType sums, const Target& target);
+
 /// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module (several
 /// if there are many). Equal programs compile once, also when several threads ask at once. With `verify` LLVM's verifier
 /// runs on every new module. FailedPrecondition if this processor lacks what the target has.

@@ -2,7 +2,7 @@
 //
 // The result is made in blocks of some rows (see BlockSizes) whose sums stand in the scratch memory, and a block in panels
 // as wide as a tile. For some steps of k at a time a block of b and one of a are copied, where it pays, to where
-// tiles read them best: b row after row, for memory is read fastest in long stretches. Tiles (dot_parts.h, dot_micro.h) then
+// tiles read them best: b row after row, for memory is read fastest in long stretches. Tiles (runtime/product_loops.h) then
 // add the products to the sums. After the last steps the
 // epilogue runs over the panel while it is in the cache. Rows, and steps, may be several axes: such operands lie in pieces,
 // which copies put together. The products of one element are added in ascending order of k
@@ -11,12 +11,15 @@
 #include <algorithm>
 #include <optional>
 
+#include "compiler/codegen/dot_mask.h"
 #include "compiler/codegen/dot_parts.h"
 #include "compiler/codegen/emit.h"
+#include "runtime/packs.h"
 
 namespace etch::codegen {
 namespace {
 
+constexpr int64_t kTileRows = 12;               // blocks have whole tiles: of 12 rows, or of 6
 constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which reads a once
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
 constexpr int64_t kMinRowsToCopyB = 25;         // likewise
@@ -51,7 +54,9 @@ class DotEmitter : private DotParts {
   DotEmitter(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
       : DotParts(program, options, module, name),
         a_access_(plain_access(0)),
-        b_access_(plain_access(1)) {}
+        b_access_(plain_access(1)),
+        is_turned_(!b_access_ && !lies_across(1)),
+        seen_(has_lines() ? std::nullopt : seen_sums(program, dot_)) {}
 
   llvm::Function* emit();
 
@@ -64,9 +69,8 @@ class DotEmitter : private DotParts {
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
-  void collect_loads(int instr, std::vector<int>& accesses) const;
-  void compute_a(const Origin& corner, llvm::Value* rows, llvm::Value* steps, llvm::Value* to);
-  void compute_b(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to);
+  /// True if b is computed into panels, not read as it stands.
+  bool computes_b() const { return !b_access_ || b_stride() == Stride::zero; }
 
   bool has_pieces_of_k() const { return k_axis_ > n_axis_ + 1; }
   bool has_lines() const { return m_axis_ > first_row_axis_; }
@@ -82,6 +86,10 @@ class DotEmitter : private DotParts {
                  llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body);
   /// i1: the axes of k are walked as one in b.
   llvm::Value* steps_join_in_b();
+  /// True if the kernel takes a pack of b where it is given one: the buffer behind those of the accesses. See packs.h.
+  bool takes_pack() const { return !computes_b() && !has_pieces_of_k(); }
+  /// Some columns of the pack for some steps.
+  llvm::Value* panel_of_pack(const Part& part, const Steps& steps);
   Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
 
   void segment(const Origin& origin, const Part& part);
@@ -95,33 +103,51 @@ class DotEmitter : private DotParts {
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                     llvm::Value* panel_copy);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
-  void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
+  Origin move_b(const Origin& origin, int axis, llvm::Value* index) {
+    return k_.move(origin, axis, index, [&](int access) { return access == b_access_; });
+  }
+  /// Moves what the epilogue reads and writes.
+  Origin move_result(const Origin& origin, int axis, llvm::Value* index) {
+    return k_.move(origin, axis, index, [&](int access) { return is_of_epilogue(access); });
+  }
+  bool is_of_epilogue(int access) const;
+  void emit_seen();
+  llvm::Value* reach(const Origin& origin, const Part& part);
+  void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps, llvm::Value* reach);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;
-  llvm::Value* zeros_ = nullptr;
+  const bool is_turned_;  // b is computed along its steps
+  const std::optional<SeenSums> seen_;
+  // What the terms of `seen_` add up to changes by so much from row to row, and from column to column.
+  llvm::Value *row_slope_ = nullptr, *column_slope_ = nullptr;
+  llvm::Value* all_seen_ = nullptr;  // i1: the terms are too large to add up
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
+  llvm::Value* pack_ = nullptr;       // of b, or null
+  llvm::Value* is_packed_ = nullptr;  // i1
   llvm::Value* rows_of_block_ = nullptr;
 };
 
 // The kernel: batch, blocks of columns, blocks of rows, blocks of steps, panels.
 
 llvm::Function* DotEmitter::emit() {
-  zeros_ = scratch(blocking_.panel());
   sums_ = scratch(blocking_.rows * blocking_.columns);
-  a_copy_ = scratch(kMaxDepth * kLeading);
+  a_copy_ = scratch(kProductDepth * kProductLeading);
   b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
-  for (int i = 0; i < 2; ++i) store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
 
+  pack_ = b_.CreateLoad(b_.getPtrTy(), b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), k_.function->getArg(0),
+                                                                     k_.program.accesses.size()), "pack");
+  is_packed_ = takes_pack() ? b_.CreateIsNotNull(pack_) : b_.getFalse();
   emit_constants();
+  emit_seen();
 
   // The rows are walked once for each piece of the columns.
   llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
   // Blocks of rows are about equal, of whole tiles.
-  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(blocking_.tile_rows);
+  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
   llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
   rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
   llvm::Value* pieces = div_up(n, width);
@@ -234,7 +260,16 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
     const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
     llvm::Value* before = b_.CreateUDiv(j, k_.i64(blocking_.panel()));
     llvm::Value* place = b_.CreateSelect(is_copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
-    tiles(a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps);
+    llvm::Value* first_row = reach(origin, panel);
+    const auto add_tiles = [&] {
+      tiles(a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps, first_row);
+    };
+    if (seen_) {
+      llvm::Value* last_row = b_.CreateAdd(first_row, b_.CreateMul(row_slope_, b_.CreateSub(panel.rows, k_.i64(1))));
+      k_.if_then(b_.CreateICmpSGE(max(first_row, last_row), k_.i64(0)), add_tiles);
+    } else {
+      add_tiles();
+    }
     k_.if_then(steps.last, [&] {
       for_lines(origin, panel, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
         epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, panel.column, panel.columns});
@@ -246,11 +281,14 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
 /// The rows of a for some steps, in memory that tiles can read.
 Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Steps& steps) {
   llvm::Value* unit = k_.i64(blocking_.bytes(1));
-  llvm::Value* leading = k_.i64(blocking_.bytes(kLeading));
+  llvm::Value* leading = k_.i64(blocking_.bytes(kProductLeading));
   if (!a_access_) {
     for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
       for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
-        compute_a(corner, rows, steps.length, at(a_copy_, b_.CreateAdd(b_.CreateMul(row, k_.i64(kLeading)), step)));
+        count(k_.i64(0), rows, k_.i64(1), false, [&](llvm::Value* i) {
+          llvm::Value* before = b_.CreateMul(b_.CreateAdd(row, i), k_.i64(kProductLeading));
+          compute_steps(0, move_operand(0, corner, m_axis_, i), steps.length, at(a_copy_, b_.CreateAdd(before, step)));
+        });
       });
     });
     return {a_copy_, leading, unit};
@@ -265,10 +303,8 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   llvm::Value* by_k = b_.CreateICmpEQ(k_stride, k_.i64(1));
   k_.if_then(copy, [&] {
     // Row by row, or step by step unless steps are contiguous.
-    b_.CreateCall(copy_a_function(),
-                  {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
-                   b_.CreateSelect(by_k, part.rows, steps.depth), b_.CreateSelect(by_k, steps.depth, part.rows),
-                   a_copy_});
+    call_loop("copy_a", {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
+                         b_.CreateSelect(by_k, part.rows, steps.depth), b_.CreateSelect(by_k, steps.depth, part.rows), a_copy_});
   });
   return {b_.CreateSelect(copy, a_copy_, data),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, leading, unit), bytes(m_stride)),
@@ -277,7 +313,7 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
 
 /// The same, copied, where rows or steps lie in pieces.
 Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps) {
-  llvm::Value *unit = k_.i64(1), *leading = k_.i64(kLeading);
+  llvm::Value *unit = k_.i64(1), *leading = k_.i64(kProductLeading);
   llvm::Value* m_stride = k_.access_stride(*a_access_, m_axis_);
   llvm::Value* k_stride = k_.access_stride(*a_access_, k_axis_);
   // What lies beside each other stays so: rows, if steps do not or are fewer.
@@ -289,10 +325,9 @@ Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, co
   for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
     for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
       llvm::Value* to = at(a_copy_, b_.CreateAdd(b_.CreateMul(row, row_unit), b_.CreateMul(step, step_unit)));
-      b_.CreateCall(copy_a_function(), {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
-                                        b_.CreateSelect(by_rows, m_stride, k_stride),
-                                        b_.CreateSelect(by_rows, steps.length, rows),
-                                        b_.CreateSelect(by_rows, rows, steps.length), to});
+      call_loop("copy_a", {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
+                           b_.CreateSelect(by_rows, m_stride, k_stride), b_.CreateSelect(by_rows, steps.length, rows),
+                           b_.CreateSelect(by_rows, rows, steps.length), to});
     });
   });
   return {a_copy_, bytes(row_unit), bytes(step_unit)};
@@ -300,58 +335,69 @@ Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, co
 
 /// The first element of b that a panel reads.
 llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const Steps& steps) {
-  Origin start = k_.move(origin, k_axis_, steps.start);
+  Origin start = move_b(origin, k_axis_, steps.start);
   if (has_pieces_of_k()) start = move_along(start, n_axis_ + 1, k_axis_, steps.piece);
   llvm::Value* first = start.accesses[*b_access_];
   const bool one = b_stride() == Stride::one;
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
 
-/// Copies all panels of b for some steps, row after row, if that pays or if tiles cannot walk the steps as one; i1, whether
-/// it does.
+/// Copies, or computes, all panels of b for some steps, row after row, if that pays or if tiles cannot walk the steps as one;
+/// i1, whether it does.
 llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps) {
-  if (!b_access_ || b_stride() != Stride::one) return b_.getFalse();
+  if (computes_b()) {
+    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      llvm::Value *to = at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), *next = k_.i64(panel_elements());
+      if (is_turned_) return compute_turned_panels(corner, part.columns, steps.length, to, next);
+      compute_panels(corner, part.columns, steps.length, to, next);
+    });
+    return b_.getTrue();
+  }
+  if (b_stride() != Stride::one) return b_.getFalse();
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
   llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
+  if (takes_pack()) copy = b_.CreateAnd(copy, b_.CreateNot(is_packed_));
   k_.if_then(copy, [&] {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      b_.CreateCall(copy_b_function(),
-                    {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
-                     at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), k_.i64(panel_elements())});
+    for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      call_loop("copy_b", {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
+                           at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), k_.i64(panel_elements())});
     });
   });
   return copy;
 }
 
-/// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up.
+/// The columns of b for some steps.
 Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                               llvm::Value* panel_copy) {
   const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
   const auto copy_of = [&](llvm::Value* step) { return at(panel_copy, b_.CreateMul(step, k_.i64(blocking_.panel()))); };
-  if (!b_access_ || b_stride() == Stride::zero) {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      compute_b(corner, part.columns, steps.length, copy_of(step));
-    });
-    return copied;
-  }
+  if (computes_b()) return copied;
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
+  llvm::Value* packed = takes_pack() ? panel_of_pack(part, steps) : panel_copy;
   if (b_stride() == Stride::other) {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      b_.CreateCall(transpose_b_function(), {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride,
-                                             part.columns, steps.length, copy_of(step)});
+    k_.if_then(b_.CreateNot(is_packed_), [&] {
+      for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+        call_loop("transpose_b", {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride, part.columns,
+                                  steps.length, copy_of(step)});
+      });
     });
-    return copied;
+    return {b_.CreateSelect(is_packed_, packed, panel_copy), nullptr, copied.step};
   }
   llvm::Value* data = plain_b(origin, part, steps);
   // Steps that do not join are copied with their block, so these are walked as one.
-  llvm::Value* ends = b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel()));
-  k_.if_then(b_.CreateAnd(ends, b_.CreateNot(is_copied)), [&] {
-    b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, panel_copy, k_.i64(0)});
-  });
-  llvm::Value* copy = b_.CreateOr(ends, is_copied);
-  return {b_.CreateSelect(copy, panel_copy, data), nullptr, b_.CreateSelect(copy, copied.step, bytes(k_stride))};
+  llvm::Value* copy = b_.CreateOr(is_copied, is_packed_);
+  llvm::Value* first = b_.CreateSelect(is_copied, panel_copy, data);
+  return {b_.CreateSelect(is_packed_, packed, first), nullptr, b_.CreateSelect(copy, copied.step, bytes(k_stride))};
+}
+
+llvm::Value* DotEmitter::panel_of_pack(const Part& part, const Steps& steps) {
+  llvm::Value *panel = k_.i64(blocking_.panel()), *depth = k_.i64(blocking_.depth), *gap = k_.i64(PackLayout::kGap);
+  llvm::Value* gaps = b_.CreateMul(b_.CreateUDiv(steps.start, depth), gap);
+  llvm::Value* block = b_.CreateMul(div_up(k_.extent(n_axis_), panel), b_.CreateAdd(steps.start, gaps));
+  llvm::Value* before = b_.CreateMul(b_.CreateUDiv(part.column, panel), b_.CreateAdd(steps.depth, gap));
+  return at(pack_, b_.CreateMul(b_.CreateAdd(block, before), panel));
 }
 
 llvm::Value* DotEmitter::steps_join_in_b() {
@@ -363,26 +409,61 @@ llvm::Value* DotEmitter::steps_join_in_b() {
   return joins;
 }
 
+/// How the terms of `seen_` change along rows and columns.
+void DotEmitter::emit_seen() {
+  row_slope_ = column_slope_ = k_.i64(0);
+  all_seen_ = b_.getFalse();
+  if (!seen_) return;
+  constexpr int64_t kLarge = int64_t{1} << 60;
+  for (const auto& [sign, instr] : seen_->terms) {
+    const int slot = k_.program.body[instr].slot;
+    const auto add = [&, sign = sign](llvm::Value* to, llvm::Value* x) { return sign > 0 ? b_.CreateAdd(to, x) : b_.CreateSub(to, x); };
+    if (llvm::Value* constant = constants_[instr]) {
+      llvm::Value* shifted = b_.CreateAdd(constant, k_.i64(kLarge));
+      all_seen_ = b_.CreateOr(all_seen_, b_.CreateICmpUGE(shifted, k_.i64(2 * kLarge)));
+    } else {
+      row_slope_ = add(row_slope_, k_.index_stride(slot, m_axis_));
+      column_slope_ = add(column_slope_, k_.index_stride(slot, n_axis_));
+    }
+  }
+  row_slope_ = b_.CreateSelect(all_seen_, k_.i64(0), row_slope_);
+}
+
+/// What the terms come to in the first row of a panel, where they are largest.
+llvm::Value* DotEmitter::reach(const Origin& origin, const Part& part) {
+  if (!seen_) return k_.i64(0);
+  llvm::Value* reach = b_.CreateAdd(k_.i64(seen_->constant), b_.CreateMul(part.row, row_slope_));
+  for (const auto& [sign, instr] : seen_->terms) {
+    llvm::Value* value = constants_[instr] ? constants_[instr] : origin.indices[k_.program.body[instr].slot];
+    reach = sign > 0 ? b_.CreateAdd(reach, value) : b_.CreateSub(reach, value);
+  }
+  llvm::Value* last = b_.CreateSub(b_.CreateAdd(part.column, part.columns), k_.i64(1));
+  llvm::Value* along = max(b_.CreateMul(part.column, column_slope_), b_.CreateMul(last, column_slope_));
+  return b_.CreateSelect(all_seen_, k_.i64(0), b_.CreateAdd(reach, along));
+}
+
 /// Adds the products of some steps to the sums of a panel.
-void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps) {
+void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps, llvm::Value* reach) {
   llvm::Value* row = k_.i64(blocking_.bytes(blocking_.panel()));
-  const auto call = [&](bool narrow) {
-    b_.CreateCall(tiles_function(narrow),
-                  {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
-                   b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
-  };
-  llvm::Value* narrow = b_.CreateICmpSLE(part.columns, k_.i64(blocking_.lanes));
-  k_.if_then(narrow, [&] { call(true); });
-  k_.if_then(b_.CreateNot(narrow), [&] { call(false); });
+  llvm::Value* in = b_.CreateSelect(steps.first, llvm::ConstantPointerNull::get(b_.getPtrTy()), sums);
+  call_loop("tiles", {a.data, a.row, a.step, b.data, b.step, steps.depth, in, row, sums, row, part.rows, part.columns, reach,
+                      row_slope_});
 }
 
 // The epilogue.
+
+bool DotEmitter::is_of_epilogue(int access) const {
+  return std::ranges::any_of(k_.program.body, [&](const Instr& instr) {
+    const bool accesses = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+    return accesses && instr.stage > 0 && (instr.slot == access || k_.program.accesses[instr.slot].group == access);
+  });
+}
 
 /// The instructions on finished sums of a panel, whose first row is where `rows` stands.
 void DotEmitter::epilogue(const Origin& rows, llvm::Value* sums, const Part& part) {
   const int64_t width = std::min<int64_t>(lanes_of(k_.program, k_.target), blocking_.panel());
   count(k_.i64(0), part.columns, k_.i64(width), false, [&](llvm::Value* j) {
-    const Origin first_row = k_.move(rows, n_axis_, b_.CreateAdd(part.column, j));
+    const Origin first_row = move_result(rows, n_axis_, b_.CreateAdd(part.column, j));
     llvm::Value* column_sums = at(sums, j);
     llvm::Value* left = b_.CreateSub(part.columns, j);
     llvm::Value* mask = mask_of_count(b_, left, static_cast<int>(width));
@@ -397,7 +478,12 @@ void DotEmitter::epilogue(const Origin& rows, llvm::Value* sums, const Part& par
 void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Value* rows, int64_t width,
                                llvm::Value* mask) {
   Values initial{sums};
-  initial.append(first.accesses.begin(), first.accesses.end());
+  std::vector<int> walked;
+  for (int a = 0; a < static_cast<int>(first.accesses.size()); ++a) {
+    if (!is_of_epilogue(a) || k_.program.accesses[a].uniform) continue;
+    walked.push_back(a);
+    initial.push_back(first.accesses[a]);
+  }
   initial.append(first.indices.begin(), first.indices.end());
   std::vector<llvm::Value*> constants = constants_;
   for (const Instr& instr : k_.program.body) {
@@ -411,7 +497,7 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
     auto next_of = now.begin();
     llvm::Value* row_sums = *next_of++;
     Values next{at(row_sums, k_.i64(blocking_.panel()))};
-    for (size_t a = 0; a < row.accesses.size(); ++a) {
+    for (int a : walked) {
       row.accesses[a] = *next_of++;
       next.push_back(k_.advance(a, row.accesses[a], k_.access_stride(a, m_axis_)));
     }
@@ -419,7 +505,7 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
       row.indices[i] = *next_of++;
       next.push_back(b_.CreateAdd(row.indices[i], k_.index_stride(i, m_axis_)));
     }
-    const Cursor lanes = lanes_along(row, n_axis_, std::nullopt, width, mask);
+    const Cursor lanes = lanes_along(row, std::nullopt, n_axis_, width, mask);
     std::vector<llvm::Value*> values = constants;
     llvm::Type* type = lanes_type(k_.context, blocking_.dtype, static_cast<int>(width));
     llvm::Value* sum = b_.CreateAlignedLoad(type, row_sums, llvm::Align(size_of(blocking_.dtype)));
@@ -429,52 +515,6 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
     }
     return next;
   });
-}
-
-void DotEmitter::collect_loads(int instr, std::vector<int>& accesses) const {
-  const Instr& it = k_.program.body[instr];
-  if (it.kind == InstrKind::load && !k_.program.accesses[it.slot].uniform) accesses.push_back(it.slot);
-  for (int arg : it.args) collect_loads(arg, accesses);
-}
-
-/// Computes the rows of a, vectors along k: contiguous ones if all loads are, else gathered.
-void DotEmitter::compute_a(const Origin& corner, llvm::Value* rows, llvm::Value* steps, llvm::Value* to) {
-  std::vector<int> accesses;
-  collect_loads(k_.program.body[dot_].args[0], accesses);
-  llvm::Value* contiguous = b_.getTrue();
-  for (int a : accesses) {
-    contiguous = b_.CreateAnd(contiguous, b_.CreateICmpEQ(k_.access_stride(a, k_axis_), k_.i64(1)));
-  }
-  auto compute = [&](Stride stride) {
-    count(k_.i64(0), rows, k_.i64(1), false, [&](llvm::Value* i) {
-      const Origin row = k_.move(corner, m_axis_, i);
-      llvm::Value* line = at(to, b_.CreateMul(i, k_.i64(kLeading)));
-      k_.vector_loop(k_.i64(0), steps, static_cast<int>(blocking_.lanes), {}, true, k_.target.masked_ops,
-                     [&](llvm::Value* p, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
-        const Cursor lanes = lanes_along(k_.move(row, k_axis_, p), k_axis_, stride, blocking_.lanes, mask.lanes);
-        store(operand_lanes(0, lanes), at(line, p));
-        return Values{};
-      });
-    });
-  };
-  k_.if_then(contiguous, [&] { compute(Stride::one); });
-  k_.if_then(b_.CreateNot(contiguous), [&] { compute(Stride::other); });
-}
-
-/// Computes a panel of b; columns past the last are computed from zeros and not used.
-void DotEmitter::compute_b(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to) {
-  const int64_t width = blocking_.panel();
-  auto rows = [&](llvm::Value* mask) {
-    count(k_.i64(0), steps, k_.i64(1), true, [&](llvm::Value* p) {
-      const Cursor lanes = lanes_along(k_.move(corner, k_axis_, p), n_axis_, std::nullopt, width, mask);
-      store(operand_lanes(1, lanes), at(to, b_.CreateMul(p, k_.i64(width))));
-    });
-  };
-  llvm::Value* mask = mask_of_count(b_, columns, static_cast<int>(width));
-  if (k_.target.masked_ops) return rows(mask);
-  llvm::Value* full = b_.CreateICmpEQ(columns, k_.i64(width));
-  k_.if_then(full, [&] { rows(nullptr); });
-  k_.if_then(b_.CreateNot(full), [&] { rows(mask); });
 }
 
 }  // namespace

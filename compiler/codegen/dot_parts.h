@@ -1,4 +1,4 @@
-// The functions that dot kernels call, and what their emitters share. Internal to code generation.
+// What the emitters of products share. Internal to code generation.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/dot_micro.h"
 #include "compiler/codegen/emit.h"
+#include "runtime/product_loops.h"
 
 namespace etch::codegen {
-
-inline constexpr int64_t kMaxDepth = 256;            // of a block: see BlockSizes
-inline constexpr int64_t kLeading = kMaxDepth + 16;  // of a copied block of a: its rows then fall into different sets
 
 /// The sizes of blocks and tiles for one dtype on one target.
 struct Blocking {
@@ -20,7 +17,6 @@ struct Blocking {
       : dtype(sums),
         vector_bytes(target.vector_bytes),
         lanes(target.vector_bytes / size_of(sums)),
-        tile_rows(target.vector_bytes == 64 ? 12 : 6),
         depth(blocks.depth),
         rows(blocks.dot_rows),
         columns(blocks.dot_row_bytes / size_of(sums)) {}
@@ -28,15 +24,13 @@ struct Blocking {
   DType dtype;       // of the sums; shorter integers are summed in 32 bits
   int vector_bytes;
   int64_t lanes;     // of a vector
-  int tile_rows;     // 2 vectors each: they and the operands fill the registers
   int64_t depth, rows, columns;  // of a block, whose sums stay in the second cache
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
-  int64_t panel() const { return 2 * lanes; }
+  int64_t panel() const { return 2 * lanes; }  // see panel_columns
 };
 
-/// A kernel function while it is made, with the functions that it calls. These are internal to the module, and all
-/// kernels of a dtype in it share them. `leading` is kLeading, `panel` is Blocking::panel().
+/// A kernel function while it is made. `panel` is Blocking::panel().
 class DotParts {
  protected:
   DotParts(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
@@ -51,30 +45,42 @@ class DotParts {
         k_axis_(program.rank() - 1),
         blocking_(size_of(dtype_) < 4 ? DType::i32 : dtype_, options.target, program.blocks),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
-        vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
+        vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {
+    find_operands();
+  }
 
-  /// void(from, line_stride, stride, lines, length, to), strides in elements:
-  /// to[i * leading + j] = from[i * line_stride + j * stride].
-  llvm::Function* copy_a_function();
-  /// void(from, k_stride, columns, depth, to, next_panel): column j of each panel of columns, from[p * k_stride + j], goes to
-  /// to[p * panel + j], and zeros behind the last column; the next panel is so many elements behind.
-  llvm::Function* copy_b_function();
-  /// void(from, n_stride, k_stride, columns, depth, to): the same of a single panel for from[p * k_stride + j * n_stride].
-  llvm::Function* transpose_b_function();
-  /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows): as tile_function, tile after tile, for
-  /// any depth and rows. A row of a tile is a panel, or half of it if `narrow`.
-  llvm::Function* tiles_function(bool narrow);
+  /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b or tiles.
+  void call_loop(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.
   std::optional<int> plain_access(int i) const;
   /// Emits `constants_`, at the builder's place.
   void emit_constants();
-  /// Lanes along `axis` from the origin on; `stride` is that of all accesses, or each access has its own.
-  Cursor lanes_along(const Origin& origin, int axis, std::optional<Stride> stride, int64_t width, llvm::Value* mask);
-  /// Emits what operand i needs, for the lanes of `at`, and returns it as the sums' dtype.
-  llvm::Value* operand_lanes(int i, const Cursor& at);
+  /// The stride of an access along an axis, as far as the code knows it.
+  Stride stride_along(int access, int axis) const;
+  /// True if what operand i loads for neighbouring columns lies beside each other.
+  bool lies_across(int i) const;
+  /// The origin with the accesses of operand i moved along an axis.
+  Origin move_operand(int i, const Origin& origin, int axis, llvm::Value* index);
+  /// Lanes along `axis` from the origin on; `stride` is that of all accesses that move, or each access has its own.
+  Cursor lanes_along(const Origin& origin, std::optional<Stride> stride, int axis, int64_t width, llvm::Value* mask);
+  /// Emits what operand i needs that is the same along an axis, for the lanes of `at`.
+  void emit_unvarying(int i, int axis, const Cursor& at, std::vector<llvm::Value*>& values);
+  /// What operand i needs that is the same along an axis from the origin on, in `width` lanes, with the constants.
+  std::vector<llvm::Value*> values_along(int i, const Origin& origin, int axis, int64_t width);
+  /// Emits what operand i needs beyond the values that are known, for the lanes of `at`, and returns it as the sums' dtype.
+  llvm::Value* operand_lanes(int i, const Cursor& at, std::vector<llvm::Value*> values);
 
-  /// The function of that name and this dtype, made by `body` if it is not there yet.
+  /// Computes operand i for some steps along the last axis of them.
+  void compute_steps(int i, const Origin& origin, llvm::Value* steps, llvm::Value* to);
+  /// Computes panels of b, row after row, as the loop copy_b copies them. Columns past the last are computed from zeros and
+  /// not used.
+  void compute_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to, llvm::Value* next_panel);
+  /// The same where steps lie beside each other: column after column, and turned. At most kProductDepth steps.
+  void compute_turned_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to,
+                             llvm::Value* next_panel);
+
+  /// An internal function of that name and this dtype, which all kernels of the module share, made by `body` if it is not there yet.
   llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
                          llvm::function_ref<void(llvm::Function*)> body);
 
@@ -99,13 +105,11 @@ class DotParts {
   llvm::Type* const element_;
   llvm::Type* const vector_;
   std::vector<llvm::Value*> constants_;  // values that are the same in the whole kernel
+  std::vector<int> operands_[2];         // the instructions that compute them, ascending
 
  private:
   static int dot_of(const KernelProgram& program);
-  void emit_operands(int instr, const Cursor& at, std::vector<llvm::Value*>& values);
-  /// A vector from memory; lanes that a mask turns off are 0.
-  llvm::Value* load_vector(llvm::Value* from, llvm::Value* mask = nullptr);
-  void transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::Value* to);
+  void find_operands();
 };
 
 }  // namespace etch::codegen

@@ -266,6 +266,13 @@ inline llvm::GlobalVariable* constant_table(llvm::IRBuilder<>& b, llvm::Constant
   return table;
 }
 
+/// Bits of the widest vectors that the function is made for.
+inline int widest_vector(llvm::IRBuilder<>& b) {
+  int bits = 0;
+  b.GetInsertBlock()->getParent()->getFnAttribute("prefer-vector-width").getValueAsString().getAsInteger(10, bits);
+  return bits;
+}
+
 /// The lanes from `first` on, `count` of them; lanes past the last one are undefined.
 inline llvm::Value* lanes_from(llvm::IRBuilder<>& b, llvm::Value* vector, int first, int count) {
   const int width = static_cast<int>(llvm::cast<llvm::FixedVectorType>(vector->getType())->getNumElements());
@@ -285,8 +292,7 @@ inline llvm::Value* load_of_eight(llvm::IRBuilder<>& b, const std::array<float, 
 /// are so wide, else one load for each lane.
 inline llvm::Value* permute_eight(llvm::IRBuilder<>& b, const std::array<float, 8>& table, llvm::Value* index) {
   const int width = static_cast<int>(llvm::cast<llvm::FixedVectorType>(index->getType())->getNumElements());
-  int bits = 0;
-  b.GetInsertBlock()->getParent()->getFnAttribute("prefer-vector-width").getValueAsString().getAsInteger(10, bits);
+  const int bits = widest_vector(b);
   if (bits < 256) {
     llvm::Value* result = llvm::PoisonValue::get(llvm::FixedVectorType::get(b.getFloatTy(), width));
     for (int i = 0; i < width; ++i) {
@@ -319,6 +325,25 @@ inline Vec<float> lookup(const std::array<float, 8>& table, const Vec<int32_t>& 
   llvm::IRBuilder<>& b = *i.b;
   const bool one = !i.v->getType()->isVectorTy();
   return Vec<float>(&b, one ? internal::load_of_eight(b, table, i.v) : internal::permute_eight(b, table, i.v));
+}
+
+/// Vectors of AVX-512 that fill a register.
+template <class T>
+bool scales_at_once(const Vec<T>& a) {
+  constexpr uint64_t kBits = 512;
+  return a.v->getType()->isVectorTy() && a.v->getType()->getPrimitiveSizeInBits() == kBits &&
+         internal::widest_vector(*a.b) >= static_cast<int>(kBits);
+}
+
+template <class T>
+Vec<T> scale_or_zero(const Vec<T>& a, const Vec<T>& k, const Vec<bool>& m) {
+  constexpr bool kF32 = std::same_as<T, float>;
+  constexpr uint32_t kCurrentRounding = 4;
+  llvm::IRBuilder<>& b = *a.b;
+  llvm::Value* mask = b.CreateBitCast(m.v, b.getIntNTy(kF32 ? 16 : 8));
+  return Vec<T>(&b, b.CreateIntrinsic(kF32 ? llvm::Intrinsic::x86_avx512_mask_scalef_ps_512
+                                           : llvm::Intrinsic::x86_avx512_mask_scalef_pd_512,
+                                      {}, {a.v, k.v, like(a, T{0}).v, mask, b.getInt32(kCurrentRounding)}));
 }
 
 /// Branches on 'any lane'; afterwards the builder stands in a new block.

@@ -2,16 +2,16 @@
 #include <algorithm>
 
 #include "compiler/codegen/emit.h"
-#include "compiler/codegen/reducer.h"
+#include "compiler/codegen/row_group.h"
 
 namespace etch::codegen {
 namespace {
 
-/// Rows of a group: more gain no more.
-constexpr int kRows = 4;
-
 /// Lanes of the vectors in which the rest of a row goes where masks would be dear.
 constexpr int kLanesOfPieces = 8;
+
+/// Registers in which a state of an ordered reduction stands at most.
+constexpr int kTurningRegisters = 4;
 
 /// The states of some reducers.
 using States = std::vector<Values>;
@@ -35,7 +35,7 @@ States unflatten(llvm::ArrayRef<llvm::Value*> flat, const States& shape) {
 class RowKernel {
  public:
   RowKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
-      : k_(program, options, module, name), b_(k_.b), program_(program), levels_(levels_of(program)) {}
+      : k_(program, options, module, name), b_(k_.b), program_(program), levels_(levels_of(program)), group_(k_, levels_) {}
 
   llvm::Function* emit() {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
@@ -72,31 +72,19 @@ class RowKernel {
 
   /// Runs the rows from .. to in groups: each stage for all rows of a group before the next stage. Alone, a row would take
   /// the latency of its reductions and of its dearest ops, one behind the other; here those of several rows overlap.
-  /// Values per row that later stages read stand in the frame.
   void emit_groups(const Origin& origin, llvm::Value* from, llvm::Value* to,
                    const std::vector<llvm::Value*>& of_kernel) {
-    const std::vector<int> last_uses = last_uses_of_rows();
-    std::vector<llvm::AllocaInst*> kept(program_.body.size());
-    k_.loop(from, to, k_.i64(kRows), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(kRows)), to);
+    k_.loop(from, to, k_.i64(RowGroup::kRows), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(RowGroup::kRows)), to);
+      group_.begin(of_kernel);
       for (int stage = 0; stage <= last_stage(); ++stage) {
         k_.loop(first, last, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
-          llvm::Value* place = b_.CreateSub(row, first);
-          std::vector<llvm::Value*> values = of_kernel;
-          for (size_t i = 0; i < kept.size(); ++i) {
-            if (!kept[i] || last_uses[i] < stage) continue;
-            llvm::Type* type = kept[i]->getAllocatedType()->getArrayElementType();
-            values[i] = b_.CreateLoad(type, b_.CreateInBoundsGEP(type, kept[i], place));
-          }
+          std::vector<llvm::Value*> values = group_.begin_row(stage, b_.CreateSub(row, first));
           emit_stage(stage, move_to_row(origin, row, stage), k_.extent(program_.rank() - 1), values);
-          for (size_t i = 0; i < kept.size(); ++i) {
-            if (program_.body[i].stage != stage || last_uses[i] <= stage) continue;
-            llvm::Type* type = values[i]->getType();
-            kept[i] = k_.frame(llvm::ArrayType::get(type, kRows), llvm::Align(8));
-            b_.CreateStore(values[i], b_.CreateInBoundsGEP(type, kept[i], place));
-          }
+          group_.end_row(stage, values);
           return Values{};
         });
+        group_.end_stage(stage);
       }
       return Values{};
     });
@@ -110,17 +98,6 @@ class RowKernel {
       if (touches && instr.stage == stage) used[instr.slot] = true;
     }
     return k_.move(origin, program_.rank() - 2, row, [&](int access) { return used[access]; });
-  }
-
-  /// For each value per row the last stage that reads it; -1 for all others.
-  std::vector<int> last_uses_of_rows() const {
-    std::vector<int> last(program_.body.size(), -1);
-    for (const Instr& instr : program_.body) {
-      for (int arg : instr.args) {
-        if (levels_[arg] == Level::row) last[arg] = std::max<int>(last[arg], instr.stage);
-      }
-    }
-    return last;
   }
 
   /// Emits the chosen instructions for the one element at the origin.
@@ -150,6 +127,7 @@ class RowKernel {
     for (const Reducer& r : reducers_) memory_.push_back(in_memory(r) ? state_memory(r, lanes_of_tree(r)) : Memories{});
     States states = reduce_row(origin, n, values);
     for (size_t r = 0; r < reducers_.size(); ++r) {
+      if (waits(reducers_[r])) continue;
       values[reducers_[r].instr()] = reducers_[r].finish(states[r], n);
     }
   }
@@ -211,7 +189,27 @@ class RowKernel {
   static int64_t lanes_of_tree(const Reducer& r) { return reduction_lanes(r.dtype()); }
 
   /// True if a vector holds a part only of the lanes of an ordered reduction.
-  bool in_memory(const Reducer& r) const { return r.ordered() && width_ < lanes_of_tree(r); }
+  bool is_parted(const Reducer& r) const { return r.ordered() && width_ < lanes_of_tree(r); }
+
+  /// True if its parts stand in registers, which change places at each vector: the next one is added to the first, and that becomes
+  /// the last. Halves fold to the same value whichever comes first.
+  bool turns(const Reducer& r) const {
+    return is_parted(r) && width_ == narrow_ && k_.target.masked_ops && lanes_of_tree(r) <= kTurningRegisters * width_;
+  }
+
+  bool in_memory(const Reducer& r) const { return is_parted(r) && !turns(r); }
+
+  /// True if rows of a group are folded together: those that are busy computing gain the shuffles, others would wait for the fold.
+  bool waits(const Reducer& r) const { return program_.groups_rows && is_dear() && group_.can_wait(r, narrow_); }
+
+  /// True if a stage computes for long.
+  bool is_dear() const {
+    for (int stage = 0; stage <= last_stage(); ++stage) {
+      const auto is_of_stage = [&](int i) { return levels_[i] == Level::element && program_.body[i].stage == stage; };
+      if (work_of(program_, k_.target, is_of_stage) >= kCheapWork) return true;
+    }
+    return false;
+  }
 
   Memories state_memory(const Reducer& r, int64_t lanes) {
     Memories memories;
@@ -265,7 +263,11 @@ class RowKernel {
   /// Those in registers: none of a reducer that has its state in memory.
   States initial_states() {
     States states;
-    for (const Reducer& r : reducers_) states.push_back(in_memory(r) ? Values{} : r.initial(width_));
+    for (const Reducer& r : reducers_) {
+      Values state = in_memory(r) ? Values{} : r.initial(width_);
+      if (turns(r)) state.append(lanes_of_tree(r) / width_ - 1, state[0]);
+      states.push_back(state);
+    }
     return states;
   }
 
@@ -398,6 +400,11 @@ class RowKernel {
         step_in_memory(reducer, memory, place, width_, x, nullptr, at.mask.lanes);
         return;
       }
+      if (turns(reducer)) {
+        state.push_back(reducer.step(state[0], x, nullptr, at.mask.lanes)[0]);
+        state.erase(state.begin());
+        return;
+      }
       state = reducer.step(state, x, reducer.ordered() ? nullptr : turn_of(i, width_), at.mask.lanes);
     });
   }
@@ -406,15 +413,27 @@ class RowKernel {
   States fold_ordered(States states) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (!reducers_[r].ordered()) continue;
-      llvm::Value* lanes = memory_[r].empty() ? states[r][0] : load_state(reducers_[r], memory_[r])[0];
-      states[r] = {reducers_[r].fold_ordered(lanes)};
+      Values parts = memory_[r].empty() ? states[r] : load_state(reducers_[r], memory_[r]);
+      for (; parts.size() > 1; parts.resize(parts.size() / 2)) {
+        for (size_t i = 0; i < parts.size() / 2; ++i) parts[i] = reducers_[r].combine(parts[i], parts[i + parts.size() / 2]);
+      }
+      if (waits(reducers_[r])) {
+        group_.wait(reducers_[r], parts[0], narrow_);
+      } else {
+        states[r] = {reducers_[r].fold_ordered(parts[0])};
+      }
     }
     return states;
   }
 
   States fold_others(States states) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
-      if (!reducers_[r].ordered()) states[r] = reducers_[r].fold(states[r], width_);
+      if (reducers_[r].ordered()) continue;
+      if (waits(reducers_[r])) {
+        group_.wait(reducers_[r], states[r][0], narrow_);
+      } else {
+        states[r] = reducers_[r].fold(states[r], width_);
+      }
     }
     return states;
   }
@@ -423,6 +442,7 @@ class RowKernel {
   Builder& b_;
   const KernelProgram& program_;
   std::vector<Level> levels_;
+  RowGroup group_;
 
   // Of the stage that is being emitted: instructions per element with the reductions, the reducers and where their states
   // wait, if not in registers, work per element, lanes of a vector, and of one that fits into a register.

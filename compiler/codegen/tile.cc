@@ -190,6 +190,34 @@ llvm::Value* fold_rows(Builder& b, Values vectors, int length, Join join) {
   return b.CreateShuffleVector(vectors[0], lane_of);
 }
 
+llvm::Value* fold_vectors(Builder& b, Values rows, Join join) {
+  const int width = lanes_of(rows[0]), count = static_cast<int>(rows.size());
+  int length = width;  // of what is left of a row
+  for (; rows.size() > 1; length /= 2) {
+    llvm::SmallVector<int, 64> low, high;
+    for (int row = 0; row < 2 * width; row += length) {
+      for (int e = 0; e < length / 2; ++e) {
+        low.push_back(row + e);
+        high.push_back(row + length / 2 + e);
+      }
+    }
+    for (size_t v = 0; v < rows.size() / 2; ++v) {
+      llvm::Value *first = rows[2 * v], *second = rows[2 * v + 1];
+      rows[v] = join(b.CreateShuffleVector(first, second, low), b.CreateShuffleVector(first, second, high));
+    }
+    rows.resize(rows.size() / 2);
+  }
+  // In place: shuffles that keep lanes near by are cheap.
+  for (int half = length / 2; half > 0; half /= 2) {
+    llvm::SmallVector<int, 64> high;
+    for (int lane = 0; lane < width; ++lane) high.push_back(lane % length < half ? lane + half : -1);
+    rows[0] = join(rows[0], b.CreateShuffleVector(rows[0], high));
+  }
+  llvm::SmallVector<int, 64> first_of_row;
+  for (int row = 0; row < count; ++row) first_of_row.push_back(row * length);
+  return b.CreateShuffleVector(rows[0], first_of_row);
+}
+
 void store_tile(Builder& b, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to, llvm::Value* step) {
   llvm::Type* type = values[0]->getType()->getScalarType();
   const llvm::Align align(bytes_of(type));

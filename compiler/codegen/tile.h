@@ -31,6 +31,10 @@ llvm::Value* fold_within(Builder& b, llvm::Value* rows, int length, int left, Jo
 /// comes to, folded in halves. All numbers are powers of two.
 llvm::Value* fold_rows(Builder& b, Values vectors, int length, Join join);
 
+/// Folds rows that stand in a vector each, in halves: lane i of the result is what row i comes to. There are at most as many rows
+/// as lanes. All numbers are powers of two.
+llvm::Value* fold_vectors(Builder& b, Values rows, Join join);
+
 /// Stores lane l of value e to element e of row l.
 void store_tile(Builder& b, llvm::ArrayRef<llvm::Value*> values, llvm::Value* to, llvm::Value* step);
 

@@ -29,7 +29,8 @@ class VectorDotEmitter : private DotParts {
         matrix_(plain_access(0)),
         vector_access_(plain_access(1)),
         has_pieces_(k_axis_ > n_axis_ + 1),
-        across_(lies_across(program.body[dot_].args[0])),
+        computes_(!matrix_ && !has_pieces_),
+        across_(lies_across(0)),
         lanes_(product_lanes(blocking_.dtype)),
         block_(across_ ? kBlockBytes / size_of(blocking_.dtype) : kRows),
         wide_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(lanes_))) {}
@@ -49,7 +50,6 @@ class VectorDotEmitter : private DotParts {
     llvm::Value* vector;
   };
 
-  bool lies_across(int instr) const;
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
   llvm::Value* element_bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(blocking_.bytes(1))); }
   llvm::Value* load(llvm::Type* type, llvm::Value* from) { return b_.CreateAlignedLoad(type, from, align()); }
@@ -64,7 +64,6 @@ class VectorDotEmitter : private DotParts {
   void block(const Block& block);
   void copy_vector(const Block& block, const Steps& steps);
   void copy_matrix(const Block& block, const Steps& steps);
-  void copy_row(int operand, const Origin& at, llvm::Value* length, llvm::Value* to);
   /// The stretches of steps that lie along one axis: the origin of the first one, its place among the steps, and how many.
   void stretches(const Origin& origin, const Steps& steps,
                  llvm::function_ref<void(const Origin& at, llvm::Value* place, llvm::Value* length)> body);
@@ -72,6 +71,10 @@ class VectorDotEmitter : private DotParts {
   void add_along(const Steps& steps, llvm::Value* count);
   llvm::Function* across_function();
   llvm::Function* along_function();
+  void compute_across(const Origin& first, const Steps& steps, llvm::Value* count);
+  void compute_lines(const std::vector<Origin>& rows, const Values& factors, llvm::Value* count, llvm::Value* line);
+  void compute_along(const Origin& first, const Steps& steps, llvm::Value* count);
+  void fetch_matrix(const Cursor& at, int axis, int64_t further);
   void add_lines(llvm::Value* matrix, llvm::Value* stride, llvm::Value* vector, int steps, llvm::Value* count, llvm::Value* line);
   void fold_across(llvm::Value* count);
   void fold_along(llvm::Value* count);
@@ -79,6 +82,7 @@ class VectorDotEmitter : private DotParts {
 
   const std::optional<int> matrix_, vector_access_;
   const bool has_pieces_;  // the steps are along several axes
+  const bool computes_;    // the matrix is computed while it is read
   const bool across_;      // neighbouring results lie beside each other in the matrix
   const int64_t lanes_;    // of a sum
   const int64_t block_;    // results
@@ -88,13 +92,6 @@ class VectorDotEmitter : private DotParts {
   llvm::Value* matrix_copy_ = nullptr;
   llvm::Value* vector_copy_ = nullptr;
 };
-
-/// True if what the instruction loads lies beside each other along the lanes.
-bool VectorDotEmitter::lies_across(int instr) const {
-  const Instr& it = k_.program.body[instr];
-  if (it.kind == InstrKind::load) return k_.program.accesses[it.slot].stride == Stride::one;
-  return std::ranges::any_of(it.args, [&](int arg) { return lies_across(arg); });
-}
 
 llvm::Value* VectorDotEmitter::multiply_add(llvm::Value* x, llvm::Value* y, llvm::Value* sum) {
   if (!is_floating(blocking_.dtype)) return b_.CreateAdd(b_.CreateMul(x, y), sum);
@@ -125,6 +122,7 @@ void VectorDotEmitter::block(const Block& block) {
   if (vector_access_ && !has_pieces_) {
     direct_vector = b_.CreateICmpEQ(k_.access_stride(*vector_access_, k_axis_), one);
   }
+  if (computes_) direct_matrix = b_.getTrue();
   if (matrix_ && !has_pieces_) {
     direct_matrix = across_ ? b_.getTrue() : b_.CreateICmpEQ(k_.access_stride(*matrix_, k_axis_), one);
   }
@@ -151,6 +149,10 @@ void VectorDotEmitter::block(const Block& block) {
       steps.stride = b_.CreateSelect(direct_matrix, stride, steps.stride);
     }
     k_.if_then(b_.CreateNot(direct_vector), [&] { copy_vector(block, steps); });
+    if (computes_) {
+      const Origin first = move_operand(0, block.first, k_axis_, start);
+      return across_ ? compute_across(first, steps, block.count) : compute_along(first, steps, block.count);
+    }
     const bool known = matrix_ && !has_pieces_ && across_;
     if (!known) k_.if_then(b_.CreateNot(direct_matrix), [&] { copy_matrix(block, steps); });
     across_ ? add_across(steps, block.count) : add_along(steps, block.count);
@@ -181,21 +183,9 @@ void VectorDotEmitter::stretches(const Origin& origin, const Steps& steps,
   });
 }
 
-/// Computes `length` elements of an operand along the last axis of the steps.
-void VectorDotEmitter::copy_row(int operand, const Origin& origin, llvm::Value* length, llvm::Value* to) {
-  const int width = static_cast<int>(blocking_.lanes);
-  k_.vector_loop(k_.i64(0), length, width, {}, true, k_.target.masked_ops,
-                 [&](llvm::Value* p, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
-    const Origin from = k_.move(origin, k_axis_, p);
-    const Cursor lanes = lanes_along(from, k_axis_, Stride::other, width, mask.lanes);
-    store(operand_lanes(operand, lanes), at(to, p));
-    return Values{};
-  });
-}
-
 void VectorDotEmitter::copy_vector(const Block& block, const Steps& steps) {
   stretches(block.first, steps, [&](const Origin& origin, llvm::Value* place, llvm::Value* length) {
-    copy_row(1, origin, length, at(vector_copy_, place));
+    compute_steps(1, origin, length, at(vector_copy_, place));
   });
 }
 
@@ -204,7 +194,7 @@ void VectorDotEmitter::copy_matrix(const Block& block, const Steps& steps) {
     count(k_.i64(0), block.count, k_.i64(1), false, [&](llvm::Value* row) {
       llvm::Value* to = at(matrix_copy_, b_.CreateMul(row, k_.i64(kCopied)));
       stretches(k_.move(block.first, n_axis_, row), steps, [&](const Origin& origin, llvm::Value* place, llvm::Value* length) {
-        copy_row(0, origin, length, at(to, place));
+        compute_steps(0, origin, length, at(to, place));
       });
     });
     return;
@@ -216,8 +206,8 @@ void VectorDotEmitter::copy_matrix(const Block& block, const Steps& steps) {
       const Origin line = k_.move(origin, k_axis_, p);
       k_.vector_loop(k_.i64(0), block.count, width, {}, false, k_.target.masked_ops,
                      [&](llvm::Value* j, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
-        const Cursor lanes = lanes_along(k_.move(line, n_axis_, j), n_axis_, std::nullopt, width, mask.lanes);
-        store(operand_lanes(0, lanes), at(to, j));
+        const Cursor lanes = lanes_along(move_operand(0, line, n_axis_, j), std::nullopt, n_axis_, width, mask.lanes);
+        store(operand_lanes(0, lanes, constants_), at(to, j));
         return Values{};
       });
     });
@@ -281,6 +271,73 @@ void VectorDotEmitter::add_lines(llvm::Value* matrix, llvm::Value* stride, llvm:
   });
 }
 
+/// The same as across_function on a matrix that is computed, from the first step on.
+void VectorDotEmitter::compute_across(const Origin& first, const Steps& steps, llvm::Value* results) {
+  llvm::Value* lanes = k_.i64(lanes_);
+  k_.loop(k_.i64(0), min(steps.depth, lanes), k_.i64(1), {lane_sums_}, true,
+          [&](llvm::Value* lane, llvm::ArrayRef<llvm::Value*> line) {
+    llvm::Value* left = b_.CreateAdd(b_.CreateSub(steps.depth, lane), k_.i64(lanes_ - 1));
+    llvm::Value* mine = b_.CreateLShr(left, std::countr_zero(static_cast<uint64_t>(lanes_)));
+    llvm::Value* whole = b_.CreateAnd(mine, k_.i64(-kStepsAtOnce));
+    const auto by = [&](llvm::Value* from, llvm::Value* to, int at_once) {
+      count(from, to, k_.i64(at_once), true, [&](llvm::Value* number) {
+        std::vector<Origin> rows;
+        Values factors;
+        for (int s = 0; s < at_once; ++s) {
+          llvm::Value* before = b_.CreateMul(b_.CreateAdd(number, k_.i64(s)), lanes);
+          llvm::Value* step = b_.CreateAdd(lane, before);
+          rows.push_back(move_operand(0, first, k_axis_, step));
+          factors.push_back(splat(b_, load(element_, at(steps.vector, step)), static_cast<int>(blocking_.lanes)));
+        }
+        compute_lines(rows, factors, results, line[0]);
+      });
+    };
+    by(k_.i64(0), whole, kStepsAtOnce);
+    by(whole, mine, 1);
+    return Values{at(line[0], k_.i64(block_))};
+  });
+}
+
+/// Asks for what the matrix has further along an axis: the rows of narrow elements are too short for the processor to see
+/// which one comes next.
+void VectorDotEmitter::fetch_matrix(const Cursor& at, int axis, int64_t further) {
+  for (const int n : operands_[0]) {
+    const Instr& instr = k_.program.body[n];
+    if (instr.kind != InstrKind::load || stride_along(instr.slot, k_axis_) == Stride::zero) continue;
+    if (stride_along(instr.slot, n_axis_) == Stride::zero) continue;
+    llvm::Value* elements = b_.CreateMul(k_.access_stride(instr.slot, axis), k_.i64(further));
+    k_.fetch(k_.advance(instr.slot, at.accesses[instr.slot].lane0, elements));
+  }
+}
+
+/// The same as add_lines on rows that are computed.
+void VectorDotEmitter::compute_lines(const std::vector<Origin>& rows, const Values& factors, llvm::Value* results,
+                                     llvm::Value* line) {
+  std::vector<std::vector<llvm::Value*>> known;
+  for (const Origin& row : rows) known.push_back(values_along(0, row, n_axis_, blocking_.lanes));
+  const auto add_at = [&](llvm::Value* j, llvm::Value* mask) {
+    const auto place_of = [&](const Origin& row) {
+      return lanes_along(move_operand(0, row, n_axis_, j), std::nullopt, n_axis_, blocking_.lanes, mask);
+    };
+    std::vector<llvm::Value*> of_all = constants_;
+    emit_unvarying(0, k_axis_, place_of(rows[0]), of_all);
+    llvm::Value* sum = load(vector_, at(line, j));
+    for (size_t s = 0; s < rows.size(); ++s) {
+      std::vector<llvm::Value*> values = of_all;
+      for (size_t n = 0; n < values.size(); ++n) values[n] = known[s][n] ? known[s][n] : values[n];
+      const Cursor at_row = place_of(rows[s]);
+      if (!mask) fetch_matrix(at_row, k_axis_, 1);  // the next lane's row
+      sum = multiply_add(operand_lanes(0, at_row, values), factors[s], sum);
+    }
+    store(sum, at(line, j));
+  };
+  llvm::Value* whole = b_.CreateAnd(results, k_.i64(-blocking_.lanes));
+  count(k_.i64(0), whole, k_.i64(blocking_.lanes), true, [&](llvm::Value* j) { add_at(j, nullptr); });
+  k_.if_then(b_.CreateICmpSLT(whole, results), [&] {
+    add_at(whole, mask_of_count(b_, b_.CreateSub(results, whole), static_cast<int>(blocking_.lanes)));
+  });
+}
+
 void VectorDotEmitter::fold_across(llvm::Value* results) {
   count(k_.i64(0), results, k_.i64(blocking_.lanes), false, [&](llvm::Value* j) {
     Values lines;
@@ -333,6 +390,44 @@ llvm::Function* VectorDotEmitter::along_function() {
   });
 }
 
+/// The same as along_function on a matrix that is computed, from the first step on, for all rows.
+void VectorDotEmitter::compute_along(const Origin& first, const Steps& steps, llvm::Value* results) {
+  llvm::Value* whole = b_.CreateAnd(steps.depth, k_.i64(-lanes_));
+  count(k_.i64(0), results, k_.i64(kRowsAtOnce), false, [&](llvm::Value* row) {
+    llvm::Value* last = b_.CreateSub(b_.CreateSub(results, row), k_.i64(1));
+    llvm::Value* place = at(lane_sums_, b_.CreateMul(row, k_.i64(lanes_)));
+    std::vector<Origin> rows;
+    std::vector<std::vector<llvm::Value*>> known;
+    Values sums;
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      rows.push_back(move_operand(0, first, n_axis_, b_.CreateAdd(row, min(k_.i64(r), last))));
+      known.push_back(values_along(0, rows[r], k_axis_, lanes_));
+      sums.push_back(load(wide_, at(place, k_.i64(r * lanes_))));
+    }
+    const auto element = [&](int r, llvm::Value* p, llvm::Value* mask) {
+      const Cursor lanes = lanes_along(move_operand(0, rows[r], k_axis_, p), std::nullopt, k_axis_, lanes_, mask);
+      if (!mask) fetch_matrix(lanes, n_axis_, kRowsAtOnce);
+      return operand_lanes(0, lanes, known[r]);
+    };
+    sums = k_.loop(k_.i64(0), whole, k_.i64(lanes_), sums, true, [&](llvm::Value* p, llvm::ArrayRef<llvm::Value*> now) {
+      llvm::Value* factors = load(wide_, at(steps.vector, p));
+      Values next;
+      for (int r = 0; r < kRowsAtOnce; ++r) next.push_back(multiply_add(element(r, p, nullptr), factors, now[r]));
+      return next;
+    });
+    for (int r = 0; r < kRowsAtOnce; ++r) store(sums[r], at(place, k_.i64(r * lanes_)));
+    k_.if_then(b_.CreateICmpSLT(whole, steps.depth), [&] {
+      // Lanes behind the last step keep their sums: adding 0 would change -0.
+      llvm::Value* mask = mask_of_count(b_, b_.CreateSub(steps.depth, whole), static_cast<int>(lanes_));
+      llvm::Value* factors = load_masked(wide_, at(steps.vector, whole), mask);
+      for (int r = 0; r < kRowsAtOnce; ++r) {
+        llvm::Value* sum = multiply_add(element(r, whole, mask), factors, sums[r]);
+        store(b_.CreateSelect(mask, sum, sums[r]), at(place, k_.i64(r * lanes_)));
+      }
+    });
+  });
+}
+
 void VectorDotEmitter::fold_along(llvm::Value* results) {
   count(k_.i64(0), results, k_.i64(lanes_), false, [&](llvm::Value* row) {
     Values vectors;
@@ -351,7 +446,7 @@ void VectorDotEmitter::epilogue(const Block& block) {
   const int width = lanes_of(k_.program, k_.target);
   k_.vector_loop(k_.i64(0), block.count, width, {}, false, k_.target.masked_ops,
                  [&](llvm::Value* j, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
-    const Cursor lanes = lanes_along(k_.move(block.first, n_axis_, j), n_axis_, std::nullopt, width, mask.lanes);
+    const Cursor lanes = lanes_along(k_.move(block.first, n_axis_, j), std::nullopt, n_axis_, width, mask.lanes);
     std::vector<llvm::Value*> values = constants_;
     llvm::Value* sum = load(lanes_type(k_.context, blocking_.dtype, width), at(sums_, j));
     values[dot_] = b_.CreateTrunc(sum, lanes_type(k_.context, dtype_, width));

@@ -26,6 +26,8 @@
 //   if_any(m, fast, slow)        lanes where m holds take slow(), which runs only if some lane needs it; fast is a lane
 //                                value or a std::array of them, as is slow's result
 //   while_any(state, more, body) a lane's state (std::array of L) goes through body as long as more(state) holds for it
+//   scales_at_once(a)            whether scale_or_zero is one instruction for the float lanes of a
+//   scale_or_zero(a, k, m)       a * 2^k rounded once where m holds, else +0, which needs no sense in a or k; k is an integer there
 //   lookup(table, i)             the float table[i modulo 8] of a std::array, for int32_t lanes i
 //   fold_table(state, table, body)  state = body(state, c) for each constant c of a std::array; a loop, never unrolled
 //
@@ -222,6 +224,16 @@ template <class T, size_t K, class More, class Body>
 std::array<Scalar<T>, K> while_any(std::array<Scalar<T>, K> state, More&& more, Body&& body) {
   while (more(state).v) state = body(state);
   return state;
+}
+
+template <class T>
+constexpr bool scales_at_once(const Scalar<T>&) {
+  return false;
+}
+
+template <class T>
+Scalar<T> scale_or_zero(const Scalar<T>& a, const Scalar<T>& k, const Scalar<bool>& m) {
+  return Scalar<T>(m.v ? std::scalbn(a.v, static_cast<int>(k.v)) : T{0});
 }
 
 inline Scalar<float> lookup(const std::array<float, 8>& table, const Scalar<int32_t>& i) {

@@ -17,7 +17,7 @@ L erfc_positive(const L& magnitude) {
   L a = select(magnitude > kEnd, kEnd, magnitude);
   L square = a * a;
   L square_lo = fma(a, a, -square);
-  auto [r, shifted] = reduce_exp(-square);
+  auto [r, shifted, k] = reduce_exp(-square);
   if constexpr (kShort) {
     constexpr double kExp[] = {4.9999998133641105e-1, 1.666654269658637e-1, 4.1667203635952811e-2, 8.366645273017467e-3,
                                1.3882514311204009e-3};

@@ -19,9 +19,11 @@ struct ExpFormat<float> {
   static constexpr float kLn2Hi = 0x1.62e430p-1f;  // hi + lo = ln 2 to twice the precision
   static constexpr float kLn2Lo = -0x1.05c610p-29f;
   static constexpr float kUnderflow = -176.0f;   // scale_exp's first factor is 0
+  static constexpr float kZero = -104.0f;        // exp rounds to 0 below
   static constexpr float kOverflow = 89.0f;      // exp is above the largest finite value
   static constexpr float kSinhOverflow = 89.5f;  // sinh and cosh likewise; 2^(k - 2) is still finite there
   static constexpr float kExp2Underflow = -254.0f;
+  static constexpr float kExp2Zero = -150.0f;  // exp2 rounds to 0 below, and there as well
   static constexpr float kExp2Overflow = 129.0f;
   static constexpr float kTiny = 0x1p-26f;  // x + x^2 rounds to x below
   // exp(r) = 1 + r + r^2 P(r), error 2^-28.0 relative to exp(r).
@@ -45,9 +47,11 @@ struct ExpFormat<double> {
   static constexpr double kLn2Hi = 0x1.62e42fefa39efp-1;
   static constexpr double kLn2Lo = 0x1.abc9e3b39803fp-56;
   static constexpr double kUnderflow = -1418.0;
+  static constexpr double kZero = -745.2;
   static constexpr double kOverflow = 710.0;
   static constexpr double kSinhOverflow = 710.5;
   static constexpr double kExp2Underflow = -2046.0;
+  static constexpr double kExp2Zero = -1075.0;
   static constexpr double kExp2Overflow = 1025.0;
   static constexpr double kTanhOne = 20.0;  // tanh rounds to 1 from here on
   static constexpr double kTiny = 0x1p-55;
@@ -74,6 +78,7 @@ template <class L>
 struct ExpReduced {
   L r;
   L shifted;
+  L k;
 };
 
 template <class L>
@@ -83,7 +88,7 @@ ExpReduced<L> reduce_exp(const L& x) {
   L shifted = fma(x, F::kLog2e, kShift);
   L k = shifted - kShift;
   L r = fma(k, -F::kLn2Lo, fma(k, -F::kLn2Hi, x));
-  return {r, shifted};
+  return {r, shifted, k};
 }
 
 /// y * 2^k, k taken from ExpReduced::shifted: two factors of about 2^(k/2), as 2^k alone may not be representable.
@@ -113,19 +118,35 @@ L power_of_two(const L& shifted, int bias_shift) {
 template <class L>
 L half_expm1(const L& x) {
   using F = ExpFormat<ElementOf<L>>;
-  auto [r, shifted] = reduce_exp(x);
+  auto [r, shifted, k] = reduce_exp(x);
   L t = r * r * horner(r, F::kExpm1);
   L scale = power_of_two(shifted, -1);
   return fma(t, scale, fma(r, scale, scale - ElementOf<L>(0.5)));
 }
 
-/// e^-a for a >= 0, without the work that overflow needs.
+/// e^r for |r| <= ln 2 / 2.
+template <class L>
+L exp_of_rest(const L& r) {
+  return fma(r * r, horner(r, ExpFormat<ElementOf<L>>::kExp), r) + ElementOf<L>(1);
+}
+
+/// e^x for x up to kOverflow.
+template <class L>
+L exp_without_overflow(const L& x) {
+  using F = ExpFormat<ElementOf<L>>;
+  if (scales_at_once(x)) {
+    // What is left out far below 0 would take a slow path for results that underflow.
+    auto [r, shifted, k] = reduce_exp(x);
+    return scale_or_zero(exp_of_rest(r), k, ~(x < F::kZero));
+  }
+  auto [r, shifted, k] = reduce_exp(select(x < F::kUnderflow, F::kUnderflow, x));
+  return scale_exp(exp_of_rest(r), shifted);
+}
+
+/// e^-a for a >= 0.
 template <class L>
 L exp_of_negated(const L& a) {
-  using F = ExpFormat<ElementOf<L>>;
-  L x = -a;
-  auto [r, shifted] = reduce_exp(select(x < F::kUnderflow, F::kUnderflow, x));
-  return scale_exp(fma(r * r, horner(r, F::kExp), r) + ElementOf<L>(1), shifted);
+  return exp_without_overflow(-a);
 }
 
 }  // namespace internal
@@ -134,9 +155,7 @@ L exp_of_negated(const L& a) {
 template <class L>
 L exp(const L& x) {
   using F = internal::ExpFormat<ElementOf<L>>;
-  L low = select(x < F::kUnderflow, F::kUnderflow, x);
-  auto [r, shifted] = internal::reduce_exp(select(low > F::kOverflow, F::kOverflow, low));
-  return internal::scale_exp(fma(r * r, horner(r, F::kExp), r) + ElementOf<L>(1), shifted);
+  return internal::exp_without_overflow(select(x > F::kOverflow, F::kOverflow, x));
 }
 
 /// 2^x; exact for integers.
@@ -144,11 +163,14 @@ template <class L>
 L exp2(const L& x) {
   using F = internal::ExpFormat<ElementOf<L>>;
   constexpr auto kShift = F::kRound + 2 * F::kBias;
-  L low = select(x < F::kExp2Underflow, F::kExp2Underflow, x);
+  const bool at_once = scales_at_once(x);
+  L low = at_once ? x : select(x < F::kExp2Underflow, F::kExp2Underflow, x);
   L clamped = select(low > F::kExp2Overflow, F::kExp2Overflow, low);
   L shifted = clamped + kShift;
-  L r = clamped - (shifted - kShift);
-  return internal::scale_exp(fma(r, horner(r, F::kExp2), ElementOf<L>(1)), shifted);
+  L k = shifted - kShift;
+  L r = clamped - k;
+  L y = fma(r, horner(r, F::kExp2), ElementOf<L>(1));
+  return at_once ? scale_or_zero(y, k, ~(x < F::kExp2Zero)) : internal::scale_exp(y, shifted);
 }
 
 /// e^x - 1 without cancellation near 0; keeps -0.
@@ -224,8 +246,8 @@ namespace internal {
 template <class L>
 L quarter_exp(const L& a) {
   using F = ExpFormat<ElementOf<L>>;
-  auto [r, shifted] = reduce_exp(select(a > F::kSinhOverflow, F::kSinhOverflow, a));
-  return (fma(r * r, horner(r, F::kExp), r) + ElementOf<L>(1)) * power_of_two(shifted, -2);
+  auto [r, shifted, k] = reduce_exp(select(a > F::kSinhOverflow, F::kSinhOverflow, a));
+  return exp_of_rest(r) * power_of_two(shifted, -2);
 }
 
 }  // namespace internal

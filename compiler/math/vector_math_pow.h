@@ -65,11 +65,15 @@ template <class L>
 L exp2_pair(const L& hi, const L& lo) {
   using F = ExpFormat<double>;
   constexpr double kShift = F::kRound + 2 * F::kBias;
-  L low = select(hi < F::kExp2Underflow, F::kExp2Underflow, hi);
+  const bool at_once = scales_at_once(hi);
+  L low = at_once ? hi : select(hi < F::kExp2Underflow, F::kExp2Underflow, hi);
   L clamped = select(low > F::kExp2Overflow, F::kExp2Overflow, low);
   L shifted = clamped + kShift;
-  L r = (clamped - (shifted - kShift)) + select(abs(hi) < F::kExp2Overflow * 2, lo, 0.0);
-  return scale_exp(fma(r, horner(r, F::kExp2), 1.0), shifted);
+  L k = shifted - kShift;
+  L r = (clamped - k) + select(abs(hi) < F::kExp2Overflow * 2, lo, 0.0);
+  L y = fma(r, horner(r, F::kExp2), 1.0);
+  // lo may lift what hi alone would round to 0.
+  return at_once ? scale_or_zero(y, k, ~(hi < F::kExp2Zero - 1)) : scale_exp(y, shifted);
 }
 
 /// |x|^y in double lanes, accurate to float only.

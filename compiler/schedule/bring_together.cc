@@ -13,6 +13,7 @@ namespace etch::schedule {
 namespace {
 
 bool is_small(const ScheduledKernel& kernel) {
+  if (kernel.piece_of >= 0) return false;  // it goes out with the other pieces of its loop
   return !kernel.is_opaque() && kernel.checks.empty() && kernel.iterations <= grain_of(kernel);
 }
 

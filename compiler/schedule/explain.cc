@@ -152,7 +152,9 @@ std::string kernel_name(const Graph& graph, const ScheduledKernel& kernel, size_
   return text;
 }
 
-std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number) {
+namespace {
+
+std::string reason_of(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number) {
   if (!kernel.why.empty()) return kernel.why;
   if (kernel.call) return "a library function, on operands and results in memory";
   if (kernel.host) return "a function of the host, in its turn";
@@ -167,9 +169,12 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
     const Node& product = graph.node(contents.product);
     std::string text = cat("product of ", to_string(graph.type(product.operands[0])), " and ",
                            to_string(graph.type(product.operands[1])));
-    if (contents.elementwise > 0) {
-      text += cat(", with ", count(contents.elementwise, "elementwise op"), " on its results");
-    }
+    const auto on_operands = static_cast<size_t>(std::ranges::count_if(kernel.program.body, [](const Instr& instr) {
+      return instr.kind == InstrKind::compute && instr.stage == 0;
+    }));
+    const size_t on_results = contents.elementwise - std::min(on_operands, contents.elementwise);
+    if (on_operands > 0) text += cat(", with ", count(on_operands, "elementwise op"), " on its operands");
+    if (on_results > 0) text += cat(on_operands > 0 ? " and " : ", with ", count(on_results, "elementwise op"), " on its results");
     return text + end;
   }
   if (!contents.reductions.empty()) {
@@ -182,6 +187,23 @@ std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, con
   }
   return cat(count(contents.elementwise, "elementwise op"), contents.indexed > 0 ? " and elements at indices" : "", " on ",
              to_string(graph.type(root)), end);
+}
+
+/// Which piece of a loop the kernel is, and what the loop reads that is cut.
+std::string piece_text(const Graph& graph, const ScheduledKernel& kernel, const Cluster& cluster) {
+  if (kernel.piece_of < 0) return {};
+  std::vector<std::string_view> words;
+  for (Value value : cluster.cut_by) {
+    const std::string_view next = name(graph.node(value).op);
+    if (std::ranges::find(words, next) == words.end()) words.push_back(next);
+  }
+  return cat("; piece ", kernel.piece, " of a loop that is cut where the parts of ", list(words), " meet");
+}
+
+}  // namespace
+
+std::string kernel_reason(const Graph& graph, const ScheduledKernel& kernel, const Partition& partition, int number) {
+  return reason_of(graph, kernel, partition, number) + piece_text(graph, kernel, partition.clusters[number]);
 }
 
 std::string stripes_reason(const Schedule& schedule, const ScheduledStripes& stripes) {

@@ -1,5 +1,8 @@
 // Fusion: decides, from the outputs back to the inputs, which kernel computes each node.
 //
+// A concat or pad passes its sites on to its parts, each in the section that reads it, if the kernels that use it can be cut
+// there (pieces.h); else kernels write the parts into its memory.
+//
 // Every use of a node is a site (sites.h): a cluster and the map from the cluster's domain to the node. Movement ops only
 // pass their sites on, with another map. A node whose uses are one site is computed there; else it is computed once and
 // stored by one of its users, or by a kernel of its own, or, if that costs less, by each user. Kernels that read the same
@@ -9,6 +12,7 @@
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/fusion_policy.h"
 #include "compiler/schedule/native_region.h"
+#include "compiler/schedule/pieces.h"
 #include "compiler/schedule/siblings.h"
 #include "compiler/schedule/sites.h"
 
@@ -27,6 +31,7 @@ class Fusion {
 
   Partition run() {
     for (Value output : graph_.outputs()) required_[storage_of(graph_, output).id] = true;
+    policy_.find_readers(required_);
     for (int i = graph_.num_values() - 1; i >= 0; --i) {
       if (required_[i] || sites_.has(Value{i})) place(Value{i});
     }
@@ -74,10 +79,15 @@ class Fusion {
   void place_splat(Value value) {
     Sites::List sites = sites_.of(value);
     bool memory = required_[value.id];
-    for (const Site& site : sites) memory |= site.memory;
+    for (const Site& site : sites) memory |= site.memory && !is_inside_operand(site);
     if (memory) return place_alone(value, sites, nullptr);
     home(value) = kInline;
     for (const Site& site : sites) sites_.leave(site);
+  }
+
+  /// True if an op that a product computes for its operand reads the site's value.
+  bool is_inside_operand(const Site& site) const {
+    return site.operand && etch::place(graph_.node(site.consumer).op) != Place::product;
   }
 
   void place_index(Value value) {
@@ -105,7 +115,8 @@ class Fusion {
       if (policy_.is_fused_freely(value) && policy_.turns_rows(site, *next)) {
         return place_alone(value, sites, reason::kTurned);
       }
-      if (policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
+      const bool moves = etch::place(node.op) == Place::movement;  // a view has no memory of its own
+      if (moves && policy_.is_fused_freely(value) && policy_.packs_again(site, *next)) {
         return place_alone(value, sites, reason::kDotOperand);
       }
       if (required_[value.id] && policy_.is_fused_freely(value) && policy_.strides_along_row(site, *next)) {
@@ -142,12 +153,18 @@ class Fusion {
       siblings_.merge_readers(value);
       sites = sites_.of(value);
     }
+    if (widens_for_products(value, sites)) {
+      home(value) = sites.size() == 1 ? sites[0].cluster : kInline;
+      for (const Site& site : sites) join(value, site, 0);
+      return;
+    }
     bool memory = required_[value.id];
     for (const Site& site : sites) memory |= site.memory;
     const char* why = reason::kSeveral;
     if (sites.size() == 1) why = reason::kOutputElsewhere;
     if (sites.size() > 1 && sites.front().cluster == sites.back().cluster) why = reason::kSeveralPlaces;
     if (!memory && sites.size() == 1) {
+      if (policy_.hides_sums(value, sites[0])) return place_alone(value, sites, reason::kHidesSums);
       why = policy_.cannot_join(value, sites[0]);
       if (!why) {
         home(value) = sites[0].cluster;
@@ -169,6 +186,12 @@ class Fusion {
     if (!sites.empty() && policy_.is_full(cluster(sites[0]))) siblings_.merge_overflow(sites[0], home(value));
   }
 
+  /// True if all that need the value are products, which read less if each widens it for itself.
+  bool widens_for_products(Value value, const Sites::List& sites) const {
+    return !required_[value.id] && !sites.empty() &&
+           std::ranges::all_of(sites, [&](const Site& site) { return policy_.widens(value, site); });
+  }
+
   void join(Value value, Site site, int repeated) {
     const Node& node = graph_.node(value);
     sites_.leave(site);
@@ -182,7 +205,10 @@ class Fusion {
     if (policy_.repeats(value, site)) {
       repeated = std::max(repeated, cost_of(node.op));
     }
-    Site use{site.cluster, site.map, value, false, site.element || along_row, site.repeated + repeated};
+    Site use = site;
+    use.consumer = value;
+    use.element |= along_row;
+    use.repeated += repeated;
     for (size_t i = 0; i < node.operands.size(); ++i) sites_.pass_on(value, static_cast<int>(i), use);
   }
 
@@ -210,16 +236,17 @@ class Fusion {
     Cluster& c = cluster(site);
     c.instrs += kIndexedInstrs;
     c.code += kIndexedInstrs;
+    c.indexes = true;
     const int folded = c.domain.folded_axis();
     const bool along_row = folded >= 0 && c.maps[site.map].coef[folded] != 0;
     c.widest = std::max(c.widest, size_of(graph_.type(value).dtype));
     const int repeated = site.repeated + (policy_.repeats(value, site) ? cost_of(node.op) : 0);
     const std::optional<IndexedElement> element = continue_indexed(graph_, c, node, site.map);
-    Site table{site.cluster, intern(c, element->base), value, true, true, 0};
+    Site table{.cluster = site.cluster, .map = intern(c, element->base), .consumer = value, .memory = true, .element = true};
     table.in_order = true;
     sites_.add(storage_of(graph_, node.operands[0]), table);
     const int index = intern(cluster(site), element->index);
-    sites_.add(node.operands[1], {site.cluster, index, value, false, site.element || along_row, repeated});
+    sites_.add(node.operands[1], {.cluster = site.cluster, .map = index, .consumer = value, .element = site.element || along_row, .repeated = repeated});
   }
 
   // ---- Reductions and products
@@ -247,7 +274,7 @@ class Fusion {
     c.widest = std::max(c.widest, size_of(graph_.type(node.operands[0]).dtype));
     ++c.instrs;
     int map = intern(c, linear_index(c.domain));
-    sites_.add(node.operands[0], {site.cluster, map, value, false, true, site.repeated});
+    sites_.add(node.operands[0], {.cluster = site.cluster, .map = map, .consumer = value, .element = true, .repeated = site.repeated});
   }
 
   void place_dot(Value value) {
@@ -269,7 +296,7 @@ class Fusion {
     ++c.instrs;
     for (int i = 0; i < 2; ++i) {
       int map = intern(c, dot_operand_map(graph_, node, i, c.domain));
-      sites_.add(node.operands[i], {site.cluster, map, value, true, true, 0});
+      sites_.add(node.operands[i], {.cluster = site.cluster, .map = map, .consumer = value, .memory = true, .operand = true, .element = true});
     }
   }
 
@@ -302,7 +329,7 @@ class Fusion {
     const bool is_native = partition_.native(node) != nullptr;
     for (Value operand : node.operands) {
       if (is_native && is_known(graph_, operand)) continue;
-      Site site{self, 0, node.result(), true, true, 0};
+      Site site{.cluster = self, .consumer = node.result(), .memory = true, .element = true};
       site.in_order = true;
       sites_.add(storage_of(graph_, operand), site);
     }
@@ -321,6 +348,7 @@ class Fusion {
   /// True if the cluster of the site visits each element of a value once and in order, so that it can store it.
   bool in_order(const Site& site, int64_t size) {
     const Cluster& c = cluster(site);
+    if (c.sections[site.map]) return false;
     const Affine& map = c.maps[site.map];
     if (size == c.domain.size() && map == linear_index(c.domain)) return !c.domain.has(Role::results);
     if (c.domain.folded_axis() < 0) return false;
@@ -386,7 +414,7 @@ class Fusion {
     c.accesses = 2;
     int map = intern(c, linear_index(c.domain));
     c.roots.push_back({value, value.id, map, map});
-    return {static_cast<int>(partition_.clusters.size()) - 1, map, value, false, false, 0};
+    return {.cluster = static_cast<int>(partition_.clusters.size()) - 1, .map = map, .consumer = value};
   }
 
   int level_above(const Sites::List& sites) {
@@ -449,17 +477,36 @@ class Fusion {
 
   void place_parts(Value value) {
     Sites::List sites = sites_.of(value);
+    const char* why = required_[value.id] ? reason::kParts : policy_.cannot_look_through(value, sites);
+    if (why == nullptr) return look_through(value, sites);
     int level = level_above(sites);
-    loaded_by(value, sites, level, reason::kParts);
+    loaded_by(value, sites, level, why);
     home(value) = kMemory;
     for (const Part& part : parts_of(graph_, value)) {
       Cluster c = part_cluster(graph_, value, part);
       c.level = level;
       partition_.clusters.push_back(std::move(c));
       const int self = static_cast<int>(partition_.clusters.size()) - 1;
-      sites_.add(part.value, {self, 0, value, false, false, 0});
+      sites_.add(part.value, {.cluster = self, .consumer = value});
     }
     siblings_.merge_readers(value);
+  }
+
+  /// The kernels that use it read its parts.
+  void look_through(Value value, const Sites::List& sites) {
+    home(value) = kInline;
+    for (const Site& site : sites) {
+      sites_.leave(site);
+      Cluster& c = cluster(site);
+      c.cut_by.push_back(value);
+      const std::vector<PartUse> parts = *parts_read(graph_, c, value, site.map);
+      for (const PartUse& part : parts) {
+        add_seams(c.domain, part.section, c.seams);
+        Site use = site;
+        use.map = intern(c, part.map, part.section);
+        sites_.add(part.value, use);
+      }
+    }
   }
 
   void not_fused(Value producer, const Site& site, const char* why) {

@@ -2,8 +2,10 @@
 #include "compiler/schedule/fusion_policy.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/pieces.h"
 
 namespace etch::schedule {
 namespace {
@@ -50,12 +52,13 @@ bool FusionPolicy::fit_together(const Cluster& a, const Cluster& b, size_t max_r
 int64_t FusionPolicy::computations(const Site& site) const {
   const Cluster& c = sites_.cluster(site);
   const Affine& map = c.maps[site.map];
+  const Domain domain = followed(c, site.map).domain;
   int64_t count = 1;
   bool varies = false;
-  for (int i = 0; i < c.domain.rank; ++i) {
-    varies |= map.coef[i] != 0;
-    const bool once = map.coef[i] == 0 && (c.domain.is_folded(i) || is_written_out(c.domain, i));
-    if (!once) count *= c.domain.extents[i];
+  for (int i = 0; i < domain.rank; ++i) {
+    varies |= map.coef[i] != 0 && domain.extents[i] > 1;
+    const bool once = map.coef[i] == 0 && (domain.is_folded(i) || is_written_out(c.domain, i));
+    if (!once) count *= domain.extents[i];
   }
   return varies ? count : 1;
 }
@@ -112,6 +115,142 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
   int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
   if (times > kMaxTimes) return false;
   return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= cost::kRepeated;
+}
+
+// ---- Operands of products
+
+/// True if a few cheap ops make the value of fewer bytes, by a quarter at least.
+bool FusionPolicy::is_made_of_less(Value value) const {
+  constexpr size_t kMaxSearched = 16;
+  const Type& type = graph_.type(value);
+  absl::InlinedVector<Value, kMaxSearched> searched{value};
+  int64_t bytes = 0, work = 0;
+  for (size_t i = 0; i < searched.size(); ++i) {
+    const Node& node = graph_.node(searched[i]);
+    const Type& of = graph_.type(searched[i]);
+    if (!is_elementwise(node.op) && !is_movement(node.op)) {
+      bytes += std::min(of.size(), type.size()) * size_of(of.dtype);
+      continue;
+    }
+    if (is_elementwise(node.op) && of.size() >= type.size()) work += cost_of(node.op);
+    for (Value operand : node.operands) {
+      const bool known = std::find(searched.begin(), searched.end(), operand) != searched.end();
+      if (known || is_splat(operand)) continue;
+      if (searched.size() == kMaxSearched) return false;
+      searched.push_back(operand);
+    }
+  }
+  return 4 * bytes <= 3 * type.bytes() && work <= cost::kDear;
+}
+
+bool FusionPolicy::widens(Value value, const Site& site) const {
+  const Node& node = graph_.node(value);
+  Cluster& c = sites_.cluster(site);
+  if (!site.operand || c.alone || !is_fused_freely(value) || !is_made_of_less(value)) return false;
+  int operands = 0;
+  for (Value operand : node.operands) operands += !is_splat(operand);
+  if (!has_room(c, 1, cost_of(node.op)) || !has_room_for_accesses(c, operands)) return false;
+  const auto& coef = c.maps[site.map].coef;
+  const auto vector = std::ranges::find(c.domain.roles, Role::vector) - c.domain.roles.begin();
+  const bool varies = std::ranges::any_of(coef, [](int64_t step) { return step != 0; });
+  const bool is_dense = coef[c.domain.rank - 1] == 1 || coef[vector] == 1;  // else vectors would be fetched element by element
+  if (varies && !is_dense) return false;
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    if (!continue_map(graph_, c, node, static_cast<int>(i), site.map)) return false;
+  }
+  return true;
+}
+
+// ---- Parts of concats and pads
+
+void FusionPolicy::find_readers(const std::vector<bool>& required) {
+  readers_.assign(graph_.num_values(), kNobody);
+  for (int i = 0; i < graph_.num_values(); ++i) {
+    if (required[i]) readers_[i] = kMany;
+  }
+  for (int i = graph_.num_values() - 1; i >= 0; --i) {
+    const Node& node = graph_.node(Value{i});
+    if (node.first_result != i) continue;
+    const int32_t reader = is_movement(node.op) ? readers_[i] : i;
+    for (Value operand : node.operands) {
+      int32_t& of_operand = readers_[operand.id];
+      if (reader != kNobody && of_operand != reader) of_operand = of_operand == kNobody ? reader : kMany;
+    }
+  }
+  parts_in_memory_.assign(graph_.num_values(), false);
+  for (int i = 0; i < graph_.num_values(); ++i) {
+    if (etch::place(graph_.node(Value{i}).op) == Place::boxes) parts_in_memory_[i] = has_parts_in_memory(Value{i});
+  }
+}
+
+/// True if a part lies in memory, or will, whether or not a kernel looks through the concat.
+bool FusionPolicy::is_in_memory(Value part) const {
+  while (is_movement(graph_.node(part).op)) part = graph_.node(part).operands[0];
+  switch (etch::place(graph_.node(part).op)) {
+    case Place::boxes: return readers_[part.id] == kMany || parts_in_memory_[part.id];
+    case Place::elementwise:
+    case Place::indexed:
+    case Place::reduction:
+    case Place::product: return readers_[part.id] == kMany;
+    default: return true;
+  }
+}
+
+/// True if most of what a concat or pad holds does.
+bool FusionPolicy::has_parts_in_memory(Value value) const {
+  constexpr int64_t kMost = 8;
+  int64_t computed = 0;
+  for (const Part& part : parts_of(graph_, value)) {
+    if (!is_in_memory(part.value)) computed += part.shape.product();
+  }
+  return kMost * computed <= graph_.type(value).size();
+}
+
+namespace {
+
+/// True if vectors are too long for the pieces of a domain: most of the time would go to what rows cost beside their elements.
+bool has_thin_pieces(const Cluster& cluster, const std::vector<Seam>& seams) {
+  constexpr int64_t kRow = 16;  // elements that take as long as a row does beside its elements
+  if (cluster.domain.size() < kManyElements) return false;
+  const int lanes = vector_axis(cluster);
+  const int64_t along = 1 + std::ranges::count(seams, lanes, &Seam::axis);
+  return along > 1 && cluster.domain.extents[lanes] < along * kRow;
+}
+
+}  // namespace
+
+const char* FusionPolicy::cannot_look_through(Value value, const Sites::List& sites) const {
+  constexpr int64_t kMostTimes = 2;
+  constexpr size_t kMostParts = 64;  // each site looks at all of them
+  if (graph_.node(value).operands.size() > kMostParts) return reason::kManyPieces;
+  const int64_t size = graph_.type(value).size();
+  int64_t total = 0;
+  for (const Site& site : sites) {
+    Cluster& c = sites_.cluster(site);
+    if (site.memory || site.in_order || c.indexes || c.sweeps || c.domain.has(Role::row)) return reason::kParts;
+    if (c.alone) return reason::kUndone;
+    const int64_t needed = computations(site);
+    if (needed > kMostTimes * size) return reason::kSmallParts;
+    total += needed;
+    if (!parts_read(graph_, c, value, site.map)) return reason::kNoSeams;
+  }
+  if (sites.empty()) return reason::kParts;
+  if (total > size && !parts_in_memory_[value.id]) return reason::kReadAgain;
+  const Cluster* last = nullptr;
+  std::vector<Seam> seams;
+  for (const Site& site : sites) {  // those of one cluster follow each other
+    Cluster& c = sites_.cluster(site);
+    if (&c != last) seams = c.seams;
+    last = &c;
+    const std::optional<std::vector<PartUse>> uses = parts_read(graph_, c, value, site.map);
+    if (!uses) return reason::kNoSeams;  // in the domain that another site has refined
+    for (const PartUse& use : *uses) add_seams(c.domain, use.section, seams);
+    if (!can_have_seams(c.domain, seams)) return reason::kNoSeams;
+    if (num_pieces(seams) > kMostPieces) return reason::kManyPieces;
+    if (has_thin_pieces(c, seams)) return reason::kThinPieces;
+    if (!has_room_for_accesses(c, static_cast<int>(uses->size()))) return reason::kFull;
+  }
+  return nullptr;
 }
 
 // ---- What is fetched one by one
@@ -213,7 +352,7 @@ bool FusionPolicy::looks_past_borders(Value pad, const Sites::List& sites) const
   const Cluster& c = sites_.cluster(sites[0]);
   const int lanes = c.domain.rank - 1;
   const bool has_lanes = lanes > 0 && c.domain.extents[lanes] >= kSweptLanes;
-  if (!has_lanes || c.alone || c.calls || c.domain.folded_axis() >= 0 || c.domain.has(Role::row)) return false;
+  if (!has_lanes || c.alone || c.calls || !c.seams.empty() || c.domain.folded_axis() >= 0 || c.domain.has(Role::row)) return false;
   return std::ranges::all_of(sites, [&](const Site& site) {
     if (site.cluster != sites[0].cluster || site.memory || site.in_order) return false;
     const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);
@@ -262,7 +401,7 @@ const char* FusionPolicy::cannot_index(Value value, const Site& site) const {
   if (site.memory) return reason::kDotOperand;
   if (c.alone) return reason::kUndone;
   if (c.domain.has(Role::row)) return reason::kIndexedInProduct;
-  if (c.sweeps) return reason::kOtherOrder;
+  if (!c.seams.empty() || c.sweeps) return reason::kOtherOrder;
   if (!has_room(c, kIndexedInstrs, kIndexedInstrs) || !has_room_for_accesses(c, 2)) return reason::kFull;
   if (site.repeated + (repeats(value, site) ? cost_of(node.op) : 0) > cost::kRepeated) return reason::kRepeated;
   return continue_indexed(graph_, c, node, site.map) ? nullptr : reason::kOtherOrder;
@@ -276,18 +415,54 @@ const char* FusionPolicy::cannot_reduce(Value value, const Site& site) const {
   if (c.instrs >= kMaxFoldingInstrs || c.accesses + 1 > kMaxAccesses) return reason::kFull;
   if (site.element && c.domain.has(Role::results)) return reason::kLongRows;
   const Hosting hosting = host_reduce(graph_, graph_.node(value), c, site.map, blocks_);
-  if (!hosting.ok) return reason::kOtherAxis;
-  if (c.dear == 0) return nullptr;
+  if (!hosting.ok || c.sections[site.map]) return reason::kOtherAxis;
+  if (c.dear == 0 && c.seams.empty()) return nullptr;
+  if (hosting.split && !can_refine(c, *hosting.split)) return reason::kOtherAxis;
   Cluster copy = c;
   adopt_reduce(graph_, graph_.node(value), copy, hosting);
-  return folds_short_rows(copy) ? reason::kShortRows : nullptr;
+  if (!can_have_seams(copy.domain, copy.seams)) return reason::kOtherAxis;
+  return c.dear > 0 && folds_short_rows(copy) ? reason::kShortRows : nullptr;
 }
 
 const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
   const Cluster& c = sites_.cluster(site);
-  const bool can = !site.memory && !c.alone && !c.sweeps && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
+  const bool can = !site.memory && !c.alone && !c.sweeps && c.seams.empty() && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
                    can_host_dot(graph_, graph_.node(value), c, site.map);
   return can ? nullptr : reason::kDotConsumer;
+}
+
+/// True if the value is made of numbers and indices by so many ops at the most.
+bool FusionPolicy::is_of_indices(Value value, int most_ops, bool& has_index) const {
+  const Node& node = graph_.node(value);
+  const Place place = etch::place(node.op);
+  has_index |= place == Place::index;
+  if (place == Place::splat || place == Place::index) return true;
+  const bool passes = place == Place::elementwise || place == Place::view || place == Place::movement;
+  return passes && most_ops > 0 &&
+         std::ranges::all_of(node.operands, [&](Value operand) { return is_of_indices(operand, most_ops - 1, has_index); });
+}
+
+bool FusionPolicy::hides_sums(Value value, const Site& site) const {
+  constexpr int kMostOps = 8, kMostOfIndices = 4;
+  const Cluster& c = sites_.cluster(site);
+  if (!is_fused_freely(value) || c.domain.folded_axis() < 0 || c.domain.has(Role::row)) return false;
+  const int64_t size = graph_.type(value).size();
+  bool has_index = false;
+  for (int ops = 0; ops < kMostOps; ++ops) {
+    const Node& node = graph_.node(value);
+    const Place place = etch::place(node.op);
+    if (place == Place::product) return has_index && !is_of_vector(graph_, node);
+    if (place != Place::elementwise && place != Place::view) return false;
+    std::optional<Value> next;
+    for (Value operand : node.operands) {
+      if (is_of_indices(operand, kMostOfIndices, has_index)) continue;
+      if (next || uses_[operand.id] != 1 || graph_.type(operand).size() != size) return false;
+      next = operand;
+    }
+    if (!next) return false;
+    value = *next;
+  }
+  return false;
 }
 
 }  // namespace etch::schedule

@@ -44,8 +44,15 @@ inline constexpr char kBytesApart[] =
     "beside it the kernel would take vectors of bytes apart: a kernel of its own moves them first";
 inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
+inline constexpr char kHidesSums[] = "it hides sums of a product by their position: the product's kernel leaves those out";
 inline constexpr char kBorders[] = "windows that reach beyond its borders read it many times, so it is computed once";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
+inline constexpr char kManyPieces[] = "kernels write the parts of it in place: its consumer would be cut into too many pieces";
+inline constexpr char kThinPieces[] = "kernels write the parts of it in place: the pieces of its consumer would be too thin for vectors";
+inline constexpr char kReadAgain[] =
+    "kernels write the parts of it in place: they are computed for it alone, and read several times";
+inline constexpr char kSmallParts[] = "kernels write the parts of it in place: it is small beside its consumer";
+inline constexpr char kNoSeams[] = "kernels write the parts of it in place: its consumer cannot be cut where they meet";
 }  // namespace reason
 
 // How many values siblings store; more where what they read is fetched one by one, and where one full kernel reads all of
@@ -61,7 +68,12 @@ inline constexpr int kIndexedInstrs = 3;
 class FusionPolicy {
  public:
   FusionPolicy(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks, Sites& sites)
-      : graph_(graph), care_(care), blocks_(blocks), sites_(sites) {}
+      : graph_(graph), care_(care), blocks_(blocks), sites_(sites), uses_(graph.num_values()) {
+    for (const Node& node : graph.nodes()) {
+      for (Value operand : node.operands) ++uses_[operand.id];
+    }
+    for (Value output : graph.outputs()) ++uses_[output.id];
+  }
 
   bool is_undone(Value value) const { return care_[value.id] == Care::alone; }
   bool is_fused_freely(Value value) const { return care_[value.id] == Care::none; }
@@ -72,6 +84,12 @@ class FusionPolicy {
   const char* cannot_reduce(Value value, const Site& site) const;
   const char* cannot_multiply(Value value, const Site& site) const;
   const char* cannot_index(Value value, const Site& site) const;
+
+  /// Why the kernels at the sites of a concat or pad cannot, or should not, read its parts; nullptr if they can.
+  const char* cannot_look_through(Value value, const Sites::List& sites) const;
+
+  /// Counts who reads what; `required` has memory in any case.
+  void find_readers(const std::vector<bool>& required);
 
   /// True if a cluster has no room for another instruction.
   bool is_full(const Cluster& cluster) const;
@@ -84,6 +102,10 @@ class FusionPolicy {
 
   /// How many values clusters may store together that read the same value at this site.
   size_t max_sibling_roots(const Site& site) const;
+
+  /// True if the site is an operand of a product that had better compute the value while it reads what that is made of: fewer
+  /// bytes, such as narrow weights with their scales.
+  bool widens(Value value, const Site& site) const;
 
   /// True if the site's cluster would compute elements of the value several times.
   bool repeats(Value value, const Site& site) const;
@@ -112,6 +134,10 @@ class FusionPolicy {
   /// True if a loop that fetches small groups of this value also reads bytes in order: those it would take apart, too.
   bool takes_bytes_apart(Value value, const Site& site) const;
 
+  /// True if the kernel of a product should compute an elementwise value for the site, which cannot take in the product: it is
+  /// made of nothing but the product, numbers and indices.
+  bool hides_sums(Value value, const Site& site) const;
+
   /// True if one kernel reads windows of a pad, with lanes along an axis without borders: it need not be stored.
   bool looks_past_borders(Value pad, const Sites::List& sites) const;
 
@@ -121,19 +147,27 @@ class FusionPolicy {
  private:
   bool has_room(const Cluster& cluster, int instrs, int code) const;
   bool has_room_for_accesses(const Cluster& cluster, int more) const;
+  bool is_of_indices(Value value, int most_ops, bool& has_index) const;
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
+  bool is_in_memory(Value part) const;
+  bool has_parts_in_memory(Value value) const;
   bool goes_one_by_one(const Site& site, const Affine& map) const;
   bool is_per_short_row(const Cluster& cluster, const Affine& map) const;
   bool is_scattered(const Site& site) const { return is_scattered(site, sites_.cluster(site).maps[site.map]); }
   bool is_scattered(const Site& site, const Affine& map) const;
   bool fetches_more(Value value) const;
+  bool is_made_of_less(Value value) const;
   bool becomes_row_value(Value value, const Site& site) const;
 
   const Graph& graph_;
   const std::vector<Care>& care_;
   const BlockSizes& blocks_;
   Sites& sites_;
+  std::vector<int> uses_;  // of each value
+  static constexpr int32_t kNobody = -1, kMany = -2;
+  std::vector<bool> parts_in_memory_;  // per value
+  std::vector<int32_t> readers_;       // per value: the only node that reads it, through movements; kNobody, or kMany
 };
 
 }  // namespace etch::schedule

@@ -49,7 +49,7 @@ bool divide(const Affine& map, int64_t inner, const Domain& domain, Affine& high
   return low.offset + most < inner;
 }
 
-AxisMaps axis_maps(const Shape& shape, const Affine& map, const Domain& domain) {
+AxisMaps find_axis_maps(const Shape& shape, const Affine& map, const Domain& domain) {
   AxisMaps result;
   if (shape.product() == 0) {  // nothing is ever read
     result.ok = true;
@@ -194,9 +194,15 @@ void apply(const Split& split, Affine& map) {
 }
 
 Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain& domain) {
-  AxisMaps axes = axis_maps(shape, map, domain);
+  AxisMaps axes = find_axis_maps(shape, map, domain);
   if (!axes.ok) return {std::nullopt, axes.split};
   return {axes.axes[axis], std::nullopt};
+}
+
+ContinuedAxes axis_maps(const Shape& shape, const Affine& map, const Domain& domain) {
+  const AxisMaps axes = find_axis_maps(shape, map, domain);
+  if (!axes.ok) return {std::nullopt, axes.split};
+  return {axes.axes, std::nullopt};
 }
 
 IndexedAxis indexed_axis(const Graph& graph, const Node& node) {
@@ -210,7 +216,7 @@ IndexedAxis indexed_axis(const Graph& graph, const Node& node) {
 ContinuedIndexed indexed_maps(const Graph& graph, const Node& node, const Affine& map, const Domain& domain) {
   const IndexedAxis axis = indexed_axis(graph, node);
   const Shape rows{axis.before, graph.type(node.operands[1]).size(), axis.step};
-  const AxisMaps axes = axis_maps(rows, map, domain);
+  const AxisMaps axes = find_axis_maps(rows, map, domain);
   if (!axes.ok) return {std::nullopt, axes.split};
   IndexedElement element{axes.axes[2], axes.axes[1]};
   element.base.add(axes.axes[0], axis.extent * axis.step);
@@ -254,7 +260,7 @@ Continued operand_map(const Graph& graph, const Node& node, int operand, const A
   const Movement movement = moves ? movement_of(node.op, source, shape) : Movement{};
   if (moves && is_identity(movement, shape)) return {map, std::nullopt};
 
-  AxisMaps axes = axis_maps(shape, map, domain);
+  AxisMaps axes = find_axis_maps(shape, map, domain);
   if (!axes.ok) return {std::nullopt, axes.split};
   if (!moves) return {broadcast_map(axes, shape, source), std::nullopt};
   Affine result;

@@ -123,4 +123,11 @@ int ascending_axis(const Affine& map);
 /// The index along one axis of a value of this shape, the same way.
 Continued axis_map(const Shape& shape, int axis, const Affine& map, const Domain& domain);
 
+/// The indices along all of its axes; an axis of extent 1 has index 0.
+struct ContinuedAxes {
+  std::optional<std::array<Affine, kMaxRank>> axes;
+  std::optional<Split> split;  // as in Continued
+};
+ContinuedAxes axis_maps(const Shape& shape, const Affine& map, const Domain& domain);
+
 }  // namespace etch::schedule

@@ -132,6 +132,7 @@ std::string to_string(const KernelProgram& program) {
     const Access& access = program.accesses[a];
     text += cat("#", a, " ", name(access.dtype), " ", kStrides[static_cast<int>(access.stride)],
                     access.uniform ? " uniform" : "");
+    if (access.steps != Stride::other) text += cat(" steps ", kStrides[static_cast<int>(access.steps)]);
     if (access.repeats) text += " repeats";
     if (access.group >= 0) text += cat(" group #", access.group, " element ", static_cast<int>(access.element));
     if (access.next_row > 0) text += cat(" next row ", static_cast<int>(access.next_row));

@@ -80,6 +80,8 @@ struct Access {
   // One of several loads of a loop that walk rows of one buffer side by side: what they read next is fetched ahead, for
   // rows that share a page of memory look like disorder to the processor.
   bool ahead = false;
+  // Of a load that the ops of a product's operand read: the stride along the last axis of the steps, zero, one or other.
+  Stride steps = Stride::other;
   Indexed indexed = Indexed::no;  // a load that has an argument
   // Of a kernel that sweeps an axis: the same element, or lanes, everywhere along that axis.
   bool still = false;

@@ -6,6 +6,7 @@
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
 #include "compiler/schedule/costs.h"
+#include "compiler/schedule/pieces.h"
 #include "runtime/check.h"
 #include "runtime/flat_map.h"
 
@@ -22,8 +23,8 @@ Affine existing(const Graph& graph, Value value, const Continued& next) {
 /// Resolves values at maps to terms.
 class Resolver {
  public:
-  Resolver(const Graph& graph, const Partition& partition, int self, KernelTerms& result)
-      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), self_(self), domain_(cluster_.domain),
+  Resolver(const Graph& graph, const Partition& partition, int self, const Cluster& cluster, KernelTerms& result)
+      : graph_(graph), partition_(partition), cluster_(cluster), self_(self), domain_(cluster_.domain),
         folded_(domain_.folded_axis()), result_(result), terms_(result.terms) {}
 
   void run() {
@@ -38,6 +39,8 @@ class Resolver {
  private:
   bool is_product() const { return domain_.has(Role::row); }
   bool has_rows() const { return folded_ >= 0 && !is_product(); }
+  /// What the kernel folds, element by element.
+  Affine elements() const { return cluster_.in_whole.value_or(linear_index(domain_)); }
   bool varies(const Affine& map) const { return !has_rows() || map.coef[folded_] != 0; }
 
   bool computes(Value value) const {
@@ -73,10 +76,18 @@ class Resolver {
     }
   }
 
-  /// Where movement ops that the kernel computes lead to, at the map that terms are known by.
+  /// Where movement ops and parts that the kernel looks through lead to, at the map that terms are known by.
   Use source_of(Value value, Affine map) const {
-    while (is_movement(graph_.node(value).op) && computes(value)) {
+    while (computes(value)) {
       const Node& node = graph_.node(value);
+      if (place(node.op) == Place::boxes && graph_.type(value).size() > 0) {
+        const std::optional<PartUse> part = part_read(graph_, value, map, domain_);
+        ETCH_CHECK(part, cat("a piece of a kernel reads several parts of %", value.id, ":\n", print(graph_)));
+        map = part->map;
+        value = part->value;
+        continue;
+      }
+      if (!is_movement(node.op)) break;
       map = next_map(node, value, 0, map);
       value = node.operands[0];
     }
@@ -92,7 +103,7 @@ class Resolver {
   /// The term of what source_of gave, or -1.
   int known(const Use& use) {
     for (int term : terms_of_[use.value.id]) {
-      if (terms_[term].map == use.map) return term;
+      if (terms_[term].map == use.map && terms_[term].dot_operand == side_) return term;
     }
     return -1;
   }
@@ -114,7 +125,7 @@ class Resolver {
         }
         return;
       case Place::reduction:
-        if (!domain_.has(Role::results)) add(node.operands[0], linear_index(domain_));
+        if (!domain_.has(Role::results)) add(node.operands[0], elements());
         return;
       case Place::indexed: return add(node.operands[1], maps_of(use).index);
       default: return;
@@ -149,7 +160,8 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     term.map = map;
-    term.stage = is_product() ? 1 : 0;
+    term.stage = is_product() && side_ < 0 ? 1 : 0;
+    term.dot_operand = side_;
     term.per_row = has_rows() && !varies(map);
     if (kind != InstrKind::load) return term;
     term.storage = storage_of(graph_, value).id;
@@ -188,6 +200,7 @@ class Resolver {
   /// Type, stage and cost of a compute term, from its arguments.
   void complete(Term& term) const {
     term.dtype = graph_.type(term.value).dtype;
+    term.dot_operand = side_;
     term.per_row = has_rows();
     term.cost = term.kind == InstrKind::compute ? cost_of(term.op) : 0;
     for (int arg : term.args) {
@@ -270,7 +283,7 @@ class Resolver {
     term.value = value;
     term.reduce = reduction_of(node.op).kind;
     term.dtype = graph_.type(value).dtype;
-    int arg = domain_.has(Role::results) ? add(load_partial(value)) : resolve(node.operands[0], linear_index(domain_));
+    int arg = domain_.has(Role::results) ? add(load_partial(value)) : resolve(node.operands[0], elements());
     term.args.push_back(arg);
     term.stage = terms_[arg].stage + 1;
     return term;
@@ -290,19 +303,10 @@ class Resolver {
     term.value = value;
     term.dtype = graph_.type(value).dtype;
     for (int i = 0; i < 2; ++i) {
-      Value operand = node.operands[i];
-      Affine map = dot_operand_map(graph_, node, i, domain_);
-      while (is_movement(graph_.node(operand).op) && computes(operand)) {
-        const Node& movement = graph_.node(operand);
-        map = next_map(movement, operand, 0, map);
-        operand = movement.operands[0];
-      }
-      if (graph_.type(operand).size() == 0) map.coef[folded_] = 1;
-      Term operand_term = leaf(InstrKind::load, operand, map);
-      operand_term.stage = 0;
-      operand_term.dot_operand = i;
-      term.args.push_back(add(std::move(operand_term)));
+      side_ = i;
+      term.args.push_back(resolve(node.operands[i], dot_operand_map(graph_, node, i, domain_)));
     }
+    side_ = -1;
     term.stage = 1;
     return term;
   }
@@ -316,13 +320,14 @@ class Resolver {
   KernelTerms& result_;
   std::vector<Term>& terms_;
   FlatMap<int32_t, std::vector<int>> terms_of_;  // per value
+  int side_ = -1;  // the operand of a product whose terms are made
 };
 
 /// Finds out which stages use a term, and whether a later one computes it again or memory keeps it.
 class Stages {
  public:
-  Stages(const Graph& graph, Partition& partition, int self, KernelTerms& terms)
-      : graph_(graph), partition_(partition), self_(self), cluster_(partition.clusters[self]), all_(terms),
+  Stages(const Graph& graph, Partition& partition, int self, Cluster& cluster, KernelTerms& terms)
+      : graph_(graph), partition_(partition), self_(self), cluster_(cluster), all_(terms),
         terms_(terms.terms), roots_(terms.roots) {}
 
   void run() {
@@ -403,12 +408,12 @@ bool KernelTerms::is_kept(int term, int stage) const {
   return keeper.term == term || keeper.stage >= stage;
 }
 
-KernelTerms plan_terms(const Graph& graph, Partition& partition, int cluster) {
+KernelTerms plan_terms(const Graph& graph, Partition& partition, int number, Cluster& cluster) {
   KernelTerms result;
-  Resolver(graph, partition, cluster, result).run();
+  Resolver(graph, partition, number, cluster, result).run();
   for (const RootTerm& root : result.roots) result.last_stage = std::max(result.last_stage, root.stage);
-  const Domain& domain = partition.clusters[cluster].domain;
-  if (domain.folded_axis() >= 0 && !domain.has(Role::row)) Stages(graph, partition, cluster, result).run();
+  const Domain& domain = cluster.domain;
+  if (domain.folded_axis() >= 0 && !domain.has(Role::row)) Stages(graph, partition, number, cluster, result).run();
   return result;
 }
 

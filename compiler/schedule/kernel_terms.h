@@ -53,6 +53,7 @@ struct KernelTerms {
 
 /// The terms that the roots of a cluster need, each with its stages. Values that later stages would compute again at a high
 /// cost become roots.
-KernelTerms plan_terms(const Graph& graph, Partition& partition, int cluster);
+/// @param cluster that of this number, or a piece of it.
+KernelTerms plan_terms(const Graph& graph, Partition& partition, int number, Cluster& cluster);
 
 }  // namespace etch::schedule

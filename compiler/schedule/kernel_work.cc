@@ -77,8 +77,8 @@ void measure(const Domain& domain, const KernelProgram& program, int64_t columns
   const int64_t times = is_product ? elements : row;
   for (const Instr& instr : program.body) {
     const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
-    // A matrix that is multiplied by a vector is read once.
-    const bool steps = instr.kind == InstrKind::dot || (program.sums_in_lanes && instr.stage == 0 && touches);
+    // A matrix that is multiplied by a vector is read, and computed, once.
+    const bool steps = instr.kind == InstrKind::dot || (program.sums_in_lanes && instr.stage == 0);
     const int64_t count = steps ? elements * row : instr.per_row ? 1 : times;
     (touches ? kernel.touches : kernel.additions) += count * cost_of(instr);
   }

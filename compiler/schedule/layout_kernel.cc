@@ -37,9 +37,13 @@ int64_t next_row(const AccessMap& map, int lanes_axis, int axis) {
   return far && step >= 1 && step <= (map.stores ? 1 : kNear) ? step : 0;
 }
 
+/// Arranges a draft; others of the same body, which are smaller, are arranged in the same way.
 class Layout {
  public:
-  explicit Layout(KernelDraft& draft) : draft_(draft), domain_(draft.domain) { find_maps(); }
+  explicit Layout(KernelDraft& draft, std::span<KernelDraft* const> others = {}) : draft_(draft), domain_(draft.domain) {
+    for (KernelDraft* other : others) others_.push_back({other, {}});
+    find_maps();
+  }
 
   /// Returns the length of a row that was cut into blocks; 0 if none was.
   int64_t run() {
@@ -55,7 +59,9 @@ class Layout {
     for (int axis = short_axis(); axis >= 0; axis = short_axis()) {
       const bool few_columns = axis == domain_.rank - 1 && has_few_columns();
       const int lanes = few_columns && !has_free_order() ? rows_for_lanes() : -1;
+      leave_others_out(axis);
       unroll_axis(draft_, axis);
+      for (Other& other : others_) unroll_axis(*other.draft, axis);
       find_maps();
       erase(axis);
       if (domain_.folded_axis() < 0) bring_long_axis_behind();
@@ -68,24 +74,74 @@ class Layout {
     }
     choose_vector_axis();
     if (domain_.has(Role::row)) normalise_product();
-    if (has_short_rows()) {
-      draft_.program.short_row = static_cast<int8_t>(domain_.extents[domain_.rank - 1]);
-      merge_stores();
-    }
-    draft_.program.groups_rows = has_rows_for_groups();
+    const bool has_short = has_short_rows();
+    if (has_short) leave_others_out(domain_.rank - 1);
+    each_draft([&](KernelDraft& draft) {
+      if (!has_short) return;
+      draft.program.short_row = static_cast<int8_t>(domain_.extents[domain_.rank - 1]);
+      merge_stores(draft);
+    });
+    const bool groups_rows = has_rows_for_groups();
+    each_draft([&](KernelDraft& draft) {
+      draft.program.groups_rows = groups_rows;
+      draft.has_next_rows = domain_.folded_axis() < 0 && domain_.rank > 1 && domain_.extents[domain_.rank - 2] >= kLongEnough;
+    });
+    if (domain_.folded_axis() < 0 && domain_.rank > 1) find_rows_side_by_side();
     return total;
   }
 
+  /// Those that could not be arranged like the first one.
+  std::vector<KernelDraft*> left_out() const { return left_out_; }
+
  private:
+  struct Other {
+    KernelDraft* draft;
+    std::vector<Affine*> maps;
+  };
+
+  /// A change of the domain and of all maps on it.
+  template <class Change>
+  void each(const Change& change) {
+    change(domain_, maps_);
+    for (Other& other : others_) change(other.draft->domain, other.maps);
+  }
+
+  template <class Visit>
+  void each_draft(const Visit& visit) {
+    visit(draft_);
+    for (Other& other : others_) visit(*other.draft);
+  }
+
+  template <class Test>
+  bool all(const Test& test) const {
+    return test(domain_, maps_) &&
+           std::ranges::all_of(others_, [&](const Other& other) { return test(other.draft->domain, other.maps); });
+  }
+
+  /// What the code knows the length of an axis by, it knows for all drafts.
+  void leave_others_out(int axis) {
+    std::erase_if(others_, [&](const Other& other) {
+      const bool differs = other.draft->domain.extents[axis] != domain_.extents[axis];
+      if (differs) left_out_.push_back(other.draft);
+      return differs;
+    });
+  }
+
   bool is_batch(int axis) const { return domain_.roles[axis] == Role::batch; }
 
   void find_maps() {
-    maps_.clear();
-    for (AccessMap& access : draft_.accesses) maps_.push_back(&access.address);
-    for (Affine& index : draft_.indices) maps_.push_back(&index);
-    for (AccessMap& access : draft_.accesses) {
-      for (PaddedElement::Bound& bound : access.bounds) maps_.push_back(&bound.index);
+    maps_ = maps_of(draft_);
+    for (Other& other : others_) other.maps = maps_of(*other.draft);
+  }
+
+  static std::vector<Affine*> maps_of(KernelDraft& draft) {
+    std::vector<Affine*> maps;
+    for (AccessMap& access : draft.accesses) maps.push_back(&access.address);
+    for (Affine& index : draft.indices) maps.push_back(&index);
+    for (AccessMap& access : draft.accesses) {
+      for (PaddedElement::Bound& bound : access.bounds) maps.push_back(&bound.index);
     }
+    return maps;
   }
 
   /// Lanes stay on the last axis and go along the one before it.
@@ -131,16 +187,28 @@ class Layout {
   }
 
   void erase(int axis) {
-    for (int i = axis; i + 1 < domain_.rank; ++i) {
-      domain_.extents[i] = domain_.extents[i + 1];
-      domain_.roles[i] = domain_.roles[i + 1];
-    }
-    domain_.extents[--domain_.rank] = 0;
-    domain_.roles[domain_.rank] = Role::batch;
-    for (Affine* map : maps_) {
-      for (int i = axis; i + 1 < kMaxDomainRank; ++i) map->coef[i] = map->coef[i + 1];
-      map->coef[kMaxDomainRank - 1] = 0;
-    }
+    each([&](Domain& domain, const std::vector<Affine*>& maps) {
+      for (int i = axis; i + 1 < domain.rank; ++i) {
+        domain.extents[i] = domain.extents[i + 1];
+        domain.roles[i] = domain.roles[i + 1];
+      }
+      domain.extents[--domain.rank] = 0;
+      domain.roles[domain.rank] = Role::batch;
+      for (Affine* map : maps) {
+        for (int i = axis; i + 1 < kMaxDomainRank; ++i) map->coef[i] = map->coef[i + 1];
+        map->coef[kMaxDomainRank - 1] = 0;
+      }
+    });
+  }
+
+  /// Rotates axes first .. last - 1 so that `middle` is the first.
+  void rotate(int first, int middle, int last) {
+    each([&](Domain& domain, const std::vector<Affine*>& maps) {
+      const auto turn = [&](auto& list) { std::rotate(list.begin() + first, list.begin() + middle, list.begin() + last); };
+      turn(domain.extents);
+      turn(domain.roles);
+      for (Affine* map : maps) turn(map->coef);
+    });
   }
 
   /// The axis that is better written out in the body than walked, so that lanes lie along the one beside it; -1 if there
@@ -232,22 +300,21 @@ class Layout {
   }
 
   /// Stores that go to the same elements get one access, so that the code sees which values are only kept for a stage.
-  void merge_stores() {
-    const std::vector<AccessMap> all = std::move(draft_.accesses);
-    draft_.accesses.clear();
+  static void merge_stores(KernelDraft& draft) {
+    const std::vector<AccessMap> all = std::move(draft.accesses);
+    draft.accesses.clear();
     std::vector<int16_t> slots;
     for (const AccessMap& access : all) {
-      const auto same = std::find_if(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& known) {
+      const auto same = std::find_if(draft.accesses.begin(), draft.accesses.end(), [&](const AccessMap& known) {
         return known.stores && access.stores && known.storage == access.storage && known.address == access.address;
       });
-      slots.push_back(static_cast<int16_t>(same - draft_.accesses.begin()));
-      if (same == draft_.accesses.end()) draft_.accesses.push_back(access);
+      slots.push_back(static_cast<int16_t>(same - draft.accesses.begin()));
+      if (same == draft.accesses.end()) draft.accesses.push_back(access);
     }
-    for (Instr& instr : draft_.program.body) {
+    for (Instr& instr : draft.program.body) {
       const bool touches = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
       if (touches) instr.slot = slots[instr.slot];
     }
-    find_maps();
   }
 
   /// True if the indices of an axis name elements between those of neighbouring lanes: with all of them written out these are
@@ -289,14 +356,7 @@ class Layout {
   }
 
   /// Makes an axis the last one.
-  void bring_behind(int axis) {
-    const auto rotate = [&](auto& list) {
-      std::rotate(list.begin() + axis, list.begin() + axis + 1, list.begin() + domain_.rank);
-    };
-    rotate(domain_.extents);
-    rotate(domain_.roles);
-    for (Affine* map : maps_) rotate(map->coef);
-  }
+  void bring_behind(int axis) { rotate(axis, axis + 1, domain_.rank); }
 
   /// Where lanes are far apart, the row in which their next elements lie nearest comes before them.
   void bring_rows_together() {
@@ -312,12 +372,7 @@ class Layout {
         nearest = step;
       }
     }
-    if (from < 0) return;
-    const auto rotate = [&](auto& list) {
-      std::rotate(list.begin() + from, list.begin() + from + 1, list.begin() + last);
-    };
-    rotate(domain_.extents);
-    for (Affine* map : maps_) rotate(map->coef);
+    if (from >= 0) rotate(from, from + 1, last);
   }
 
   /// Where all rows are dense and what is read lies in one other order than what is written, the rows are walked in that
@@ -351,19 +406,24 @@ class Layout {
       const auto old = list;
       for (int i = 0; i < last; ++i) list[i] = old[as_read[i]];
     };
-    sort(domain_.extents);
-    for (Affine* map : maps_) sort(map->coef);
+    each([&](Domain& domain, const std::vector<Affine*>& maps) {
+      sort(domain.extents);
+      for (Affine* map : maps) sort(map->coef);
+    });
   }
 
   void drop_ones() {
     for (int axis = domain_.rank - 1; axis >= 0; --axis) {
-      if (is_batch(axis) && domain_.extents[axis] == 1) erase(axis);
+      const auto is_one = [&](const Domain& domain, const auto&) { return domain.extents[axis] == 1; };
+      if (is_batch(axis) && all(is_one)) erase(axis);
     }
   }
 
   bool walked_as_one(int axis) const {
-    return std::all_of(maps_.begin(), maps_.end(), [&](const Affine* map) {
-      return map->coef[axis] == map->coef[axis + 1] * domain_.extents[axis + 1];
+    return all([&](const Domain& domain, const std::vector<Affine*>& maps) {
+      return std::ranges::all_of(maps, [&](const Affine* map) {
+        return map->coef[axis] == map->coef[axis + 1] * domain.extents[axis + 1];
+      });
     });
   }
 
@@ -377,7 +437,7 @@ class Layout {
       const bool are_steps = is_product && domain_.is_folded(axis) && domain_.is_folded(axis + 1);
       const bool takes = (is_batch(axis) && is_batch(axis + 1)) || becomes_rows || are_steps;
       if (!takes || !walked_as_one(axis)) continue;
-      domain_.extents[axis + 1] *= domain_.extents[axis];
+      each([&](Domain& domain, const auto&) { domain.extents[axis + 1] *= domain.extents[axis]; });
       erase(axis);
     }
   }
@@ -387,7 +447,7 @@ class Layout {
   void repeat_short_operands() {
     const int last = domain_.rank - 1, before = last - 1;
     const int64_t period = last < 1 ? 0 : domain_.extents[last];
-    if (period < 2 || period > kLongestPeriod || !is_batch(last) || !is_batch(before) || domain_.has(Role::row)) return;
+    if (!others_.empty() || period < 2 || period > kLongestPeriod || !is_batch(last) || !is_batch(before) || domain_.has(Role::row)) return;
     const int64_t rows = rows_to_repeat(period, domain_.extents[before]);
     if (rows == 0 || domain_.size() < kManyTimes * rows * period || domain_.size() > kMostElements) return;
     const auto joins = [&](const Affine& map) { return map.coef[before] == map.coef[last] * period; };
@@ -430,8 +490,10 @@ class Layout {
   }
 
   void add_vector_axis() {
-    insert_axis(domain_.rank, 1, Role::vector, domain_);
-    for (AccessMap& access : draft_.accesses) access.address.coef[domain_.rank - 1] = 1;
+    each_draft([](KernelDraft& draft) {
+      insert_axis(draft.domain.rank, 1, Role::vector, draft.domain);
+      for (AccessMap& access : draft.accesses) access.address.coef[draft.domain.rank - 1] = 1;
+    });
   }
 
   /// The lanes lie along the last axis; other axes behind the folded one go before it. Along the folded axis itself they
@@ -442,7 +504,7 @@ class Layout {
     if (domain_.rank == 0 || domain_.roles[last] == Role::results) return add_vector_axis();
     if (!is_batch(last)) bring_dense_axis_behind();
     if (!is_batch(last)) return;
-    domain_.roles[last] = Role::vector;
+    each([&](Domain& domain, const auto&) { domain.roles[last] = Role::vector; });
     while (domain_.folded_axis() >= 0 && is_batch(domain_.rank - 2)) bring_before_folded(domain_.rank - 2);
   }
 
@@ -465,12 +527,7 @@ class Layout {
   void bring_before_folded(int from) {
     int to = 0;
     while (is_batch(to)) ++to;
-    const auto rotate = [&](auto& list) {
-      std::rotate(list.begin() + to, list.begin() + from, list.begin() + from + 1);
-    };
-    rotate(domain_.extents);
-    rotate(domain_.roles);
-    for (Affine* map : maps_) rotate(map->coef);
+    rotate(to, from, from + 1);
   }
 
   /// A product of one row, one column or one term looks like any other.
@@ -489,9 +546,34 @@ class Layout {
     }
   }
 
+  /// Marks loads that walk several rows of one buffer side by side.
+  void find_rows_side_by_side() {
+    constexpr size_t kFewestRows = 3;
+    std::vector<AccessMap>& maps = draft_.accesses;
+    const auto is_row = [&](const AccessMap& map) {
+      return map.address.coef[domain_.rank - 1] == 1 && map.period == 0 && !map.stores && !map.indexed && !map.ahead;
+    };
+    for (size_t first = 0; first + kFewestRows <= maps.size(); ++first) {
+      if (!is_row(maps[first])) continue;
+      std::vector<size_t> rows;
+      for (size_t a = first; a < maps.size(); ++a) {
+        const bool same = maps[a].storage == maps[first].storage && maps[a].address.coef == maps[first].address.coef;
+        if (same && is_row(maps[a])) rows.push_back(a);
+      }
+      if (rows.size() < kFewestRows) continue;
+      for (const size_t a : rows) {
+        each_draft([&](KernelDraft& draft) {
+          if (a < draft.accesses.size()) draft.accesses[a].ahead = true;
+        });
+      }
+    }
+  }
+
   KernelDraft& draft_;
   Domain& domain_;
   std::vector<Affine*> maps_;
+  std::vector<Other> others_;
+  std::vector<KernelDraft*> left_out_;
 };
 
 // Loads of a group lie so close to each other, and so far from the first at the most.
@@ -555,22 +637,45 @@ void mark_indexed(const KernelDraft& draft, std::vector<Access>& accesses) {
   }
 }
 
-/// Marks loads that walk several rows of one buffer side by side.
-void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Access>& accesses) {
-  constexpr size_t kFewestRows = 3;
-  const auto is_row = [&](size_t a) {
-    return accesses[a].stride == Stride::one && !accesses[a].repeats && !maps[a].stores && !maps[a].indexed &&
-           !accesses[a].ahead;
-  };
-  for (size_t first = 0; first + kFewestRows <= maps.size(); ++first) {
-    if (!is_row(first)) continue;
-    std::vector<size_t> rows;
-    for (size_t a = first; a < maps.size(); ++a) {
-      const bool same = maps[a].storage == maps[first].storage && maps[a].address.coef == maps[first].address.coef;
-      if (same && is_row(a)) rows.push_back(a);
+/// Says of the loads that ops of a product's operands read how they lie along its steps.
+void mark_steps(const KernelDraft& draft, std::vector<Access>& accesses) {
+  if (!draft.program.has(Role::row)) return;
+  for (const Instr& instr : draft.program.body) {
+    if (instr.kind == InstrKind::dot) continue;
+    for (const int32_t arg : instr.args) {
+      const Instr& load = draft.program.body[arg];
+      if (load.kind != InstrKind::load || draft.accesses[load.slot].dot_operand < 0) continue;
+      accesses[load.slot].steps = stride_class(draft.accesses[load.slot].address.coef[draft.domain.rank - 1], true);
     }
-    if (rows.size() < kFewestRows) continue;
-    for (size_t a : rows) accesses[a].ahead = true;
+  }
+}
+
+void fill_axes(KernelDraft& draft) {
+  const Domain& domain = draft.domain;
+  draft.program.axes.assign(domain.roles.begin(), domain.roles.begin() + domain.rank);
+}
+
+/// True if two drafts may have one code.
+bool are_alike(const KernelDraft& a, const KernelDraft& b) {
+  const auto same_kind = [](const AccessMap& x, const AccessMap& y) {
+    return x.dtype == y.dtype && x.stores == y.stores && x.dot_operand == y.dot_operand && x.indexed == y.indexed;
+  };
+  return a.program.body == b.program.body && a.indices.size() == b.indices.size() && a.params.size() == b.params.size() &&
+         a.domain.rank == b.domain.rank && a.domain.roles == b.domain.roles && std::ranges::equal(a.accesses, b.accesses, same_kind);
+}
+
+/// Along an axis of one index strides mean nothing: there they are those of a draft that has several.
+void agree_on_strides(std::span<KernelDraft* const> drafts) {
+  for (int axis = 0; axis < drafts[0]->domain.rank; ++axis) {
+    const auto several = std::ranges::find_if(drafts, [&](const KernelDraft* draft) { return draft->domain.extents[axis] > 1; });
+    if (several == drafts.end()) continue;
+    for (KernelDraft* draft : drafts) {
+      if (draft->domain.extents[axis] > 1) continue;
+      for (size_t a = 0; a < draft->accesses.size(); ++a) {
+        draft->accesses[a].address.coef[axis] = (*several)->accesses[a].address.coef[axis];
+      }
+      for (size_t i = 0; i < draft->indices.size(); ++i) draft->indices[i].coef[axis] = (*several)->indices[i].coef[axis];
+    }
   }
 }
 
@@ -578,9 +683,26 @@ void find_rows_side_by_side(const std::vector<AccessMap>& maps, std::vector<Acce
 
 int64_t arrange(KernelDraft& draft) {
   const int64_t total = Layout(draft).run();
-  const Domain& domain = draft.domain;
-  draft.program.axes.assign(domain.roles.begin(), domain.roles.begin() + domain.rank);
+  fill_axes(draft);
   return total;
+}
+
+void arrange_alike(std::span<KernelDraft* const> drafts) {
+  std::vector<KernelDraft*> open(drafts.begin(), drafts.end());
+  while (!open.empty()) {
+    KernelDraft& first = *open.front();
+    const auto others = std::stable_partition(open.begin(), open.end(), [&](const KernelDraft* draft) { return are_alike(first, *draft); });
+    const std::vector<KernelDraft*> alike(open.begin(), others);
+    open.erase(open.begin(), others);
+    agree_on_strides(alike);
+    Layout layout(first, std::span(alike).subspan(1));
+    layout.run();
+    const std::vector<KernelDraft*> left_out = layout.left_out();
+    for (KernelDraft* draft : alike) {
+      if (std::ranges::find(left_out, draft) == left_out.end()) fill_axes(*draft);
+    }
+    open.insert(open.begin(), left_out.begin(), left_out.end());
+  }
 }
 
 ScheduledKernel write_out(KernelDraft draft, int64_t total) {
@@ -607,18 +729,18 @@ ScheduledKernel write_out(KernelDraft draft, int64_t total) {
     const Stride stride = stride_class(coef[program.lanes_axis()], program.has(Role::row));
     const bool uniform = !varies && access.dot_operand < 0 && !access.indexed && access.bounds.empty();
     program.accesses.push_back({access.dtype, stride, uniform, access.period > 0});
+    program.accesses.back().ahead = access.ahead;
     kernel.buffers.push_back(access.storage);
     append(access.address);
     if (access.period > 0) sizes[sizes.size() - rank + program.lanes_axis()] = access.period;
   }
+  mark_steps(draft, program.accesses);
   if (program.sweeps()) {
     mark_swept(draft, program.accesses);
   } else {
     find_groups(draft.accesses, is_loop, program.accesses);
   }
-  if (is_loop && rank > 1) find_rows_side_by_side(draft.accesses, program.accesses);
-  const bool has_next_rows = is_loop && rank > 1 && domain.extents[rank - 2] >= kLongEnough;
-  for (size_t a = 0; has_next_rows && a < draft.accesses.size(); ++a) {
+  for (size_t a = 0; draft.has_next_rows && a < draft.accesses.size(); ++a) {
     Access& access = program.accesses[a];
     if (access.group < 0) access.next_row = static_cast<int8_t>(next_row(draft.accesses[a], rank - 1, rank - 2));
   }

@@ -2,12 +2,14 @@
 #include "compiler/schedule/lower_kernel.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/field_text.h"
 #include "compiler/schedule/kernel_terms.h"
 #include "compiler/schedule/layout_kernel.h"
 #include "compiler/schedule/pack_operands.h"
+#include "compiler/schedule/pieces.h"
 #include "runtime/flat_map.h"
 
 namespace etch::schedule {
@@ -38,15 +40,24 @@ ScheduledCheck check_of(const Graph& graph, const Node& node, int64_t extent) {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, Partition& partition, int self)
-      : graph_(graph), partition_(partition), cluster_(partition.clusters[self]), plan_(plan_terms(graph, partition, self)),
-        terms_(plan_.terms), roots_(plan_.roots), reduces_(plan_.reduces), written_(terms_.size()) {}
-
-  /// The kernel, behind those that pack operands for it.
-  std::vector<ScheduledKernel> run() {
+  Lowering(const Graph& graph, Partition& partition, const Cluster& cluster, const KernelTerms& plan)
+      : graph_(graph), partition_(partition), cluster_(cluster), plan_(plan), terms_(plan_.terms), roots_(plan_.roots),
+        reduces_(plan_.reduces), written_(terms_.size()) {
     emit_in_graph_order();
     for (int stage = 0; stage <= plan_.last_stage; ++stage) emit_stage(stage);
-    return finish();
+    put_together();
+  }
+
+  /// What is to be arranged.
+  KernelDraft& draft() { return draft_; }
+
+  /// The kernel of the arranged draft.
+  ScheduledKernel finish(int64_t total) {
+    ScheduledKernel kernel = write_out(std::move(draft_), total);
+    kernel.checks = std::move(checks_);
+    for (const Root& root : cluster_.roots) note(partition_.value_of(root.storage));
+    kernel.values = std::move(values_);
+    return kernel;
   }
 
  private:
@@ -91,7 +102,7 @@ class Lowering {
           slot = access(term.storage, term.dtype, term.along, false);
           add_borders(term, draft_.accesses.back());
         } else {
-          slot = access(term.storage, term.dtype, term.map, false, term.dot_operand);
+          slot = access(term.storage, term.dtype, term.map, false, side_of(term));
         }
         break;
       case InstrKind::check:
@@ -107,6 +118,21 @@ class Lowering {
         slot = static_cast<int>(draft_.params.size());
         draft_.params.push_back(*splat_bits(graph_.node(term.value).op));
     }
+  }
+
+  /// The operand of a product that a load belongs to, if its address changes: a number that an op of the operand reads is one
+  /// for the whole kernel.
+  int side_of(const Term& load) const {
+    const bool varies = std::ranges::any_of(load.map.coef, [](int64_t step) { return step != 0; });
+    return varies || is_multiplied(load) ? load.dot_operand : -1;
+  }
+
+  /// True if products take the term as it is.
+  bool is_multiplied(const Term& term) const {
+    const auto index = static_cast<int>(&term - terms_.data());
+    return std::ranges::any_of(terms_, [&](const Term& dot) {
+      return dot.kind == InstrKind::dot && std::ranges::count(dot.args, index) > 0;
+    });
   }
 
   /// Emits a term for a stage, with all it needs, unless it is there; returns its instruction. Chains are long: what waits
@@ -237,7 +263,7 @@ class Lowering {
     values_.push_back(value);
   }
 
-  std::vector<ScheduledKernel> finish() {
+  void put_together() {
     KernelProgram& program = draft_.program;
     program.blocks = partition_.blocks;
     std::vector<int> positions(next_id_, -1);
@@ -251,20 +277,12 @@ class Lowering {
       }
     }
     draft_.domain = cluster_.domain;
-    const int64_t total = arrange(draft_);
-    std::vector<ScheduledKernel> kernels = pack_operands(draft_, partition_);
-    ScheduledKernel kernel = write_out(std::move(draft_), total);
-    kernel.checks = std::move(checks_);
-    for (const Root& root : cluster_.roots) note(partition_.value_of(root.storage));
-    kernel.values = std::move(values_);
-    kernels.push_back(std::move(kernel));
-    return kernels;
   }
 
   const Graph& graph_;
   Partition& partition_;
   const Cluster& cluster_;
-  const KernelTerms plan_;
+  const KernelTerms& plan_;
   const std::vector<Term>& terms_;
   const std::vector<RootTerm>& roots_;
   const std::vector<int>& reduces_;
@@ -278,6 +296,46 @@ class Lowering {
   FlatSet<int32_t> noted_;
   std::vector<Value> values_;
 };
+
+/// The kernel of a cluster that is one, behind those that pack operands for it.
+void lower_whole(const Graph& graph, Partition& partition, int number, Lowered& lowered) {
+  Cluster& cluster = partition.clusters[number];
+  const KernelTerms terms = plan_terms(graph, partition, number, cluster);
+  Lowering lowering(graph, partition, cluster, terms);
+  const int64_t total = arrange(lowering.draft());
+  std::vector<ScheduledKernel> kernels = pack_operands(lowering.draft(), partition);
+  kernels.push_back(lowering.finish(total));
+  for (ScheduledKernel& kernel : kernels) {
+    lowered.cluster.push_back(number);
+    lowered.kernels.push_back(std::move(kernel));
+  }
+}
+
+/// `[0:1, 1:63]`
+std::string section_text(const Section& section, int rank) {
+  std::string text = "[";
+  for (int axis = 0; axis < rank; ++axis) text += cat(axis > 0 ? ", " : "", section.begin[axis], ":", section.end[axis]);
+  return text + "]";
+}
+
+/// A kernel for each piece of a cluster.
+void lower_pieces(const Graph& graph, Partition& partition, int number, Lowered& lowered) {
+  const std::vector<Piece> pieces = pieces_of(graph, partition, number);
+  std::vector<std::unique_ptr<Lowering>> lowerings;
+  std::vector<KernelDraft*> drafts;
+  for (const Piece& piece : pieces) {
+    lowerings.push_back(std::make_unique<Lowering>(graph, partition, piece.cluster, piece.terms));
+    drafts.push_back(&lowerings.back()->draft());
+  }
+  arrange_alike(drafts);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    ScheduledKernel kernel = lowerings[i]->finish(0);
+    kernel.piece_of = number;
+    kernel.piece = section_text(pieces[i].section, pieces[i].cluster.domain.rank);
+    lowered.cluster.push_back(number);
+    lowered.kernels.push_back(std::move(kernel));
+  }
+}
 
 /// Of a node whose operands and results are in memory.
 ScheduledKernel opaque_kernel(const Graph& graph, const Node& node) {
@@ -328,11 +386,8 @@ ScheduledKernel lower_regions(const Graph& graph, const Node& node, Partition& p
 
 void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows& flows, Lowered& lowered) {
   if (!partition.clusters[cluster].calls) {
-    for (ScheduledKernel& kernel : Lowering(graph, partition, cluster).run()) {
-      lowered.cluster.push_back(cluster);
-      lowered.kernels.push_back(std::move(kernel));
-    }
-    return;
+    const bool is_whole = partition.clusters[cluster].seams.empty();
+    return is_whole ? lower_whole(graph, partition, cluster, lowered) : lower_pieces(graph, partition, cluster, lowered);
   }
   lowered.cluster.push_back(cluster);
   const Node& node = graph.node(partition.clusters[cluster].roots[0].value);

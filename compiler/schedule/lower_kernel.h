@@ -15,7 +15,7 @@ struct Lowered {
   std::vector<int> cluster;  // per kernel: the cluster it comes from
 };
 
-/// Appends the kernel of a cluster; plan_terms() may add roots to it, and an op with regions memory to the partition.
+/// Appends the kernel of a cluster, or those of its pieces; plan_terms() may add roots to it, and an op with regions memory to the partition.
 void lower_cluster(const Graph& graph, Partition& partition, int cluster, Flows& flows, Lowered& lowered);
 
 /// Per access of a kernel: whether it is stored to.

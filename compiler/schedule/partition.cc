@@ -53,42 +53,111 @@ Value storage_of(const Graph& graph, Value value) {
   return value;
 }
 
-int intern(Cluster& cluster, const Affine& map) {
-  auto it = std::find(cluster.maps.begin(), cluster.maps.end(), map);
-  if (it == cluster.maps.end()) it = cluster.maps.insert(it, map);
-  return static_cast<int>(it - cluster.maps.begin());
+int intern(Cluster& cluster, const Affine& map, const std::optional<Section>& section) {
+  for (size_t i = 0; i < cluster.maps.size(); ++i) {
+    if (cluster.maps[i] == map && cluster.sections[i] == section) return static_cast<int>(i);
+  }
+  cluster.maps.push_back(map);
+  cluster.sections.push_back(section);
+  return static_cast<int>(cluster.maps.size()) - 1;
 }
 
+namespace {
+
+/// The same axis of a section as two.
+void apply(const Split& split, Section& section) {
+  const auto insert = [&](auto& list) {
+    for (int i = kMaxDomainRank - 1; i > split.axis; --i) list[i] = list[i - 1];
+  };
+  insert(section.begin);
+  insert(section.end);
+  section.begin[split.axis] /= split.inner;
+  section.end[split.axis] /= split.inner;
+  section.begin[split.axis + 1] = 0;
+  section.end[split.axis + 1] = split.inner;
+}
+
+}  // namespace
+
 void refine(Cluster& cluster, const Split& split) {
-  apply(split, cluster.domain);
-  for (Affine& map : cluster.maps) apply(split, map);
+  schedule::apply(split, cluster.domain);
+  for (Affine& map : cluster.maps) schedule::apply(split, map);
+  for (std::optional<Section>& section : cluster.sections) {
+    if (section) apply(split, *section);
+  }
+  for (Seam& seam : cluster.seams) {
+    if (seam.axis == split.axis) seam.at /= split.inner;
+    if (seam.axis > split.axis) ++seam.axis;
+  }
+}
+
+bool can_refine(const Cluster& cluster, const Split& split) {
+  return cluster.domain.extents[split.axis] % split.inner == 0 && std::ranges::all_of(cluster.seams, [&](const Seam& seam) {
+    return seam.axis != split.axis || seam.at % split.inner == 0;
+  });
 }
 
 void insert_axis(Cluster& cluster, int at, int64_t extent, Role role) {
   insert_axis(at, extent, role, cluster.domain);
   for (Affine& map : cluster.maps) insert_axis(at, map);
+  for (std::optional<Section>& section : cluster.sections) {
+    if (!section) continue;
+    for (int i = kMaxDomainRank - 1; i > at; --i) {
+      section->begin[i] = section->begin[i - 1];
+      section->end[i] = section->end[i - 1];
+    }
+    section->begin[at] = 0;
+    section->end[at] = extent;
+  }
+  for (Seam& seam : cluster.seams) seam.axis += seam.axis >= at;
+}
+
+Followed followed(const Cluster& cluster, int map) {
+  Followed result{cluster.domain, cluster.maps[map]};
+  const std::optional<Section>& section = cluster.sections[map];
+  if (!section) return result;
+  for (int axis = 0; axis < cluster.domain.rank; ++axis) {
+    result.domain.extents[axis] = section->end[axis] - section->begin[axis];
+    result.map.offset += result.map.coef[axis] * section->begin[axis];
+  }
+  return result;
+}
+
+Affine from_section(const Cluster& cluster, int map, Affine found) {
+  const std::optional<Section>& section = cluster.sections[map];
+  for (int axis = 0; section && axis < cluster.domain.rank; ++axis) {
+    if (section->end[axis] - section->begin[axis] == 1) found.coef[axis] = 0;
+    found.offset -= found.coef[axis] * section->begin[axis];
+  }
+  return found;
 }
 
 std::optional<Affine> continue_map(const Graph& graph, Cluster& cluster, const Node& node, int operand, int map) {
   while (true) {
-    Continued next = operand_map(graph, node, operand, cluster.maps[map], cluster.domain);
-    if (next.map || !next.split || cluster.sweeps) return next.map;
+    const Followed at = followed(cluster, map);
+    const Continued next = operand_map(graph, node, operand, at.map, at.domain);
+    if (next.map) return from_section(cluster, map, *next.map);
+    if (!next.split || cluster.sweeps || !can_refine(cluster, *next.split)) return std::nullopt;
     refine(cluster, *next.split);
   }
 }
 
 std::optional<IndexedElement> continue_indexed(const Graph& graph, Cluster& cluster, const Node& node, int map) {
   while (true) {
-    ContinuedIndexed next = indexed_maps(graph, node, cluster.maps[map], cluster.domain);
-    if (next.element || !next.split || cluster.sweeps) return next.element;
+    const Followed at = followed(cluster, map);
+    const ContinuedIndexed next = indexed_maps(graph, node, at.map, at.domain);
+    if (next.element) return IndexedElement{from_section(cluster, map, next.element->base), from_section(cluster, map, next.element->index)};
+    if (!next.split || cluster.sweeps || !can_refine(cluster, *next.split)) return std::nullopt;
     refine(cluster, *next.split);
   }
 }
 
 std::optional<Affine> continue_axis_map(Cluster& cluster, const Shape& shape, int axis, int map) {
   while (true) {
-    Continued next = axis_map(shape, axis, cluster.maps[map], cluster.domain);
-    if (next.map || !next.split || cluster.sweeps) return next.map;
+    const Followed at = followed(cluster, map);
+    const Continued next = axis_map(shape, axis, at.map, at.domain);
+    if (next.map) return from_section(cluster, map, *next.map);
+    if (!next.split || cluster.sweeps || !can_refine(cluster, *next.split)) return std::nullopt;
     refine(cluster, *next.split);
   }
 }

@@ -23,11 +23,28 @@ struct Root {
   int address = 0;
 };
 
+/// The indices begin .. end - 1 of each axis of a domain.
+struct Section {
+  std::array<int64_t, kMaxDomainRank> begin{}, end{};
+  bool operator==(const Section&) const = default;
+};
+
+/// Between the indices at - 1 and at of an axis: there a kernel goes over from one part of a concat or pad to the next one.
+struct Seam {
+  int axis = 0;
+  int64_t at = 0;
+  auto operator<=>(const Seam&) const = default;
+};
+
 /// A kernel to be. Maps are interned, so that a refinement of the domain reaches all of them at once.
 struct Cluster {
   Domain domain;
   std::vector<Affine> maps;
+  std::vector<std::optional<Section>> sections;  // per map: where alone the kernel follows it, if not everywhere
   std::vector<Root> roots;
+  std::vector<Seam> seams;      // ascending: it becomes a kernel for each piece between them, see pieces.h
+  std::vector<Value> cut_by;    // whose parts meet there
+  std::optional<Affine> in_whole;  // of a piece: the row-major index of its elements in the whole domain
   int instrs = 0;        // upper bounds, to keep kernels small
   int code = 0;          // of the instructions, in additions
   int accesses = 0;      // values that are open, loaded or stored: while fusion goes back, those alive at one time
@@ -38,6 +55,7 @@ struct Cluster {
   int dear = 0;                // dear ops per element
   int64_t widest = 1;          // bytes of the widest element that it computes or folds
   bool ordered = false;        // folds in an order that lanes must keep
+  bool indexes = false;        // looks at elements at indices
   bool calls = false;          // a library function or regions; the node's first result is the root, the domain is empty
   bool single = false;         // takes in no other cluster
   bool took_in = false;        // another cluster
@@ -109,8 +127,20 @@ struct Partition {
 /// The value whose memory holds the elements: reshapes are the same memory.
 Value storage_of(const Graph& graph, Value value);
 
-/// The interned map.
-int intern(Cluster& cluster, const Affine& map);
+/// The interned map. One that is followed in a section is another one.
+int intern(Cluster& cluster, const Affine& map, const std::optional<Section>& section = std::nullopt);
+
+/// The domain as far as a map is followed, and the map there.
+struct Followed {
+  Domain domain;
+  Affine map;
+};
+Followed followed(const Cluster& cluster, int map);
+/// An index map that was found there, on the domain of the cluster.
+Affine from_section(const Cluster& cluster, int map, Affine found);
+
+/// True if no seam, and no part of an axis, is in the way of a split that was found where a map is followed.
+bool can_refine(const Cluster& cluster, const Split& split);
 
 /// Refines the domain; interned maps keep their indices.
 void refine(Cluster& cluster, const Split& split);

@@ -69,6 +69,9 @@ struct ScheduledKernel {
   int64_t additions = 0;            // rough cost of one iteration
   int64_t touches = 0;              // elements that it loads and stores; of a call they are among the additions
   std::vector<Value> values;        // the nodes it computes
+  int piece_of = -1;                // kernels with one number are pieces of one loop: each writes other elements, and reads none
+                                    // that another one writes
+  std::string piece;                // which one, such as `[0:1, 1:63]`
   std::string why;                  // why these stand in one kernel
 
   /// True if no program says what it reads and writes: it may write all results before it read the last operand.

@@ -2,6 +2,9 @@
 #include "compiler/schedule/siblings.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "compiler/schedule/pieces.h"
 
 namespace etch::schedule {
 namespace {
@@ -27,6 +30,14 @@ bool slows(const Cluster& loop, const Cluster& folding) {
   return loop.dear > 1 || folds_short_rows(folding) || loop.widest > folding.widest;
 }
 
+/// True if one kernel may be cut at the seams of both.
+bool can_share_seams(const Cluster& a, const Cluster& b) {
+  if (a.seams.empty() && b.seams.empty()) return true;
+  std::vector<Seam> seams;
+  std::ranges::set_union(a.seams, b.seams, std::back_inserter(seams));
+  return !a.indexes && !b.indexes && num_pieces(seams) <= kMostPieces && can_have_seams(a.domain, seams) && can_have_seams(b.domain, seams);
+}
+
 }  // namespace
 
 /// True if the cluster reads another element of the site's value at each of its own, as often as it reads any.
@@ -47,7 +58,7 @@ void Siblings::merge_readers(Value value) {
     if (site.memory || !reads_throughout(site)) continue;
     const auto takes_in = [&](const Site& other) {
       const Cluster &a = sites_.cluster(other), &b = sites_.cluster(site);
-      return other.cluster != site.cluster && a.maps[other.map] == b.maps[site.map] &&
+      return other.cluster != site.cluster && a.maps[other.map] == b.maps[site.map] && a.sections[other.map] == b.sections[site.map] &&
              can_merge(a, b, policy_.max_sibling_roots(site));
     };
     auto into = std::find_if(open.begin(), open.end(), takes_in);
@@ -102,6 +113,7 @@ bool Siblings::can_merge(const Cluster& a, const Cluster& b, size_t max_roots) c
   if (a.domain.has(Role::row) || b.domain.has(Role::row) || a.domain.rank != b.domain.rank) return false;
   if (a.domain.extents != b.domain.extents || !same_rows(a.domain, b.domain)) return false;
   if (slows(a, b) || slows(b, a)) return false;
+  if (!can_share_seams(a, b)) return false;
   if (std::max(a.level, b.level) >= std::min(a.ceiling, b.ceiling)) return false;
   return policy_.fit_together(a, b, max_roots);
 }
@@ -109,7 +121,12 @@ bool Siblings::can_merge(const Cluster& a, const Cluster& b, size_t max_roots) c
 void Siblings::merge(int into, int from) {
   Cluster& a = partition_.clusters[into];
   Cluster& b = partition_.clusters[from];
-  for (const Affine& map : b.maps) b.forwarded.push_back(intern(a, map));
+  for (size_t i = 0; i < b.maps.size(); ++i) b.forwarded.push_back(intern(a, b.maps[i], b.sections[i]));
+  std::vector<Seam> seams;
+  std::ranges::set_union(a.seams, b.seams, std::back_inserter(seams));
+  a.seams = std::move(seams);
+  a.cut_by.insert(a.cut_by.end(), b.cut_by.begin(), b.cut_by.end());
+  a.indexes = a.indexes || b.indexes;
   for (Root root : b.roots) {
     root.map = b.forwarded[root.map];
     root.address = b.forwarded[root.address];
@@ -127,6 +144,7 @@ void Siblings::merge(int into, int from) {
   a.took_in = true;
   b.merged_into = into;
   b.maps.clear();
+  b.sections.clear();
   b.roots.clear();
 }
 

@@ -30,6 +30,7 @@ Sites::List Sites::of(Value value) {
   for (const Site& site : list) {
     if (!unique.empty() && unique.back().cluster == site.cluster && unique.back().map == site.map) {
       unique.back().memory |= site.memory;
+      unique.back().operand &= site.operand;
       unique.back().element |= site.element;
       unique.back().in_order |= site.in_order;
       unique.back().repeated = std::max(unique.back().repeated, site.repeated);
@@ -46,7 +47,7 @@ void Sites::add(Value value, Site site) {
   List& list = lists_[value.id];
   for (size_t i = list.size(), seen = 0; i-- > 0 && seen < 4; ++seen) {
     Site& known = list[i];
-    if (known.cluster != site.cluster || known.map != site.map || known.memory != site.memory) continue;
+    if (known.cluster != site.cluster || known.map != site.map || known.memory != site.memory || known.operand != site.operand) continue;
     known.element |= site.element;
     known.in_order |= site.in_order;
     known.repeated = std::max(known.repeated, site.repeated);
@@ -59,7 +60,7 @@ void Sites::add(Value value, Site site) {
 void Sites::pass_on(Value value, int operand, Site site) {
   const Node& node = graph_.node(value);
   std::optional<Affine> map = continue_map(graph_, cluster(site), node, operand, site.map);
-  site.map = intern(cluster(site), *map);
+  site.map = intern(cluster(site), *map, std::optional(cluster(site).sections[site.map]));
   add(node.operands[operand], site);
 }
 

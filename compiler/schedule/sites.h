@@ -15,6 +15,7 @@ struct Site {
   int map = 0;
   Value consumer;        // an op that made it, or the stored value
   bool memory = false;   // must be loaded
+  bool operand = false;  // unless the site's product may widen it while it reads it
   bool element = false;  // an instruction per element of a reduced axis reads it
   int repeated = 0;      // work per element that is done more than once on the way
   bool in_order = false; // must lie in memory itself, in row-major order: maps do not pass it on

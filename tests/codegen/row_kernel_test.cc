@@ -244,6 +244,50 @@ TEST(RowKernel, StagesPassValuesPerRow) {
   }
 }
 
+/// out[row, :] = in[row, :] - reduce(in[row, :]), with exp inside where `dear`.
+template <class T>
+void reduces_rows_of_groups(ReduceKind kind, int64_t rows, int64_t n, bool dear, const Target& target) {
+  TestBuffer in(dtype_of<T>, rows * n), mapped(dtype_of<T>, rows * n), out(dtype_of<T>, rows * n);
+  fill_random<T>(in, 3 + n, !dear);
+  TestKernel k(KernelKind::row, {rows, n});
+  k.program.groups_rows = true;
+  const int from = k.access(in, {n, 1});
+  int y = k.load(from);
+  if (dear) y = k.compute(Op::exp, dtype_of<T>, {y});
+  k.store(k.access(mapped, {n, 1}), y);
+  const int folded = k.reduce(kind, y);
+  k.next_stage();
+  k.store(k.access(out, {n, 1}), k.compute(Op::sub, dtype_of<T>, {k.load(from), folded}));
+  k.target = target;
+  k.run(3);
+  for (int64_t r = 0; r < rows; ++r) {
+    const T expected = reference::reduce_row(kind, row_of<T>(mapped, r, n));
+    for (int64_t i = 0; i < n; ++i) {
+      const T x = in.data<T>()[r * n + i];
+      ASSERT_TRUE(same(out.data<T>()[r * n + i], static_cast<T>(x - expected)))
+          << name(dtype_of<T>) << " kind " << int(kind) << " rows=" << rows << " n=" << n << " row " << r;
+    }
+  }
+}
+
+TEST(RowKernel, RowsOfAGroupFoldAsEachAlone) {
+  for (const Target& target : targets()) {
+    for (int64_t rows : {3, 9}) {
+      for (int64_t n : {1, 5, 16, 17, 32, 40, 64, 100, 130, 256}) {
+        for (ReduceKind kind : kNumericKinds) {
+          reduces_rows_of_groups<float>(kind, rows, n, false, target);
+          reduces_rows_of_groups<double>(kind, rows, n, false, target);
+          if (rows != 9) continue;
+          reduces_rows_of_groups<int32_t>(kind, rows, n, false, target);
+          reduces_rows_of_groups<uint8_t>(kind, rows, n, false, target);
+          reduces_rows_of_groups<float>(kind, rows, n, true, target);
+          reduces_rows_of_groups<double>(kind, rows, n, true, target);
+        }
+      }
+    }
+  }
+}
+
 /// Bytes have no masks with AVX2: the rest of a row goes in vectors that overlap, unless elements may not count twice or
 /// are stored where they were loaded.
 TEST(RowKernel, RestsOfBytesCountOnce) {

@@ -56,26 +56,30 @@ TEST(ScratchArena, NestedOnesDiffer) {
 }
 
 TEST(Memory, FreedLargeBlocksServeSimilarSizes) {
-  trim_memory();
-  void* first = nullptr;
-  {
-    Buffer buffer = Buffer::allocate(1'000'000);
-    first = buffer.data();
+  for (int64_t bytes : {40'000, 200'000, 1'000'000}) {
+    trim_memory();
+    void* first = nullptr;
+    {
+      Buffer buffer = Buffer::allocate(bytes);
+      first = buffer.data();
+    }
+    EXPECT_GE(memory_stats().cached_bytes, bytes);
+    const Buffer again = Buffer::allocate(bytes + bytes / 100);
+    EXPECT_EQ(again.data(), first);
+    EXPECT_EQ(memory_stats().cached_bytes, 0);
   }
-  EXPECT_GE(memory_stats().cached_bytes, 1'000'000);
-  const Buffer again = Buffer::allocate(1'010'000);
-  EXPECT_EQ(again.data(), first);
-  EXPECT_EQ(memory_stats().cached_bytes, 0);
 }
 
-TEST(Memory, SizesAroundTheLimitOfLargeBlocks) {
+TEST(Memory, SizesAroundTheLimitsOfLargeBlocks) {
   trim_memory();
   const int64_t live = memory_stats().live_bytes;
-  for (int64_t bytes = (256 << 10) - 130; bytes < (256 << 10) + 130; ++bytes) {
-    const Buffer buffer = Buffer::allocate(bytes);
-    static_cast<char*>(buffer.data())[bytes - 1] = 1;
-    const ScratchArena arena(bytes);
-    arena.data()[bytes - 1] = std::byte{1};
+  for (int64_t limit : {32 << 10, 256 << 10}) {
+    for (int64_t bytes = limit - 130; bytes < limit + 130; ++bytes) {
+      const Buffer buffer = Buffer::allocate(bytes);
+      static_cast<char*>(buffer.data())[bytes - 1] = 1;
+      const ScratchArena arena(bytes);
+      arena.data()[bytes - 1] = std::byte{1};
+    }
   }
   EXPECT_EQ(memory_stats().live_bytes, live);
 }
