@@ -51,7 +51,7 @@ class Layout {
     const int64_t total = cut_blocks();
     drop_ones();
     collapse();
-    if (can_sweep(draft_)) {
+    if (others_.empty() && can_sweep(draft_)) {
       sweep();
       return total;
     }
