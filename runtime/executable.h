@@ -39,8 +39,8 @@ struct Launch {
   int64_t scratch_bytes = 0;              // that each thread of it needs
 };
 
-/// Launches of one kernel on different buffers, each too small to be split: none writes what another one reads or writes, so
-/// that they may run at the same time. They follow each other in `launches`.
+/// Launches none of which writes what another one reads or writes, so that they may run at the same time: those of one kernel
+/// on different buffers, each too small to be split, or the pieces of a loop. They follow each other in `launches`.
 struct LaunchGroup {
   int32_t first = 0, count = 0;
   int64_t parts = 0;  // the work of all of them, see parts_of
