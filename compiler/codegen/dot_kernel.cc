@@ -21,6 +21,9 @@ constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which re
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
 constexpr int64_t kMinRowsToCopyB = 25;         // likewise
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
+constexpr int64_t kFarRowBytes = 2 << 10;       // the processor fetches steps ahead that are not so far apart
+constexpr int64_t kFewRowsDepth = 16;           // steps whose rows it fetches ahead side by side
+constexpr int64_t kNarrowDepth = 4096;          // steps of a narrow b, which stay in the second cache
 
 /// A matrix in memory: its first element and the bytes from element to element along both axes.
 struct Matrix {
@@ -51,7 +54,8 @@ class DotEmitter : private DotParts {
   DotEmitter(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
       : DotParts(program, options, module, name),
         a_access_(plain_access(0)),
-        b_access_(plain_access(1)) {}
+        b_access_(plain_access(1)),
+        result_(find_plain_store()) {}
 
   llvm::Function* emit();
 
@@ -95,16 +99,21 @@ class DotEmitter : private DotParts {
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                     llvm::Value* panel_copy);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
-  void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
+  std::optional<int> find_plain_store() const;
+  void plan_blocks(llvm::Value* m);
+  void panel(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
+  void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, llvm::Value* out, llvm::Value* out_row, const Part& part,
+             const Steps& steps);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;
+  const std::optional<int> result_;  // the access that takes the sums as they are
   llvm::Value* zeros_ = nullptr;
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
-  llvm::Value* rows_of_block_ = nullptr;
+  llvm::Value *rows_of_block_ = nullptr, *columns_of_block_ = nullptr, *depth_ = nullptr;
 };
 
 // The kernel: batch, blocks of columns, blocks of rows, blocks of steps, panels.
@@ -120,10 +129,7 @@ llvm::Function* DotEmitter::emit() {
 
   // The rows are walked once for each piece of the columns.
   llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  // Blocks of rows are about equal, of whole tiles.
-  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(blocking_.tile_rows);
-  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
-  rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
+  plan_blocks(m);
   llvm::Value* pieces = div_up(n, width);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
@@ -140,11 +146,30 @@ llvm::Function* DotEmitter::emit() {
   return k_.finish();
 }
 
+/// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
+/// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
+void DotEmitter::plan_blocks(llvm::Value* m) {
+  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(blocking_.tile_rows);
+  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
+  rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
+  columns_of_block_ = k_.i64(blocking_.columns);
+  depth_ = k_.i64(blocking_.depth);
+  if (!b_access_ || b_stride() != Stride::one || has_pieces_of_k()) return;
+  llvm::Value* far = b_.CreateICmpSGE(bytes(k_.access_stride(*b_access_, k_axis_)), k_.i64(kFarRowBytes));
+  llvm::Value* few = b_.CreateAnd(far, b_.CreateICmpSLT(most, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
+  columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
+  depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
+  if (!a_access_ || has_lines() || !k_.target.masked_ops) return;
+  llvm::Value* narrow = b_.CreateICmpSLE(k_.extent(n_axis_), k_.i64(blocking_.lanes));
+  depth_ = b_.CreateSelect(narrow, k_.i64(kNarrowDepth), depth_);
+}
+
 /// Some rows and columns of one matrix of the batch.
 void DotEmitter::segment(const Origin& origin, const Part& part) {
   llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
-  count(part.column, right, k_.i64(blocking_.columns), false, [&](llvm::Value* column) {
-    llvm::Value* columns = min(b_.CreateSub(right, column), k_.i64(blocking_.columns));
+  count(part.column, right, columns_of_block_, false, [&](llvm::Value* column) {
+    llvm::Value* columns = min(b_.CreateSub(right, column), columns_of_block_);
     count(part.row, end, rows_of_block_, false, [&](llvm::Value* row) {
       block(origin, {row, min(b_.CreateSub(end, row), rows_of_block_), column, columns});
     });
@@ -154,7 +179,7 @@ void DotEmitter::segment(const Origin& origin, const Part& part) {
 /// A block of the result, from a first to a last block of steps. These are along the last axis; where k is several axes, as
 /// many of its pieces as fit are put together.
 void DotEmitter::block(const Origin& origin, const Part& part) {
-  llvm::Value *k = k_.extent(k_axis_), *depth = k_.i64(blocking_.depth), *zero = k_.i64(0), *one = k_.i64(1);
+  llvm::Value *k = k_.extent(k_axis_), *depth = depth_, *zero = k_.i64(0), *one = k_.i64(1);
   if (!has_pieces_of_k()) {
     llvm::Value* at_once = b_.CreateICmpSLE(k, depth);
     // At least once: without products the sums are 0.
@@ -224,7 +249,7 @@ void DotEmitter::for_lines(const Origin& origin, const Part& part,
 
 void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once) {
   // Sums of one panel suffice if its steps are all added at once.
-  llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), k_.i64(blocking_.rows));
+  llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), rows_of_block_);
   const Matrix a = block_of_a(origin, part, steps);
 
   llvm::Value* is_copied = copy_block_of_b(origin, part, steps);
@@ -234,11 +259,43 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
     const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
     llvm::Value* before = b_.CreateUDiv(j, k_.i64(blocking_.panel()));
     llvm::Value* place = b_.CreateSelect(is_copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
-    tiles(a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps);
-    k_.if_then(steps.last, [&] {
-      for_lines(origin, panel, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
-        epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, panel.column, panel.columns});
-      });
+    this->panel(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps);
+  });
+}
+
+/// The access to which the kernel stores sums beside each other, if it does nothing else with them.
+std::optional<int> DotEmitter::find_plain_store() const {
+  std::optional<int> found;
+  for (const Instr& instr : k_.program.body) {
+    if (instr.stage == 0) continue;
+    if (found || instr.kind != InstrKind::store || instr.args[0] != dot_) return std::nullopt;
+    found = instr.slot;
+  }
+  if (!found || has_lines()) return std::nullopt;
+  const Access& access = k_.program.accesses[*found];
+  return access.stride == Stride::one && access.dtype == blocking_.dtype ? found : std::nullopt;
+}
+
+/// Adds some steps to a panel, and ends it after the last ones. Tiles write their last sums where the result has them, if they
+/// need not leave out columns or can.
+void DotEmitter::panel(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
+                       const Steps& steps) {
+  llvm::Value *out = sums, *out_row = k_.i64(blocking_.bytes(blocking_.panel())), *remain = steps.last;
+  if (result_) {
+    llvm::Value* direct = steps.last;
+    if (!k_.target.masked_ops) {
+      direct = b_.CreateAnd(direct, b_.CreateICmpEQ(part.columns, k_.i64(blocking_.panel())));
+      remain = b_.CreateXor(remain, direct);
+    }
+    const Origin first = k_.move(k_.move(origin, m_axis_, part.row), n_axis_, part.column);
+    out = b_.CreateSelect(direct, first.accesses[*result_], out);
+    out_row = b_.CreateSelect(direct, bytes(k_.access_stride(*result_, m_axis_)), out_row);
+  }
+  tiles(a, b, sums, out, out_row, part, steps);
+  if (result_ && k_.target.masked_ops) return;
+  k_.if_then(remain, [&] {
+    for_lines(origin, part, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
+      epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, part.column, part.columns});
     });
   });
 }
@@ -314,6 +371,7 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
   llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
+  if (k_.target.masked_ops) copy = b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
   k_.if_then(copy, [&] {
     for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
@@ -325,7 +383,8 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
   return copy;
 }
 
-/// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up.
+/// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up; targets that can leave
+/// them out need none.
 Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                               llvm::Value* panel_copy) {
   const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
@@ -345,6 +404,9 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
     return copied;
   }
   llvm::Value* data = plain_b(origin, part, steps);
+  if (k_.target.masked_ops) {
+    return {b_.CreateSelect(is_copied, panel_copy, data), nullptr, b_.CreateSelect(is_copied, copied.step, bytes(k_stride))};
+  }
   // Steps that do not join are copied with their block, so these are walked as one.
   llvm::Value* ends = b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel()));
   k_.if_then(b_.CreateAnd(ends, b_.CreateNot(is_copied)), [&] {
@@ -363,17 +425,19 @@ llvm::Value* DotEmitter::steps_join_in_b() {
   return joins;
 }
 
-/// Adds the products of some steps to the sums of a panel.
-void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps) {
-  llvm::Value* row = k_.i64(blocking_.bytes(blocking_.panel()));
-  const auto call = [&](bool narrow) {
-    b_.CreateCall(tiles_function(narrow),
-                  {a.data, a.row, a.step, b.data, b.step, steps.depth, b_.CreateSelect(steps.first, zeros_, sums),
-                   b_.CreateSelect(steps.first, k_.i64(0), row), sums, row, part.rows});
+/// Adds the products of some steps to the sums of a panel, and writes them to `out`.
+void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, llvm::Value* out, llvm::Value* out_row,
+                       const Part& part, const Steps& steps) {
+  llvm::Value *in = b_.CreateSelect(steps.first, zeros_, sums), *row = k_.i64(blocking_.bytes(blocking_.panel()));
+  llvm::Value* in_row = b_.CreateSelect(steps.first, k_.i64(0), row);
+  const auto call = [&](bool narrow, llvm::Value* j) {
+    b_.CreateCall(tiles_function(narrow), {a.data, a.row, a.step, at(b.data, j), b.step, steps.depth, at(in, j), in_row,
+                                           at(out, j), out_row, part.rows, b_.CreateSub(part.columns, j)});
   };
-  llvm::Value* narrow = b_.CreateICmpSLE(part.columns, k_.i64(blocking_.lanes));
-  k_.if_then(narrow, [&] { call(true); });
-  k_.if_then(b_.CreateNot(narrow), [&] { call(false); });
+  llvm::Value *lanes = k_.i64(blocking_.lanes), *whole = k_.i64(blocking_.panel());
+  llvm::Value* narrow = k_.target.masked_ops ? b_.CreateICmpSLT(part.columns, whole) : b_.CreateICmpSLE(part.columns, lanes);
+  k_.if_then(narrow, [&] { count(k_.i64(0), part.columns, lanes, false, [&](llvm::Value* j) { call(true, j); }); });
+  k_.if_then(b_.CreateNot(narrow), [&] { call(false, k_.i64(0)); });
 }
 
 // The epilogue.

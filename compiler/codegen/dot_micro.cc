@@ -40,8 +40,11 @@ class TileEmitter {
     return result;
   }
 
+  llvm::Value* next_row(llvm::Value* pointer, int row, llvm::Value* bytes);
+  llvm::Value* load(llvm::Value* from);
+  void store(llvm::Value* value, llvm::Value* to);
   Values load_sums(llvm::Value* in, llvm::Value* in_row);
-  Values row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value* valid_rows);
+  Values row_pointers(llvm::Value* a, llvm::Value* a_row);
   llvm::Value* a_element(int row, llvm::ArrayRef<llvm::Value*> pointers, llvm::Value* a_row, llvm::Value* two_rows,
                          llvm::Value* walked);
   llvm::Value* multiply_add(llvm::Value* x, llvm::Value* y, llvm::Value* sum);
@@ -54,27 +57,44 @@ class TileEmitter {
   llvm::BasicBlock *entry_, *loop_, *exit_;
   Builder b_;
   llvm::Type* vector_;
+  llvm::Value* mask_ = nullptr;
 };
+
+/// From the row before `row` to it, if it is valid.
+llvm::Value* TileEmitter::next_row(llvm::Value* pointer, int row, llvm::Value* bytes) {
+  if (!shape_.ragged) return add_bytes(pointer, bytes);
+  llvm::Value* is_valid = b_.CreateICmpSGT(f_->getArg(10), b_.getInt64(row));
+  return add_bytes(pointer, b_.CreateSelect(is_valid, bytes, b_.getInt64(0)));
+}
+
+llvm::Value* TileEmitter::load(llvm::Value* from) {
+  if (!mask_) return b_.CreateAlignedLoad(vector_, from, align());
+  return b_.CreateMaskedLoad(vector_, from, align(), mask_, llvm::Constant::getNullValue(vector_));
+}
+
+void TileEmitter::store(llvm::Value* value, llvm::Value* to) {
+  if (!mask_) {
+    b_.CreateAlignedStore(value, to, align());
+  } else {
+    b_.CreateMaskedStore(value, to, align(), mask_);
+  }
+}
 
 Values TileEmitter::load_sums(llvm::Value* in, llvm::Value* in_row) {
   Values sums;
   for (int row = 0; row < shape_.rows; ++row) {
-    if (row > 0) in = add_bytes(in, in_row);
-    for (int v = 0; v < shape_.vectors; ++v) {
-      sums.push_back(b_.CreateAlignedLoad(vector_, add_bytes(in, v * bytes_), align()));
-    }
+    if (row > 0) in = next_row(in, row, in_row);
+    for (int v = 0; v < shape_.vectors; ++v) sums.push_back(load(add_bytes(in, v * bytes_)));
   }
   return sums;
 }
 
 /// One pointer per row if ragged, which the loop leaves in place, else one per kRowsPerPointer rows, which it advances.
-Values TileEmitter::row_pointers(llvm::Value* a, llvm::Value* a_row, llvm::Value* valid_rows) {
-  Values pointers;
-  llvm::Value* last = shape_.ragged ? b_.CreateSub(valid_rows, b_.getInt64(1)) : nullptr;
-  for (int row = 0; row < shape_.rows; row += shape_.ragged ? 1 : kRowsPerPointer) {
-    llvm::Value* index = b_.getInt64(row);
-    if (last) index = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, index, last);
-    pointers.push_back(add_bytes(a, b_.CreateMul(index, a_row)));
+Values TileEmitter::row_pointers(llvm::Value* a, llvm::Value* a_row) {
+  Values pointers{a};
+  for (int row = 1; shape_.ragged && row < shape_.rows; ++row) pointers.push_back(next_row(pointers.back(), row, a_row));
+  for (int row = kRowsPerPointer; !shape_.ragged && row < shape_.rows; row += kRowsPerPointer) {
+    pointers.push_back(add_bytes(a, b_.CreateMul(b_.getInt64(row), a_row)));
   }
   return pointers;
 }
@@ -99,16 +119,15 @@ llvm::Value* TileEmitter::multiply_add(llvm::Value* x, llvm::Value* y, llvm::Val
 
 void TileEmitter::store_sums(llvm::ArrayRef<llvm::Value*> sums, llvm::Value* out, llvm::Value* out_row) {
   for (int row = 0; row < shape_.rows; ++row) {
-    if (row > 0) out = add_bytes(out, out_row);
-    for (int v = 0; v < shape_.vectors; ++v) {
-      b_.CreateAlignedStore(sums[row * shape_.vectors + v], add_bytes(out, v * bytes_), align());
-    }
+    if (row > 0) out = next_row(out, row, out_row);
+    for (int v = 0; v < shape_.vectors; ++v) store(sums[row * shape_.vectors + v], add_bytes(out, v * bytes_));
   }
 }
 
 void TileEmitter::emit() {
   llvm::Value *a_row = f_->getArg(1), *a_step = f_->getArg(2), *b_step = f_->getArg(4), *depth = f_->getArg(5);
-  const Values rows = row_pointers(f_->getArg(0), a_row, f_->getArg(10));
+  if (shape_.masked) mask_ = mask_of_count(b_, f_->getArg(11), lanes());
+  const Values rows = row_pointers(f_->getArg(0), a_row);
   llvm::Value* two_rows = b_.CreateShl(a_row, 1);
   const Values initial = load_sums(f_->getArg(6), f_->getArg(7));
   b_.CreateBr(loop_);
@@ -123,9 +142,7 @@ void TileEmitter::emit() {
   auto advance = [&](llvm::Value* phi, llvm::Value* next) { llvm::cast<llvm::PHINode>(phi)->addIncoming(next, loop_); };
 
   Values b_vectors;
-  for (int v = 0; v < shape_.vectors; ++v) {
-    b_vectors.push_back(b_.CreateAlignedLoad(vector_, add_bytes(b_now, v * bytes_), align()));
-  }
+  for (int v = 0; v < shape_.vectors; ++v) b_vectors.push_back(load(add_bytes(b_now, v * bytes_)));
   for (int row = 0; row < shape_.rows; ++row) {
     llvm::Value* element = a_element(row, a_now, a_row, two_rows, walked);
     for (llvm::Value* b_vector : b_vectors) summed.push_back(multiply_add(element, b_vector, sums[summed.size()]));
@@ -160,12 +177,12 @@ llvm::Function* internal_function(llvm::Module& module, const llvm::Function& ca
 llvm::Function* tile_function(llvm::Module& module, const llvm::Function& caller, DType dtype, int vector_bytes,
                               TileShape shape) {
   const std::string name = "dot_tile_" + std::to_string(shape.rows) + "x" + std::to_string(shape.vectors) +
-                           "." + std::to_string(vector_bytes) + "." + std::string(etch::name(dtype));
+                           (shape.masked ? "m" : "") + "." + std::to_string(vector_bytes) + "." + std::string(etch::name(dtype));
   if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
   llvm::Type* i64 = llvm::Type::getInt64Ty(module.getContext());
   llvm::Function* f =
-      internal_function(module, caller, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64});
+      internal_function(module, caller, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64, i64});
   TileEmitter(f, dtype, vector_bytes, shape).emit();
   return f;
 }

@@ -9,9 +9,8 @@ namespace etch::codegen {
 namespace {
 
 constexpr int kRaggedRows = 4;
-constexpr int kNarrowRows = 6;  // of tiles of half as many columns: as many sums as hide fma's latency
+constexpr int kNarrowRows = 8;  // of tiles of half as many columns: as many sums as hide fma's latency
 constexpr int kSquare = 4;      // b is transposed in squares of this size
-static_assert(BlockSizes{}.dot_rows % kNarrowRows == 0 && BlockSizes{}.dot_rows % kRaggedRows == 0);
 
 }  // namespace
 
@@ -156,30 +155,35 @@ void DotParts::transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::
 
 llvm::Function* DotParts::tiles_function(bool narrow) {
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
-  return shared(narrow ? "dot_narrow_tiles" : "dot_tiles", {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64},
+  return shared(narrow ? "dot_narrow_tiles" : "dot_tiles", {ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i64, i64},
                 [&](llvm::Function* f) {
     llvm::Value *a_row = f->getArg(1), *depth = f->getArg(5), *in_row = f->getArg(7), *out_row = f->getArg(9);
+    llvm::Value* columns = f->getArg(11);
+    const bool masked = narrow && k_.target.masked_ops;
     auto add_bytes = [&](llvm::Value* pointer, llvm::Value* bytes) {
       return b_.CreateGEP(b_.getInt8Ty(), pointer, bytes);
     };
     // Without products there are only zeros.
     llvm::Value* empty = b_.CreateIsNull(depth);
+    llvm::Value* mask = masked ? mask_of_count(b_, columns, static_cast<int>(blocking_.lanes)) : nullptr;
     k_.loop(k_.i64(0), b_.CreateSelect(empty, f->getArg(10), k_.i64(0)), k_.i64(1), {f->getArg(8)}, true,
             [&](llvm::Value*, llvm::ArrayRef<llvm::Value*> out) {
-      store(zero_vector(), out[0]);
-      store(zero_vector(), at(out[0], k_.i64(blocking_.lanes)));
+      if (mask) {
+        b_.CreateMaskedStore(zero_vector(), out[0], align(), mask);
+      } else {
+        store(zero_vector(), out[0]);
+      }
+      if (!narrow) store(zero_vector(), at(out[0], k_.i64(blocking_.lanes)));
       return Values{add_bytes(out[0], out_row)};
     });
     llvm::Value* rows = b_.CreateSelect(empty, k_.i64(0), f->getArg(10));
 
     auto step_by = [&](llvm::Value* from, llvm::Value* to, TileShape shape, const Values& start) {
-      const int vector_bytes = blocking_.vector_bytes / (narrow ? 2 : 1);
-      llvm::Function* tile = tile_function(module_, *f, blocking_.dtype, vector_bytes, shape);
+      llvm::Function* tile = tile_function(module_, *f, blocking_.dtype, blocking_.vector_bytes, shape);
       return k_.loop(from, to, k_.i64(shape.rows), start, true,
                      [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> now) {
-        llvm::Value* valid = min(b_.CreateSub(rows, i), k_.i64(shape.rows));
         b_.CreateCall(tile, {now[0], a_row, f->getArg(2), f->getArg(3), f->getArg(4), depth, now[1], in_row, now[2],
-                             out_row, valid});
+                             out_row, b_.CreateSub(rows, i), columns});
         auto next = [&](llvm::Value* pointer, llvm::Value* row) {
           return add_bytes(pointer, b_.CreateMul(row, k_.i64(shape.rows)));
         };
@@ -188,7 +192,7 @@ llvm::Function* DotParts::tiles_function(bool narrow) {
     };
     const Values start{f->getArg(0), f->getArg(6), f->getArg(8)};
     if (narrow) {
-      step_by(k_.i64(0), rows, {kNarrowRows, 2, true}, start);
+      step_by(k_.i64(0), rows, {kNarrowRows, 1, true, masked}, start);
       return;
     }
     llvm::Value* full_rows = b_.CreateSub(rows, b_.CreateURem(rows, k_.i64(blocking_.tile_rows)));
