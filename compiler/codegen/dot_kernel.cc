@@ -66,6 +66,7 @@ class DotEmitter : private DotParts {
     return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
   }
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
+  llvm::Value* is_narrow(const Part& part) { return b_.CreateICmpSLE(part.columns, k_.i64(blocking_.lanes)); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
   void collect_loads(int instr, std::vector<int>& accesses) const;
@@ -127,20 +128,25 @@ llvm::Function* DotEmitter::emit() {
 
   emit_constants();
 
-  // The rows are walked once for each piece of the columns.
+  // The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
   llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
   plan_blocks(m);
   llvm::Value* pieces = div_up(n, width);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
+  llvm::Value* whole = b_.CreateAnd(b_.CreateICmpEQ(b_.CreateMul(first, m), k_.begin()),
+                                    b_.CreateICmpEQ(b_.CreateMul(last, m), k_.end()));
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
     llvm::Value* start = b_.CreateMul(origin.row, pieces);
     llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
-    count(from, min(b_.CreateSub(last, start), pieces), k_.i64(1), false, [&](llvm::Value* piece) {
+    llvm::Value* to = min(b_.CreateSub(last, start), pieces);
+    llvm::Value* together = b_.CreateSelect(whole, b_.CreateSub(to, from), k_.i64(1));
+    count(from, to, together, false, [&](llvm::Value* piece) {
       llvm::Value* before = b_.CreateMul(b_.CreateAdd(start, piece), m);
       llvm::Value* row = max(b_.CreateSub(k_.begin(), before), k_.i64(0));
       llvm::Value* end = min(b_.CreateSub(k_.end(), before), m);
       llvm::Value* column = b_.CreateMul(piece, width);
-      segment(origin, {row, b_.CreateSub(end, row), column, min(b_.CreateSub(n, column), width)});
+      llvm::Value* columns = min(b_.CreateSub(n, column), b_.CreateMul(width, together));
+      segment(origin, {row, b_.CreateSub(end, row), column, columns});
     });
   });
   return k_.finish();
@@ -276,15 +282,15 @@ std::optional<int> DotEmitter::find_plain_store() const {
   return access.stride == Stride::one && access.dtype == blocking_.dtype ? found : std::nullopt;
 }
 
-/// Adds some steps to a panel, and ends it after the last ones. Tiles write their last sums where the result has them, if they
-/// need not leave out columns or can.
+/// Adds some steps to a panel, and ends it after the last ones. Tiles write their last sums where the result has them, unless
+/// they would write behind it.
 void DotEmitter::panel(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
                        const Steps& steps) {
   llvm::Value *out = sums, *out_row = k_.i64(blocking_.bytes(blocking_.panel())), *remain = steps.last;
   if (result_) {
     llvm::Value* direct = steps.last;
     if (!k_.target.masked_ops) {
-      direct = b_.CreateAnd(direct, b_.CreateICmpEQ(part.columns, k_.i64(blocking_.panel())));
+      direct = b_.CreateAnd(direct, b_.CreateNot(is_narrow(part)));
       remain = b_.CreateXor(remain, direct);
     }
     const Origin first = k_.move(k_.move(origin, m_axis_, part.row), n_axis_, part.column);
@@ -383,8 +389,8 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
   return copy;
 }
 
-/// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up; targets that can leave
-/// them out need none.
+/// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up; narrow tiles that cannot
+/// leave them out read one.
 Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                               llvm::Value* panel_copy) {
   const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
@@ -408,7 +414,7 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
     return {b_.CreateSelect(is_copied, panel_copy, data), nullptr, b_.CreateSelect(is_copied, copied.step, bytes(k_stride))};
   }
   // Steps that do not join are copied with their block, so these are walked as one.
-  llvm::Value* ends = b_.CreateICmpSLT(part.columns, k_.i64(blocking_.panel()));
+  llvm::Value* ends = is_narrow(part);
   k_.if_then(b_.CreateAnd(ends, b_.CreateNot(is_copied)), [&] {
     b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, panel_copy, k_.i64(0)});
   });
@@ -430,14 +436,13 @@ void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, llvm
                        const Part& part, const Steps& steps) {
   llvm::Value *in = b_.CreateSelect(steps.first, zeros_, sums), *row = k_.i64(blocking_.bytes(blocking_.panel()));
   llvm::Value* in_row = b_.CreateSelect(steps.first, k_.i64(0), row);
-  const auto call = [&](bool narrow, llvm::Value* j) {
-    b_.CreateCall(tiles_function(narrow), {a.data, a.row, a.step, at(b.data, j), b.step, steps.depth, at(in, j), in_row,
-                                           at(out, j), out_row, part.rows, b_.CreateSub(part.columns, j)});
+  const auto call = [&](bool narrow) {
+    b_.CreateCall(tiles_function(narrow), {a.data, a.row, a.step, b.data, b.step, steps.depth, in, in_row, out, out_row,
+                                           part.rows, part.columns});
   };
-  llvm::Value *lanes = k_.i64(blocking_.lanes), *whole = k_.i64(blocking_.panel());
-  llvm::Value* narrow = k_.target.masked_ops ? b_.CreateICmpSLT(part.columns, whole) : b_.CreateICmpSLE(part.columns, lanes);
-  k_.if_then(narrow, [&] { count(k_.i64(0), part.columns, lanes, false, [&](llvm::Value* j) { call(true, j); }); });
-  k_.if_then(b_.CreateNot(narrow), [&] { call(false, k_.i64(0)); });
+  llvm::Value* narrow = is_narrow(part);
+  k_.if_then(narrow, [&] { call(true); });
+  k_.if_then(b_.CreateNot(narrow), [&] { call(false); });
 }
 
 // The epilogue.

@@ -41,6 +41,7 @@ class TileEmitter {
   }
 
   llvm::Value* next_row(llvm::Value* pointer, int row, llvm::Value* bytes);
+  llvm::Value* vector_at(llvm::Value* row, int vector) { return vector == 0 ? row : add_bytes(row, second_); }
   llvm::Value* load(llvm::Value* from);
   void store(llvm::Value* value, llvm::Value* to);
   Values load_sums(llvm::Value* in, llvm::Value* in_row);
@@ -58,6 +59,7 @@ class TileEmitter {
   Builder b_;
   llvm::Type* vector_;
   llvm::Value* mask_ = nullptr;
+  llvm::Value* second_ = nullptr;  // bytes from the first vector of a row to the second one
 };
 
 /// From the row before `row` to it, if it is valid.
@@ -84,7 +86,7 @@ Values TileEmitter::load_sums(llvm::Value* in, llvm::Value* in_row) {
   Values sums;
   for (int row = 0; row < shape_.rows; ++row) {
     if (row > 0) in = next_row(in, row, in_row);
-    for (int v = 0; v < shape_.vectors; ++v) sums.push_back(load(add_bytes(in, v * bytes_)));
+    for (int v = 0; v < shape_.vectors; ++v) sums.push_back(load(vector_at(in, v)));
   }
   return sums;
 }
@@ -120,13 +122,15 @@ llvm::Value* TileEmitter::multiply_add(llvm::Value* x, llvm::Value* y, llvm::Val
 void TileEmitter::store_sums(llvm::ArrayRef<llvm::Value*> sums, llvm::Value* out, llvm::Value* out_row) {
   for (int row = 0; row < shape_.rows; ++row) {
     if (row > 0) out = next_row(out, row, out_row);
-    for (int v = 0; v < shape_.vectors; ++v) store(sums[row * shape_.vectors + v], add_bytes(out, v * bytes_));
+    for (int v = 0; v < shape_.vectors; ++v) store(sums[row * shape_.vectors + v], vector_at(out, v));
   }
 }
 
 void TileEmitter::emit() {
   llvm::Value *a_row = f_->getArg(1), *a_step = f_->getArg(2), *b_step = f_->getArg(4), *depth = f_->getArg(5);
-  if (shape_.masked) mask_ = mask_of_count(b_, f_->getArg(11), lanes());
+  llvm::Value* columns = f_->getArg(11);
+  if (shape_.masked) mask_ = mask_of_count(b_, columns, lanes());
+  if (shape_.vectors == 2) second_ = b_.CreateMul(b_.CreateSub(columns, b_.getInt64(lanes())), b_.getInt64(size_of(dtype_)));
   const Values rows = row_pointers(f_->getArg(0), a_row);
   llvm::Value* two_rows = b_.CreateShl(a_row, 1);
   const Values initial = load_sums(f_->getArg(6), f_->getArg(7));
@@ -142,7 +146,7 @@ void TileEmitter::emit() {
   auto advance = [&](llvm::Value* phi, llvm::Value* next) { llvm::cast<llvm::PHINode>(phi)->addIncoming(next, loop_); };
 
   Values b_vectors;
-  for (int v = 0; v < shape_.vectors; ++v) b_vectors.push_back(load(add_bytes(b_now, v * bytes_)));
+  for (int v = 0; v < shape_.vectors; ++v) b_vectors.push_back(load(vector_at(b_now, v)));
   for (int row = 0; row < shape_.rows; ++row) {
     llvm::Value* element = a_element(row, a_now, a_row, two_rows, walked);
     for (llvm::Value* b_vector : b_vectors) summed.push_back(multiply_add(element, b_vector, sums[summed.size()]));

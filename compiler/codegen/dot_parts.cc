@@ -9,7 +9,7 @@ namespace etch::codegen {
 namespace {
 
 constexpr int kRaggedRows = 4;
-constexpr int kNarrowRows = 8;  // of tiles of half as many columns: as many sums as hide fma's latency
+constexpr int kNarrowRows = 8;  // of tiles of one vector: as many sums as hide fma's latency
 constexpr int kSquare = 4;      // b is transposed in squares of this size
 
 }  // namespace
@@ -173,7 +173,7 @@ llvm::Function* DotParts::tiles_function(bool narrow) {
       } else {
         store(zero_vector(), out[0]);
       }
-      if (!narrow) store(zero_vector(), at(out[0], k_.i64(blocking_.lanes)));
+      if (!narrow) store(zero_vector(), at(out[0], b_.CreateSub(columns, k_.i64(blocking_.lanes))));
       return Values{add_bytes(out[0], out_row)};
     });
     llvm::Value* rows = b_.CreateSelect(empty, k_.i64(0), f->getArg(10));

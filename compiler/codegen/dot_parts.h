@@ -62,8 +62,8 @@ class DotParts {
   /// void(from, n_stride, k_stride, columns, depth, to): the same of a single panel for from[p * k_stride + j * n_stride].
   llvm::Function* transpose_b_function();
   /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows, columns): as tile_function, tile after tile,
-  /// for any depth and rows. A row of a tile is a panel, or half of it if `narrow`: then columns from `columns` on are not
-  /// touched if the target has masked instructions.
+  /// for any depth and rows. A row of a tile is up to one vector if `narrow`, else one to two; what is behind its columns is
+  /// touched only if it is narrow and the target has no masked instructions.
   llvm::Function* tiles_function(bool narrow);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.
