@@ -2,7 +2,7 @@
 //
 // The result is made in blocks of some rows (see BlockSizes) whose sums stand in the scratch memory, and a block in panels
 // as wide as a tile. For some steps of k at a time a block of b and one of a are copied, where it pays, to where
-// tiles read them best: b row after row, for memory is read fastest in long stretches. Tiles (dot_parts.h, dot_micro.h) then
+// tiles read them best: b row after row, for memory is read fastest in long stretches. Tiles (runtime/product_loops.h) then
 // add the products to the sums. After the last steps the
 // epilogue runs over the panel while it is in the cache. Rows, and steps, may be several axes: such operands lie in pieces,
 // which copies put together. The products of one element are added in ascending order of k
@@ -11,12 +11,14 @@
 #include <algorithm>
 #include <optional>
 
+#include "compiler/codegen/dot_mask.h"
 #include "compiler/codegen/dot_parts.h"
 #include "compiler/codegen/emit.h"
 
 namespace etch::codegen {
 namespace {
 
+constexpr int64_t kTileRows = 12;               // blocks have whole tiles: of 12 rows, or of 6
 constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which reads a once
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
 constexpr int64_t kMinRowsToCopyB = 25;         // likewise
@@ -55,7 +57,8 @@ class DotEmitter : private DotParts {
       : DotParts(program, options, module, name),
         a_access_(plain_access(0)),
         b_access_(plain_access(1)),
-        result_(find_plain_store()) {}
+        result_(find_plain_store()),
+        seen_(has_lines() ? std::nullopt : seen_sums(program, dot_)) {}
 
   llvm::Function* emit();
 
@@ -66,7 +69,6 @@ class DotEmitter : private DotParts {
     return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(y, k_.i64(1))), y);
   }
   llvm::Value* bytes(llvm::Value* elements) { return b_.CreateMul(elements, k_.i64(size_of(blocking_.dtype))); }
-  llvm::Value* is_narrow(const Part& part) { return b_.CreateICmpSLE(part.columns, k_.i64(blocking_.lanes)); }
   llvm::Value* scratch(int64_t elements) { return k_.scratch(blocking_.bytes(elements)); }
 
   void collect_loads(int instr, std::vector<int>& accesses) const;
@@ -100,17 +102,30 @@ class DotEmitter : private DotParts {
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                     llvm::Value* panel_copy);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
+  Origin move_b(const Origin& origin, int axis, llvm::Value* index) {
+    return k_.move(origin, axis, index, [&](int access) { return access == b_access_; });
+  }
+  /// Moves what the epilogue reads and writes.
+  Origin move_result(const Origin& origin, int axis, llvm::Value* index) {
+    return k_.move(origin, axis, index, [&](int access) { return is_of_epilogue(access); });
+  }
+  bool is_of_epilogue(int access) const;
+  void emit_seen();
+  llvm::Value* reach(const Origin& origin, const Part& part);
   std::optional<int> find_plain_store() const;
   void plan_blocks(llvm::Value* m);
-  void panel(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps);
-  void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, llvm::Value* out, llvm::Value* out_row, const Part& part,
-             const Steps& steps);
+  void finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps);
+  void tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps,
+             llvm::Value* reach);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;
   const std::optional<int> result_;  // the access that takes the sums as they are
-  llvm::Value* zeros_ = nullptr;
+  const std::optional<SeenSums> seen_;
+  // What the terms of `seen_` add up to changes by so much from row to row, and from column to column.
+  llvm::Value *row_slope_ = nullptr, *column_slope_ = nullptr;
+  llvm::Value* all_seen_ = nullptr;  // i1: the terms are too large to add up
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
@@ -120,13 +135,12 @@ class DotEmitter : private DotParts {
 // The kernel: batch, blocks of columns, blocks of rows, blocks of steps, panels.
 
 llvm::Function* DotEmitter::emit() {
-  zeros_ = scratch(blocking_.panel());
   sums_ = scratch(blocking_.rows * blocking_.columns);
-  a_copy_ = scratch(kMaxDepth * kLeading);
+  a_copy_ = scratch(kProductDepth * kProductLeading);
   b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
-  for (int i = 0; i < 2; ++i) store(zero_vector(), at(zeros_, k_.i64(i * blocking_.lanes)));
 
   emit_constants();
+  emit_seen();
 
   // The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
   llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
@@ -155,7 +169,7 @@ llvm::Function* DotEmitter::emit() {
 /// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
 /// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
 void DotEmitter::plan_blocks(llvm::Value* m) {
-  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(blocking_.tile_rows);
+  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
   llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
   rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
   columns_of_block_ = k_.i64(blocking_.columns);
@@ -166,7 +180,7 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
   columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
   depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
-  if (!a_access_ || has_lines() || !k_.target.masked_ops) return;
+  if (!a_access_ || has_lines()) return;
   llvm::Value* narrow = b_.CreateICmpSLE(k_.extent(n_axis_), k_.i64(blocking_.lanes));
   depth_ = b_.CreateSelect(narrow, k_.i64(kNarrowDepth), depth_);
 }
@@ -265,7 +279,25 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
     const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
     llvm::Value* before = b_.CreateUDiv(j, k_.i64(blocking_.panel()));
     llvm::Value* place = b_.CreateSelect(is_copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
-    this->panel(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps);
+    llvm::Value* first_row = reach(origin, panel);
+    const auto add_tiles = [&] {
+      tiles(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps, first_row);
+    };
+    if (seen_) {
+      llvm::Value* last_row = b_.CreateAdd(first_row, b_.CreateMul(row_slope_, b_.CreateSub(panel.rows, k_.i64(1))));
+      k_.if_then(b_.CreateICmpSGE(max(first_row, last_row), k_.i64(0)), add_tiles);
+    } else {
+      add_tiles();
+    }
+    if (!result_) finish_panel(origin, sums, panel, steps);
+  });
+}
+
+void DotEmitter::finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps) {
+  k_.if_then(steps.last, [&] {
+    for_lines(origin, part, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
+      epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, part.column, part.columns});
+    });
   });
 }
 
@@ -282,38 +314,14 @@ std::optional<int> DotEmitter::find_plain_store() const {
   return access.stride == Stride::one && access.dtype == blocking_.dtype ? found : std::nullopt;
 }
 
-/// Adds some steps to a panel, and ends it after the last ones. Tiles write their last sums where the result has them, unless
-/// they would write behind it.
-void DotEmitter::panel(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
-                       const Steps& steps) {
-  llvm::Value *out = sums, *out_row = k_.i64(blocking_.bytes(blocking_.panel())), *remain = steps.last;
-  if (result_) {
-    llvm::Value* direct = steps.last;
-    if (!k_.target.masked_ops) {
-      direct = b_.CreateAnd(direct, b_.CreateNot(is_narrow(part)));
-      remain = b_.CreateXor(remain, direct);
-    }
-    const Origin first = k_.move(k_.move(origin, m_axis_, part.row), n_axis_, part.column);
-    out = b_.CreateSelect(direct, first.accesses[*result_], out);
-    out_row = b_.CreateSelect(direct, bytes(k_.access_stride(*result_, m_axis_)), out_row);
-  }
-  tiles(a, b, sums, out, out_row, part, steps);
-  if (result_ && k_.target.masked_ops) return;
-  k_.if_then(remain, [&] {
-    for_lines(origin, part, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
-      epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, part.column, part.columns});
-    });
-  });
-}
-
 /// The rows of a for some steps, in memory that tiles can read.
 Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Steps& steps) {
   llvm::Value* unit = k_.i64(blocking_.bytes(1));
-  llvm::Value* leading = k_.i64(blocking_.bytes(kLeading));
+  llvm::Value* leading = k_.i64(blocking_.bytes(kProductLeading));
   if (!a_access_) {
     for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
       for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
-        compute_a(corner, rows, steps.length, at(a_copy_, b_.CreateAdd(b_.CreateMul(row, k_.i64(kLeading)), step)));
+        compute_a(corner, rows, steps.length, at(a_copy_, b_.CreateAdd(b_.CreateMul(row, k_.i64(kProductLeading)), step)));
       });
     });
     return {a_copy_, leading, unit};
@@ -328,10 +336,8 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   llvm::Value* by_k = b_.CreateICmpEQ(k_stride, k_.i64(1));
   k_.if_then(copy, [&] {
     // Row by row, or step by step unless steps are contiguous.
-    b_.CreateCall(copy_a_function(),
-                  {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
-                   b_.CreateSelect(by_k, part.rows, steps.depth), b_.CreateSelect(by_k, steps.depth, part.rows),
-                   a_copy_});
+    call_loop("copy_a", {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
+                         b_.CreateSelect(by_k, part.rows, steps.depth), b_.CreateSelect(by_k, steps.depth, part.rows), a_copy_});
   });
   return {b_.CreateSelect(copy, a_copy_, data),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, leading, unit), bytes(m_stride)),
@@ -340,7 +346,7 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
 
 /// The same, copied, where rows or steps lie in pieces.
 Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps) {
-  llvm::Value *unit = k_.i64(1), *leading = k_.i64(kLeading);
+  llvm::Value *unit = k_.i64(1), *leading = k_.i64(kProductLeading);
   llvm::Value* m_stride = k_.access_stride(*a_access_, m_axis_);
   llvm::Value* k_stride = k_.access_stride(*a_access_, k_axis_);
   // What lies beside each other stays so: rows, if steps do not or are fewer.
@@ -352,10 +358,9 @@ Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, co
   for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
     for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
       llvm::Value* to = at(a_copy_, b_.CreateAdd(b_.CreateMul(row, row_unit), b_.CreateMul(step, step_unit)));
-      b_.CreateCall(copy_a_function(), {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
-                                        b_.CreateSelect(by_rows, m_stride, k_stride),
-                                        b_.CreateSelect(by_rows, steps.length, rows),
-                                        b_.CreateSelect(by_rows, rows, steps.length), to});
+      call_loop("copy_a", {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
+                           b_.CreateSelect(by_rows, m_stride, k_stride), b_.CreateSelect(by_rows, steps.length, rows),
+                           b_.CreateSelect(by_rows, rows, steps.length), to});
     });
   });
   return {a_copy_, bytes(row_unit), bytes(step_unit)};
@@ -363,7 +368,7 @@ Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, co
 
 /// The first element of b that a panel reads.
 llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const Steps& steps) {
-  Origin start = k_.move(origin, k_axis_, steps.start);
+  Origin start = move_b(origin, k_axis_, steps.start);
   if (has_pieces_of_k()) start = move_along(start, n_axis_ + 1, k_axis_, steps.piece);
   llvm::Value* first = start.accesses[*b_access_];
   const bool one = b_stride() == Stride::one;
@@ -377,20 +382,18 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
   llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
-  if (k_.target.masked_ops) copy = b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
+  copy = b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
   k_.if_then(copy, [&] {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      b_.CreateCall(copy_b_function(),
-                    {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
-                     at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), k_.i64(panel_elements())});
+    for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      call_loop("copy_b", {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
+                           at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), k_.i64(panel_elements())});
     });
   });
   return copy;
 }
 
-/// The columns of b for some steps. In a copy, columns past the last one hold what the tile may add up; narrow tiles that cannot
-/// leave them out read one.
+/// The columns of b for some steps.
 Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                               llvm::Value* panel_copy) {
   const Matrix copied{panel_copy, nullptr, k_.i64(blocking_.bytes(blocking_.panel()))};
@@ -403,23 +406,15 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
   }
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   if (b_stride() == Stride::other) {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      b_.CreateCall(transpose_b_function(), {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride,
-                                             part.columns, steps.length, copy_of(step)});
+    for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+      call_loop("transpose_b", {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride, part.columns,
+                                steps.length, copy_of(step)});
     });
     return copied;
   }
   llvm::Value* data = plain_b(origin, part, steps);
-  if (k_.target.masked_ops) {
-    return {b_.CreateSelect(is_copied, panel_copy, data), nullptr, b_.CreateSelect(is_copied, copied.step, bytes(k_stride))};
-  }
   // Steps that do not join are copied with their block, so these are walked as one.
-  llvm::Value* ends = is_narrow(part);
-  k_.if_then(b_.CreateAnd(ends, b_.CreateNot(is_copied)), [&] {
-    b_.CreateCall(copy_b_function(), {data, k_stride, part.columns, steps.depth, panel_copy, k_.i64(0)});
-  });
-  llvm::Value* copy = b_.CreateOr(ends, is_copied);
-  return {b_.CreateSelect(copy, panel_copy, data), nullptr, b_.CreateSelect(copy, copied.step, bytes(k_stride))};
+  return {b_.CreateSelect(is_copied, panel_copy, data), nullptr, b_.CreateSelect(is_copied, copied.step, bytes(k_stride))};
 }
 
 llvm::Value* DotEmitter::steps_join_in_b() {
@@ -431,27 +426,68 @@ llvm::Value* DotEmitter::steps_join_in_b() {
   return joins;
 }
 
-/// Adds the products of some steps to the sums of a panel, and writes them to `out`.
-void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, llvm::Value* out, llvm::Value* out_row,
-                       const Part& part, const Steps& steps) {
-  llvm::Value *in = b_.CreateSelect(steps.first, zeros_, sums), *row = k_.i64(blocking_.bytes(blocking_.panel()));
-  llvm::Value* in_row = b_.CreateSelect(steps.first, k_.i64(0), row);
-  const auto call = [&](bool narrow) {
-    b_.CreateCall(tiles_function(narrow), {a.data, a.row, a.step, b.data, b.step, steps.depth, in, in_row, out, out_row,
-                                           part.rows, part.columns});
-  };
-  llvm::Value* narrow = is_narrow(part);
-  k_.if_then(narrow, [&] { call(true); });
-  k_.if_then(b_.CreateNot(narrow), [&] { call(false); });
+/// How the terms of `seen_` change along rows and columns.
+void DotEmitter::emit_seen() {
+  row_slope_ = column_slope_ = k_.i64(0);
+  all_seen_ = b_.getFalse();
+  if (!seen_) return;
+  constexpr int64_t kLarge = int64_t{1} << 60;
+  for (const auto& [sign, instr] : seen_->terms) {
+    const int slot = k_.program.body[instr].slot;
+    const auto add = [&, sign = sign](llvm::Value* to, llvm::Value* x) { return sign > 0 ? b_.CreateAdd(to, x) : b_.CreateSub(to, x); };
+    if (llvm::Value* constant = constants_[instr]) {
+      llvm::Value* shifted = b_.CreateAdd(constant, k_.i64(kLarge));
+      all_seen_ = b_.CreateOr(all_seen_, b_.CreateICmpUGE(shifted, k_.i64(2 * kLarge)));
+    } else {
+      row_slope_ = add(row_slope_, k_.index_stride(slot, m_axis_));
+      column_slope_ = add(column_slope_, k_.index_stride(slot, n_axis_));
+    }
+  }
+  row_slope_ = b_.CreateSelect(all_seen_, k_.i64(0), row_slope_);
+}
+
+/// What the terms come to in the first row of a panel, where they are largest.
+llvm::Value* DotEmitter::reach(const Origin& origin, const Part& part) {
+  if (!seen_) return k_.i64(0);
+  llvm::Value* reach = b_.CreateAdd(k_.i64(seen_->constant), b_.CreateMul(part.row, row_slope_));
+  for (const auto& [sign, instr] : seen_->terms) {
+    llvm::Value* value = constants_[instr] ? constants_[instr] : origin.indices[k_.program.body[instr].slot];
+    reach = sign > 0 ? b_.CreateAdd(reach, value) : b_.CreateSub(reach, value);
+  }
+  llvm::Value* last = b_.CreateSub(b_.CreateAdd(part.column, part.columns), k_.i64(1));
+  llvm::Value* along = max(b_.CreateMul(part.column, column_slope_), b_.CreateMul(last, column_slope_));
+  return b_.CreateSelect(all_seen_, k_.i64(0), b_.CreateAdd(reach, along));
+}
+
+/// Adds the products of some steps to the sums of a panel. The last ones go straight to where the result has them, if the kernel
+/// does nothing else with them.
+void DotEmitter::tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
+                       const Steps& steps, llvm::Value* reach) {
+  llvm::Value *row = k_.i64(blocking_.bytes(blocking_.panel())), *out = sums, *out_row = row;
+  llvm::Value* in = b_.CreateSelect(steps.first, llvm::ConstantPointerNull::get(b_.getPtrTy()), sums);
+  if (result_) {
+    const Origin first = move_result(move_result(origin, m_axis_, part.row), n_axis_, part.column);
+    out = b_.CreateSelect(steps.last, first.accesses[*result_], sums);
+    out_row = b_.CreateSelect(steps.last, bytes(k_.access_stride(*result_, m_axis_)), row);
+  }
+  call_loop("tiles", {a.data, a.row, a.step, b.data, b.step, steps.depth, in, row, out, out_row, part.rows, part.columns, reach,
+                      row_slope_});
 }
 
 // The epilogue.
+
+bool DotEmitter::is_of_epilogue(int access) const {
+  return std::ranges::any_of(k_.program.body, [&](const Instr& instr) {
+    const bool accesses = instr.kind == InstrKind::load || instr.kind == InstrKind::store;
+    return accesses && instr.stage > 0 && (instr.slot == access || k_.program.accesses[instr.slot].group == access);
+  });
+}
 
 /// The instructions on finished sums of a panel, whose first row is where `rows` stands.
 void DotEmitter::epilogue(const Origin& rows, llvm::Value* sums, const Part& part) {
   const int64_t width = std::min<int64_t>(lanes_of(k_.program, k_.target), blocking_.panel());
   count(k_.i64(0), part.columns, k_.i64(width), false, [&](llvm::Value* j) {
-    const Origin first_row = k_.move(rows, n_axis_, b_.CreateAdd(part.column, j));
+    const Origin first_row = move_result(rows, n_axis_, b_.CreateAdd(part.column, j));
     llvm::Value* column_sums = at(sums, j);
     llvm::Value* left = b_.CreateSub(part.columns, j);
     llvm::Value* mask = mask_of_count(b_, left, static_cast<int>(width));
@@ -466,7 +502,12 @@ void DotEmitter::epilogue(const Origin& rows, llvm::Value* sums, const Part& par
 void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Value* rows, int64_t width,
                                llvm::Value* mask) {
   Values initial{sums};
-  initial.append(first.accesses.begin(), first.accesses.end());
+  std::vector<int> walked;
+  for (int a = 0; a < static_cast<int>(first.accesses.size()); ++a) {
+    if (!is_of_epilogue(a) || k_.program.accesses[a].uniform) continue;
+    walked.push_back(a);
+    initial.push_back(first.accesses[a]);
+  }
   initial.append(first.indices.begin(), first.indices.end());
   std::vector<llvm::Value*> constants = constants_;
   for (const Instr& instr : k_.program.body) {
@@ -480,7 +521,7 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
     auto next_of = now.begin();
     llvm::Value* row_sums = *next_of++;
     Values next{at(row_sums, k_.i64(blocking_.panel()))};
-    for (size_t a = 0; a < row.accesses.size(); ++a) {
+    for (int a : walked) {
       row.accesses[a] = *next_of++;
       next.push_back(k_.advance(a, row.accesses[a], k_.access_stride(a, m_axis_)));
     }
@@ -517,7 +558,7 @@ void DotEmitter::compute_a(const Origin& corner, llvm::Value* rows, llvm::Value*
   auto compute = [&](Stride stride) {
     count(k_.i64(0), rows, k_.i64(1), false, [&](llvm::Value* i) {
       const Origin row = k_.move(corner, m_axis_, i);
-      llvm::Value* line = at(to, b_.CreateMul(i, k_.i64(kLeading)));
+      llvm::Value* line = at(to, b_.CreateMul(i, k_.i64(kProductLeading)));
       k_.vector_loop(k_.i64(0), steps, static_cast<int>(blocking_.lanes), {}, true, k_.target.masked_ops,
                      [&](llvm::Value* p, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
         const Cursor lanes = lanes_along(k_.move(row, k_axis_, p), k_axis_, stride, blocking_.lanes, mask.lanes);

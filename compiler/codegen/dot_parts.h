@@ -1,4 +1,4 @@
-// The functions that dot kernels call, and what their emitters share. Internal to code generation.
+// What the emitters of products share. Internal to code generation.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/dot_micro.h"
 #include "compiler/codegen/emit.h"
+#include "runtime/product_loops.h"
 
 namespace etch::codegen {
-
-inline constexpr int64_t kMaxDepth = 256;            // of a block: see BlockSizes
-inline constexpr int64_t kLeading = kMaxDepth + 16;  // of a copied block of a: its rows then fall into different sets
 
 /// The sizes of blocks and tiles for one dtype on one target.
 struct Blocking {
@@ -20,7 +17,6 @@ struct Blocking {
       : dtype(sums),
         vector_bytes(target.vector_bytes),
         lanes(target.vector_bytes / size_of(sums)),
-        tile_rows(target.vector_bytes == 64 ? 12 : 6),
         depth(blocks.depth),
         rows(blocks.dot_rows),
         columns(blocks.dot_row_bytes / size_of(sums)) {}
@@ -28,15 +24,13 @@ struct Blocking {
   DType dtype;       // of the sums; shorter integers are summed in 32 bits
   int vector_bytes;
   int64_t lanes;     // of a vector
-  int tile_rows;     // 2 vectors each: they and the operands fill the registers
   int64_t depth, rows, columns;  // of a block, whose sums stay in the second cache
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
   int64_t panel() const { return 2 * lanes; }
 };
 
-/// A kernel function while it is made, with the functions that it calls. These are internal to the module, and all
-/// kernels of a dtype in it share them. `leading` is kLeading, `panel` is Blocking::panel().
+/// A kernel function while it is made. `panel` is Blocking::panel().
 class DotParts {
  protected:
   DotParts(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
@@ -53,18 +47,8 @@ class DotParts {
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
         vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {}
 
-  /// void(from, line_stride, stride, lines, length, to), strides in elements:
-  /// to[i * leading + j] = from[i * line_stride + j * stride].
-  llvm::Function* copy_a_function();
-  /// void(from, k_stride, columns, depth, to, next_panel): column j of each panel of columns, from[p * k_stride + j], goes to
-  /// to[p * panel + j], and zeros behind the last column; the next panel is so many elements behind.
-  llvm::Function* copy_b_function();
-  /// void(from, n_stride, k_stride, columns, depth, to): the same of a single panel for from[p * k_stride + j * n_stride].
-  llvm::Function* transpose_b_function();
-  /// void(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows, columns): as tile_function, tile after tile,
-  /// for any depth and rows. A row of a tile is up to one vector if `narrow`, else one to two; what is behind its columns is
-  /// touched only if it is narrow and the target has no masked instructions.
-  llvm::Function* tiles_function(bool narrow);
+  /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b or tiles.
+  void call_loop(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.
   std::optional<int> plain_access(int i) const;
@@ -75,7 +59,7 @@ class DotParts {
   /// Emits what operand i needs, for the lanes of `at`, and returns it as the sums' dtype.
   llvm::Value* operand_lanes(int i, const Cursor& at);
 
-  /// The function of that name and this dtype, made by `body` if it is not there yet.
+  /// An internal function of that name and this dtype, which all kernels of the module share, made by `body` if it is not there yet.
   llvm::Function* shared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments,
                          llvm::function_ref<void(llvm::Function*)> body);
 
@@ -104,9 +88,6 @@ class DotParts {
  private:
   static int dot_of(const KernelProgram& program);
   void emit_operands(int instr, const Cursor& at, std::vector<llvm::Value*>& values);
-  /// A vector from memory; lanes that a mask turns off are 0.
-  llvm::Value* load_vector(llvm::Value* from, llvm::Value* mask = nullptr);
-  void transpose_square(llvm::Value* from, llvm::Value* n_stride, llvm::Value* to);
 };
 
 }  // namespace etch::codegen

@@ -175,6 +175,11 @@ llvm::Function* KernelEmitter::finish() {
   return function;
 }
 
+std::string product_loop_symbol(std::string_view name, DType dtype, int vector_bytes) {
+  return "etch_product_" + std::string(name) + (is_floating(dtype) ? ".f" : ".i") + std::to_string(8 * size_of(dtype)) + "." +
+         std::to_string(vector_bytes);
+}
+
 int64_t scratch_bytes_of(const llvm::Function& kernel) {
   return static_cast<int64_t>(kernel.getFnAttributeAsParsedInteger(kScratchAttribute));
 }

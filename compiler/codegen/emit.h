@@ -250,6 +250,9 @@ inline bool takes_scalars(const Instr& instr) { return instr.kind == InstrKind::
 /// The runtime's report_index as kernels know it.
 inline constexpr const char* kReportIndex = "etch_report_index";
 
+/// The symbol of one of the ProductLoops: of sums of this dtype, or of integers of its size, and these vectors.
+std::string product_loop_symbol(std::string_view name, DType dtype, int vector_bytes);
+
 /// True if a load or store takes its lanes one by one. Such kernels want few lanes.
 bool goes_by_lane(const KernelProgram& program, const Instr& instr, const Target& target);
 bool goes_by_lane(const KernelProgram& program, const Target& target);

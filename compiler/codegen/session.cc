@@ -53,6 +53,7 @@
 #include "compiler/codegen/emit.h"
 #include "runtime/check.h"
 #include "runtime/fork.h"
+#include "runtime/product_loops.h"
 #include "runtime/stack.h"
 
 namespace etch::codegen {
@@ -291,7 +292,7 @@ void disable_passes() {
 /// SSE4.1, and large copies).
 llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
   llvm::orc::SymbolMap symbols;
-  auto add = [&](const char* name, auto* function) {
+  auto add = [&](llvm::StringRef name, auto* function) {
     symbols[session.intern(name)] = {llvm::orc::ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported};
   };
 #define ETCH_LIBRARY_FUNCTION(name)                        \
@@ -309,6 +310,19 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
   add("memcpy", &std::memcpy);
   add("memset", &std::memset);
   add(kReportIndex, &report_index);
+  for (const ProductLoopsOfVectors* loops : {&kProductLoops16, &kProductLoops32, &kProductLoops64}) {
+    const auto add_loops = [&](DType dtype, const auto& of_dtype) {
+      const auto symbol = [&](const char* name) { return product_loop_symbol(name, dtype, loops->vector_bytes); };
+      add(symbol("copy_a"), of_dtype.copy_a);
+      add(symbol("copy_b"), of_dtype.copy_b);
+      add(symbol("transpose_b"), of_dtype.transpose_b);
+      add(symbol("tiles"), of_dtype.tiles);
+    };
+    add_loops(DType::f32, loops->f32);
+    add_loops(DType::f64, loops->f64);
+    add_loops(DType::i32, loops->i32);
+    add_loops(DType::i64, loops->i64);
+  }
   return symbols;
 }
 

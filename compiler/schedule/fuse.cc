@@ -148,6 +148,7 @@ class Fusion {
     if (sites.size() == 1) why = reason::kOutputElsewhere;
     if (sites.size() > 1 && sites.front().cluster == sites.back().cluster) why = reason::kSeveralPlaces;
     if (!memory && sites.size() == 1) {
+      if (policy_.hides_sums(value, sites[0])) return place_alone(value, sites, reason::kHidesSums);
       why = policy_.cannot_join(value, sites[0]);
       if (!why) {
         home(value) = sites[0].cluster;

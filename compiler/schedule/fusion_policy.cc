@@ -2,6 +2,7 @@
 #include "compiler/schedule/fusion_policy.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "compiler/schedule/costs.h"
 
@@ -267,6 +268,40 @@ const char* FusionPolicy::cannot_multiply(Value value, const Site& site) const {
   const bool can = !site.memory && !c.alone && c.instrs <= kMaxFoldingInstrs && c.accesses + 2 <= kMaxAccesses &&
                    can_host_dot(graph_, graph_.node(value), c, site.map);
   return can ? nullptr : reason::kDotConsumer;
+}
+
+/// True if the value is made of numbers and indices by so many ops at the most.
+bool FusionPolicy::is_of_indices(Value value, int most_ops, bool& has_index) const {
+  const Node& node = graph_.node(value);
+  const Place place = etch::place(node.op);
+  has_index |= place == Place::index;
+  if (place == Place::splat || place == Place::index) return true;
+  const bool passes = place == Place::elementwise || place == Place::view || place == Place::movement;
+  return passes && most_ops > 0 &&
+         std::ranges::all_of(node.operands, [&](Value operand) { return is_of_indices(operand, most_ops - 1, has_index); });
+}
+
+bool FusionPolicy::hides_sums(Value value, const Site& site) const {
+  constexpr int kMostOps = 8, kMostOfIndices = 4;
+  const Cluster& c = sites_.cluster(site);
+  if (!is_fused_freely(value) || c.domain.folded_axis() < 0 || c.domain.has(Role::row)) return false;
+  const int64_t size = graph_.type(value).size();
+  bool has_index = false;
+  for (int ops = 0; ops < kMostOps; ++ops) {
+    const Node& node = graph_.node(value);
+    const Place place = etch::place(node.op);
+    if (place == Place::product) return has_index && !is_of_vector(graph_, node);
+    if (place != Place::elementwise && place != Place::view) return false;
+    std::optional<Value> next;
+    for (Value operand : node.operands) {
+      if (is_of_indices(operand, kMostOfIndices, has_index)) continue;
+      if (next || uses_[operand.id] != 1 || graph_.type(operand).size() != size) return false;
+      next = operand;
+    }
+    if (!next) return false;
+    value = *next;
+  }
+  return false;
 }
 
 }  // namespace etch::schedule

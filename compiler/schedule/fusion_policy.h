@@ -44,6 +44,7 @@ inline constexpr char kBytesApart[] =
     "beside it the kernel would take vectors of bytes apart: a kernel of its own moves them first";
 inline constexpr char kTurnedOnce[] =
     "several kernels would fetch its elements one by one: a kernel of its own does so once";
+inline constexpr char kHidesSums[] = "it hides sums of a product by their position: the product's kernel leaves those out";
 inline constexpr char kParts[] = "kernels write the parts of it in place";
 }  // namespace reason
 
@@ -60,7 +61,12 @@ inline constexpr int kIndexedInstrs = 3;
 class FusionPolicy {
  public:
   FusionPolicy(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks, Sites& sites)
-      : graph_(graph), care_(care), blocks_(blocks), sites_(sites) {}
+      : graph_(graph), care_(care), blocks_(blocks), sites_(sites), uses_(graph.num_values()) {
+    for (const Node& node : graph.nodes()) {
+      for (Value operand : node.operands) ++uses_[operand.id];
+    }
+    for (Value output : graph.outputs()) ++uses_[output.id];
+  }
 
   bool is_undone(Value value) const { return care_[value.id] == Care::alone; }
   bool is_fused_freely(Value value) const { return care_[value.id] == Care::none; }
@@ -111,12 +117,17 @@ class FusionPolicy {
   /// True if a loop that fetches small groups of this value also reads bytes in order: those it would take apart, too.
   bool takes_bytes_apart(Value value, const Site& site) const;
 
+  /// True if the kernel of a product should compute an elementwise value for the site, which cannot take in the product: it is
+  /// made of nothing but the product, numbers and indices.
+  bool hides_sums(Value value, const Site& site) const;
+
   /// Computing a value in every kernel that needs it beats storing it: little work, and no more to read.
   bool repeating_pays(Value value, const Sites::List& sites) const;
 
  private:
   bool has_room(const Cluster& cluster, int instrs, int code) const;
   bool has_room_for_accesses(const Cluster& cluster, int more) const;
+  bool is_of_indices(Value value, int most_ops, bool& has_index) const;
   bool is_splat(Value value) const { return etch::place(graph_.node(value).op) == Place::splat; }
   int64_t computations(const Site& site) const;
   bool goes_one_by_one(const Site& site, const Affine& map) const;
@@ -130,6 +141,7 @@ class FusionPolicy {
   const std::vector<Care>& care_;
   const BlockSizes& blocks_;
   Sites& sites_;
+  std::vector<int> uses_;  // of each value
 };
 
 }  // namespace etch::schedule

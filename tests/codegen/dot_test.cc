@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "compiler/codegen/codegen.h"
+#include "compiler/codegen/dot_mask.h"
 #include "tests/codegen/program.h"
 #include "tests/codegen/scratch.h"
 
@@ -585,6 +586,64 @@ TEST(Dot, IndexInTheEpilogue) {
   kernel.access_sizes.insert(kernel.access_sizes.end(), {7, 100, -3, 0});
   kernel.run();
   EXPECT_TRUE(same_bits(result, expected));
+}
+
+/// where(i * row_step + offset <op> j, sum, -3), or the other way round.
+struct Mask {
+  Op op = Op::greater_equal;
+  bool shows_true = true;
+  int64_t row_step = 1, offset = 0;
+  int64_t added = 0;  // to the row's term, a number of the kernel
+
+  bool shows(int64_t i, int64_t j) const {
+    const int64_t row = i * row_step + offset + added;
+    const bool holds = op == Op::greater ? row > j : op == Op::greater_equal ? row >= j : op == Op::less ? row < j : row <= j;
+    return holds == shows_true;
+  }
+};
+
+TEST(Dot, SumsThatAMaskHidesAreLeftOutWithTheSameBits) {
+  std::mt19937 rng(19);
+  constexpr DType f32 = DType::f32, i64 = DType::i64;
+  for (const Op op : {Op::greater, Op::greater_equal, Op::less, Op::less_equal}) {
+    for (const Mask mask : {Mask{op}, Mask{op, false}, Mask{op, true, -1, 60}, Mask{op, false, 3, -100}, Mask{op, true, 0, 50},
+                            Mask{op, true, 1, 0, 17}, Mask{op, false, 1, 0, std::numeric_limits<int64_t>::max() - 1000}}) {
+      for (Case c : {Case{2, 70, 90, 33, Layout::rows, Layout::columns, 4, 29}, Case{1, 261, 300, 300}, Case{1, 2, 3, 4}}) {
+        if (c.m * c.n > 5000) c.blocks.depth = 100;
+        Operands<float> operands(c, rng);
+        std::vector<float> expected = operands.product(c), result(expected.size());
+        for (int64_t e = 0; e < static_cast<int64_t>(expected.size()); ++e) {
+          if (!mask.shows(e / c.n % c.m, e % c.n)) expected[e] = -3;
+        }
+        Kernel kernel(c);
+        int a = kernel.load(f32, 0, operands.add_a(kernel));
+        int b = kernel.load(f32, 0, operands.add_b(kernel));
+        int dot = kernel.instr(InstrKind::dot, f32, 0, {a, b});
+        int row = kernel.instr(InstrKind::index, i64, 1, {}, 0), column = kernel.instr(InstrKind::index, i64, 1, {}, 1);
+        int number = kernel.instr(InstrKind::param, i64, 1, {}, 0);
+        if (mask.added != 0) row = kernel.compute(Op::add, i64, 1, {row, number});
+        int hidden = kernel.instr(InstrKind::param, f32, 1, {}, 1);
+        int holds = kernel.compute(op, DType::boolean, 1, {row, column});
+        int seen = kernel.compute(Op::where, f32, 1, mask.shows_true ? std::vector{holds, dot, hidden} : std::vector{holds, hidden, dot});
+        kernel.store(f32, seen, kernel.access(f32, result.data(), c.m * c.n, c.n, 1, 0));
+        kernel.program.indices = {Stride::other, Stride::other};
+        kernel.program.num_params = 2;
+        kernel.params = {mask.added, 0xc0400000};
+        const std::vector<int64_t> batch(c.axes - 3);
+        for (const auto& [offset, m, n] : {std::tuple{mask.offset, mask.row_step, int64_t{0}}, {int64_t{0}, int64_t{0}, int64_t{1}}}) {
+          kernel.access_sizes.push_back(offset);
+          kernel.access_sizes.insert(kernel.access_sizes.end(), batch.begin(), batch.end());
+          kernel.access_sizes.insert(kernel.access_sizes.end(), {m, n, 0});
+        }
+        EXPECT_TRUE(codegen::seen_sums(kernel.program, dot).has_value());
+        kernel.run();
+        EXPECT_TRUE(same_bits(result, expected)) << c.text() << name(op) << " " << mask.row_step << " " << mask.offset;
+        // Sums that are stored as they are, too, are all seen.
+        kernel.store(f32, dot, 2);
+        EXPECT_FALSE(codegen::seen_sums(kernel.program, dot).has_value());
+      }
+    }
+  }
 }
 
 }  // namespace

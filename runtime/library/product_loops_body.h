@@ -1,0 +1,359 @@
+// The loops of runtime/product_loops.h for one size of vectors. Each file that includes this has its own copy, compiled for
+// its processors: nothing in here may call what other files could share, such as functions of the standard library.
+//
+// Lanes (a template argument) is the vectors' side: `bytes`, fma(x, y, sum) for vectors of floats and doubles, and
+// load_some(from, count), which reads `count` elements and sets the others to 0, store_some(vector, to, count), and all_zero(bits).
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "runtime/product_loops.h"
+
+namespace etch {
+namespace {
+
+template <class T, int bytes>
+struct VectorOf {
+  using type [[gnu::vector_size(bytes)]] = T;
+  using in_memory [[gnu::vector_size(bytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
+};
+
+template <class Lanes, class T>
+struct LoopsOf {
+  using Vector = typename VectorOf<T, Lanes::bytes>::type;
+  using Stored = typename VectorOf<T, Lanes::bytes>::in_memory;
+
+  static constexpr int64_t kLanes = Lanes::bytes / sizeof(T);
+  static constexpr int64_t kPanel = 2 * kLanes;
+  // The sums of a tile, two vectors each, and the operands fill the registers.
+  static constexpr int kTileRows = Lanes::bytes == 64 ? 12 : 6;
+  // Tiles of one vector have as many sums as hide the latency of fma.
+  static constexpr int kNarrowRows = 12;
+
+  static Vector load(const T* from) { return *reinterpret_cast<const Stored*>(from); }
+  static void store(Vector value, T* to) { *reinterpret_cast<Stored*>(to) = value; }
+
+  static const T* add_bytes(const T* pointer, int64_t bytes) {
+    return reinterpret_cast<const T*>(reinterpret_cast<const char*>(pointer) + bytes);
+  }
+  static T* add_bytes(T* pointer, int64_t bytes) { return reinterpret_cast<T*>(reinterpret_cast<char*>(pointer) + bytes); }
+
+  static Vector multiply_add(T x, Vector y, Vector sum) {
+    const Vector all = x - Vector{};
+    if constexpr (std::is_floating_point_v<T>) return Lanes::fma(all, y, sum);
+    return all * y + sum;
+  }
+
+  // Tiles.
+
+  /// Rows that share one pointer: x86 addresses base, base + row and base + 2 * row without further registers.
+  static constexpr int kRowsPerPointer = 3;
+
+  /// Rows of vectors, and how many columns of the last one there are, if these are fewer than its lanes.
+  template <int vectors, bool masked>
+  struct Row {
+    int64_t last_columns;
+
+    Vector load(const T* from, int v) const {
+      if (masked && v == vectors - 1) return Lanes::load_some(from + v * kLanes, last_columns);
+      return LoopsOf::load(from + v * kLanes);
+    }
+    void store(Vector value, T* to, int v) const {
+      if (masked && v == vectors - 1) return Lanes::store_some(value, to + v * kLanes, last_columns);
+      LoopsOf::store(value, to + v * kLanes);
+    }
+  };
+
+  struct Operands {
+    const T* a;
+    int64_t a_row, a_step;  // in bytes
+    const T* b;
+    int64_t b_step;
+    int64_t depth;
+  };
+
+  template <int rows, int vectors, bool masked>
+  [[gnu::noinline]] static void tile(const Operands& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t last_columns) {
+    const Row<vectors, masked> columns{last_columns};
+    Vector sums[rows][vectors] = {};
+    if (in) {
+#pragma GCC unroll 32
+      for (int row = 0; row < rows; ++row, in = add_bytes(in, in_row)) {
+#pragma GCC unroll 32
+        for (int v = 0; v < vectors; ++v) sums[row][v] = columns.load(in, v);
+      }
+    }
+    constexpr int kPointers = (rows + kRowsPerPointer - 1) / kRowsPerPointer;
+    const T* pointers[kPointers];
+    const int64_t a_row = at.a_row, a_step = at.a_step, b_step = at.b_step;
+#pragma GCC unroll 32
+    for (int i = 0; i < kPointers; ++i) pointers[i] = add_bytes(at.a, i * kRowsPerPointer * a_row);
+    const T* b = at.b;
+    for (int64_t left = at.depth; left > 0; --left) {
+      Vector b_vectors[vectors];
+#pragma GCC unroll 32
+      for (int v = 0; v < vectors; ++v) b_vectors[v] = columns.load(b, v);
+#pragma GCC unroll 32
+      for (int row = 0; row < rows; ++row) {
+        const T element = *add_bytes(pointers[row / kRowsPerPointer], row % kRowsPerPointer * a_row);
+#pragma GCC unroll 32
+        for (int v = 0; v < vectors; ++v) sums[row][v] = multiply_add(element, b_vectors[v], sums[row][v]);
+      }
+      b = add_bytes(b, b_step);
+#pragma GCC unroll 32
+      for (int i = 0; i < kPointers; ++i) {
+        pointers[i] = add_bytes(pointers[i], a_step);
+        asm("" : "+r"(pointers[i]));  // else each row has a pointer of its own, which are more than there are registers
+      }
+    }
+#pragma GCC unroll 32
+    for (int row = 0; row < rows; ++row, out = add_bytes(out, out_row)) {
+#pragma GCC unroll 32
+      for (int v = 0; v < vectors; ++v) columns.store(sums[row][v], out, v);
+    }
+  }
+
+  using Tile = decltype(&tile<1, 1, false>);
+
+  template <int count>
+  struct Tiles {
+    Tile of_rows[count];  // less 1
+  };
+
+  template <int vectors, bool masked, int... row>
+  static constexpr Tiles<sizeof...(row)> tiles_of(std::integer_sequence<int, row...>) {
+    return {{&tile<row + 1, vectors, masked>...}};
+  }
+
+  /// Tile after tile, all of about as many rows.
+  template <int vectors, bool masked>
+  static void columns_of_tiles(const Operands& all, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
+                               int64_t columns, int64_t reach, int64_t slope) {
+    constexpr int kMost = vectors == 1 ? kNarrowRows : kTileRows;
+    static constexpr auto kTiles = tiles_of<vectors, masked>(std::make_integer_sequence<int, kMost>());
+    const Row<vectors, masked> row_columns{columns - (vectors - 1) * kLanes};
+    const bool skips = std::is_floating_point_v<T> && all.depth >= kMinSkippingDepth;
+    Finite<vectors, masked> finite{all, row_columns, all.depth, 0};
+    Operands at = all;
+    for (int64_t row = 0; row < rows;) {
+      const int64_t left = rows - row, tiles = (left + kMost - 1) / kMost;
+      const int64_t some = left > 2 * kMost ? kMost : (left + tiles - 1) / tiles;
+      if (reach >= 0 || reach + (some - 1) * slope >= 0) {
+        const Tile tile = kTiles.of_rows[some - 1];
+        if (skips) {
+          skipping_tile(tile, at, in, in_row, out, out_row, some, row_columns, finite);
+        } else {
+          tile(at, in, in_row, out, out_row, row_columns.last_columns);
+        }
+      }
+      at.a = add_bytes(at.a, some * at.a_row);
+      if (in) in = add_bytes(in, some * in_row);
+      out = add_bytes(out, some * out_row);
+      reach += some * slope;
+      row += some;
+    }
+  }
+
+  static void tiles(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, const T* in,
+                    int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns, int64_t reach, int64_t slope) {
+    const auto add = columns == kPanel ? &columns_of_tiles<2, false> : columns > kLanes ? &columns_of_tiles<2, true>
+                     : columns == kLanes ? &columns_of_tiles<1, false> : &columns_of_tiles<1, true>;
+    add({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
+  }
+
+  // Steps whose elements of a are all zeros. The product with something finite is a zero, and a sum plus a zero is that sum, but
+  // for -0, which becomes +0 beside a +0. So such steps are left out where b is finite and no sum is -0.
+
+  /// Fewer steps are added as fast as they are looked at.
+  static constexpr int64_t kMinSkippingDepth = 4 * kLanes;
+
+  using Bits = typename VectorOf<std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>, Lanes::bytes>::type;
+
+  static Bits bits_of(Vector vector) { return reinterpret_cast<Bits>(vector); }
+  static bool is_zero(Vector vector) { return Lanes::all_zero(bits_of(vector) << 1); }
+
+  /// Which rows of b are known to be finite in a panel: those in front of `front`, and those from `back` on.
+  template <int vectors, bool masked>
+  struct Finite {
+    const Operands& at;
+    Row<vectors, masked> columns;
+    int64_t back, front;
+
+    bool is_finite(int64_t step) const {
+      Bits bits = {};
+      for (int v = 0; v < vectors; ++v) {
+        const Vector row = columns.load(add_bytes(at.b, step * at.b_step), v);
+        bits |= bits_of(row - row);  // NaN of what is not finite, else +0
+      }
+      return Lanes::all_zero(bits);
+    }
+    /// The first of the last steps from `step` on that are all finite.
+    int64_t last_from(int64_t step) {
+      while (back > step && is_finite(back - 1)) --back;
+      return back > step ? back : step;
+    }
+    /// How many of the first `steps` are finite, up to one that is not.
+    int64_t first_until(int64_t steps) {
+      while (front < steps && is_finite(front)) ++front;
+      return front < steps ? front : steps;
+    }
+  };
+
+  /// True if the elements of all rows are zeros in `steps` <= kLanes steps that lie beside each other.
+  static bool are_zero(const Operands& at, int64_t rows, int64_t step, int64_t steps) {
+    for (int64_t row = rows - 1; row >= 0; --row) {
+      const T* from = add_bytes(at.a, row * at.a_row) + step;
+      if (!is_zero(steps == kLanes ? load(from) : Lanes::load_some(from, steps))) return false;
+    }
+    return true;
+  }
+
+  /// How many steps are left if the last ones are left out whose elements are zeros in all rows.
+  static int64_t without_last_zeros(const Operands& at, int64_t rows) {
+    int64_t depth = at.depth;
+    if (at.a_step == sizeof(T)) {
+      for (int64_t steps; depth > 0; depth -= steps) {
+        steps = depth % kLanes == 0 ? kLanes : depth % kLanes;
+        if (!are_zero(at, rows, depth - steps, steps)) break;
+      }
+    } else if (at.a_row == sizeof(T)) {
+      while (depth > 0 && are_zero_beside(at, rows, depth - 1)) --depth;
+    }
+    return depth;
+  }
+
+  /// How many of the first steps have elements that are zeros in all rows; not all steps are like that.
+  static int64_t first_zeros(const Operands& at, int64_t rows) {
+    int64_t steps = 0;
+    if (at.a_step == sizeof(T)) {
+      while (steps + kLanes < at.depth && are_zero(at, rows, steps, kLanes)) steps += kLanes;
+    } else if (at.a_row == sizeof(T)) {
+      while (steps + 1 < at.depth && are_zero_beside(at, rows, steps)) ++steps;
+    }
+    return steps;
+  }
+
+  /// True if the elements of all rows, which lie beside each other, are zeros in a step.
+  static bool are_zero_beside(const Operands& at, int64_t rows, int64_t step) {
+    const T* from = add_bytes(at.a, step * at.a_step);
+    for (; rows > kLanes; rows -= kLanes, from += kLanes) {
+      if (!is_zero(load(from))) return false;
+    }
+    return is_zero(Lanes::load_some(from, rows));
+  }
+
+  template <int vectors, bool masked>
+  static bool has_negative_zeros(const T* sums, int64_t row_bytes, int64_t rows, Row<vectors, masked> columns) {
+    constexpr auto kSign = decltype(Bits{}[0] + Bits{}[0]){1} << (8 * sizeof(T) - 1);
+    Bits found = {};
+    for (int64_t row = 0; row < rows; ++row, sums = add_bytes(sums, row_bytes)) {
+      for (int v = 0; v < vectors; ++v) found |= bits_of(columns.load(sums, v)) == kSign;
+    }
+    return !Lanes::all_zero(found);
+  }
+
+  /// A tile without its first and last steps where that gives the same sums.
+  template <int vectors, bool masked>
+  static void skipping_tile(Tile tile, const Operands& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
+                            Row<vectors, masked> columns, Finite<vectors, masked>& finite) {
+    const auto add_steps = [&](int64_t from, int64_t to, const T* sums, int64_t sums_row) {
+      const Operands some{add_bytes(at.a, from * at.a_step), at.a_row, at.a_step, add_bytes(at.b, from * at.b_step), at.b_step,
+                          to - from};
+      tile(some, sums, sums_row, out, out_row, columns.last_columns);
+    };
+    int64_t end = without_last_zeros(at, rows);
+    if (end < at.depth) end = finite.last_from(end);
+    int64_t start = end > 0 ? first_zeros(at, rows) : 0;
+    if (start > 0) start = finite.first_until(start < end ? start : end);
+    if (start > 0 && in && has_negative_zeros(in, in_row, rows, columns)) start = 0;
+    if (start < end || in != out) add_steps(start, end, in, in_row);
+    if (end < at.depth && has_negative_zeros(out, out_row, rows, columns)) add_steps(end, at.depth, out, out_row);
+  }
+
+  // Copies.
+
+  static void copy_a(const T* from, int64_t line_stride, int64_t stride, int64_t lines, int64_t length, T* to) {
+    for (int64_t i = 0; i < lines; ++i, from += line_stride, to += kProductLeading) {
+      int64_t j = 0;
+      if (stride == 1) {
+        for (; j + kLanes <= length; j += kLanes) store(load(from + j), to + j);
+        // What this writes behind the line is written again, or never read.
+        if (j < length) store(Lanes::load_some(from + j, length - j), to + j);
+      } else {
+        for (; j < length; ++j) to[j] = from[j * stride];
+      }
+    }
+  }
+
+  static void copy_b(const T* from, int64_t k_stride, int64_t columns, int64_t depth, T* to, int64_t next_panel) {
+    const int64_t whole = columns / kPanel * kPanel, rest = columns - whole;
+    for (int64_t p = 0; p < depth && whole > 0; ++p) {
+      const T* row = from + p * k_stride;
+      T* panel = to + p * kPanel;
+      for (int64_t j = 0; j < whole; j += kPanel, panel += next_panel) {
+        store(load(row + j), panel);
+        store(load(row + j + kLanes), panel + kLanes);
+      }
+    }
+    if (rest == 0) return;
+    from += whole;
+    to += whole / kPanel * next_panel;
+    const int64_t low = rest < kLanes ? rest : kLanes, high = rest - low;
+    for (int64_t p = 0; p < depth; ++p, from += k_stride, to += kPanel) {
+      store(Lanes::load_some(from, low), to);
+      store(Lanes::load_some(from + low, high), to + kLanes);
+    }
+  }
+
+  /// b is transposed in squares of this size.
+  static constexpr int64_t kSquare = 4;
+
+  static void transpose_b(const T* from, int64_t n_stride, int64_t k_stride, int64_t columns, int64_t depth, T* to) {
+    if (columns < kPanel) {
+      for (int64_t i = 0; i < depth * kPanel; i += kLanes) store(Vector{}, to + i);
+    }
+    // Squares where steps lie beside each other, the rest one by one.
+    const int64_t square_columns = k_stride == 1 ? columns / kSquare * kSquare : 0, square_steps = depth / kSquare * kSquare;
+    for (int64_t j = 0; j < square_columns; j += kSquare) {
+      for (int64_t p = 0; p < square_steps; p += kSquare) transpose_square(from + j * n_stride + p, n_stride, to + p * kPanel + j);
+    }
+    for (int64_t j = 0; j < columns; ++j) {
+      const T* column = from + j * n_stride;
+      for (int64_t p = j < square_columns ? square_steps : 0; p < depth; ++p) to[p * kPanel + j] = column[p * k_stride];
+    }
+  }
+
+  /// Columns that are `n_stride` apart become parts of rows that are a panel apart.
+  static void transpose_square(const T* from, int64_t n_stride, T* to) {
+    using Quad = VectorOf<T, kSquare * sizeof(T)>;
+    typename Quad::type columns[kSquare];
+    for (int64_t i = 0; i < kSquare; ++i) columns[i] = *reinterpret_cast<const typename Quad::in_memory*>(from + i * n_stride);
+    const auto put = [&](int64_t step, typename Quad::type row) {
+      *reinterpret_cast<typename Quad::in_memory*>(to + step * kPanel) = row;
+    };
+    auto low = __builtin_shufflevector(columns[0], columns[1], 0, 4, 1, 5);
+    auto high = __builtin_shufflevector(columns[2], columns[3], 0, 4, 1, 5);
+    put(0, __builtin_shufflevector(low, high, 0, 1, 4, 5));
+    put(1, __builtin_shufflevector(low, high, 2, 3, 6, 7));
+    low = __builtin_shufflevector(columns[0], columns[1], 2, 6, 3, 7);
+    high = __builtin_shufflevector(columns[2], columns[3], 2, 6, 3, 7);
+    put(2, __builtin_shufflevector(low, high, 0, 1, 4, 5));
+    put(3, __builtin_shufflevector(low, high, 2, 3, 6, 7));
+  }
+};
+
+template <class Lanes>
+struct AllProductLoops {
+  template <class T>
+  using Loops = LoopsOf<Lanes, T>;
+  template <class T>
+  static constexpr ProductLoops<T> of() {
+    return {&Loops<T>::copy_a, &Loops<T>::copy_b, &Loops<T>::transpose_b, &Loops<T>::tiles};
+  }
+  static constexpr ProductLoopsOfVectors kAll{Lanes::bytes, of<float>(), of<double>(), of<uint32_t>(), of<uint64_t>()};
+};
+
+}  // namespace
+}  // namespace etch
