@@ -24,6 +24,9 @@ constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which re
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
 constexpr int64_t kMinRowsToCopyB = 25;         // likewise
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
+constexpr int64_t kFarRowBytes = 2 << 10;       // the processor fetches steps ahead that are not so far apart
+constexpr int64_t kFewRowsDepth = 16;           // steps whose rows it fetches ahead side by side
+constexpr int64_t kNarrowDepth = 4096;          // steps of a narrow b, which stay in the second cache
 
 /// A matrix in memory: its first element and the bytes from element to element along both axes.
 struct Matrix {
@@ -56,6 +59,7 @@ class DotEmitter : private DotParts {
         a_access_(plain_access(0)),
         b_access_(plain_access(1)),
         is_turned_(!b_access_ && !lies_across(1)),
+        result_(find_plain_store()),
         seen_(has_lines() ? std::nullopt : seen_sums(program, dot_)) {}
 
   llvm::Function* emit();
@@ -113,12 +117,17 @@ class DotEmitter : private DotParts {
   bool is_of_epilogue(int access) const;
   void emit_seen();
   llvm::Value* reach(const Origin& origin, const Part& part);
-  void tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps, llvm::Value* reach);
+  std::optional<int> find_plain_store() const;
+  void plan_blocks(llvm::Value* m);
+  void finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps);
+  void tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps,
+             llvm::Value* reach);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;
   const bool is_turned_;  // b is computed along its steps
+  const std::optional<int> result_;  // the access that takes the sums as they are
   const std::optional<SeenSums> seen_;
   // What the terms of `seen_` add up to changes by so much from row to row, and from column to column.
   llvm::Value *row_slope_ = nullptr, *column_slope_ = nullptr;
@@ -128,7 +137,7 @@ class DotEmitter : private DotParts {
   llvm::Value* b_copy_ = nullptr;
   llvm::Value* pack_ = nullptr;       // of b, or null
   llvm::Value* is_packed_ = nullptr;  // i1
-  llvm::Value* rows_of_block_ = nullptr;
+  llvm::Value *rows_of_block_ = nullptr, *columns_of_block_ = nullptr, *depth_ = nullptr;
 };
 
 // The kernel: batch, blocks of columns, blocks of rows, blocks of steps, panels.
@@ -144,33 +153,56 @@ llvm::Function* DotEmitter::emit() {
   emit_constants();
   emit_seen();
 
-  // The rows are walked once for each piece of the columns.
+  // The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
   llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  // Blocks of rows are about equal, of whole tiles.
-  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
-  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
-  rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
+  plan_blocks(m);
   llvm::Value* pieces = div_up(n, width);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
+  llvm::Value* whole = b_.CreateAnd(b_.CreateICmpEQ(b_.CreateMul(first, m), k_.begin()),
+                                    b_.CreateICmpEQ(b_.CreateMul(last, m), k_.end()));
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
     llvm::Value* start = b_.CreateMul(origin.row, pieces);
     llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
-    count(from, min(b_.CreateSub(last, start), pieces), k_.i64(1), false, [&](llvm::Value* piece) {
+    llvm::Value* to = min(b_.CreateSub(last, start), pieces);
+    llvm::Value* together = b_.CreateSelect(whole, b_.CreateSub(to, from), k_.i64(1));
+    count(from, to, together, false, [&](llvm::Value* piece) {
       llvm::Value* before = b_.CreateMul(b_.CreateAdd(start, piece), m);
       llvm::Value* row = max(b_.CreateSub(k_.begin(), before), k_.i64(0));
       llvm::Value* end = min(b_.CreateSub(k_.end(), before), m);
       llvm::Value* column = b_.CreateMul(piece, width);
-      segment(origin, {row, b_.CreateSub(end, row), column, min(b_.CreateSub(n, column), width)});
+      llvm::Value* columns = min(b_.CreateSub(n, column), b_.CreateMul(width, together));
+      segment(origin, {row, b_.CreateSub(end, row), column, columns});
     });
   });
   return k_.finish();
 }
 
+/// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
+/// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
+void DotEmitter::plan_blocks(llvm::Value* m) {
+  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
+  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
+  rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
+  columns_of_block_ = k_.i64(blocking_.columns);
+  depth_ = k_.i64(blocking_.depth);
+  if (!b_access_ || b_stride() != Stride::one || has_pieces_of_k()) return;
+  llvm::Value* far = b_.CreateICmpSGE(bytes(k_.access_stride(*b_access_, k_axis_)), k_.i64(kFarRowBytes));
+  // A pack has its own blocks of steps, one behind the other.
+  llvm::Value* in_place = b_.CreateNot(is_packed_);
+  llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
+  columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
+  depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
+  if (!a_access_ || has_lines()) return;
+  llvm::Value* narrow = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(n_axis_), k_.i64(blocking_.lanes)));
+  depth_ = b_.CreateSelect(narrow, k_.i64(kNarrowDepth), depth_);
+}
+
 /// Some rows and columns of one matrix of the batch.
 void DotEmitter::segment(const Origin& origin, const Part& part) {
   llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
-  count(part.column, right, k_.i64(blocking_.columns), false, [&](llvm::Value* column) {
-    llvm::Value* columns = min(b_.CreateSub(right, column), k_.i64(blocking_.columns));
+  count(part.column, right, columns_of_block_, false, [&](llvm::Value* column) {
+    llvm::Value* columns = min(b_.CreateSub(right, column), columns_of_block_);
     count(part.row, end, rows_of_block_, false, [&](llvm::Value* row) {
       block(origin, {row, min(b_.CreateSub(end, row), rows_of_block_), column, columns});
     });
@@ -180,7 +212,7 @@ void DotEmitter::segment(const Origin& origin, const Part& part) {
 /// A block of the result, from a first to a last block of steps. These are along the last axis; where k is several axes, as
 /// many of its pieces as fit are put together.
 void DotEmitter::block(const Origin& origin, const Part& part) {
-  llvm::Value *k = k_.extent(k_axis_), *depth = k_.i64(blocking_.depth), *zero = k_.i64(0), *one = k_.i64(1);
+  llvm::Value *k = k_.extent(k_axis_), *depth = depth_, *zero = k_.i64(0), *one = k_.i64(1);
   if (!has_pieces_of_k()) {
     llvm::Value* at_once = b_.CreateICmpSLE(k, depth);
     // At least once: without products the sums are 0.
@@ -250,7 +282,7 @@ void DotEmitter::for_lines(const Origin& origin, const Part& part,
 
 void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once) {
   // Sums of one panel suffice if its steps are all added at once.
-  llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), k_.i64(blocking_.rows));
+  llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), rows_of_block_);
   const Matrix a = block_of_a(origin, part, steps);
 
   llvm::Value* is_copied = copy_block_of_b(origin, part, steps);
@@ -262,7 +294,7 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
     llvm::Value* place = b_.CreateSelect(is_copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
     llvm::Value* first_row = reach(origin, panel);
     const auto add_tiles = [&] {
-      tiles(a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps, first_row);
+      tiles(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps, first_row);
     };
     if (seen_) {
       llvm::Value* last_row = b_.CreateAdd(first_row, b_.CreateMul(row_slope_, b_.CreateSub(panel.rows, k_.i64(1))));
@@ -270,12 +302,29 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
     } else {
       add_tiles();
     }
-    k_.if_then(steps.last, [&] {
-      for_lines(origin, panel, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
-        epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, panel.column, panel.columns});
-      });
+    if (!result_) finish_panel(origin, sums, panel, steps);
+  });
+}
+
+void DotEmitter::finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps) {
+  k_.if_then(steps.last, [&] {
+    for_lines(origin, part, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
+      epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, part.column, part.columns});
     });
   });
+}
+
+/// The access to which the kernel stores sums beside each other, if it does nothing else with them.
+std::optional<int> DotEmitter::find_plain_store() const {
+  std::optional<int> found;
+  for (const Instr& instr : k_.program.body) {
+    if (instr.stage == 0) continue;
+    if (found || instr.kind != InstrKind::store || instr.args[0] != dot_) return std::nullopt;
+    found = instr.slot;
+  }
+  if (!found || has_lines()) return std::nullopt;
+  const Access& access = k_.program.accesses[*found];
+  return access.stride == Stride::one && access.dtype == blocking_.dtype ? found : std::nullopt;
 }
 
 /// The rows of a for some steps, in memory that tiles can read.
@@ -357,6 +406,7 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
   llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
+  copy = b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
   if (takes_pack()) copy = b_.CreateAnd(copy, b_.CreateNot(is_packed_));
   k_.if_then(copy, [&] {
@@ -442,11 +492,18 @@ llvm::Value* DotEmitter::reach(const Origin& origin, const Part& part) {
   return b_.CreateSelect(all_seen_, k_.i64(0), b_.CreateAdd(reach, along));
 }
 
-/// Adds the products of some steps to the sums of a panel.
-void DotEmitter::tiles(const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps, llvm::Value* reach) {
-  llvm::Value* row = k_.i64(blocking_.bytes(blocking_.panel()));
+/// Adds the products of some steps to the sums of a panel. The last ones go straight to where the result has them, if the kernel
+/// does nothing else with them.
+void DotEmitter::tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
+                       const Steps& steps, llvm::Value* reach) {
+  llvm::Value *row = k_.i64(blocking_.bytes(blocking_.panel())), *out = sums, *out_row = row;
   llvm::Value* in = b_.CreateSelect(steps.first, llvm::ConstantPointerNull::get(b_.getPtrTy()), sums);
-  call_loop("tiles", {a.data, a.row, a.step, b.data, b.step, steps.depth, in, row, sums, row, part.rows, part.columns, reach,
+  if (result_) {
+    const Origin first = move_result(move_result(origin, m_axis_, part.row), n_axis_, part.column);
+    out = b_.CreateSelect(steps.last, first.accesses[*result_], sums);
+    out_row = b_.CreateSelect(steps.last, bytes(k_.access_stride(*result_, m_axis_)), row);
+  }
+  call_loop("tiles", {a.data, a.row, a.step, b.data, b.step, steps.depth, in, row, out, out_row, part.rows, part.columns, reach,
                       row_slope_});
 }
 

@@ -471,7 +471,7 @@ class Fusion {
       Cluster& c = cluster(site);
       c.sweeps = c.single = true;
       const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);
-      sites_.add(storage_of(graph_, node.operands[0]), {site.cluster, intern(c, padded->element), value, true, true, 0});
+      sites_.add(storage_of(graph_, node.operands[bordered(graph_, node)->inside.operand]), {site.cluster, intern(c, padded->element), value, true, true, 0});
     }
   }
 

@@ -347,8 +347,9 @@ size_t FusionPolicy::max_sibling_roots(const Site& site) const {
 bool FusionPolicy::looks_past_borders(Value pad, const Sites::List& sites) const {
   constexpr size_t kFewestPlaces = 3;
   const Node& node = graph_.node(pad);
-  if (!node.op.as<op::Pad>() || !is_fused_freely(pad) || sites.size() < kFewestPlaces) return false;
-  if (graph_.type(node.operands[0]).size() == 0 || !is_splat(node.operands[1])) return false;
+  if (!is_fused_freely(pad) || sites.size() < kFewestPlaces) return false;
+  const std::optional<Bordered> value = bordered(graph_, node);
+  if (!value || !is_splat(node.operands[value->border])) return false;
   const Cluster& c = sites_.cluster(sites[0]);
   const int lanes = c.domain.rank - 1;
   const bool has_lanes = lanes > 0 && c.domain.extents[lanes] >= kSweptLanes;

@@ -223,18 +223,35 @@ ContinuedIndexed indexed_maps(const Graph& graph, const Node& node, const Affine
   return {element, std::nullopt};
 }
 
+std::optional<Bordered> bordered(const Graph& graph, const Node& node) {
+  absl::InlinedVector<Type, 2> operands;
+  for (Value operand : node.operands) operands.push_back(graph.type(operand));
+  std::optional<Bordered> found;
+  int border = -1;
+  for (const Box& box : boxes_of(node.op, operands, graph.type(node.result()))) {
+    const bool is_second = box.splat ? border >= 0 && border != box.operand : found.has_value();
+    if (is_second) return std::nullopt;
+    if (box.splat) border = box.operand;
+    if (!box.splat) found = Bordered{box, -1};
+  }
+  if (!found || border < 0) return std::nullopt;
+  found->border = border;
+  return found;
+}
+
 std::optional<PaddedElement> padded_element(const Graph& graph, const Node& node, const Affine& map, const Domain& domain) {
-  const op::Pad& pad = *node.op.as<op::Pad>();
-  const Shape &shape = graph.type(node.result()).shape, &source = graph.type(node.operands[0]).shape;
+  const std::optional<Bordered> value = bordered(graph, node);
+  if (!value) return std::nullopt;
+  const Shape &shape = graph.type(node.result()).shape, &source = value->inside.shape;
   const AxisMaps axes = find_axis_maps(shape, map, domain);
   if (!axes.ok) return std::nullopt;
   const Dims strides = row_major_strides(source);
   PaddedElement padded;
   for (int i = 0; i < shape.rank(); ++i) {
     Affine index = axes.axes[i];
-    index.offset -= pad.low[i];
+    index.offset -= value->inside.start[i];
     padded.element.add(index, strides[i]);
-    if (pad.low[i] > 0 || pad.high[i] > 0) padded.bounds.push_back({index, source[i]});
+    if (source[i] < shape[i]) padded.bounds.push_back({index, source[i]});
   }
   return padded;
 }

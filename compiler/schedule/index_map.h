@@ -7,6 +7,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "compiler/ir/graph.h"
+#include "compiler/ir/placing.h"
 #include "compiler/schedule/kernel.h"
 
 namespace etch::schedule {
@@ -104,17 +105,24 @@ struct IndexedAxis {
 };
 IndexedAxis indexed_axis(const Graph& graph, const Node& node);
 
-/// Where an element of a pad comes from. It is the value that pads where an index lies beyond its bounds.
+/// A value that holds one operand and, around it, a number.
+struct Bordered {
+  Box inside;
+  int border = -1;  // the operand with the number
+};
+std::optional<Bordered> bordered(const Graph& graph, const Node& node);
+
+/// Where an element of a bordered value comes from. It is the border's number where an index lies beyond its bounds.
 struct PaddedElement {
   struct Bound {
-    Affine index;  // along an axis of operand 0
+    Affine index;  // along an axis of what lies inside
     int64_t extent = 0;
     bool operator==(const Bound&) const = default;
   };
-  Affine element;  // of operand 0
+  Affine element;  // of what lies inside
   absl::InlinedVector<Bound, 2> bounds;
 };
-/// None where the map of one stride per axis does not exist.
+/// None where the value is not bordered, or the map of one stride per axis does not exist.
 std::optional<PaddedElement> padded_element(const Graph& graph, const Node& node, const Affine& map, const Domain& domain);
 
 /// The one axis along which a map changes, if it ascends there; else -1.

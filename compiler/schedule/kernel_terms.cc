@@ -237,16 +237,17 @@ class Resolver {
     return load;
   }
 
-  /// A load of what a pad goes around.
+  /// A load of what a border goes around.
   Term make_padded(Value value, const Affine& map) const {
     const Node& node = graph_.node(value);
     std::optional<PaddedElement> padded = padded_element(graph_, node, map, domain_);
     ETCH_CHECK(padded, cat("the borders of %", value.id, " cannot be expressed in its kernel:\n", print(graph_)));
-    const auto [source, element] = source_of(node.operands[0], padded->element);
+    const Bordered of = *bordered(graph_, node);
+    const auto [source, element] = source_of(node.operands[of.inside.operand], padded->element);
     Term load = leaf(InstrKind::load, source, element);
     load.along = element;
     load.bounds = std::move(padded->bounds);
-    load.fill = *splat_bits(graph_.node(node.operands[1]).op);
+    load.fill = *splat_bits(graph_.node(node.operands[of.border]).op);
     return load;
   }
 

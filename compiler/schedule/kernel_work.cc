@@ -9,6 +9,8 @@ namespace {
 // A piece of a product is worth so much work at the least, and more of them than so many are of no use.
 constexpr int64_t kPieceWork = int64_t{1} << 20;
 constexpr int64_t kMostPieces = 8;
+// Of fewer rows than so many, the work is to read the other operand.
+constexpr int64_t kRowsOfReading = 8;
 // Narrower pieces copy the rows too often.
 constexpr int64_t kFewestColumns = 128;
 // From so many rows on, tasks may share them.
@@ -29,7 +31,7 @@ int64_t columns_of_task(const Domain& domain, const KernelProgram& program) {
   // The kernel goes through blocks of columns anyway, so pieces of them cost nothing.
   const int64_t block = program.blocks.dot_row_bytes / std::max<int64_t>(4, size_of(dot->dtype));
   const int64_t useful = rows >= kManyRows ? (columns + block / 2) / block : kMostPieces / ceil_div(rows, kRowsOfTask);
-  const int64_t pieces = std::min(useful, rows * columns * steps / kPieceWork);
+  const int64_t pieces = std::min(useful, std::max(rows, kRowsOfReading) * columns * steps / kPieceWork);
   if (pieces < 2 || columns <= kFewestColumns) return std::max<int64_t>(1, columns);
   return ceil_div(ceil_div(columns, pieces), kFewestColumns) * kFewestColumns;
 }

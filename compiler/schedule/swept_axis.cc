@@ -54,7 +54,7 @@ void mark_swept(const KernelDraft& draft, std::vector<Access>& accesses) {
     accesses[a].fill = static_cast<int16_t>(map.fill);
     const auto end = maps.begin() + static_cast<int64_t>(a);
     const auto like = std::find_if(maps.begin(), end, [&](const AccessMap& other) {
-      return other.dtype == map.dtype && other.address.coef == map.address.coef;
+      return other.storage == map.storage && other.dtype == map.dtype && other.address.coef == map.address.coef;
     });
     if (like != end) accesses[a].like = static_cast<int16_t>(like - maps.begin());
   }

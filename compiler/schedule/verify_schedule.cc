@@ -466,9 +466,10 @@ class Walk {
   void touch(int slot, const std::vector<int64_t>& index, bool stores) {
     Address address(*kernel_, slot);
     int64_t element = address.offset();
+    const bool has_borders = program().accesses[slot].fill >= 0;
     for (int i = 0; i < program().rank(); ++i) {
       const auto [first, last] = range_of(*kernel_, slot, i, kernel_->sizes[i] - 1);
-      if (index[i] < first || index[i] > last) return;
+      if (has_borders && (index[i] < first || index[i] > last)) return;
       element += address.distance(i, index[i]);
     }
     int64_t size = size_of(program().accesses[slot].dtype);

@@ -12,6 +12,7 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/dot_mask.h"
 #include "runtime/packs.h"
+#include "tests/codegen/program.h"
 #include "tests/codegen/scratch.h"
 
 namespace etch {
@@ -153,7 +154,7 @@ class Kernel {
   }
   void store(DType dtype, int value, int access) { instr(InstrKind::store, dtype, 1, {value}, access); }
 
-  void run() {
+  void run(const CodegenOptions& options = {}) {
     std::vector<int64_t> sizes = extents;
     const int64_t columns = case_.columns > 0 ? case_.columns : std::max<int64_t>(case_.n, 1);
     if (program.has_tiles()) sizes.push_back(columns);
@@ -161,7 +162,7 @@ class Kernel {
     sizes.insert(sizes.end(), params.begin(), params.end());
     const KernelProgram* programs[] = {&program};
     CompileCounts counts;
-    auto handles = compile_kernels(programs, {}, &counts, true);
+    auto handles = compile_kernels(programs, options, &counts, true);
     ASSERT_TRUE(handles.ok()) << handles.status();
     const int64_t pieces = case_.in_lanes ? case_.n : (case_.n + columns - 1) / columns;
     const int64_t rows = case_.batch * case_.m * pieces;
@@ -239,7 +240,7 @@ constexpr int kCanaries = 64;
 
 /// The result of the plain product of a case equals `product`, and nothing after it is written.
 template <class T>
-void check(const Case& c, std::mt19937& rng) {
+void check(const Case& c, std::mt19937& rng, const CodegenOptions& options = {}) {
   constexpr DType dtype = dtype_of<T>;
   Operands<T> operands(c, rng);
   const std::vector<T> expected = operands.product(c);
@@ -249,7 +250,7 @@ void check(const Case& c, std::mt19937& rng) {
   int b = kernel.load(dtype, 0, operands.add_b(kernel));
   int dot = kernel.instr(InstrKind::dot, dtype, 0, c.in_lanes ? std::vector{b, a} : std::vector{a, b});
   kernel.store(dtype, dot, kernel.access(dtype, result.data(), c.m * c.n, c.n, 1, 0));
-  kernel.run();
+  kernel.run(options);
   const std::vector<T> canaries(result.end() - kCanaries, result.end());
   EXPECT_TRUE(same_bits(canaries, std::vector<T>(kCanaries, T{77}))) << c.text();
   result.resize(expected.size());
@@ -413,6 +414,41 @@ TYPED_TEST(DotOf, PiecesOfColumnsGiveTheSameBits) {
     if (i % 2 == 0) c.split = size();
     if (i % 3 == 1) c.axes = 3, c.batch = 1;
     check<TypeParam>(c, rng);
+  }
+}
+
+TYPED_TEST(DotOf, FewRowsByAWideMatrixGiveTheSameBitsOnEveryTarget) {
+  for (const Target& target : targets()) {
+    std::mt19937 rng(19);
+    auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+    for (int i = 0; i < 24; ++i) {
+      Case c{size(3), 1 + size(26), 2100 / static_cast<int64_t>(sizeof(TypeParam)) + size(70), size(70), kLayouts[rng() % 4], Layout::rows, 4};
+      if (i % 2 == 0) c.columns = size(300);
+      if (i % 3 == 0) c.split = size(60);
+      if (i % 4 == 0) c.blocks.dot_rows = 24, c.blocks.dot_row_bytes = 256;
+      check<TypeParam>(c, rng, {.target = target});
+    }
+  }
+}
+
+TYPED_TEST(DotOf, FewColumnsGiveTheSameBitsOnEveryTarget) {
+  for (const Target& target : targets()) {
+    std::mt19937 rng(20);
+    auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+    for (int i = 0; i < 24; ++i) {
+      Case c{size(3), size(40), size(33), size(300), kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+      if (i % 2 == 0) c.split = size(60);
+      check<TypeParam>(c, rng, {.target = target});
+    }
+    check<TypeParam>({1, 19, 5, 9000}, rng, {.target = target});
+  }
+}
+
+// Tiles of fewer rows than they have room for touch no sums but those of these rows.
+TYPED_TEST(DotOf, LastRowsOfABlockLeaveTheNextPanelAlone) {
+  std::mt19937 rng(21);
+  for (const Target& target : targets()) {
+    for (const int64_t m : {227, 238, 239, 479}) check<TypeParam>({1, m, 70, 530}, rng, {.target = target});
   }
 }
 

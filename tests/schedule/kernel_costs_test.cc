@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "compiler/ir/text.h"
 
 namespace etch {
@@ -34,6 +36,15 @@ TEST(KernelCosts, SharesAreOfTheProbes) {
   EXPECT_EQ(text, schedule.kernels[0].name +
                       ": 2.00 us, 8000 bytes, 25 % of the memory probe, 12 % of the arithmetic probe (1000 iterations of "
                       "about 1 additions)\n");
+}
+
+TEST(KernelWork, AProductOfFewRowsIsCutByWhatItReads) {
+  const auto iterations = [](const std::string& k) {
+    const std::string text = "graph(%0: f32[4," + k + "], %1: f32[" + k + ",512]) {\n%2 = dot(%0, %1) : f32[4,512]\nreturn %2\n}";
+    return schedule_of(text.c_str()).kernels.at(0).iterations;
+  };
+  EXPECT_EQ(iterations("784"), 4 * 2);
+  EXPECT_EQ(iterations("100"), 4);
 }
 
 TEST(MachinePeaks, AreMeasuredOnce) {
