@@ -147,8 +147,9 @@ llvm::Function* DotEmitter::emit() {
   a_copy_ = scratch(kProductDepth * kProductLeading);
   b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
 
-  pack_ = b_.CreateLoad(b_.getPtrTy(), b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), k_.function->getArg(0),
-                                                                     k_.program.accesses.size()), "pack");
+  const size_t behind_errors = k_.program.accesses.size() + (k_.program.num_checks > 0 ? 1 : 0);
+  llvm::Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), k_.function->getArg(0), behind_errors);
+  pack_ = b_.CreateLoad(b_.getPtrTy(), slot, "pack");
   is_packed_ = takes_pack() ? b_.CreateIsNotNull(pack_) : b_.getFalse();
   emit_constants();
   emit_seen();

@@ -81,8 +81,8 @@ class Resolver {
     while (computes(value)) {
       const Node& node = graph_.node(value);
       if (place(node.op) == Place::boxes && graph_.type(value).size() > 0) {
+        if (cluster_.sweeps) break;  // the kernel knows borders, and sizes do not say which windows reach beyond them
         const std::optional<PartUse> part = part_read(graph_, value, map, domain_);
-        if (!part && cluster_.sweeps) break;  // the kernel knows borders
         ETCH_CHECK(part, cat("a piece of a kernel reads several parts of %", value.id, ":\n", print(graph_)));
         map = part->map;
         value = part->value;

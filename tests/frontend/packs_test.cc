@@ -59,6 +59,14 @@ TEST_F(Packs, AreMadeByTheSecondCallOnly) {
   EXPECT_EQ(first, expected(x_, w));
 }
 
+TEST_F(Packs, StandBehindWhatAKernelThatChecksIndicesReports) {
+  const Variable w(weights(0));
+  const Tensor table = numbers({9, kColumns}, 3), indices = Tensor::from(std::vector<int64_t>(kRows, 7), {kRows});
+  auto f = function([&w](Tensor x, Tensor table, Tensor indices) { return matmul(x, w) + gather(table, indices); });
+  const std::vector<float> eager = (matmul(x_, w) + gather(table, indices)).to_vector<float>();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(f(x_, table, indices).to_vector<float>(), eager) << "call " << i;
+}
+
 TEST_F(Packs, AreDroppedByEveryWayToAssign) {
   const Variable w(weights(0));
   auto f = function([&w](Tensor x) { return matmul(x, w); });
