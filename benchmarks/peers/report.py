@@ -1,7 +1,8 @@
 """Markdown tables of the comparison; plain Python, so that its test needs no package."""
 
 from rows import GROUPS
-from stats import (LOST_BELOW, OURS, SUMMARY_FROM_US, WON_ABOVE, best_peer, cell_of, empty_calls, is_right, ratio, summary)
+from stats import (LOST_BELOW, OURS, SUMMARY_FROM_US, WON_ABOVE, best_peer, by_group, cell_of, empty_calls, is_right, ratio,
+                   summary)
 
 # Tables of their own: what a call costs and how long compilation takes.
 CALLS, COMPILES = (16,), (17, 18, 19)
@@ -128,6 +129,13 @@ def summary_text(results, threads):
             f"Worst rows: {worst}.\n\nAgainst each peer alone (geometric mean, of how many rows): {peers}.")
 
 
+def groups_table(results, threads):
+    """A line for each group in the summary."""
+    lines = [[f"{group}. {GROUPS[group]}", str(found["rows"]), f"{found['mean']:.2f}", str(found["won"]), str(found["lost"]),
+              f"{found['worst'][0][0]} {ratio_text(found['worst'][0][1])}"] for group, found in by_group(results, threads).items()]
+    return table([f"group, {counted(threads)}", "rows", "geometric mean", "won", "lost", "worst row"], lines)
+
+
 def about(results):
     """Machine, date, and how each system is set."""
     machine = results["machine"]
@@ -154,7 +162,8 @@ def render(results):
     """The whole page."""
     parts = ["# Etch beside other systems", about(results), NOTES]
     threads_of = sorted({row["threads"] for row in results["rows"]})
-    parts += [summary_text(results, threads) for threads in threads_of]
+    for threads in threads_of:
+        parts += [summary_text(results, threads), groups_table(results, threads)]
     for threads in threads_of:
         rows = [row for row in results["rows"] if row["threads"] == threads]
         parts += of_threads(rows, threads, empty_calls(results, threads))

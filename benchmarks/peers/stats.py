@@ -89,19 +89,33 @@ def empty_calls(results, threads):
     return found
 
 
-def summary(results, threads):
-    """The figures of a thread count: mean ratio, the worst rows, won and lost, each peer alone; None without a row."""
+def counted_rows(results, threads):
+    """The rows of a thread count that stand in the summary."""
     empty = empty_calls(results, threads)
     rows = [row for row in results["rows"] if row["threads"] == threads and counts_in_summary(row)]
+    return [row for row in rows if ratio(row, empty) is not None]
+
+
+def totals(rows, empty):
+    """Of some rows: how many, the mean of their ratios, won and lost, the worst ones."""
     ratios = {row["name"]: ratio(row, empty) for row in rows}
-    ratios = {name: value for name, value in ratios.items() if value is not None}
-    if not ratios:
-        return None
     return {
         "rows": len(ratios), "mean": geometric_mean(ratios.values()), "worst": sorted(ratios.items(), key=lambda item: item[1])[:10],
         "won": sum(value > WON_ABOVE for value in ratios.values()), "lost": sum(value < LOST_BELOW for value in ratios.values()),
-        "alone": alone(rows, empty),
     }
+
+
+def summary(results, threads):
+    """The figures of a thread count, with each peer alone; None without a row."""
+    rows, empty = counted_rows(results, threads), empty_calls(results, threads)
+    return {**totals(rows, empty), "alone": alone(rows, empty)} if rows else None
+
+
+def by_group(results, threads):
+    """{group: the figures of its rows}, of groups that have rows in the summary."""
+    rows, empty = counted_rows(results, threads), empty_calls(results, threads)
+    groups = sorted({row["group"] for row in rows})
+    return {group: totals([row for row in rows if row["group"] == group], empty) for group in groups}
 
 
 def alone(rows, empty):
