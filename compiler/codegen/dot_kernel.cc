@@ -96,6 +96,9 @@ class DotEmitter : private DotParts {
   llvm::Value* panel_of_pack(const Part& part, const Steps& steps);
   Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
 
+  llvm::Value* are_small();
+  void batch(llvm::Value* first, llvm::Value* last);
+  void segments(llvm::Value* first, llvm::Value* last, llvm::Value* m, llvm::Value* whole);
   void segment(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
@@ -154,13 +157,54 @@ llvm::Function* DotEmitter::emit() {
   emit_constants();
   emit_seen();
 
-  // The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
-  llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  plan_blocks(m);
-  llvm::Value* pieces = div_up(n, width);
+  llvm::Value* m = extents(first_row_axis_, n_axis_);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
   llvm::Value* whole = b_.CreateAnd(b_.CreateICmpEQ(b_.CreateMul(first, m), k_.begin()),
                                     b_.CreateICmpEQ(b_.CreateMul(last, m), k_.end()));
+  plan_blocks(m);
+  llvm::Value* small = are_small();
+  if (!small) {
+    segments(first, last, m, whole);
+    return k_.finish();
+  }
+  small = b_.CreateAnd(small, whole);
+  k_.if_then(small, [&] { batch(first, last); });
+  k_.if_then(b_.CreateNot(small), [&] { segments(first, last, m, whole); });
+  return k_.finish();
+}
+
+/// i1: the matrices of a batch are so small that the way to their tiles would take longer than these. Null where operands or
+/// the result are not plain, or there is no batch.
+llvm::Value* DotEmitter::are_small() {
+  const bool plain = a_access_ && b_access_ && b_stride() == Stride::one && result_ && !seen_ && !has_pieces_of_k();
+  if (!plain || first_row_axis_ == 0) return nullptr;
+  llvm::Value* small = b_.CreateAnd(b_.CreateICmpSLE(k_.extent(n_axis_), k_.i64(blocking_.panel())),
+                                    b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(blocking_.depth)));
+  return b_.CreateAnd(small, b_.CreateNot(is_packed_));
+}
+
+/// The matrices from first to last, by one call for those along the last axis of the batch.
+void DotEmitter::batch(llvm::Value* first, llvm::Value* last) {
+  const int axis = first_row_axis_ - 1;
+  llvm::Value* inner = k_.extent(axis);
+  k_.walk(b_.CreateUDiv(first, inner), div_up(last, inner), axis, [&](const Origin& origin) {
+    llvm::Value* start = b_.CreateMul(origin.row, inner);
+    llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
+    llvm::Value* count = b_.CreateSub(min(b_.CreateSub(last, start), inner), from);
+    const Origin at = k_.move(origin, axis, from);
+    const auto step = [&](int access, int along) { return bytes(k_.access_stride(access, along)); };
+    const int a = *a_access_, b = *b_access_, out = *result_;
+    call_loop("batch", {at.accesses[a], step(a, axis), step(a, m_axis_), step(a, k_axis_), at.accesses[b], step(b, axis),
+                        step(b, k_axis_), k_.extent(k_axis_), at.accesses[out], step(out, axis), step(out, m_axis_), count,
+                        k_.extent(m_axis_), k_.extent(n_axis_)});
+  });
+}
+
+/// The blocks of the matrices from first to last, of which the kernel makes all rows if they are `whole`. The rows are walked once
+/// for each piece of the columns, or for all of them together where none is made in part.
+void DotEmitter::segments(llvm::Value* first, llvm::Value* last, llvm::Value* m, llvm::Value* whole) {
+  llvm::Value *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
+  llvm::Value* pieces = div_up(n, width);
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
     llvm::Value* start = b_.CreateMul(origin.row, pieces);
     llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
@@ -175,11 +219,11 @@ llvm::Function* DotEmitter::emit() {
       segment(origin, {row, b_.CreateSub(end, row), column, columns});
     });
   });
-  return k_.finish();
 }
 
 /// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
 /// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
+/// Of a few steps b stays in the caches, and writing the result takes the time: it is made in as long pieces of few rows.
 void DotEmitter::plan_blocks(llvm::Value* m) {
   llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
   llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
@@ -191,6 +235,9 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   // A pack has its own blocks of steps, one behind the other.
   llvm::Value* in_place = b_.CreateNot(is_packed_);
   llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* short_steps = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(kFewRowsDepth)));
+  rows_of_block_ = b_.CreateSelect(short_steps, min(rows_of_block_, tile_rows), rows_of_block_);
+  few = b_.CreateOr(few, short_steps);
   llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
   columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
   depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
