@@ -24,7 +24,11 @@ constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which re
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
 constexpr int64_t kMinRowsToCopyB = 25;         // likewise
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
+constexpr int64_t kNearBytesOfB = 512 << 10;    // and all of it in the second one, from where tiles read about as fast,
+constexpr int64_t kFewRowsOfNearB = 480;        // so that a copy pays for itself only with more rows
 constexpr int64_t kFarRowBytes = 2 << 10;       // the processor fetches steps ahead that are not so far apart
+constexpr int64_t kPageBytes = 4 << 10;         // lines at this distance, or nearly, fall into one set of the first cache
+constexpr int64_t kLineBytes = 64;
 constexpr int64_t kFewRowsDepth = 16;           // steps whose rows it fetches ahead side by side
 constexpr int64_t kNarrowDepth = 4096;          // steps of a narrow b, which stay in the second cache
 
@@ -99,6 +103,7 @@ class DotEmitter : private DotParts {
   void segment(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
+  llvm::Value* rows_collide(llvm::Value* bytes);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
   /// Elements from one panel of a copied block of b to the next: a little more than a panel has, so that they fall into
   /// different sets.
@@ -137,6 +142,7 @@ class DotEmitter : private DotParts {
   llvm::Value* b_copy_ = nullptr;
   llvm::Value* pack_ = nullptr;       // of b, or null
   llvm::Value* is_packed_ = nullptr;  // i1
+  llvm::Value* most_rows_ = nullptr;  // of a matrix that this call makes
   llvm::Value *rows_of_block_ = nullptr, *columns_of_block_ = nullptr, *depth_ = nullptr;
 };
 
@@ -181,8 +187,9 @@ llvm::Function* DotEmitter::emit() {
 /// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
 /// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
 void DotEmitter::plan_blocks(llvm::Value* m) {
-  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
-  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
+  most_rows_ = min(m, b_.CreateSub(k_.end(), k_.begin()));
+  llvm::Value* tile_rows = k_.i64(kTileRows);
+  llvm::Value* rows = div_up(most_rows_, div_up(most_rows_, k_.i64(blocking_.rows)));
   rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
   columns_of_block_ = k_.i64(blocking_.columns);
   depth_ = k_.i64(blocking_.depth);
@@ -190,7 +197,7 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   llvm::Value* far = b_.CreateICmpSGE(bytes(k_.access_stride(*b_access_, k_axis_)), k_.i64(kFarRowBytes));
   // A pack has its own blocks of steps, one behind the other.
   llvm::Value* in_place = b_.CreateNot(is_packed_);
-  llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most_rows_, k_.i64(kMinRowsToCopyB)));
   llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
   columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
   depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
@@ -351,6 +358,8 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   llvm::Value* copy = b_.CreateAnd(b_.CreateICmpSGE(part.columns, k_.i64(kMinColumnsToCopyA)),
                                    b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyA)));
   llvm::Value* by_k = b_.CreateICmpEQ(k_stride, k_.i64(1));
+  // Where steps lie beside each other tiles read the rows as they are, unless these fall into the same set of the cache.
+  copy = b_.CreateAnd(copy, b_.CreateOr(b_.CreateNot(by_k), rows_collide(bytes(m_stride))));
   k_.if_then(copy, [&] {
     // Row by row, or step by step unless steps are contiguous.
     call_loop("copy_a", {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
@@ -359,6 +368,12 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   return {b_.CreateSelect(copy, a_copy_, data),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, leading, unit), bytes(m_stride)),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, unit, leading), bytes(k_stride))};
+}
+
+/// i1: rows at this distance fall into one set of the first cache, which has room for fewer than a tile has.
+llvm::Value* DotEmitter::rows_collide(llvm::Value* bytes) {
+  llvm::Value* shifted = b_.CreateAnd(b_.CreateAdd(bytes, k_.i64(kLineBytes)), k_.i64(kPageBytes - 1));
+  return b_.CreateICmpULT(shifted, k_.i64(2 * kLineBytes));
 }
 
 /// The same, copied, where rows or steps lie in pieces.
@@ -405,8 +420,12 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
   }
   if (b_stride() != Stride::one) return b_.getFalse();
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
-  llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
-  llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* all = b_.CreateMul(bytes(k_stride), steps.depth);
+  llvm::Value* far = b_.CreateOr(b_.CreateICmpSGT(bytes(k_stride), k_.i64(kFarRowBytes)),
+                                 b_.CreateICmpSGT(all, k_.i64(kNearBytesOfB)));
+  far = b_.CreateOr(far, b_.CreateICmpSGT(most_rows_, k_.i64(kFewRowsOfNearB)));
+  llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(all, k_.i64(kMinBytesToCopyB)));
+  copy = b_.CreateAnd(copy, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
   copy = b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
   if (takes_pack()) copy = b_.CreateAnd(copy, b_.CreateNot(is_packed_));
