@@ -29,7 +29,7 @@ struct LoopsOf {
   static constexpr int64_t kLanes = Lanes::bytes / sizeof(T);
   static constexpr int64_t kPanel = 2 * kLanes;
   // The sums of a tile, two vectors each, and the operands fill the registers.
-  static constexpr int kTileRows = Lanes::bytes == 64 ? 12 : 6;
+  static constexpr int kTileRows = Lanes::bytes == 64 ? 14 : 6;
   // Tiles of one vector have as many sums as hide the latency of fma.
   static constexpr int kNarrowRows = 12;
 
