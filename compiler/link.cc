@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "compiler/codegen/kept_bytes.h"
 #include "compiler/group_launches.h"
 #include "compiler/packed_operand.h"
 #include "compiler/schedule/grain.h"
@@ -81,6 +82,7 @@ class Linker {
     launch.iterations = kernel.iterations;
     launch.grain = grain_of(kernel);
     launch.scratch_bytes = code.scratch_bytes;
+    if (code.kind == Step::Kind::launch) launch.scratch_bytes += kept_bytes(kernel.program, kernel.sizes, target_);
     for (int buffer : kernel.buffers) executable_.slot_pool.push_back(slots[buffer]);
     executable_.sizes_pool.insert(executable_.sizes_pool.end(), kernel.sizes.begin(), kernel.sizes.end());
     executable_.steps.push_back({code.kind, static_cast<int32_t>(executable_.launches.size())});

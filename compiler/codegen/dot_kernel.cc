@@ -19,13 +19,18 @@
 namespace etch::codegen {
 namespace {
 
-constexpr int64_t kTileRows = 12;               // blocks have whole tiles: of 12 rows, or of 6
+constexpr int64_t kTileRows = 12;               // blocks have rows for whole tiles, or nearly
 constexpr int64_t kMinRowsToCopyA = 5;          // fewer make one tile, which reads a once
 constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too seldom to pay for a copy
 constexpr int64_t kMinRowsToCopyB = 25;         // likewise
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
+constexpr int64_t kNearBytesOfB = 512 << 10;    // and all of it in the second one, from where tiles read about as fast,
+constexpr int64_t kFewRowsOfNearB = 480;        // so that a copy pays for itself only with more rows
 constexpr int64_t kFarRowBytes = 2 << 10;       // the processor fetches steps ahead that are not so far apart
+constexpr int64_t kPageBytes = 4 << 10;         // lines at this distance, or nearly, fall into one set of the first cache
+constexpr int64_t kLineBytes = 64;
 constexpr int64_t kFewRowsDepth = 16;           // steps whose rows it fetches ahead side by side
+constexpr int64_t kFewSteps = 8;                // whose rows of b stay in the first cache
 constexpr int64_t kNarrowDepth = 4096;          // steps of a narrow b, which stay in the second cache
 
 /// A matrix in memory: its first element and the bytes from element to element along both axes.
@@ -96,16 +101,25 @@ class DotEmitter : private DotParts {
   llvm::Value* panel_of_pack(const Part& part, const Steps& steps);
   Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
 
+  llvm::Value* are_small();
+  void batch(llvm::Value* first, llvm::Value* last);
+  void segments(llvm::Value* first, llvm::Value* last, llvm::Value* m, llvm::Value* whole);
   void segment(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
+  llvm::Value* rows_collide(llvm::Value* bytes);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
   /// Elements from one panel of a copied block of b to the next: a little more than a panel has, so that they fall into
   /// different sets.
-  int64_t panel_elements() const { return (blocking_.depth + 2) * blocking_.panel(); }
-  llvm::Value* copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps);
+  int64_t panel_elements() const { return blocking_.copied_steps() * blocking_.panel(); }
+  /// Where the copy of some steps of b lies.
+  llvm::Value* place_of_copy(const Steps& steps);
+  /// i1: the copy of b is to be made, not there since the first rows.
+  llvm::Value* is_new(const Part& part);
+  llvm::Value* copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* to);
   Matrix panel_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* is_copied,
                     llvm::Value* panel_copy);
+  llvm::Value* pays_to_copy_b(llvm::Value* row_bytes, const Part& part, const Steps& steps);
   llvm::Value* plain_b(const Origin& origin, const Part& part, const Steps& steps);
   Origin move_b(const Origin& origin, int axis, llvm::Value* index) {
     return k_.move(origin, axis, index, [&](int access) { return access == b_access_; });
@@ -137,6 +151,9 @@ class DotEmitter : private DotParts {
   llvm::Value* b_copy_ = nullptr;
   llvm::Value* pack_ = nullptr;       // of b, or null
   llvm::Value* is_packed_ = nullptr;  // i1
+  llvm::Value* most_rows_ = nullptr;   // of a matrix that this call makes
+  llvm::Value* keeps_b_ = nullptr;     // i1: what is copied of b for the first rows serves all rows
+  llvm::Value* first_row_ = nullptr;   // of those that are made with the same columns of b
   llvm::Value *rows_of_block_ = nullptr, *columns_of_block_ = nullptr, *depth_ = nullptr;
 };
 
@@ -145,7 +162,9 @@ class DotEmitter : private DotParts {
 llvm::Function* DotEmitter::emit() {
   sums_ = scratch(blocking_.rows * blocking_.columns);
   a_copy_ = scratch(kProductDepth * kProductLeading);
-  b_copy_ = scratch(blocking_.columns / blocking_.panel() * panel_elements());
+  if (is_turned_) turned_lines_ = scratch(blocking_.panel() * kProductLeading);
+  // Last, since further blocks lie behind it. See kept_bytes().
+  b_copy_ = scratch(blocking_.copied_steps() * blocking_.columns);
 
   const size_t behind_errors = k_.program.accesses.size() + (k_.program.num_checks > 0 ? 1 : 0);
   llvm::Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), k_.function->getArg(0), behind_errors);
@@ -154,13 +173,54 @@ llvm::Function* DotEmitter::emit() {
   emit_constants();
   emit_seen();
 
-  // The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
-  llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  plan_blocks(m);
-  llvm::Value* pieces = div_up(n, width);
+  llvm::Value* m = extents(first_row_axis_, n_axis_);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
   llvm::Value* whole = b_.CreateAnd(b_.CreateICmpEQ(b_.CreateMul(first, m), k_.begin()),
                                     b_.CreateICmpEQ(b_.CreateMul(last, m), k_.end()));
+  plan_blocks(m);
+  llvm::Value* small = are_small();
+  if (!small) {
+    segments(first, last, m, whole);
+    return k_.finish();
+  }
+  small = b_.CreateAnd(small, whole);
+  k_.if_then(small, [&] { batch(first, last); });
+  k_.if_then(b_.CreateNot(small), [&] { segments(first, last, m, whole); });
+  return k_.finish();
+}
+
+/// i1: the matrices of a batch are so small that the way to their tiles would take longer than these. Null where operands or
+/// the result are not plain, or there is no batch.
+llvm::Value* DotEmitter::are_small() {
+  const bool plain = a_access_ && b_access_ && b_stride() == Stride::one && result_ && !seen_ && !has_pieces_of_k();
+  if (!plain || first_row_axis_ == 0) return nullptr;
+  llvm::Value* small = b_.CreateAnd(b_.CreateICmpSLE(k_.extent(n_axis_), k_.i64(blocking_.panel())),
+                                    b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(blocking_.depth)));
+  return b_.CreateAnd(small, b_.CreateNot(is_packed_));
+}
+
+/// The matrices from first to last, by one call for those along the last axis of the batch.
+void DotEmitter::batch(llvm::Value* first, llvm::Value* last) {
+  const int axis = first_row_axis_ - 1;
+  llvm::Value* inner = k_.extent(axis);
+  k_.walk(b_.CreateUDiv(first, inner), div_up(last, inner), axis, [&](const Origin& origin) {
+    llvm::Value* start = b_.CreateMul(origin.row, inner);
+    llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
+    llvm::Value* count = b_.CreateSub(min(b_.CreateSub(last, start), inner), from);
+    const Origin at = k_.move(origin, axis, from);
+    const auto step = [&](int access, int along) { return bytes(k_.access_stride(access, along)); };
+    const int a = *a_access_, b = *b_access_, out = *result_;
+    call_loop("batch", {at.accesses[a], step(a, axis), step(a, m_axis_), step(a, k_axis_), at.accesses[b], step(b, axis),
+                        step(b, k_axis_), k_.extent(k_axis_), at.accesses[out], step(out, axis), step(out, m_axis_), count,
+                        k_.extent(m_axis_), k_.extent(n_axis_)});
+  });
+}
+
+/// The blocks of the matrices from first to last, of which the kernel makes all rows if they are `whole`. The rows are walked once
+/// for each piece of the columns, or for all of them together where none is made in part.
+void DotEmitter::segments(llvm::Value* first, llvm::Value* last, llvm::Value* m, llvm::Value* whole) {
+  llvm::Value *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
+  llvm::Value* pieces = div_up(n, width);
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
     llvm::Value* start = b_.CreateMul(origin.row, pieces);
     llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
@@ -175,22 +235,32 @@ llvm::Function* DotEmitter::emit() {
       segment(origin, {row, b_.CreateSub(end, row), column, columns});
     });
   });
-  return k_.finish();
 }
 
 /// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
 /// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
+/// Of a few steps b stays in the caches, and writing the result takes the time: it is made in as long pieces of few rows.
 void DotEmitter::plan_blocks(llvm::Value* m) {
-  llvm::Value *most = min(m, b_.CreateSub(k_.end(), k_.begin())), *tile_rows = k_.i64(kTileRows);
-  llvm::Value* rows = div_up(most, div_up(most, k_.i64(blocking_.rows)));
+  most_rows_ = min(m, b_.CreateSub(k_.end(), k_.begin()));
+  llvm::Value* tile_rows = k_.i64(kTileRows);
+  llvm::Value* rows = div_up(most_rows_, div_up(most_rows_, k_.i64(blocking_.rows)));
   rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
   columns_of_block_ = k_.i64(blocking_.columns);
   depth_ = k_.i64(blocking_.depth);
+  keeps_b_ = b_.getFalse();
+  if (!has_pieces_of_k()) {
+    llvm::Value* fits = b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(Blocking::kMostKept * blocking_.depth));
+    keeps_b_ = b_.CreateAnd(fits, b_.CreateICmpSGT(most_rows_, rows_of_block_));
+  }
   if (!b_access_ || b_stride() != Stride::one || has_pieces_of_k()) return;
   llvm::Value* far = b_.CreateICmpSGE(bytes(k_.access_stride(*b_access_, k_axis_)), k_.i64(kFarRowBytes));
   // A pack has its own blocks of steps, one behind the other.
   llvm::Value* in_place = b_.CreateNot(is_packed_);
-  llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most_rows_, k_.i64(kMinRowsToCopyB)));
+  llvm::Value* few_steps = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(kFewSteps)));
+  rows_of_block_ = b_.CreateSelect(few_steps, min(rows_of_block_, tile_rows), rows_of_block_);
+  keeps_b_ = b_.CreateAnd(keeps_b_, b_.CreateNot(few_steps));
+  few = b_.CreateOr(few, few_steps);
   llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
   columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
   depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
@@ -204,6 +274,7 @@ void DotEmitter::segment(const Origin& origin, const Part& part) {
   llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
   count(part.column, right, columns_of_block_, false, [&](llvm::Value* column) {
     llvm::Value* columns = min(b_.CreateSub(right, column), columns_of_block_);
+    first_row_ = part.row;
     count(part.row, end, rows_of_block_, false, [&](llvm::Value* row) {
       block(origin, {row, min(b_.CreateSub(end, row), rows_of_block_), column, columns});
     });
@@ -286,16 +357,17 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
   llvm::Value* sums_per_column = b_.CreateSelect(at_once, k_.i64(0), rows_of_block_);
   const Matrix a = block_of_a(origin, part, steps);
 
-  llvm::Value* is_copied = copy_block_of_b(origin, part, steps);
+  llvm::Value* b_copy = place_of_copy(steps);
+  llvm::Value* is_copied = copy_block_of_b(origin, part, steps, b_copy);
   count(k_.i64(0), part.columns, k_.i64(blocking_.panel()), false, [&](llvm::Value* j) {
     llvm::Value* sums = at(sums_, b_.CreateMul(j, sums_per_column));
     llvm::Value* columns = min(b_.CreateSub(part.columns, j), k_.i64(blocking_.panel()));
     const Part panel{part.row, part.rows, b_.CreateAdd(part.column, j), columns};
     llvm::Value* before = b_.CreateUDiv(j, k_.i64(blocking_.panel()));
-    llvm::Value* place = b_.CreateSelect(is_copied, b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
+    llvm::Value* place = b_.CreateSelect(b_.CreateOr(is_copied, keeps_b_), b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
     llvm::Value* first_row = reach(origin, panel);
     const auto add_tiles = [&] {
-      tiles(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy_, place)), sums, panel, steps, first_row);
+      tiles(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy, place)), sums, panel, steps, first_row);
     };
     if (seen_) {
       llvm::Value* last_row = b_.CreateAdd(first_row, b_.CreateMul(row_slope_, b_.CreateSub(panel.rows, k_.i64(1))));
@@ -351,6 +423,8 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   llvm::Value* copy = b_.CreateAnd(b_.CreateICmpSGE(part.columns, k_.i64(kMinColumnsToCopyA)),
                                    b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyA)));
   llvm::Value* by_k = b_.CreateICmpEQ(k_stride, k_.i64(1));
+  // Where steps lie beside each other tiles read the rows as they are, unless these fall into the same set of the cache.
+  copy = b_.CreateAnd(copy, b_.CreateOr(b_.CreateNot(by_k), rows_collide(bytes(m_stride))));
   k_.if_then(copy, [&] {
     // Row by row, or step by step unless steps are contiguous.
     call_loop("copy_a", {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
@@ -359,6 +433,12 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   return {b_.CreateSelect(copy, a_copy_, data),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, leading, unit), bytes(m_stride)),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, unit, leading), bytes(k_stride))};
+}
+
+/// i1: rows at this distance fall into one set of the first cache, which has room for fewer than a tile has.
+llvm::Value* DotEmitter::rows_collide(llvm::Value* bytes) {
+  llvm::Value* shifted = b_.CreateAnd(b_.CreateAdd(bytes, k_.i64(kLineBytes)), k_.i64(kPageBytes - 1));
+  return b_.CreateICmpULT(shifted, k_.i64(2 * kLineBytes));
 }
 
 /// The same, copied, where rows or steps lie in pieces.
@@ -392,31 +472,55 @@ llvm::Value* DotEmitter::plain_b(const Origin& origin, const Part& part, const S
   return at(first, one ? part.column : b_.CreateMul(part.column, k_.access_stride(*b_access_, n_axis_)));
 }
 
+llvm::Value* DotEmitter::place_of_copy(const Steps& steps) {
+  llvm::Value* block = b_.CreateUDiv(steps.start, k_.i64(blocking_.depth));
+  llvm::Value* columns = b_.CreateMul(div_up(k_.extent(n_axis_), k_.i64(blocking_.panel())), k_.i64(blocking_.panel()));
+  llvm::Value* elements = b_.CreateMul(min(columns, k_.i64(blocking_.columns)), k_.i64(blocking_.copied_steps()));
+  return at(b_copy_, b_.CreateSelect(keeps_b_, b_.CreateMul(block, elements), k_.i64(0)));
+}
+
+llvm::Value* DotEmitter::is_new(const Part& part) {
+  return b_.CreateOr(b_.CreateNot(keeps_b_), b_.CreateICmpEQ(part.row, first_row_));
+}
+
 /// Copies, or computes, all panels of b for some steps, row after row, if that pays or if tiles cannot walk the steps as one;
 /// i1, whether it does.
-llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps) {
+llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* to) {
+  llvm::Value *panel = k_.i64(blocking_.panel()), *next = k_.i64(panel_elements());
+  const auto place = [&](llvm::Value* step) { return at(to, b_.CreateMul(step, panel)); };
   if (computes_b()) {
-    for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      llvm::Value *to = at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), *next = k_.i64(panel_elements());
-      if (is_turned_) return compute_turned_panels(corner, part.columns, steps.length, to, next);
-      compute_panels(corner, part.columns, steps.length, to, next);
+    k_.if_then(is_new(part), [&] {
+      for_pieces(k_.move(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
+        if (is_turned_) return compute_turned_panels(corner, part.columns, steps.length, place(step), next);
+        compute_panels(corner, part.columns, steps.length, place(step), next);
+      });
     });
     return b_.getTrue();
   }
   if (b_stride() != Stride::one) return b_.getFalse();
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
-  llvm::Value* far = b_.CreateICmpSGE(b_.CreateMul(bytes(k_stride), steps.depth), k_.i64(kMinBytesToCopyB));
-  llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyB)));
-  copy = b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
+  llvm::Value* copy = pays_to_copy_b(bytes(k_stride), part, steps);
   if (has_pieces_of_k()) copy = b_.CreateOr(copy, b_.CreateNot(steps_join_in_b()));
   if (takes_pack()) copy = b_.CreateAnd(copy, b_.CreateNot(is_packed_));
-  k_.if_then(copy, [&] {
+  k_.if_then(b_.CreateAnd(copy, is_new(part)), [&] {
     for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
-      call_loop("copy_b", {corner.accesses[*b_access_], k_stride, part.columns, steps.length,
-                           at(b_copy_, b_.CreateMul(step, k_.i64(blocking_.panel()))), k_.i64(panel_elements())});
+      call_loop("copy_b", {corner.accesses[*b_access_], k_stride, part.columns, steps.length, place(step), next});
     });
   });
   return copy;
+}
+
+/// i1: tiles would read rows of b, so many bytes apart, so much more slowly than a copy that it pays to make one.
+llvm::Value* DotEmitter::pays_to_copy_b(llvm::Value* row_bytes, const Part& part, const Steps& steps) {
+  llvm::Value* all = b_.CreateMul(row_bytes, steps.depth);
+  llvm::Value* far = b_.CreateOr(b_.CreateICmpSGT(row_bytes, k_.i64(kFarRowBytes)),
+                                 b_.CreateICmpSGT(all, k_.i64(kNearBytesOfB)));
+  far = b_.CreateOr(far, b_.CreateICmpSGT(most_rows_, k_.i64(kFewRowsOfNearB)));
+  llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(all, k_.i64(kMinBytesToCopyB)));
+  // Of all blocks of rows, or none.
+  llvm::Value* rows = b_.CreateSelect(keeps_b_, most_rows_, part.rows);
+  copy = b_.CreateAnd(copy, b_.CreateICmpSGE(rows, k_.i64(kMinRowsToCopyB)));
+  return b_.CreateAnd(copy, b_.CreateICmpSGT(part.columns, k_.i64(blocking_.lanes)));
 }
 
 /// The columns of b for some steps.
@@ -428,7 +532,7 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
   llvm::Value* k_stride = k_.access_stride(*b_access_, k_axis_);
   llvm::Value* packed = takes_pack() ? panel_of_pack(part, steps) : panel_copy;
   if (b_stride() == Stride::other) {
-    k_.if_then(b_.CreateNot(is_packed_), [&] {
+    k_.if_then(b_.CreateAnd(b_.CreateNot(is_packed_), is_new(part)), [&] {
       for_pieces(move_b(origin, n_axis_, part.column), steps, [&](const Origin& corner, llvm::Value* step) {
         call_loop("transpose_b", {corner.accesses[*b_access_], k_.access_stride(*b_access_, n_axis_), k_stride, part.columns,
                                   steps.length, copy_of(step)});

@@ -151,14 +151,13 @@ void DotParts::compute_panels(const Origin& corner, llvm::Value* columns, llvm::
 void DotParts::compute_turned_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to,
                                      llvm::Value* next_panel) {
   llvm::Value *panel = k_.i64(blocking_.panel()), *one = k_.i64(1);
-  llvm::Value* lines = k_.scratch(blocking_.bytes(blocking_.panel() * kProductLeading));
   k_.loop(k_.i64(0), columns, panel, {to}, false, [&](llvm::Value* j, llvm::ArrayRef<llvm::Value*> now) {
     llvm::Value* some = min(b_.CreateSub(columns, j), panel);
     count(k_.i64(0), some, one, false, [&](llvm::Value* c) {
       const Origin column = move_operand(1, corner, n_axis_, b_.CreateAdd(j, c));
-      compute_steps(1, column, steps, at(lines, b_.CreateMul(c, k_.i64(kProductLeading))));
+      compute_steps(1, column, steps, at(turned_lines_, b_.CreateMul(c, k_.i64(kProductLeading))));
     });
-    call_loop("transpose_b", {lines, k_.i64(kProductLeading), one, some, steps, now[0]});
+    call_loop("transpose_b", {turned_lines_, k_.i64(kProductLeading), one, some, steps, now[0]});
     return Values{at(now[0], next_panel)};
   });
 }

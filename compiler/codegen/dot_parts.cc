@@ -1,7 +1,10 @@
 // What the emitters of products share beside their operands: loops.
 #include "compiler/codegen/dot_parts.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "compiler/codegen/kept_bytes.h"
 
 namespace etch::codegen {
 
@@ -42,6 +45,19 @@ void DotParts::call_loop(const char* name, llvm::ArrayRef<llvm::Value*> argument
 }  // namespace etch::codegen
 
 namespace etch {
+
+int64_t kept_bytes(const KernelProgram& program, std::span<const int64_t> sizes, const Target& target) {
+  const int n = program.axis(Role::vector), k = program.rank() - 1;
+  if (!program.has_tiles() || k != n + 1) return 0;
+  int64_t rows = 1;
+  for (int axis = program.axis(Role::row); axis < n; ++axis) rows *= sizes[axis];
+  const codegen::Blocking blocking(codegen::DotParts::sums_of(program), target, program.blocks);
+  const int64_t blocks = (sizes[k] + blocking.depth - 1) / blocking.depth;
+  if (rows <= blocking.rows || blocks > codegen::Blocking::kMostKept || blocks < 2) return 0;
+  const int64_t panels = (sizes[n] + blocking.panel() - 1) / blocking.panel();
+  const int64_t columns = std::min(panels * blocking.panel(), blocking.columns);
+  return blocking.bytes((blocks - 1) * blocking.copied_steps() * columns);
+}
 
 int64_t panel_columns(DType sums, const Target& target) { return codegen::Blocking(sums, target, {}).panel(); }
 

@@ -28,10 +28,21 @@ struct Blocking {
 
   int64_t bytes(int64_t elements) const { return elements * size_of(dtype); }
   int64_t panel() const { return 2 * lanes; }  // see panel_columns
+  /// Of a panel of a copied block: a little more, so that panels fall into different sets.
+  int64_t copied_steps() const { return depth + 2; }
+  /// Blocks of steps whose copies of the second operand are kept for further rows, at the most.
+  static constexpr int64_t kMostKept = 16;
 };
 
 /// A kernel function while it is made. `panel` is Blocking::panel().
 class DotParts {
+ public:
+  /// The dtype of a product's sums.
+  static DType sums_of(const KernelProgram& program) {
+    const DType dtype = program.body[dot_of(program)].dtype;
+    return size_of(dtype) < 4 ? DType::i32 : dtype;
+  }
+
  protected:
   DotParts(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
       : k_(program, options, module, name),
@@ -43,13 +54,13 @@ class DotParts {
         n_axis_(program.axis(Role::vector)),
         m_axis_(n_axis_ - 1),
         k_axis_(program.rank() - 1),
-        blocking_(size_of(dtype_) < 4 ? DType::i32 : dtype_, options.target, program.blocks),
+        blocking_(sums_of(program), options.target, program.blocks),
         element_(lanes_type(k_.context, blocking_.dtype, 1)),
         vector_(lanes_type(k_.context, blocking_.dtype, static_cast<int>(blocking_.lanes))) {
     find_operands();
   }
 
-  /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b or tiles.
+  /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b, tiles or batch.
   void call_loop(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.
@@ -76,7 +87,8 @@ class DotParts {
   /// Computes panels of b, row after row, as the loop copy_b copies them. Columns past the last are computed from zeros and
   /// not used.
   void compute_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to, llvm::Value* next_panel);
-  /// The same where steps lie beside each other: column after column, and turned. At most kProductDepth steps.
+  /// The same where steps lie beside each other: column after column, through `turned_lines_`, and turned. At most kProductDepth
+  /// steps.
   void compute_turned_panels(const Origin& corner, llvm::Value* columns, llvm::Value* steps, llvm::Value* to,
                              llvm::Value* next_panel);
 
@@ -106,6 +118,7 @@ class DotParts {
   llvm::Type* const vector_;
   std::vector<llvm::Value*> constants_;  // values that are the same in the whole kernel
   std::vector<int> operands_[2];         // the instructions that compute them, ascending
+  llvm::Value* turned_lines_ = nullptr;  // scratch for the steps of a panel's columns, kProductLeading elements each
 
  private:
   static int dot_of(const KernelProgram& program);

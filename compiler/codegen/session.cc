@@ -316,6 +316,7 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
       add(symbol("copy_a"), of_dtype.copy_a);
       add(symbol("copy_b"), of_dtype.copy_b);
       add(symbol("transpose_b"), of_dtype.transpose_b);
+      add(symbol("batch"), of_dtype.batch);
       add(symbol("tiles"), of_dtype.tiles);
     };
     add_loops(DType::f32, loops->f32);

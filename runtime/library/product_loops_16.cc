@@ -24,6 +24,14 @@ struct Plain {
     return result;
   }
 
+  template <class T, int n>
+  static VectorOf<T, bytes>::type repeat(const T* from) {
+    constexpr int kSome = bytes / sizeof(T) / n;
+    typename VectorOf<T, bytes>::type result = {};
+    for (int i = 0; i < n * kSome; ++i) result[i] = from[i % kSome];
+    return result;
+  }
+
   template <class T, class Vector>
   static void store_some(Vector value, T* to, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = value[i];

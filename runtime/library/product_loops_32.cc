@@ -22,6 +22,14 @@ struct Avx2 {
     }
   }
 
+  template <class T, int n>
+  static VectorOf<T, bytes>::type repeat(const T* from) {
+    __m256i repeated;
+    if constexpr (n == 2) repeated = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    if constexpr (n == 4) repeated = _mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+    return reinterpret_cast<VectorOf<T, bytes>::type>(repeated);
+  }
+
   template <class T, class Vector>
   static void store_some(Vector value, T* to, int64_t count) {
     if constexpr (sizeof(T) == 4) {

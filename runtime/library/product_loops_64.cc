@@ -21,6 +21,15 @@ struct Avx512 {
     }
   }
 
+  template <class T, int n>
+  static VectorOf<T, bytes>::type repeat(const T* from) {
+    const auto* some = reinterpret_cast<const float*>(from);
+    __m512 repeated;
+    if constexpr (n == 2) repeated = _mm512_broadcast_f32x8(_mm256_loadu_ps(some));
+    if constexpr (n == 4) repeated = _mm512_broadcast_f32x4(_mm_loadu_ps(some));
+    return reinterpret_cast<VectorOf<T, bytes>::type>(repeated);
+  }
+
   template <class T, class Vector>
   static void store_some(Vector value, T* to, int64_t count) {
     if constexpr (sizeof(T) == 4) {

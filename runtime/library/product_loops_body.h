@@ -2,7 +2,8 @@
 // its processors: nothing in here may call what other files could share, such as functions of the standard library.
 //
 // Lanes (a template argument) is the vectors' side: `bytes`, fma(x, y, sum) for vectors of floats and doubles, and
-// load_some(from, count), which reads `count` elements and sets the others to 0, store_some(vector, to, count), and all_zero(bits).
+// load_some(from, count), which reads `count` elements and sets the others to 0, repeat<T, n>(from), a vector of n times the elements
+// that fill an n-th of it, store_some(vector, to, count), and all_zero(bits).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct LoopsOf {
   static constexpr int64_t kLanes = Lanes::bytes / sizeof(T);
   static constexpr int64_t kPanel = 2 * kLanes;
   // The sums of a tile, two vectors each, and the operands fill the registers.
-  static constexpr int kTileRows = Lanes::bytes == 64 ? 12 : 6;
+  static constexpr int kTileRows = Lanes::bytes == 64 ? 14 : 6;
   // Tiles of one vector have as many sums as hide the latency of fma.
   static constexpr int kNarrowRows = 12;
 
@@ -40,11 +41,11 @@ struct LoopsOf {
   }
   static T* add_bytes(T* pointer, int64_t bytes) { return reinterpret_cast<T*>(reinterpret_cast<char*>(pointer) + bytes); }
 
-  static Vector multiply_add(T x, Vector y, Vector sum) {
-    const Vector all = x - Vector{};
-    if constexpr (std::is_floating_point_v<T>) return Lanes::fma(all, y, sum);
-    return all * y + sum;
+  static Vector multiply_add(Vector x, Vector y, Vector sum) {
+    if constexpr (std::is_floating_point_v<T>) return Lanes::fma(x, y, sum);
+    return x * y + sum;
   }
+  static Vector multiply_add(T x, Vector y, Vector sum) { return multiply_add(x - Vector{}, y, sum); }
 
   // Tiles.
 
@@ -158,9 +159,100 @@ struct LoopsOf {
 
   static void tiles(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, const T* in,
                     int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns, int64_t reach, int64_t slope) {
-    const auto add = columns == kPanel ? &columns_of_tiles<2, false> : columns > kLanes ? &columns_of_tiles<2, true>
-                     : columns == kLanes ? &columns_of_tiles<1, false> : &columns_of_tiles<1, true>;
-    add({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
+    loop_of_columns(columns)({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
+  }
+
+  static auto loop_of_columns(int64_t columns) {
+    return columns == kPanel ? &columns_of_tiles<2, false> : columns > kLanes ? &columns_of_tiles<2, true>
+           : columns == kLanes ? &columns_of_tiles<1, false> : &columns_of_tiles<1, true>;
+  }
+
+  // Many small matrices.
+
+  struct Batch {
+    int64_t a_next, b_next, out_next, out_row, count, rows, columns;
+  };
+
+  static void batch(const T* a, int64_t a_next, int64_t a_row, int64_t a_step, const T* b, int64_t b_next, int64_t b_step,
+                    int64_t depth, T* out, int64_t out_next, int64_t out_row, int64_t count, int64_t rows, int64_t columns) {
+    const Operands first{a, a_row, a_step, b, b_step, depth};
+    const Batch all{a_next, b_next, out_next, out_row, count, rows, columns};
+    if (fills_vectors<4>(all)) return add_shared<4>(first, out, all);
+    if (fills_vectors<2>(all)) return add_shared<2>(first, out, all);
+    const auto add = loop_of_columns(columns);
+    Operands at = first;
+    for (int64_t left = count; left > 0; --left) {
+      add(at, nullptr, 0, out, out_row, rows, columns, 0, 0);
+      at.a = add_bytes(at.a, a_next);
+      at.b = add_bytes(at.b, b_next);
+      out = add_bytes(out, out_next);
+    }
+  }
+
+  /// True if rows of the results lie beside each other, and `shared` of them fill a vector.
+  template <int shared>
+  static bool fills_vectors(const Batch& all) {
+    constexpr int64_t kColumns = kLanes / shared;
+    return kColumns > 1 && all.columns == kColumns && all.rows % shared == 0 && all.out_row == kColumns * int64_t{sizeof(T)};
+  }
+
+  /// Matrices of so few columns that `shared` rows stand in one vector.
+  template <int shared>
+  static void add_shared(Operands at, T* out, const Batch& all) {
+    if constexpr (kLanes / shared > 1) {
+      for (int64_t left = all.count; left > 0; --left) {
+        Operands rows = at;
+        int64_t row = 0;
+        for (constexpr int kMost = 4; row + kMost * shared <= all.rows; row += kMost * shared) {
+          shared_rows<shared, kMost>(rows, out + row * all.columns);
+          rows.a = add_bytes(rows.a, kMost * shared * rows.a_row);
+        }
+        for (; row < all.rows; row += shared) {
+          shared_rows<shared, 1>(rows, out + row * all.columns);
+          rows.a = add_bytes(rows.a, shared * rows.a_row);
+        }
+        at.a = add_bytes(at.a, all.a_next);
+        at.b = add_bytes(at.b, all.b_next);
+        out = add_bytes(out, all.out_next);
+      }
+    }
+  }
+
+  template <int shared, int vectors>
+  static void shared_rows(Operands at, T* out) {
+    Vector sums[vectors] = {};
+    for (int64_t left = at.depth; left > 0; --left) {
+      const Vector b = Lanes::template repeat<T, shared>(at.b);
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        sums[v] = multiply_add(elements_of_rows<shared>(add_bytes(at.a, v * shared * at.a_row), at.a_row), b, sums[v]);
+      }
+      at.a = add_bytes(at.a, at.a_step);
+      at.b = add_bytes(at.b, at.b_step);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) store(sums[v], out + v * kLanes);
+  }
+
+  using Numbers = typename VectorOf<std::conditional_t<sizeof(T) == 4, int32_t, int64_t>, Lanes::bytes>::type;
+
+  template <int... lane>
+  static constexpr Numbers numbers_of(std::integer_sequence<int, lane...>) {
+    return Numbers{lane...};
+  }
+  static constexpr Numbers lane_numbers() { return numbers_of(std::make_integer_sequence<int, kLanes>()); }
+
+  /// One element of each of the rows that share a vector, in the lanes of its row.
+  template <int shared>
+  static Vector elements_of_rows(const T* from, int64_t row_bytes) {
+    Vector elements = *from - Vector{};
+#pragma GCC unroll 4
+    for (int row = 1; row < shared; ++row) {
+      const Vector of_row = *add_bytes(from, row * row_bytes) - Vector{};
+      constexpr int kColumns = kLanes / shared;
+      elements = (lane_numbers() >= row * kColumns) ? of_row : elements;
+    }
+    return elements;
   }
 
   // Steps whose elements of a are all zeros. The product with something finite is a zero, and a sum plus a zero is that sum, but
@@ -351,7 +443,7 @@ struct AllProductLoops {
   using Loops = LoopsOf<Lanes, T>;
   template <class T>
   static constexpr ProductLoops<T> of() {
-    return {&Loops<T>::copy_a, &Loops<T>::copy_b, &Loops<T>::transpose_b, &Loops<T>::tiles};
+    return {&Loops<T>::copy_a, &Loops<T>::copy_b, &Loops<T>::transpose_b, &Loops<T>::tiles, &Loops<T>::batch};
   }
   static constexpr ProductLoopsOfVectors kAll{Lanes::bytes, of<float>(), of<double>(), of<uint32_t>(), of<uint64_t>()};
 };

@@ -11,6 +11,7 @@
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/dot_mask.h"
+#include "compiler/codegen/kept_bytes.h"
 #include "runtime/packs.h"
 #include "tests/codegen/program.h"
 #include "tests/codegen/scratch.h"
@@ -167,7 +168,7 @@ class Kernel {
     const int64_t pieces = case_.in_lanes ? case_.n : (case_.n + columns - 1) / columns;
     const int64_t rows = case_.batch * case_.m * pieces;
     const int64_t step = case_.split == 0 ? std::max<int64_t>(rows, 1) : case_.split;
-    TestScratch scratch(*(*handles)[0]);
+    TestScratch scratch(*(*handles)[0], kept_bytes(program, sizes, options.target));
     buffers.push_back(pack);
     for (int64_t begin = 0; begin < rows; begin += step) {
       (*handles)[0]->fn()(buffers.data(), sizes.data(), begin, std::min(rows, begin + step), scratch.data());
@@ -415,6 +416,45 @@ TYPED_TEST(DotOf, PiecesOfColumnsGiveTheSameBits) {
     if (i % 3 == 1) c.axes = 3, c.batch = 1;
     check<TypeParam>(c, rng);
   }
+}
+
+TYPED_TEST(DotOf, CopiesOfTheSecondOperandServeAllBlocksOfRows) {
+  std::mt19937 rng(22);
+  for (Layout b : kLayouts) {
+    for (int64_t k : {23, 40, 129, 150}) {  // up to 16 blocks of steps are kept
+      for (int64_t n : {40, 700}) {
+        Case c{2, 61, n, k, kLayouts[rng() % 4], b, 4};
+        c.blocks.depth = 8;
+        c.blocks.dot_rows = 24;
+        if (k % 2 == 0) c.split = 50;
+        check<TypeParam>(c, rng);
+      }
+    }
+  }
+}
+
+TEST(Dot, OnlyProductsOfSeveralBlocksOfRowsAndStepsKeepCopies) {
+  KernelProgram program;
+  program.axes = {Role::row, Role::vector, Role::reduce};
+  program.body.resize(1);
+  program.body[0].kind = InstrKind::dot;
+  program.body[0].dtype = DType::f32;
+  const auto blocks = [&](int64_t rows, int64_t steps) {
+    const std::vector<int64_t> sizes{rows, 512, steps};
+    return kept_bytes(program, sizes, host_target()) / (int64_t{512} * 258 * 4);
+  };
+  EXPECT_EQ(blocks(1000, 1000), 3);
+  EXPECT_EQ(blocks(241, 257), 1);
+  EXPECT_EQ(blocks(240, 1000), 0);
+  EXPECT_EQ(blocks(1000, 256), 0);
+  EXPECT_EQ(blocks(1000, 4096), 15);
+  EXPECT_EQ(blocks(1000, 4097), 0);
+}
+
+TYPED_TEST(DotOf, RowsAboutAPageApart) {
+  std::mt19937 rng(23);
+  const auto page = static_cast<int64_t>(4096 / sizeof(TypeParam));
+  for (int64_t k : {page - 20, page - 1, page, page + 1, page + 20}) check<TypeParam>({1, 26, 100, k}, rng);
 }
 
 TYPED_TEST(DotOf, FewRowsByAWideMatrixGiveTheSameBitsOnEveryTarget) {

@@ -14,8 +14,9 @@ namespace etch {
 /// Scratch memory of a kernel, full of garbage.
 class TestScratch {
  public:
-  explicit TestScratch(const CompiledKernel& kernel)
-      : bytes_(kernel.scratch_bytes()), memory_(bytes_ + 128, std::byte{0x5c}) {}
+  /// With so many bytes behind it.
+  explicit TestScratch(const CompiledKernel& kernel, int64_t more = 0)
+      : bytes_(kernel.scratch_bytes() + more), memory_(bytes_ + 128, std::byte{0x5c}) {}
   ~TestScratch() { EXPECT_EQ(data()[bytes_], std::byte{0x5c}) << "written behind the scratch memory"; }
   std::byte* data() {
     return memory_.data() + (64 - reinterpret_cast<uintptr_t>(memory_.data()) % 64) % 64;

@@ -121,6 +121,39 @@ TYPED_TEST(ProductLoopsOf, TilesOfAnySizeAddInOrder) {
   }
 }
 
+TYPED_TEST(ProductLoopsOf, BatchesAddAsTilesDo) {
+  using T = TypeParam;
+  constexpr int64_t kMatrices = 3, kGap = 5;
+  constexpr T kOther = 77;
+  for (const ProductLoopsOfVectors* loops : all_loops()) {
+    const int64_t panel = 2 * loops->vector_bytes / sizeof(T), one = sizeof(T);
+    for (int64_t rows : {1, 2, 4, 5, 8, 12, 13, 20}) {
+      for (int64_t columns = 1; columns <= panel; ++columns) {
+        for (int64_t depth : {0, 1, 4, 9, 70}) {
+          for (int64_t row_gap : {int64_t{0}, int64_t{1}}) {
+            const int64_t out_row = columns + row_gap, out_next = rows * out_row + kGap;
+            std::vector<T> a, b, out(kMatrices * out_next, kOther), expected = out;
+            for (int64_t i = 0; i < kMatrices; ++i) {
+              Product<T> product(*loops, rows, columns, depth, false, static_cast<unsigned>(i));
+              a.insert(a.end(), product.a.begin(), product.a.end());
+              b.insert(b.end(), product.b.begin(), product.b.end());
+              const std::vector<T> sums = product.plain_sums(true);
+              for (int64_t row = 0; row < rows; ++row) {
+                std::copy_n(&sums[row * panel], columns, &expected[i * out_next + row * out_row]);
+              }
+            }
+            loops_of<T>(*loops).batch(a.data(), one * rows * depth, one * depth, one, b.data(), one * panel * depth, one * panel, depth,
+                                      out.data(), one * out_next, one * out_row, kMatrices, rows, columns);
+            ASSERT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(T)), 0)
+                << rows << " rows of " << columns << " columns, " << depth << " steps, vectors of " << loops->vector_bytes
+                << ", elements between rows: " << row_gap;
+          }
+        }
+      }
+    }
+  }
+}
+
 TYPED_TEST(ProductLoopsOf, CopiesPutElementsWhereTilesReadThem) {
   using T = TypeParam;
   std::mt19937 rng(3);
