@@ -100,6 +100,10 @@ class DotEmitter : private DotParts {
   llvm::Value* panel_of_pack(const Part& part, const Steps& steps);
   Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
 
+  void matrices(llvm::Value* m, llvm::Value* n, llvm::Value* first, llvm::Value* last, llvm::Value* whole);
+  bool may_be_small() const;
+  llvm::Value* are_small(llvm::Value* m, llvm::Value* n);
+  void small_matrices(llvm::Value* m, llvm::Value* n, llvm::Value* first, llvm::Value* last);
   void segment(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
@@ -169,13 +173,24 @@ llvm::Function* DotEmitter::emit() {
   emit_constants();
   emit_seen();
 
-  // The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
-  llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_), *width = k_.size(k_.layout.columns());
-  plan_blocks(m);
-  llvm::Value* pieces = div_up(n, width);
+  llvm::Value *m = extents(first_row_axis_, n_axis_), *n = k_.extent(n_axis_);
   llvm::Value *first = b_.CreateUDiv(k_.begin(), m), *last = div_up(k_.end(), m);
   llvm::Value* whole = b_.CreateAnd(b_.CreateICmpEQ(b_.CreateMul(first, m), k_.begin()),
                                     b_.CreateICmpEQ(b_.CreateMul(last, m), k_.end()));
+  plan_blocks(m);
+  if (!may_be_small()) {
+    matrices(m, n, first, last, whole);
+    return k_.finish();
+  }
+  llvm::Value* small = b_.CreateAnd(whole, are_small(m, n));
+  k_.if_then(small, [&] { small_matrices(m, n, first, last); });
+  k_.if_then(b_.CreateNot(small), [&] { matrices(m, n, first, last, whole); });
+  return k_.finish();
+}
+
+/// The rows are walked once for each piece of the columns, or for all of them together where none is made in part.
+void DotEmitter::matrices(llvm::Value* m, llvm::Value* n, llvm::Value* first, llvm::Value* last, llvm::Value* whole) {
+  llvm::Value *width = k_.size(k_.layout.columns()), *pieces = div_up(n, width);
   k_.walk(b_.CreateUDiv(first, pieces), div_up(last, pieces), first_row_axis_, [&](const Origin& origin) {
     llvm::Value* start = b_.CreateMul(origin.row, pieces);
     llvm::Value* from = max(b_.CreateSub(first, start), k_.i64(0));
@@ -190,7 +205,35 @@ llvm::Function* DotEmitter::emit() {
       segment(origin, {row, b_.CreateSub(end, row), column, columns});
     });
   });
-  return k_.finish();
+}
+
+// Batches of matrices that are so small that it takes longer to plan blocks than to add.
+
+/// True if tiles can read the operands where they lie, and write the result.
+bool DotEmitter::may_be_small() const {
+  const bool reads = a_access_ && !computes_b() && b_stride() == Stride::one;
+  return first_row_axis_ > 0 && reads && result_ && !seen_ && !has_lines() && !has_pieces_of_k();
+}
+
+/// i1: each matrix is one block of one panel, and nothing of it is copied.
+llvm::Value* DotEmitter::are_small(llvm::Value* m, llvm::Value* n) {
+  llvm::Value* k = k_.extent(k_axis_);
+  llvm::Value* small = b_.CreateICmpSLE(n, min(k_.size(k_.layout.columns()), k_.i64(blocking_.panel())));
+  small = b_.CreateAnd(small, b_.CreateICmpSLE(m, k_.i64(blocking_.rows)));
+  small = b_.CreateAnd(small, b_.CreateICmpSLE(k, k_.i64(blocking_.depth)));
+  llvm::Value* bytes_of_b = b_.CreateMul(bytes(k_.access_stride(*b_access_, k_axis_)), k);
+  small = b_.CreateAnd(small, b_.CreateICmpSLT(bytes_of_b, k_.i64(kMinBytesToCopyB)));
+  return b_.CreateAnd(small, b_.CreateNot(is_packed_));
+}
+
+void DotEmitter::small_matrices(llvm::Value* m, llvm::Value* n, llvm::Value* first, llvm::Value* last) {
+  const auto stride = [&](int access, int axis) { return bytes(k_.access_stride(access, axis)); };
+  llvm::Value *zero = k_.i64(0), *one = k_.i64(1), *k = k_.extent(k_axis_), *yes = b_.getTrue();
+  k_.walk(first, last, first_row_axis_, [&](const Origin& origin) {
+    const Matrix a{origin.accesses[*a_access_], stride(*a_access_, m_axis_), stride(*a_access_, k_axis_)};
+    const Matrix b{origin.accesses[*b_access_], nullptr, stride(*b_access_, k_axis_)};
+    tiles(origin, a, b, sums_, {zero, m, zero, n}, {zero, one, zero, k, k, yes, yes}, zero);
+  });
 }
 
 /// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
