@@ -189,12 +189,13 @@ llvm::Function* DotEmitter::emit() {
   return k_.finish();
 }
 
-/// i1: the matrices of a batch are so small that the way to their tiles would take longer than these. Null where operands or
-/// the result are not plain, or there is no batch.
+/// i1: the matrices of a batch are so small that the way to their tiles would take longer than these, and none is cut into
+/// columns. Null where operands or the result are not plain, or there is no batch.
 llvm::Value* DotEmitter::are_small() {
   const bool plain = a_access_ && b_access_ && b_stride() == Stride::one && result_ && !seen_ && !has_pieces_of_k();
   if (!plain || first_row_axis_ == 0) return nullptr;
-  llvm::Value* small = b_.CreateAnd(b_.CreateICmpSLE(k_.extent(n_axis_), k_.i64(blocking_.panel())),
+  llvm::Value* most_columns = min(k_.size(k_.layout.columns()), k_.i64(blocking_.panel()));
+  llvm::Value* small = b_.CreateAnd(b_.CreateICmpSLE(k_.extent(n_axis_), most_columns),
                                     b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(blocking_.depth)));
   return b_.CreateAnd(small, b_.CreateNot(is_packed_));
 }

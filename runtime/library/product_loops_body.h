@@ -139,8 +139,7 @@ struct LoopsOf {
     Finite<vectors, masked> finite{all, row_columns, all.depth, 0};
     Operands at = all;
     for (int64_t row = 0; row < rows;) {
-      const int64_t left = rows - row, tiles = (left + kMost - 1) / kMost;
-      const int64_t some = left > 2 * kMost ? kMost : (left + tiles - 1) / tiles;
+      const int64_t left = rows - row, some = left > 2 * kMost ? kMost : left > kMost ? (left + 1) / 2 : left;
       if (reach >= 0 || reach + (some - 1) * slope >= 0) {
         const Tile tile = kTiles.of_rows[some - 1];
         if (skips) {

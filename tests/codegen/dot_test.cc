@@ -484,6 +484,19 @@ TYPED_TEST(DotOf, FewColumnsGiveTheSameBitsOnEveryTarget) {
   }
 }
 
+TYPED_TEST(DotOf, BatchesOfSmallMatricesGiveTheSameBitsOnEveryTarget) {
+  for (const Target& target : targets()) {
+    std::mt19937 rng(24);
+    auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+    for (int i = 0; i < 24; ++i) {
+      Case c{1 + size(6), 1 + size(30), 1 + size(20), size(30), kLayouts[rng() % 4], Layout::rows, 4};
+      if (i % 3 == 0) c.axes = 5;
+      if (i % 2 == 0) c.split = i % 4 == 0 ? c.m : size(40);  // whole matrices, or parts
+      check<TypeParam>(c, rng, {.target = target});
+    }
+  }
+}
+
 // Tiles of fewer rows than they have room for touch no sums but those of these rows.
 TYPED_TEST(DotOf, LastRowsOfABlockLeaveTheNextPanelAlone) {
   std::mt19937 rng(21);
