@@ -91,7 +91,10 @@ class KernelEmitter {
   llvm::Value* size(int64_t i);
   llvm::Value* extent(int axis) { return size(layout.extent(axis)); }
   /// Elements from one index to the next along an axis of the domain.
-  llvm::Value* access_stride(int access, int axis) { return size(layout.access(access) + 1 + axis); }
+  llvm::Value* access_stride(int access, int axis) {
+    const int like = program.accesses[access].like;
+    return size(layout.access(like < 0 ? access : like) + 1 + axis);
+  }
   llvm::Value* index_stride(int index, int axis) { return size(layout.index(index) + 1 + axis); }
   /// The address of the element at index 0, ..., 0: base pointer plus offset, computed in `entry`.
   llvm::Value* origin(int access);

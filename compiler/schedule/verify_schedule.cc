@@ -196,6 +196,7 @@ class KernelCheck {
       const Address address(kernel_, slot);
       if (access.repeats) check_period(slot, address);
       if (program_.sweeps()) check_sweep(slot, address);
+      check_like(slot, address);
       if (access.fill >= (program_.sweeps() ? program_.num_params : 0)) fail(cat("access #", slot, " has no fill"));
       const bool has_next = program_.rank() > 1 && (!program_.has_rows() || program_.short_row > 0);
       const bool near = has_next && address.stride(program_.rank() - 2) == access.next_row;
@@ -213,6 +214,10 @@ class KernelCheck {
     const Access& access = program_.accesses[slot];
     if (kernel_.sizes[program_.rank() - 1] < kSweptLanes) fail("its lanes are too few to sweep");
     if (access.still && address.stride(program_.rank() - 2) != 0) fail(cat("access #", slot, " moves along the swept axis"));
+  }
+
+  void check_like(int slot, const Address& address) {
+    const Access& access = program_.accesses[slot];
     if (access.like < 0) return;
     const Address like(kernel_, access.like);
     bool equal = access.like < slot && program_.accesses[access.like].dtype == access.dtype;
