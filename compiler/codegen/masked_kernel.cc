@@ -62,6 +62,37 @@ class Blocks {
     for (int arg : instr(predicate).args) add_parts(arg, parts);
   }
 
+  /// Bytes of one lane that wait at the same time, at the most: loads come first and stores last, and what a loop reads of what
+  /// stands before it waits to its end. Flags stand in masks.
+  int64_t bytes_waiting() const {
+    std::vector<int> last(count()), loops;
+    for (int i = 0; i < count(); ++i) {
+      if (kind(i) == InstrKind::loop) loops.push_back(i);
+      if (kind(i) == InstrKind::next) loops.pop_back();
+      const auto end_behind = [&](int value) {
+        const auto around = std::ranges::find_if(loops, [&](int loop) { return loop > value; });
+        return around == loops.end() ? i : end_[*around];
+      };
+      last[i] = i;
+      if (kind(i) == InstrKind::handed) {
+        if (kind(instr(i).args[0]) == InstrKind::loop) last[i] = end_[instr(i).args[0]];
+        continue;
+      }
+      const int use = kind(i) == InstrKind::otherwise ? end_[begin_[i]] : i;
+      for (int arg : instr(i).args) last[arg] = std::max({last[arg], use, end_behind(arg)});
+    }
+    std::vector<int64_t> change(count() + 1);
+    for (int i = 0; i < count(); ++i) {
+      const bool is_vector = varies_[i] && instr(i).dtype != DType::boolean;
+      if (!is_vector) continue;
+      change[i] += size_of(instr(i).dtype);
+      change[last[i]] -= size_of(instr(i).dtype);
+    }
+    int64_t most = 0, bytes = 0;
+    for (int64_t step : change) most = std::max(most, bytes += step);
+    return most;
+  }
+
   bool is_used(int i) const { return uses_[i] > 0; }
   /// True if anything uses what a join, loop or next hands on with this number.
   bool is_used(int block, size_t slot) const {
@@ -198,6 +229,7 @@ int64_t registers_of(const Blocks& blocks, int loop, const Target& target, const
 
 Lanes choose_lanes(const Blocks& blocks, const Target& target) {
   constexpr int kMostLanes = 64, kMostVectors = 4, kTemporaries = 4;
+  constexpr int64_t kMostWaiting = 8 << 10;  // bytes
   int64_t widest_float = 0, widest = 1;
   std::vector<int> loops;
   for (int i = 0; i < blocks.count(); ++i) {
@@ -214,6 +246,10 @@ Lanes choose_lanes(const Blocks& blocks, const Target& target) {
     const bool fits = std::ranges::all_of(loops, [&](int loop) { return registers_of(blocks, loop, target, lanes) <= registers; });
     if (!loops.empty() && fits) break;
   }
+  // What the registers do not hold waits in the frame of the call, beside what gathers and scatters need.
+  const int64_t waiting = blocks.bytes_waiting();
+  while (lanes.all > 2 && lanes.all * waiting > kMostWaiting) lanes.all /= 2;
+  lanes.vector = std::min(lanes.vector, lanes.all);
   return lanes;
 }
 

@@ -202,11 +202,22 @@ class ScalarDraft {
   /// As many as lanes are thought to take, where each has turns of its own: threads share them.
   int64_t turns_of_loop() const { return num_lanes_ > 0 ? 16 : 1; }
 
+  /// The first access whose lanes lie as far apart as those of a new one, so that both have one offset for each lane.
+  int16_t like(const ScheduledKernel& kernel, const Access& access, int64_t stride) const {
+    const std::vector<Access>& accesses = kernel.program.accesses;
+    for (size_t a = 0; access.stride == Stride::other && a < accesses.size(); ++a) {
+      const int64_t other = kernel.sizes[2 + 2 * a];  // behind the lanes, an offset and a stride for each access
+      if (accesses[a].dtype == access.dtype && other == stride) return static_cast<int16_t>(a);
+    }
+    return -1;
+  }
+
   int16_t add_access(ScheduledKernel& kernel, const Entry& entry) const {
     Access access;
     access.dtype = entry.instr.dtype;
     access.stride = stride_class(entry.stride);
     access.uniform = entry.stride == 0;
+    access.like = like(kernel, access, entry.stride);
     kernel.program.accesses.push_back(access);
     kernel.buffers.push_back(entry.storage);
     kernel.sizes.push_back(entry.offset);

@@ -6,56 +6,15 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/text.h"
+#include "compiler/schedule/verify_access.h"
 #include "compiler/schedule/verify_blocks.h"
 #include "compiler/schedule/verify_flow.h"
+#include "compiler/schedule/verify_pieces.h"
 #include "compiler/schedule/verify_stripes.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch {
 namespace {
-
-bool is_temporary(const ScheduledBuffer& buffer) { return buffer.kind == ScheduledBuffer::Kind::temporary; }
-
-std::string buffer_text(const Schedule& schedule, int id, const Graph& graph) {
-  const ScheduledBuffer& buffer = schedule.buffers[id];
-  std::string holds = cat(" (%", buffer.value.id, ": ", to_string(graph.type(buffer.value)), ")");
-  switch (buffer.kind) {
-    case ScheduledBuffer::Kind::input: return cat("b", id, ", input ", buffer.index, holds);
-    case ScheduledBuffer::Kind::output: return cat("b", id, ", output ", buffer.index, holds);
-    case ScheduledBuffer::Kind::stripe: return cat("b", id, ", stripes ", buffer.index, " +", buffer.offset, holds);
-    case ScheduledBuffer::Kind::temporary: break;
-  }
-  return cat("b", id, " at arena +", buffer.offset, holds);
-}
-
-/// Offset and strides of an access.
-struct Address {
-  Address(const ScheduledKernel& kernel, int access)
-      : from(kernel.sizes.data() + SizesLayout(kernel.program).access(access)), rank(kernel.program.rank()),
-        repeating(kernel.program.accesses[access].repeats ? kernel.program.lanes_axis() : -1) {}
-  int64_t offset() const { return from[0]; }
-  int64_t stride(int axis) const { return axis == repeating ? 1 : from[1 + axis]; }
-  /// How far the element at an index along an axis lies from that at 0.
-  int64_t distance(int axis, int64_t index) const { return axis == repeating ? index % period() : from[1 + axis] * index; }
-  /// The same for the last one of indices 0 .. index.
-  int64_t reach(int axis, int64_t index) const {
-    return axis == repeating ? std::min(index, period() - 1) : from[1 + axis] * index;
-  }
-  int64_t period() const { return from[1 + repeating]; }
-  bool operator==(const Address& other) const { return std::equal(from, from + 1 + rank, other.from); }
-
-  const int64_t* from;
-  int rank;
-  int repeating;  // the axis along which it repeats, or -1
-};
-
-/// The first and the last index of 0 .. last along an axis for which an access leads into its memory.
-std::pair<int64_t, int64_t> range_of(const ScheduledKernel& kernel, int slot, int axis, int64_t last) {
-  const KernelProgram& program = kernel.program;
-  if (program.accesses[slot].fill < 0 || axis == program.rank() - 1) return {0, last};
-  const int64_t* range = kernel.sizes.data() + SizesLayout(program).range(program.bordered_before(slot), axis);
-  return {std::max<int64_t>(range[0], 0), std::min(range[1] - 1, last)};
-}
 
 /// What holds for every kernel by itself; empty if all is well.
 class KernelCheck {
@@ -237,6 +196,7 @@ class KernelCheck {
       const Address address(kernel_, slot);
       if (access.repeats) check_period(slot, address);
       if (program_.sweeps()) check_sweep(slot, address);
+      check_like(slot, address);
       if (access.fill >= (program_.sweeps() ? program_.num_params : 0)) fail(cat("access #", slot, " has no fill"));
       const bool has_next = program_.rank() > 1 && (!program_.has_rows() || program_.short_row > 0);
       const bool near = has_next && address.stride(program_.rank() - 2) == access.next_row;
@@ -254,6 +214,10 @@ class KernelCheck {
     const Access& access = program_.accesses[slot];
     if (kernel_.sizes[program_.rank() - 1] < kSweptLanes) fail("its lanes are too few to sweep");
     if (access.still && address.stride(program_.rank() - 2) != 0) fail(cat("access #", slot, " moves along the swept axis"));
+  }
+
+  void check_like(int slot, const Address& address) {
+    const Access& access = program_.accesses[slot];
     if (access.like < 0) return;
     const Address like(kernel_, access.like);
     bool equal = access.like < slot && program_.accesses[access.like].dtype == access.dtype;
@@ -321,18 +285,6 @@ bool is_overwritten(const ScheduledKernel& kernel, int slot) {
   if (kernel.host) return false;
   if (kernel.call) return kernel.call->overwrites == slot;
   return std::ranges::any_of(kernel.flow->overwrites, [&](const auto& pair) { return pair.operand == slot; });
-}
-
-/// The memory in which a buffer lies: the arena, that of a block of stripes, or that of an output.
-int memory_of(const Schedule& schedule, const ScheduledBuffer& buffer) {
-  if (is_temporary(buffer)) return 0;
-  const auto num_stripes = static_cast<int>(schedule.stripes.size());
-  return 1 + buffer.index + (buffer.kind == ScheduledBuffer::Kind::stripe ? 0 : num_stripes);
-}
-
-/// What a buffer takes there.
-int64_t room_of(const Schedule& schedule, const ScheduledBuffer& buffer) {
-  return buffer.kind == ScheduledBuffer::Kind::stripe ? room_of_stripe(schedule, buffer) : buffer.bytes;
 }
 
 /// Executes the loads and stores of every kernel, element by element.
@@ -542,10 +494,7 @@ class Summary {
   using Place = std::pair<int, int64_t>;  // memory, offset
 
   Place place(const ScheduledBuffer& buffer) const { return {memory_of(schedule_, buffer), buffer.offset}; }
-  bool overlap(const ScheduledBuffer& a, const ScheduledBuffer& b) const {
-    return memory_of(schedule_, a) == memory_of(schedule_, b) && a.offset < b.offset + room_of(schedule_, b) &&
-           b.offset < a.offset + room_of(schedule_, a);
-  }
+  bool overlaps(const ScheduledBuffer& a, const ScheduledBuffer& b) const { return overlap(schedule_, a, b); }
 
   const ScheduledBuffer& buffer(int slot) const { return schedule_.buffers[kernel_->buffers[slot]]; }
 
@@ -582,7 +531,7 @@ class Summary {
     for (const Instr& instr : program.body) {
       if (instr.kind != InstrKind::load || kernel_->buffers[instr.slot] == kernel_->buffers[store.slot]) continue;
       const ScheduledBuffer& source = buffer(instr.slot);
-      if (source.kind == ScheduledBuffer::Kind::input || !overlap(source, target)) continue;
+      if (!overlaps(source, target)) continue;
       bool before = &instr < &store && instr.per_row == store.per_row;
       bool same_place = source.offset == target.offset && is_stored_over(instr.slot, kernel_->buffers[store.slot]);
       if (!before || !same_place) return instr.slot;
@@ -608,8 +557,8 @@ class Summary {
     const ScheduledBuffer& target = buffer(slot);
     written_[kernel_->buffers[slot]] += stored_bytes(slot);
     auto it = alive_.lower_bound(place(target));
-    if (it != alive_.begin() && overlap(schedule_.buffers[std::prev(it)->second], target)) --it;
-    while (it != alive_.end() && overlap(schedule_.buffers[it->second], target)) it = alive_.erase(it);
+    if (it != alive_.begin() && overlaps(schedule_.buffers[std::prev(it)->second], target)) --it;
+    while (it != alive_.end() && overlaps(schedule_.buffers[it->second], target)) it = alive_.erase(it);
     alive_[place(target)] = kernel_->buffers[slot];
   }
 
@@ -739,6 +688,7 @@ absl::Status verify(const Schedule& schedule, const Graph& graph, int64_t walked
   if (error = check_stripes(schedule); !error.empty()) return absl::InternalError(cat("the schedule is wrong: ", error));
   std::vector<int> full;
   const Schedule run = overwriting(schedule, full);
+  if (error = check_pieces(run, graph); !error.empty()) return absl::InternalError(cat("the schedule is wrong: ", error));
   bool walk = touches_at_most(run, walked_bytes);
   error = walk ? check_all<Walk>(run, graph, full) : check_all<Summary>(run, graph, full);
   if (!error.empty()) return absl::InternalError(cat("the schedule is wrong: ", error));

@@ -80,6 +80,13 @@ Graph roll_stencil(int64_t rows, int64_t columns) {
   return s.finish({s.rolled_neighbours(x)});
 }
 
+/// A border of two rows above and one below: the largest piece lies between the others.
+Graph bordered() {
+  Stencils s;
+  const Value x = s.input({50, 60}), padded = s.pad(x, s.number(3), {2, 0}, {1, 0});
+  return s.finish({s.compute(Op::tanh, {padded})});
+}
+
 /// What the kernels of a schedule are, each once.
 std::set<std::string> programs_of(const Schedule& schedule) {
   std::set<std::string> programs;
@@ -116,13 +123,37 @@ TEST(Pieces, WithoutElementsAreNoKernels) {
 }
 
 TEST(Pieces, OfABorderReadTheNumberItHolds) {
-  Stencils s;
-  const Value x = s.input({50, 60}), padded = s.pad(x, s.number(3), {2, 0}, {1, 0});
-  const Graph graph = s.finish({s.compute(Op::tanh, {padded})});
+  const Graph graph = bordered();
   const Schedule schedule = schedule_of(graph);
   EXPECT_EQ(schedule.kernels.size(), 3u) << to_string(schedule, graph);
   EXPECT_EQ(programs_of(schedule).size(), 2u) << to_string(schedule, graph);
   expect_same_bits(graph, false);
+}
+
+void expect_refused(const Schedule& schedule, const Graph& graph, const std::string& what) {
+  for (int64_t walked_bytes : {int64_t{1} << 23, int64_t{0}}) {
+    EXPECT_THAT(std::string(verify(schedule, graph, walked_bytes).message()),
+                testing::AllOf(HasSubstr(what), HasSubstr(", a piece of the same loop, writes in b")));
+  }
+}
+
+TEST(Pieces, ThatWriteWhatAnotherOneWritesAreRefused) {
+  const Graph graph = bordered();
+  Schedule schedule = schedule_of(graph);
+  for (ScheduledKernel& piece : schedule.kernels) {
+    const auto store = static_cast<int>(piece.buffers.size()) - 1;
+    int64_t& offset = piece.sizes[SizesLayout(piece.program).access(store)];
+    if (offset == 0) offset += 60;  // the upper border, a row too low
+  }
+  expect_refused(schedule, graph, ": it writes what ");
+}
+
+TEST(Pieces, ThatReadWhatAnotherOneWritesAreRefused) {
+  const Graph graph = bordered();
+  Schedule schedule = schedule_of(graph);
+  ScheduledKernel& largest = schedule.kernels[0];
+  largest.buffers[0] = largest.buffers[1];  // from the first row on, where it writes from the third one on
+  expect_refused(schedule, graph, ": it reads what ");
 }
 
 TEST(Pieces, AreNotMadeOfWhatIsComputedOnceAndReadManyTimes) {
