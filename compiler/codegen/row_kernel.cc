@@ -174,11 +174,18 @@ class RowKernel {
       if (r.ordered()) most = most ? std::min(most, lanes_of_tree(r)) : lanes_of_tree(r);
     }
     // Where no order is given: a few accumulators hide the latency of a step, and are fast to fold and to compile.
-    if (most == 0 && !reducers_.empty()) most = std::min(4 * narrow_, 32);
+    if (most == 0 && !reducers_.empty()) most = lanes_of_any_order();
     bool stores = std::any_of(elements_.begin(), elements_.end(),
                               [&](int i) { return program_.body[i].kind == InstrKind::store; });
     const bool spreads = shuffles(program_);
     width_ = work_ < kCheapWork && !stores && !spreads && most > narrow_ ? static_cast<int>(most) : narrow_;
+  }
+
+  /// Lanes of reductions that are given no order. Those that watch for NaNs wait longer for a step than it takes, but short rows would
+  /// wait for their fold.
+  int64_t lanes_of_any_order() const {
+    const bool watch = std::ranges::all_of(reducers_, [](const Reducer& r) { return r.can_watch(); });
+    return watch && !program_.groups_rows ? 4 * narrow_ : std::min(4 * narrow_, 32);
   }
 
   // ---- States
@@ -209,6 +216,23 @@ class RowKernel {
       if (work_of(program_, k_.target, is_of_stage) >= kCheapWork) return true;
     }
     return false;
+  }
+
+  /// True if it stands in several registers, which watch for NaNs while full vectors are taken in.
+  bool watches(const Reducer& r) const { return r.can_watch() && width_ > narrow_; }
+
+  States watch(States states) const {
+    for (size_t r = 0; r < states.size(); ++r) {
+      if (watches(reducers_[r])) states[r] = reducers_[r].watch(states[r][0], narrow_);
+    }
+    return states;
+  }
+
+  States unwatch(States states) const {
+    for (size_t r = 0; r < states.size(); ++r) {
+      if (watches(reducers_[r])) states[r] = {reducers_[r].unwatch(states[r])};
+    }
+    return states;
   }
 
   Memories state_memory(const Reducer& r, int64_t lanes) {
@@ -274,7 +298,7 @@ class RowKernel {
   // ---- Elements
 
   /// Runs the elements from .. to of the row.
-  States run(llvm::Value* from, llvm::Value* to, const States& initial, const Origin& origin,
+  States run(llvm::Value* from, llvm::Value* to, const States& before, const Origin& origin,
              const std::vector<llvm::Value*>& values) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (!memory_[r].empty()) store_state(reducers_[r].initial(lanes_of_tree(reducers_[r])), memory_[r]);
@@ -285,6 +309,7 @@ class RowKernel {
     llvm::Value* end = to;
     if (rest_in_memory) end = b_.CreateAdd(from, b_.CreateAnd(b_.CreateSub(to, from), k_.i64(-width_)));
     const std::vector<llvm::Value*> ready = ready_for(width_, values);
+    const States initial = watch(before);
     const auto body = [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried) {
       fetch_next_row(origin, i);
       States states = unflatten(carried, initial);
@@ -292,12 +317,12 @@ class RowKernel {
       return flatten(states);
     };
     if (!rest_in_memory) {
-      return unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, shared_body, body), initial);
+      return unwatch(unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, shared_body, body), initial));
     }
-    const Values result = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
+    const Values looped = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
                                   [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) { return body(i, {}, carried); });
-    if (in_pieces) return run_in_pieces(end, to, unflatten(result, initial), origin, values);
-    return run_rest(end, to, unflatten(result, initial), origin, values);
+    const States result = unwatch(unflatten(looped, initial));
+    return in_pieces ? run_in_pieces(end, to, result, origin, values) : run_rest(end, to, result, origin, values);
   }
 
   /// A later stage that computes for long asks for the elements of the next row, which the first stage will wait for otherwise:
@@ -403,6 +428,10 @@ class RowKernel {
       if (turns(reducer)) {
         state.push_back(reducer.step(state[0], x, nullptr, at.mask.lanes)[0]);
         state.erase(state.begin());
+        return;
+      }
+      if (watches(reducer)) {
+        state = reducer.step_watched(state, x, at.mask.lanes);
         return;
       }
       state = reducer.step(state, x, reducer.ordered() ? nullptr : turn_of(i, width_), at.mask.lanes);
