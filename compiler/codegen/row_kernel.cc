@@ -325,18 +325,64 @@ class RowKernel {
     return in_pieces ? run_in_pieces(end, to, result, origin, values) : run_rest(end, to, result, origin, values);
   }
 
-  /// A later stage that computes for long asks for the elements of the next row, which the first stage will wait for otherwise:
-  /// memory stands idle while a row that the cache holds is computed with.
+  /// A later stage asks for the elements of the next row, or group of rows, which the first stage will wait for otherwise: memory
+  /// stands idle while a row that the cache holds is computed with.
   void fetch_next_row(const Origin& origin, llvm::Value* i) {
-    const int row_axis = program_.rank() - 2;
-    if (row_axis < 0 || program_.groups_rows || work_ < kCheapWork || program_.body[elements_[0]].stage != 1) return;
+    if (program_.rank() == 1 || !is_stage_that_fetches()) return;
     for (int n : elements_) {
       const Instr& instr = program_.body[n];
       const bool streams = instr.kind == InstrKind::load && instr.args.empty() &&
                            program_.accesses[instr.slot].stride == Stride::one && !program_.accesses[instr.slot].repeats;
       if (!streams) continue;
-      llvm::Value* ahead = b_.CreateAdd(i, k_.access_stride(instr.slot, row_axis));
-      k_.fetch(k_.advance(instr.slot, origin.accesses[instr.slot], ahead));
+      llvm::Value* row = k_.access_stride(instr.slot, program_.rank() - 2);
+      if (is_dear()) {
+        k_.fetch(k_.advance(instr.slot, origin.accesses[instr.slot], b_.CreateAdd(i, row)));
+      } else if (is_read_first(instr.slot)) {
+        fetch_lines(k_.advance(instr.slot, origin.accesses[instr.slot], b_.CreateAdd(i, to_next_rows(instr.slot, row))),
+                    width_ * size_of(program_.accesses[instr.slot].dtype));
+      }
+    }
+  }
+
+  /// How far the next row, or group of rows, is; nowhere if rows are long: the first cache would lose it again.
+  llvm::Value* to_next_rows(int access, llvm::Value* row) {
+    constexpr int64_t kLongRow = 64 << 10;
+    if (program_.groups_rows) return b_.CreateMul(row, k_.i64(RowGroup::kRows));
+    llvm::Value* is_short = b_.CreateICmpSLE(k_.extent(program_.rank() - 1), k_.i64(kLongRow / size_of(program_.accesses[access].dtype)));
+    return b_.CreateSelect(is_short, row, k_.i64(0));
+  }
+
+  /// The second one, if it computes for long, else the last one, in which little is left to be read of this row.
+  bool is_stage_that_fetches() const {
+    const int stage = program_.body[elements_[0]].stage;
+    if (is_dear()) return stage == 1 && work_ >= kCheapWork && !program_.groups_rows;
+    return stage > 0 && stage == last_stage_of_elements();
+  }
+
+  int last_stage_of_elements() const {
+    int last = 0;
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      const bool loads = program_.body[i].kind == InstrKind::load && levels_[i] == Level::element;
+      if (loads) last = std::max<int>(last, program_.body[i].stage);
+    }
+    return last;
+  }
+
+  /// True if the first stage reads it, too.
+  bool is_read_first(int access) const {
+    return std::ranges::any_of(program_.body, [&](const Instr& instr) {
+      return instr.stage == 0 && instr.kind == InstrKind::load && instr.slot == access;
+    });
+  }
+
+  /// Asks for lines to be in the first cache.
+  void fetch_lines(llvm::Value* address, int64_t bytes) {
+    constexpr int64_t kLineBytes = 64;
+    constexpr int kRead = 0, kKeep = 3, kData = 1;
+    for (int64_t line = 0; line < bytes; line += kLineBytes) {
+      llvm::Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(line));
+      b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                         {at, b_.getInt32(kRead), b_.getInt32(kKeep), b_.getInt32(kData)});
     }
   }
 
