@@ -35,7 +35,11 @@ States unflatten(llvm::ArrayRef<llvm::Value*> flat, const States& shape) {
 class RowKernel {
  public:
   RowKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
-      : k_(program, options, module, name), b_(k_.b), program_(program), levels_(levels_of(program)), group_(k_, levels_) {}
+      : k_(program, options, module, name),
+        b_(k_.b),
+        program_(program),
+        levels_(levels_of(program)),
+        group_(k_, levels_, rows_of_group()) {}
 
   llvm::Function* emit() {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
@@ -70,12 +74,19 @@ class RowKernel {
     return smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
   }
 
+  /// Where a stage computes for long, what a processor holds at a time of its dear ops and of the folds before and behind them is
+  /// more than four rows have. Rows that wait for memory gain nothing by it.
+  int rows_of_group() const {
+    constexpr int kFew = 4, kMany = 8;
+    return is_dear() && lanes_of(program_, k_.target) >= kMany ? kMany : kFew;
+  }
+
   /// Runs the rows from .. to in groups: each stage for all rows of a group before the next stage. Alone, a row would take
   /// the latency of its reductions and of its dearest ops, one behind the other; here those of several rows overlap.
   void emit_groups(const Origin& origin, llvm::Value* from, llvm::Value* to,
                    const std::vector<llvm::Value*>& of_kernel) {
-    k_.loop(from, to, k_.i64(RowGroup::kRows), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(RowGroup::kRows)), to);
+    k_.loop(from, to, k_.i64(group_.rows()), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(group_.rows())), to);
       group_.begin(of_kernel);
       for (int stage = 0; stage <= last_stage(); ++stage) {
         k_.loop(first, last, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
@@ -305,7 +316,6 @@ class RowKernel {
     }
     const bool in_pieces = rest_goes_in_pieces();
     const bool rest_in_memory = in_pieces || (width_ > narrow_ && !k_.target.masked_ops);
-    bool shared_body = k_.target.masked_ops && work_ >= kCheapWork && !goes_by_lane(program_, k_.target);
     llvm::Value* end = to;
     if (rest_in_memory) end = b_.CreateAdd(from, b_.CreateAnd(b_.CreateSub(to, from), k_.i64(-width_)));
     const std::vector<llvm::Value*> ready = ready_for(width_, values);
@@ -317,7 +327,7 @@ class RowKernel {
       return flatten(states);
     };
     if (!rest_in_memory) {
-      return unwatch(unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, shared_body, body), initial));
+      return unwatch(unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, false, body), initial));
     }
     const Values looped = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
                                   [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) { return body(i, {}, carried); });
@@ -347,7 +357,7 @@ class RowKernel {
   /// How far the next row, or group of rows, is; nowhere if rows are long: the first cache would lose it again.
   llvm::Value* to_next_rows(int access, llvm::Value* row) {
     constexpr int64_t kLongRow = 64 << 10;
-    if (program_.groups_rows) return b_.CreateMul(row, k_.i64(RowGroup::kRows));
+    if (program_.groups_rows) return b_.CreateMul(row, k_.i64(group_.rows()));
     llvm::Value* is_short = b_.CreateICmpSLE(k_.extent(program_.rank() - 1), k_.i64(kLongRow / size_of(program_.accesses[access].dtype)));
     return b_.CreateSelect(is_short, row, k_.i64(0));
   }
