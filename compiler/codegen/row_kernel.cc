@@ -335,8 +335,8 @@ class RowKernel {
     return in_pieces ? run_in_pieces(end, to, result, origin, values) : run_rest(end, to, result, origin, values);
   }
 
-  /// A later stage asks for the elements of the next row, or group of rows, which the first stage will wait for otherwise: memory
-  /// stands idle while a row that the cache holds is computed with.
+  /// Asks for the elements of the next row, or group of rows, which the first stage will wait for otherwise: memory stands idle while a
+  /// row that the cache holds is computed with, and the processor does not go ahead by itself from one short row to the next.
   void fetch_next_row(const Origin& origin, llvm::Value* i) {
     if (program_.rank() == 1 || !is_stage_that_fetches()) return;
     for (int n : elements_) {
@@ -344,29 +344,38 @@ class RowKernel {
       const bool streams = instr.kind == InstrKind::load && instr.args.empty() &&
                            program_.accesses[instr.slot].stride == Stride::one && !program_.accesses[instr.slot].repeats;
       if (!streams) continue;
-      llvm::Value* row = k_.access_stride(instr.slot, program_.rank() - 2);
       if (is_dear()) {
-        k_.fetch(k_.advance(instr.slot, origin.accesses[instr.slot], b_.CreateAdd(i, row)));
+        k_.fetch(next_rows(instr.slot, origin, i, k_.i64(1)));
       } else if (is_read_first(instr.slot)) {
-        fetch_lines(k_.advance(instr.slot, origin.accesses[instr.slot], b_.CreateAdd(i, to_next_rows(instr.slot, row))),
-                    width_ * size_of(program_.accesses[instr.slot].dtype));
+        fetch_near(instr.slot, origin, i);
       }
     }
   }
 
-  /// How far the next row, or group of rows, is; nowhere if rows are long: the first cache would lose it again.
-  llvm::Value* to_next_rows(int access, llvm::Value* row) {
-    constexpr int64_t kLongRow = 64 << 10;
-    if (program_.groups_rows) return b_.CreateMul(row, k_.i64(group_.rows()));
-    llvm::Value* is_short = b_.CreateICmpSLE(k_.extent(program_.rank() - 1), k_.i64(kLongRow / size_of(program_.accesses[access].dtype)));
-    return b_.CreateSelect(is_short, row, k_.i64(0));
+  /// The element in the row that is so many rows ahead.
+  llvm::Value* next_rows(int access, const Origin& origin, llvm::Value* i, llvm::Value* rows) {
+    llvm::Value* ahead = b_.CreateMul(k_.access_stride(access, program_.rank() - 2), rows);
+    return k_.advance(access, origin.accesses[access], b_.CreateAdd(i, ahead));
+  }
+
+  /// Asks for lines of the next rows to be in the first cache: unless rows are long, for it would lose them again.
+  void fetch_near(int access, const Origin& origin, llvm::Value* i) {
+    constexpr int64_t kLong = 64 << 10, kLongAlone = 4 << 10, kShortAlone = 512;
+    const int64_t bytes = size_of(program_.accesses[access].dtype);
+    if (program_.groups_rows) return fetch_lines(next_rows(access, origin, i, k_.i64(group_.rows())), width_ * bytes);
+    const bool is_alone = last_stage_of_elements() == 0;
+    const auto is_within = [&](int64_t limit) { return b_.CreateICmpSLE(k_.extent(program_.rank() - 1), k_.i64(limit / bytes)); };
+    k_.if_then(is_within(is_alone ? kLongAlone : kLong), [&] {
+      llvm::Value* rows = is_alone ? b_.CreateSelect(is_within(kShortAlone), k_.i64(8), k_.i64(2)) : k_.i64(1);
+      fetch_lines(next_rows(access, origin, i, rows), width_ * bytes);
+    });
   }
 
   /// The second one, if it computes for long, else the last one, in which little is left to be read of this row.
   bool is_stage_that_fetches() const {
     const int stage = program_.body[elements_[0]].stage;
     if (is_dear()) return stage == 1 && work_ >= kCheapWork && !program_.groups_rows;
-    return stage > 0 && stage == last_stage_of_elements();
+    return stage == last_stage_of_elements();
   }
 
   int last_stage_of_elements() const {
