@@ -5,7 +5,7 @@
 
 namespace etch {
 
-/// Bytes of the cache that stands before memory; a usual size where the system does not say.
+/// Bytes that the cache before memory keeps for those who read them soon; a usual size where the system does not say.
 int64_t last_level_cache_bytes();
 
 }  // namespace etch

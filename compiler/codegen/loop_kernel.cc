@@ -330,17 +330,21 @@ class Ahead {
     if (loads_.empty()) return;
     Builder& b = k.b;
     const int axis = k.program.rank() - 2;
-    llvm::Value* next_row = b.CreateMul(k.access_stride(loads_[0], axis), k.i64(bytes_of(loads_[0])));
+    const int64_t bytes = bytes_of(loads_[0]);
+    llvm::Value* next_row = k.access_stride(loads_[0], axis);
     llvm::Value* all = b.CreateMul(next_row, k.extent(axis));
-    distance_ = b.CreateBinaryIntrinsic(llvm::Intrinsic::umin, next_row, k.i64(kPageBytes));
-    helps_ = b.CreateAnd(b.CreateICmpULE(next_row, k.i64(kShortRows)), b.CreateICmpSGT(all, k.i64(kNearBytes)));
+    distance_ = b.CreateBinaryIntrinsic(llvm::Intrinsic::umin, next_row, k.i64(kPageBytes / bytes));
+    helps_ = b.CreateAnd(b.CreateICmpULE(next_row, k.i64(kShortRows / bytes)), b.CreateICmpSGT(all, k.i64(kNearBytes / bytes)));
   }
 
-  void fetch(const Cursor& at) {
+  /// For `width` lanes from index `i` of the row on. Addresses are computed anew: nothing is left of this where it does not help.
+  void fetch(const Origin& row, llvm::Value* i, int width) {
     if (loads_.empty()) return;
     k_.if_then(helps_, [&] {
+      llvm::Value* ahead = k_.b.CreateAdd(i, distance_);
       for (int access : loads_) {
-        for (int64_t line = 0; line < at.width * bytes_of(access); line += kLineBytes) fetch(at.accesses[access].lane0, line);
+        llvm::Value* soon = k_.advance(access, row.accesses[access], ahead);
+        for (int64_t line = 0; line < width * bytes_of(access); line += kLineBytes) fetch(soon, line);
       }
     });
   }
@@ -350,17 +354,16 @@ class Ahead {
 
   int64_t bytes_of(int access) const { return size_of(k_.program.accesses[access].dtype); }
 
-  void fetch(llvm::Value* now, int64_t line) {
+  void fetch(llvm::Value* soon, int64_t line) {
     Builder& b = k_.b;
     constexpr int kRead = 0, kKeep = 3, kData = 1;
-    llvm::Value* soon = b.CreateConstGEP1_64(b.getInt8Ty(), b.CreateGEP(b.getInt8Ty(), now, distance_), line);
     b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
-                      {soon, b.getInt32(kRead), b.getInt32(kKeep), b.getInt32(kData)});
+                      {b.CreateConstGEP1_64(b.getInt8Ty(), soon, line), b.getInt32(kRead), b.getInt32(kKeep), b.getInt32(kData)});
   }
 
   KernelEmitter& k_;
   std::vector<int> loads_;  // of one buffer
-  llvm::Value* distance_ = nullptr;  // bytes
+  llvm::Value* distance_ = nullptr;  // elements
   llvm::Value* helps_ = nullptr;
 };
 
@@ -418,7 +421,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
         std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
         llvm::Value* in_block = segments.count() == 1 ? nullptr : b.CreateSub(i, first);
         const Cursor at = k.cursor(origin, i, lanes, mask);
-        if (part == 0 && lanes == width) ahead.fetch(at);
+        if (part == 0 && lanes == width) ahead.fetch(origin, i, width);
         segments.emit(part, in_block, at, values);
         return Values{};
       };

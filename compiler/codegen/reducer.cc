@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "compiler/codegen/llvm_lanes.h"
+#include "compiler/codegen/tile.h"
 
 namespace etch::codegen {
 namespace {
@@ -16,6 +17,14 @@ llvm::Constant* int_constant(llvm::Type* type, uint64_t bits) {
 
 llvm::Type* with_element(llvm::Type* shape, llvm::Type* element) {
   return shape->isVectorTy() ? shape->getWithNewType(element) : element;
+}
+
+/// Equal parts of a vector, the lowest lanes first.
+Values parts_of(Builder& b, llvm::Value* lanes, size_t count) {
+  if (count == 1) return {lanes};
+  Values parts = parts_of(b, half_of(b, lanes, false), count / 2);
+  parts.append(parts_of(b, half_of(b, lanes, true), count / 2));
+  return parts;
 }
 
 int width_of(llvm::Value* value) {
@@ -104,6 +113,48 @@ Values Reducer::step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::V
   }
   llvm::Value* next = merge(state[0], x);
   return {mask ? b_.CreateSelect(mask, next, state[0]) : next};
+}
+
+Values Reducer::watch(llvm::Value* lanes, int width) const {
+  Values watched = {lanes};
+  const Values parts = parts_of(b_, lanes, lanes_of(lanes) / width);
+  for (size_t i = 0; i < parts.size() / 2; ++i) watched.push_back(note_nans(parts[2 * i], parts[2 * i + 1], nullptr));
+  return watched;
+}
+
+Values Reducer::step_watched(llvm::ArrayRef<llvm::Value*> watched, llvm::Value* x, llvm::Value* mask) const {
+  llvm::Value* stays = is_max() ? b_.CreateFCmpOGT(watched[0], x) : b_.CreateFCmpOLT(watched[0], x);
+  llvm::Value* lanes = b_.CreateSelect(stays, watched[0], x);
+  if (mask) lanes = b_.CreateSelect(mask, lanes, watched[0]);
+  Values next = {lanes};
+  const Values parts = parts_of(b_, lanes, 2 * (watched.size() - 1));
+  for (size_t i = 1; i < watched.size(); ++i) next.push_back(note_nans(parts[2 * i - 2], parts[2 * i - 1], watched[i]));
+  return next;
+}
+
+/// What was noted (null is nothing) and whether there is a NaN now in a lane of one vector or the other: where there are mask
+/// registers, flags of those that saw numbers only; else all bits of those that saw a NaN.
+llvm::Value* Reducer::note_nans(llvm::Value* low, llvm::Value* high, llvm::Value* noted) const {
+  if (k_.target.masked_ops) {
+    llvm::Value* numbers = b_.CreateFCmpORD(low, high);
+    return noted ? b_.CreateAnd(noted, numbers) : numbers;
+  }
+  llvm::Type* bits = low->getType()->getWithNewType(b_.getIntNTy(8 * size_of(dtype_)));
+  llvm::Value* nans = b_.CreateSExt(b_.CreateFCmpUNO(low, high), bits);
+  return noted ? b_.CreateOr(noted, nans) : nans;
+}
+
+llvm::Value* Reducer::unwatch(llvm::ArrayRef<llvm::Value*> watched) const {
+  Values parts = parts_of(b_, watched[0], 2 * (watched.size() - 1));
+  llvm::Value* nan = llvm::ConstantFP::getNaN(parts[0]->getType());
+  for (size_t i = 1; i < watched.size(); ++i) {
+    llvm::Value* numbers = k_.target.masked_ops ? watched[i] : b_.CreateIsNull(watched[i]);
+    parts[2 * i - 2] = b_.CreateSelect(numbers, parts[2 * i - 2], nan);
+  }
+  for (; parts.size() > 1; parts.resize(parts.size() / 2)) {
+    for (size_t i = 0; i < parts.size() / 2; ++i) parts[i] = concat_lanes(b_, parts[2 * i], parts[2 * i + 1]);
+  }
+  return parts[0];
 }
 
 llvm::Value* Reducer::combine(llvm::Value* a, llvm::Value* b) const {

@@ -29,6 +29,15 @@ class Reducer {
   Values initial(int width) const;
   /// The state after x, at `position` (a scalar), in the lanes where the mask (may be null) holds.
   Values step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::Value* position, llvm::Value* mask) const;
+  /// True if it finds NaNs in its state, not in the elements: see watch().
+  bool can_watch() const { return (kind_ == ReduceKind::max || kind_ == ReduceKind::min) && is_floating(dtype_); }
+  /// A state that stands in several registers, of `width` lanes each, and behind it notes of NaNs that have been in them. Its steps
+  /// take the larger or smaller of two in one instruction, which takes a NaN in and loses it to the next element, and look at
+  /// two registers at once.
+  Values watch(llvm::Value* lanes, int width) const;
+  Values step_watched(llvm::ArrayRef<llvm::Value*> watched, llvm::Value* x, llvm::Value* mask) const;
+  /// The state alone: a lane is a NaN if there was one.
+  llvm::Value* unwatch(llvm::ArrayRef<llvm::Value*> watched) const;
   /// The values of two lanes, taken together: of a reduction with positions the winner.
   llvm::Value* merge(llvm::Value* a, llvm::Value* b) const;
   /// The lanes that hold the winner. All NaNs are one.
@@ -45,6 +54,7 @@ class Reducer {
  private:
   bool is_max() const { return kind_ == ReduceKind::max || kind_ == ReduceKind::argmax; }
   bool is_signed() const { return is_signed_integer(dtype_); }
+  llvm::Value* note_nans(llvm::Value* low, llvm::Value* high, llvm::Value* noted) const;
   llvm::Value* better(llvm::Value* x, llvm::Value* than) const;
   llvm::Value* fold_value(llvm::Value* lanes) const;
   llvm::Value* fold_halves(llvm::Value* lanes) const;

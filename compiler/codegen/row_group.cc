@@ -7,8 +7,8 @@
 
 namespace etch::codegen {
 
-RowGroup::RowGroup(KernelEmitter& k, const std::vector<Level>& levels)
-    : k_(k), b_(k.b), levels_(levels), last_stage_(k.program.body.size(), -1), kept_(k.program.body.size()) {
+RowGroup::RowGroup(KernelEmitter& k, const std::vector<Level>& levels, int rows)
+    : k_(k), b_(k.b), levels_(levels), rows_(rows), last_stage_(k.program.body.size(), -1), kept_(k.program.body.size()) {
   for (const Instr& instr : k.program.body) {
     for (int arg : instr.args) {
       if (levels[arg] == Level::row) last_stage_[arg] = std::max<int>(last_stage_[arg], instr.stage);
@@ -47,7 +47,7 @@ void RowGroup::end_stage(int stage) {
   }
   waiting_.clear();
   Cursor lanes;
-  lanes.width = kRows;
+  lanes.width = rows_;
   for (int i = 0; i < static_cast<int>(across_.size()); ++i) {
     const Instr& instr = k_.program.body[i];
     const auto is_known = [&](int arg) { return across_[arg] != nullptr; };
@@ -63,13 +63,13 @@ void RowGroup::end_stage(int stage) {
 }
 
 bool RowGroup::can_wait(const Reducer& reducer, int lanes) const {
-  return !reducer.has_position() && reducer.dtype() != DType::boolean && lanes >= kRows;
+  return !reducer.has_position() && reducer.dtype() != DType::boolean && lanes >= rows_;
 }
 
 void RowGroup::wait(const Reducer& reducer, llvm::Value* lanes, int left) {
   lanes = fold_within(b_, lanes, lanes_of(lanes), left,
                       [&](llvm::Value* low, llvm::Value* high) { return reducer.merge(low, high); });
-  llvm::AllocaInst* rows = k_.frame(llvm::ArrayType::get(lanes->getType(), kRows), llvm::Align(64));
+  llvm::AllocaInst* rows = k_.frame(llvm::ArrayType::get(lanes->getType(), rows_), llvm::Align(64));
   b_.CreateStore(lanes, b_.CreateInBoundsGEP(lanes->getType(), rows, place_));
   waiting_.push_back({reducer, rows});
 }
@@ -77,7 +77,7 @@ void RowGroup::wait(const Reducer& reducer, llvm::Value* lanes, int left) {
 void RowGroup::keep(int instr, llvm::Value* value, llvm::Value* place) {
   constexpr int kWidest = 8;
   llvm::Type* type = value->getType()->getScalarType();
-  kept_[instr] = k_.frame(llvm::ArrayType::get(type, kRows), llvm::Align(kWidest * kRows));
+  kept_[instr] = k_.frame(llvm::ArrayType::get(type, rows_), llvm::Align(kWidest * rows_));
   b_.CreateStore(value, b_.CreateInBoundsGEP(type, kept_[instr], place));
 }
 
@@ -85,7 +85,7 @@ void RowGroup::keep(int instr, llvm::Value* value, llvm::Value* place) {
 llvm::Value* RowGroup::fold(const Waiting& waiting) {
   llvm::Type* type = waiting.rows->getAllocatedType()->getArrayElementType();
   Values rows;
-  for (int row = 0; row < kRows; ++row) {
+  for (int row = 0; row < rows_; ++row) {
     rows.push_back(b_.CreateLoad(type, b_.CreateConstInBoundsGEP1_64(type, waiting.rows, row)));
   }
   const Reducer& reducer = waiting.reducer;

@@ -10,10 +10,10 @@ namespace etch::codegen {
 
 class RowGroup {
  public:
-  /// Rows of a group.
-  static constexpr int kRows = 4;
+  /// Groups of so many rows.
+  RowGroup(KernelEmitter& k, const std::vector<Level>& levels, int rows);
 
-  RowGroup(KernelEmitter& k, const std::vector<Level>& levels);
+  int rows() const { return rows_; }
 
   /// A group begins; the values are those of the kernel.
   void begin(const std::vector<llvm::Value*>& of_kernel);
@@ -46,6 +46,7 @@ class RowGroup {
   KernelEmitter& k_;
   Builder& b_;
   const std::vector<Level>& levels_;
+  const int rows_;
   std::vector<int> last_stage_;              // per instruction: the last stage that reads its value per row, or -1
   std::vector<llvm::AllocaInst*> kept_;      // per instruction: its values per row in the frame, or null
   std::vector<llvm::Value*> of_kernel_;

@@ -35,7 +35,11 @@ States unflatten(llvm::ArrayRef<llvm::Value*> flat, const States& shape) {
 class RowKernel {
  public:
   RowKernel(const KernelProgram& program, const CodegenOptions& options, llvm::Module& module, const std::string& name)
-      : k_(program, options, module, name), b_(k_.b), program_(program), levels_(levels_of(program)), group_(k_, levels_) {}
+      : k_(program, options, module, name),
+        b_(k_.b),
+        program_(program),
+        levels_(levels_of(program)),
+        group_(k_, levels_, rows_of_group()) {}
 
   llvm::Function* emit() {
     std::vector<llvm::Value*> of_kernel(program_.body.size());
@@ -70,12 +74,19 @@ class RowKernel {
     return smin(b_.CreateSub(k_.size(k_.layout.total()), start), k_.i64(program_.blocks.row));
   }
 
+  /// Where a stage computes for long, what a processor holds at a time of its dear ops and of the folds before and behind them is
+  /// more than four rows have. Rows that wait for memory gain nothing by it.
+  int rows_of_group() const {
+    constexpr int kFew = 4, kMany = 8;
+    return is_dear() && lanes_of(program_, k_.target) >= kMany ? kMany : kFew;
+  }
+
   /// Runs the rows from .. to in groups: each stage for all rows of a group before the next stage. Alone, a row would take
   /// the latency of its reductions and of its dearest ops, one behind the other; here those of several rows overlap.
   void emit_groups(const Origin& origin, llvm::Value* from, llvm::Value* to,
                    const std::vector<llvm::Value*>& of_kernel) {
-    k_.loop(from, to, k_.i64(RowGroup::kRows), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(RowGroup::kRows)), to);
+    k_.loop(from, to, k_.i64(group_.rows()), {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+      llvm::Value* last = smin(b_.CreateAdd(first, k_.i64(group_.rows())), to);
       group_.begin(of_kernel);
       for (int stage = 0; stage <= last_stage(); ++stage) {
         k_.loop(first, last, k_.i64(1), {}, false, [&](llvm::Value* row, llvm::ArrayRef<llvm::Value*>) {
@@ -174,11 +185,18 @@ class RowKernel {
       if (r.ordered()) most = most ? std::min(most, lanes_of_tree(r)) : lanes_of_tree(r);
     }
     // Where no order is given: a few accumulators hide the latency of a step, and are fast to fold and to compile.
-    if (most == 0 && !reducers_.empty()) most = std::min(4 * narrow_, 32);
+    if (most == 0 && !reducers_.empty()) most = lanes_of_any_order();
     bool stores = std::any_of(elements_.begin(), elements_.end(),
                               [&](int i) { return program_.body[i].kind == InstrKind::store; });
     const bool spreads = shuffles(program_);
     width_ = work_ < kCheapWork && !stores && !spreads && most > narrow_ ? static_cast<int>(most) : narrow_;
+  }
+
+  /// Lanes of reductions that are given no order. Those that watch for NaNs wait longer for a step than it takes, but short rows would
+  /// wait for their fold.
+  int64_t lanes_of_any_order() const {
+    const bool watch = std::ranges::all_of(reducers_, [](const Reducer& r) { return r.can_watch(); });
+    return watch && !program_.groups_rows ? 4 * narrow_ : std::min(4 * narrow_, 32);
   }
 
   // ---- States
@@ -209,6 +227,23 @@ class RowKernel {
       if (work_of(program_, k_.target, is_of_stage) >= kCheapWork) return true;
     }
     return false;
+  }
+
+  /// True if it stands in several registers, which watch for NaNs while full vectors are taken in.
+  bool watches(const Reducer& r) const { return r.can_watch() && width_ > narrow_; }
+
+  States watch(States states) const {
+    for (size_t r = 0; r < states.size(); ++r) {
+      if (watches(reducers_[r])) states[r] = reducers_[r].watch(states[r][0], narrow_);
+    }
+    return states;
+  }
+
+  States unwatch(States states) const {
+    for (size_t r = 0; r < states.size(); ++r) {
+      if (watches(reducers_[r])) states[r] = {reducers_[r].unwatch(states[r])};
+    }
+    return states;
   }
 
   Memories state_memory(const Reducer& r, int64_t lanes) {
@@ -274,17 +309,17 @@ class RowKernel {
   // ---- Elements
 
   /// Runs the elements from .. to of the row.
-  States run(llvm::Value* from, llvm::Value* to, const States& initial, const Origin& origin,
+  States run(llvm::Value* from, llvm::Value* to, const States& before, const Origin& origin,
              const std::vector<llvm::Value*>& values) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
       if (!memory_[r].empty()) store_state(reducers_[r].initial(lanes_of_tree(reducers_[r])), memory_[r]);
     }
     const bool in_pieces = rest_goes_in_pieces();
     const bool rest_in_memory = in_pieces || (width_ > narrow_ && !k_.target.masked_ops);
-    bool shared_body = k_.target.masked_ops && work_ >= kCheapWork && !goes_by_lane(program_, k_.target);
     llvm::Value* end = to;
     if (rest_in_memory) end = b_.CreateAdd(from, b_.CreateAnd(b_.CreateSub(to, from), k_.i64(-width_)));
     const std::vector<llvm::Value*> ready = ready_for(width_, values);
+    const States initial = watch(before);
     const auto body = [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*> carried) {
       fetch_next_row(origin, i);
       States states = unflatten(carried, initial);
@@ -292,26 +327,81 @@ class RowKernel {
       return flatten(states);
     };
     if (!rest_in_memory) {
-      return unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, shared_body, body), initial);
+      return unwatch(unflatten(k_.vector_loop(from, end, width_, flatten(initial), true, false, body), initial));
     }
-    const Values result = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
+    const Values looped = k_.loop(from, end, k_.i64(width_), flatten(initial), true,
                                   [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> carried) { return body(i, {}, carried); });
-    if (in_pieces) return run_in_pieces(end, to, unflatten(result, initial), origin, values);
-    return run_rest(end, to, unflatten(result, initial), origin, values);
+    const States result = unwatch(unflatten(looped, initial));
+    return in_pieces ? run_in_pieces(end, to, result, origin, values) : run_rest(end, to, result, origin, values);
   }
 
-  /// A later stage that computes for long asks for the elements of the next row, which the first stage will wait for otherwise:
-  /// memory stands idle while a row that the cache holds is computed with.
+  /// Asks for the elements of the next row, or group of rows, which the first stage will wait for otherwise: memory stands idle while a
+  /// row that the cache holds is computed with, and the processor does not go ahead by itself from one short row to the next.
   void fetch_next_row(const Origin& origin, llvm::Value* i) {
-    const int row_axis = program_.rank() - 2;
-    if (row_axis < 0 || program_.groups_rows || work_ < kCheapWork || program_.body[elements_[0]].stage != 1) return;
+    if (program_.rank() == 1 || !is_stage_that_fetches()) return;
     for (int n : elements_) {
       const Instr& instr = program_.body[n];
       const bool streams = instr.kind == InstrKind::load && instr.args.empty() &&
                            program_.accesses[instr.slot].stride == Stride::one && !program_.accesses[instr.slot].repeats;
       if (!streams) continue;
-      llvm::Value* ahead = b_.CreateAdd(i, k_.access_stride(instr.slot, row_axis));
-      k_.fetch(k_.advance(instr.slot, origin.accesses[instr.slot], ahead));
+      if (is_dear()) {
+        k_.fetch(next_rows(instr.slot, origin, i, k_.i64(1)));
+      } else if (is_read_first(instr.slot)) {
+        fetch_near(instr.slot, origin, i);
+      }
+    }
+  }
+
+  /// The element in the row that is so many rows ahead.
+  llvm::Value* next_rows(int access, const Origin& origin, llvm::Value* i, llvm::Value* rows) {
+    llvm::Value* ahead = b_.CreateMul(k_.access_stride(access, program_.rank() - 2), rows);
+    return k_.advance(access, origin.accesses[access], b_.CreateAdd(i, ahead));
+  }
+
+  /// Asks for lines of the next rows to be in the first cache: unless rows are long, for it would lose them again.
+  void fetch_near(int access, const Origin& origin, llvm::Value* i) {
+    constexpr int64_t kLong = 64 << 10, kLongAlone = 4 << 10, kShortAlone = 512;
+    const int64_t bytes = size_of(program_.accesses[access].dtype);
+    if (program_.groups_rows) return fetch_lines(next_rows(access, origin, i, k_.i64(group_.rows())), width_ * bytes);
+    const bool is_alone = last_stage_of_elements() == 0;
+    const auto is_within = [&](int64_t limit) { return b_.CreateICmpSLE(k_.extent(program_.rank() - 1), k_.i64(limit / bytes)); };
+    k_.if_then(is_within(is_alone ? kLongAlone : kLong), [&] {
+      llvm::Value* rows = is_alone ? b_.CreateSelect(is_within(kShortAlone), k_.i64(8), k_.i64(2)) : k_.i64(1);
+      fetch_lines(next_rows(access, origin, i, rows), width_ * bytes);
+    });
+  }
+
+  /// The second one, if it computes for long, else the last one, in which little is left to be read of this row.
+  bool is_stage_that_fetches() const {
+    const int stage = program_.body[elements_[0]].stage;
+    if (is_dear()) return stage == 1 && work_ >= kCheapWork && !program_.groups_rows;
+    return stage == last_stage_of_elements();
+  }
+
+  int last_stage_of_elements() const {
+    int last = 0;
+    for (size_t i = 0; i < program_.body.size(); ++i) {
+      const bool loads = program_.body[i].kind == InstrKind::load && levels_[i] == Level::element;
+      if (loads) last = std::max<int>(last, program_.body[i].stage);
+    }
+    return last;
+  }
+
+  /// True if the first stage reads it, too.
+  bool is_read_first(int access) const {
+    return std::ranges::any_of(program_.body, [&](const Instr& instr) {
+      return instr.stage == 0 && instr.kind == InstrKind::load && instr.slot == access;
+    });
+  }
+
+  /// Asks for lines to be in the first cache.
+  void fetch_lines(llvm::Value* address, int64_t bytes) {
+    constexpr int64_t kLineBytes = 64;
+    constexpr int kRead = 0, kKeep = 3, kData = 1;
+    for (int64_t line = 0; line < bytes; line += kLineBytes) {
+      llvm::Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(line));
+      b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                         {at, b_.getInt32(kRead), b_.getInt32(kKeep), b_.getInt32(kData)});
     }
   }
 
@@ -403,6 +493,10 @@ class RowKernel {
       if (turns(reducer)) {
         state.push_back(reducer.step(state[0], x, nullptr, at.mask.lanes)[0]);
         state.erase(state.begin());
+        return;
+      }
+      if (watches(reducer)) {
+        state = reducer.step_watched(state, x, at.mask.lanes);
         return;
       }
       state = reducer.step(state, x, reducer.ordered() ? nullptr : turn_of(i, width_), at.mask.lanes);

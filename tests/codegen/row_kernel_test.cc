@@ -74,6 +74,39 @@ TEST(RowKernel, SpecialFloats) {
   }
 }
 
+/// Row r has its NaN at place r, the last row has none. With a sum beside it, the row goes in blocks.
+template <class T>
+void a_nan_wins(ReduceKind kind, int64_t n, bool in_blocks, const Target& target) {
+  TestBuffer in(dtype_of<T>, (n + 1) * n), out(dtype_of<T>, n + 1), sums(dtype_of<T>, n + 1);
+  fill_random<T>(in, 17 + n);
+  for (int64_t r = 0; r < n; ++r) in.data<T>()[r * n + r] = std::numeric_limits<T>::quiet_NaN();
+  TestKernel k(KernelKind::row, {n + 1, n});
+  k.program.blocks.row = 64;
+  const int x = k.load(k.access(in, {n, 1}));
+  const int extreme = k.reduce(kind, x), sum = in_blocks ? k.reduce(ReduceKind::sum, x) : -1;
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(out, {1, 0}), extreme);
+  if (in_blocks) k.store(k.access(sums, {1, 0}), sum);
+  k.target = target;
+  k.run();
+  for (int64_t r = 0; r < n; ++r) ASSERT_TRUE(std::isnan(out.data<T>()[r])) << target.vector_bytes << " bytes, n=" << n << " at " << r;
+  ASSERT_EQ(out.data<T>()[n], reference::reduce_row(kind, row_of<T>(in, n, n))) << target.vector_bytes << " bytes, n=" << n;
+}
+
+TEST(RowKernel, ANanWinsWhereverItStands) {
+  for (const Target& target : targets()) {
+    for (int64_t n : {1, 9, 63, 64, 65, 128, 200}) {
+      for (ReduceKind kind : {ReduceKind::max, ReduceKind::min}) {
+        for (bool in_blocks : {false, true}) {
+          a_nan_wins<float>(kind, n, in_blocks, target);
+          a_nan_wins<double>(kind, n, in_blocks, target);
+        }
+      }
+    }
+  }
+}
+
 TEST(RowKernel, ZerosKeepTheirSigns) {
   for (int64_t n : {1, 2, 20, 100}) {
     for (ReduceKind kind : kNumericKinds) {
