@@ -464,7 +464,7 @@ void KernelEmitter::load_group(int i, const Cursor& at, std::vector<llvm::Value*
 }
 
 llvm::Value* KernelEmitter::stored_lanes(int i, int width, const std::vector<llvm::Value*>& values) {
-  llvm::Value* lanes = splat(b, values[program.body[i].args[0]], width);
+  llvm::Value* lanes = splat(b, operand(program.body[i].args[0], values), width);
   llvm::Type* element = memory_type(context, program.body[i].dtype);
   return program.body[i].dtype == DType::boolean ? b.CreateZExt(lanes, lanes->getType()->getWithNewType(element)) : lanes;
 }

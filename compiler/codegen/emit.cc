@@ -210,13 +210,20 @@ llvm::Value* KernelEmitter::origin(int access) {
 
 llvm::Value* KernelEmitter::param(int param, DType dtype) {
   llvm::Value*& value = params_[param];
-  if (!value) {
-    llvm::Type* type = lanes_type(context, dtype, 1);
-    llvm::Value* bits = size(layout.param(param));
-    llvm::Value* narrow = entry_.CreateTrunc(bits, entry_.getIntNTy(type->getScalarSizeInBits()));
-    value = entry_.CreateBitCast(narrow, type);
-  }
+  if (!value) value = load_param(entry_, param, dtype);
   return value;
+}
+
+/// The first bytes of a size are the param: the processor stores the low ones first.
+llvm::Value* KernelEmitter::load_param(Builder& at, int param, DType dtype) {
+  llvm::Value* address = at.CreateConstInBoundsGEP1_64(at.getInt64Ty(), function->getArg(1), layout.param(param));
+  llvm::Value* value = at.CreateAlignedLoad(memory_type(context, dtype), address, llvm::Align(8));
+  return dtype == DType::boolean ? at.CreateIsNotNull(value) : value;
+}
+
+llvm::Value* KernelEmitter::operand(int i, const std::vector<llvm::Value*>& values) {
+  if (values[i] || program.body[i].kind != InstrKind::param) return values[i];
+  return load_param(b, program.body[i].slot, program.body[i].dtype);
 }
 
 llvm::Value* KernelEmitter::stores_apart(int stage) {
@@ -271,7 +278,7 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
   switch (instr.kind) {
     case InstrKind::load:
       if (!instr.args.empty()) {
-        values[i] = load_at(instr, at, values[instr.args[0]]);
+        values[i] = load_at(instr, at, operand(instr.args[0], values));
         return;
       }
       if (goes_together(program.accesses[instr.slot], at)) return load_group(i, at, values);
@@ -283,10 +290,10 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
       return;
     }
     case InstrKind::param:
-      values[i] = param(instr.slot, instr.dtype);
+      if (!loads_params_) values[i] = param(instr.slot, instr.dtype);
       return;
     case InstrKind::check:
-      values[i] = check(instr, at, values[instr.args[0]], values[instr.args[1]]);
+      values[i] = check(instr, at, operand(instr.args[0], values), operand(instr.args[1], values));
       return;
     case InstrKind::compute: {
       if (casts_index(instr, at)) {
@@ -296,15 +303,15 @@ void KernelEmitter::emit(int i, const Cursor& at, std::vector<llvm::Value*>& val
       Values operands;
       int width = 1;
       for (int arg : instr.args) {
-        operands.push_back(values[arg]);
-        if (values[arg]->getType()->isVectorTy()) width = at.width;
+        operands.push_back(operand(arg, values));
+        if (operands.back()->getType()->isVectorTy()) width = at.width;
       }
       for (llvm::Value*& operand : operands) operand = splat(b, operand, width);
       values[i] = compute(instr, operands, operand_dtype(program, instr));
       return;
     }
     case InstrKind::store:
-      store(instr.slot, at.accesses[instr.slot], values[instr.args[0]], at.width, at.mask.lanes);
+      store(instr.slot, at.accesses[instr.slot], operand(instr.args[0], values), at.width, at.mask.lanes);
       return;
     case InstrKind::constant:
       values[i] = llvm::ConstantInt::get(lanes_type(context, instr.dtype, 1), program.constants[instr.slot]);

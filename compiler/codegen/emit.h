@@ -102,6 +102,8 @@ class KernelEmitter {
   llvm::Value* index_origin(int index) { return size(layout.index(index)); }
   /// A param as a scalar, made in `entry`.
   llvm::Value* param(int param, DType dtype);
+  /// From here on params have no values: those that use them load them there.
+  void load_params_where_used() { loads_params_ = true; }
   /// A few vectors of memory in the frame of the call, at a fixed place. What takes more is scratch: a frame may not
   /// outgrow a small stack.
   llvm::AllocaInst* frame(llvm::Type* type, llvm::Align alignment);
@@ -113,6 +115,9 @@ class KernelEmitter {
 
   /// From here on stores of whole vectors go past the caches where the sizes say so and the address is aligned for it.
   void let_stores_stream() { may_stream_ = true; }
+
+  /// The value of an argument of an emitted instruction.
+  llvm::Value* operand(int i, const std::vector<llvm::Value*>& values);
 
   /// Stores a whole vector.
   void store_whole(llvm::Value* vector, llvm::Value* address);
@@ -217,9 +222,12 @@ class KernelEmitter {
   std::map<int, llvm::Value*> origins_;
   std::map<int, llvm::Value*> params_;
   std::map<int, llvm::Value*> stores_apart_;  // by stage
+  bool loads_params_ = false;
   bool may_stream_ = false;
   llvm::Value* streams_ = nullptr;              // i1
   std::map<int64_t, llvm::Value*> stream_masks_;  // by bytes of a vector
+
+  llvm::Value* load_param(Builder& at, int param, DType dtype);
 
   /// i1, computed in `entry`: stores go past the caches.
   llvm::Value* streams();

@@ -364,6 +364,10 @@ class Ahead {
   llvm::Value* helps_ = nullptr;
 };
 
+/// More params than so many are loaded where they are used: as vectors they would take the registers from the body, and LLVM a
+/// tenth to a half of its time to share these out. AVX-512 loads a number into all lanes as part of an operation.
+int most_params_in_registers(const Target& target) { return target.masked_ops ? 8 : 24; }
+
 }  // namespace
 
 llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& given, llvm::Module& module,
@@ -396,6 +400,7 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
       if (levels[i] == level) k.emit(i, scalars, values);
     }
   };
+  if (program.num_params > most_params_in_registers(target)) k.load_params_where_used();
   std::vector<llvm::Value*> of_kernel(count);
   emit_level(Level::kernel, k.origin(), of_kernel);
 

@@ -237,14 +237,9 @@ std::vector<Level> levels_of(const KernelProgram& program) {
 
 void splat_for_elements(KernelEmitter& k, const std::vector<Level>& levels, int width,
                         std::vector<llvm::Value*>& values) {
-  // More vectors than registers would wait in the frame, where scalars take less room and are as fast to load.
-  constexpr ptrdiff_t kMostParams = 24;
-  const auto is_param = [](const Instr& instr) { return instr.kind == InstrKind::param; };
-  const bool many = std::ranges::count_if(k.program.body, is_param) > kMostParams;
   for (size_t i = 0; i < levels.size(); ++i) {
     if (levels[i] != Level::element || takes_scalars(k.program.body[i])) continue;
     for (int arg : k.program.body[i].args) {
-      if (many && is_param(k.program.body[arg])) continue;
       if (values[arg] && levels[arg] != Level::element) values[arg] = splat(k.b, values[arg], width);
     }
   }
