@@ -47,6 +47,7 @@ class SweptEmitter {
   void find_rows_within(const Origin& origin);
   Stretch stretch_of(llvm::Value* from, llvm::Value* to);
   void column(const Origin& origin, llvm::Value* lane, const Stretch& stretch);
+  void lead_beyond_borders(int access, llvm::Value* within, Place& place);
   Cursor cursor_at(const Cursor& column, const std::vector<llvm::Value*>& offsets, llvm::Value* index);
   void emit_elements(const Cursor& at, std::vector<llvm::Value*> values);
 
@@ -77,8 +78,10 @@ void SweptEmitter::find_levels() {
   }
 }
 
-/// Lanes of every value that stands for what lies beyond borders.
+/// Lanes of every value that stands for what lies beyond borders, as many as the steps from lane to lane go over.
 void SweptEmitter::fill_borders() {
+  int steps = 1;
+  for (int access : bordered_) steps = std::max(steps, small_step(program_.accesses[access].stride));
   for (int access : bordered_) {
     const int16_t fill = program_.accesses[access].fill;
     if (fills_.contains(fill)) continue;
@@ -86,8 +89,10 @@ void SweptEmitter::fill_borders() {
     llvm::Type* element = memory_type(k_.context, dtype);
     llvm::Value* bits = b_.CreateTrunc(k_.size(k_.layout.param(fill)), b_.getIntNTy(element->getScalarSizeInBits()));
     llvm::Value* lanes = splat(b_, b_.CreateBitCast(bits, element), width_);
-    llvm::AllocaInst* memory = k_.frame(lanes->getType(), llvm::Align(64));
-    b_.CreateAlignedStore(lanes, memory, llvm::Align(64));
+    llvm::AllocaInst* memory = k_.frame(llvm::ArrayType::get(element, width_ * steps), llvm::Align(64));
+    for (int step = 0; step < steps; ++step) {
+      b_.CreateAlignedStore(lanes, b_.CreateConstInBoundsGEP1_64(element, memory, step * width_), llvm::Align(size_of(dtype)));
+    }
     fills_[fill] = memory;
   }
 }
@@ -176,8 +181,7 @@ void SweptEmitter::column(const Origin& origin, llvm::Value* lane, const Stretch
       for (int a : bordered_) {
         llvm::Value* within = b_.CreateAnd(b_.CreateICmpSGE(index, first_of_range(a, swept_)),
                                            b_.CreateICmpSLT(index, end_of_range(a, swept_)));
-        within = b_.CreateAnd(within, is_row_within_[a]);
-        at.accesses[a].lane0 = b_.CreateSelect(within, at.accesses[a].lane0, fills_[program_.accesses[a].fill]);
+        lead_beyond_borders(a, b_.CreateAnd(within, is_row_within_[a]), at.accesses[a]);
       }
       emit_elements(at, values);
       return Values{};
@@ -195,6 +199,15 @@ void SweptEmitter::column(const Origin& origin, llvm::Value* lane, const Stretch
     emit_elements(cursor_at(column, offsets, index), values);
     return next;
   });
+}
+
+/// Where an access is not within its borders it finds all its lanes among those of what fills them.
+void SweptEmitter::lead_beyond_borders(int access, llvm::Value* within, Place& place) {
+  llvm::Value* lanes = fills_[program_.accesses[access].fill];
+  llvm::Type* element = memory_type(k_.context, program_.accesses[access].dtype);
+  if (place.stride == Stride::back) lanes = b_.CreateConstInBoundsGEP1_64(element, lanes, width_ - 1);
+  place.lane0 = b_.CreateSelect(within, place.lane0, lanes);
+  if (place.stride == Stride::other) place.step = b_.CreateSelect(within, place.step, k_.i64(0));
 }
 
 /// The lanes of a column at an index along the swept axis.

@@ -135,6 +135,33 @@ TEST(Swept, EveryTargetGivesTheSameBits) {
   }
 }
 
+/// Windows of a pad whose lanes lie `step` elements apart.
+Graph spread_windows(const std::string& dtype, int64_t step) {
+  const std::string whole = cat(dtype, "[8,160]"), padded = cat(dtype, "[12,160]"), part = cat(dtype, "[8,32]");
+  const int64_t first = step < 0 ? 150 : 0;
+  const auto window = [&](int64_t row) { return cat("slice(%2) start=[", row, ",", first, "] step=[1,", step, "] : ", part); };
+  return graph_of(cat("graph(%0: ", whole, ") {\n%1 = constant value=4 : ", dtype, "[]\n%2 = pad(%0, %1) low=[2,0] high=[2,0] : ", padded,
+                      "\n%3 = ", window(3), "\n%4 = ", window(2), "\n%5 = add(%3, %4) : ", part, "\n%6 = ", window(1),
+                      "\n%7 = add(%5, %6) : ", part, "\nreturn %7\n}"));
+}
+
+TEST(Swept, LanesThatLieApartFindWhatFillsBorders) {
+  for (const char* dtype : {"u16", "f32", "f64"}) {
+    for (int64_t step : {1, 2, 3, 4, 5, -1, -2}) {
+      const Graph graph = spread_windows(dtype, step);
+      EXPECT_EQ(last_program(schedule_of(graph)).kind(), KernelKind::swept) << dtype << " " << step;
+      std::mt19937_64 random(3);
+      const std::vector<Literal> inputs = random_inputs(graph, Draw::whole, random), expected = *interpret(graph, inputs);
+      for (const Target& target : targets_that_run()) {
+        const absl::StatusOr<std::vector<Literal>> results =
+            run_compiled(graph, {.prune_and_simplify = false, .target = target}, inputs, {.threads = 1});
+        ASSERT_TRUE(results.ok()) << results.status();
+        EXPECT_EQ(bit_difference(expected, *results), "") << dtype << " " << step << " " << target.cpu;
+      }
+    }
+  }
+}
+
 TEST(Swept, AnAccessThatLeavesItsRangeIsAnError) {
   const Graph graph = stencil({});
   Schedule schedule = schedule_of(graph);
