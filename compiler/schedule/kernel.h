@@ -85,9 +85,9 @@ struct Access {
   Indexed indexed = Indexed::no;  // a load that has an argument
   // Of a kernel that sweeps an axis: the same element, or lanes, everywhere along that axis.
   bool still = false;
-  // There, and in masked kernels where lanes lie far apart: the first access of this dtype that has the same strides; -1: this one.
+  // There, and in masked kernels with lanes far apart: the first access of this dtype that has the same strides; -1: this one.
   int16_t like = -1;
-  // Of a kernel that sweeps an axis: the number of the param that a load gives where its element lies beyond the borders of its memory; -1: it
+  // Where it sweeps: the number of the param that a load gives where its element lies beyond the borders of its memory; -1: it
   // has none. Within its ranges (SizesLayout::range) an index leads into memory.
   int16_t fill = -1;
   bool operator==(const Access&) const = default;
