@@ -3,10 +3,10 @@
 // The result is made in blocks of some rows (see BlockSizes) whose sums stand in the scratch memory, and a block in panels
 // as wide as a tile. For some steps of k at a time a block of b and one of a are copied, where it pays, to where
 // tiles read them best: b row after row, for memory is read fastest in long stretches, and once for all rows. Tiles
-// (runtime/product_loops.h) then add the products to the sums. After the last steps the epilogue runs over the panel while it is in the cache. Rows, and steps, may be several axes: such operands lie in pieces,
-// which copies put together. The products of one element are added in ascending order of k
-// whatever the blocks, so no choice made here changes a bit. The plan of loops is that of Goto and van de Geijn,
-// "Anatomy of High-Performance Matrix Multiplication" (2008).
+// (runtime/product_loops.h) then add the products to the sums. After the last steps the epilogue runs over the panel while it
+// is in the cache. Rows, and steps, may be several axes: such operands lie in pieces, which copies put together. The products
+// of one element are added in ascending order of k whatever the blocks, so no choice made here changes a bit. The plan of
+// loops is that of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 #include <algorithm>
 #include <optional>
 
