@@ -408,5 +408,27 @@ TEST(Fusion, WhatTwoValuesMakeIsStoredBeforeItIsFetchedOneByOne) {
                 .kernels.size(), 1u);
 }
 
+/// So many constants that no target has registers for them as vectors.
+TEST(Fusion, ManyConstantsGiveTheSameBitsOnEveryTarget) {
+  for (const char* dtype : {"f32", "f64", "i32", "u16"}) {
+    const std::string type = cat(dtype, "[77]");
+    std::string text = cat("graph(%0: ", type, ") {\n");
+    int last = 0;
+    for (int i = 0; i < 40; ++i, last += 2) {
+      text += cat("%", last + 1, " = constant value=", 1 + i, " : ", dtype, "[]\n%", last + 2, " = ", i % 2 ? "add" : "mul", "(%",
+                  last, ", %", last + 1, ") : ", type, "\n");
+    }
+    const Graph graph = graph_of(cat(text, "return %", last, "\n}"));
+    EXPECT_GT(schedule_of(graph).kernels.at(0).program.num_params, 24);
+    std::mt19937_64 random(5);
+    const std::vector<Literal> inputs = random_inputs(graph, Draw::whole, random), expected = *interpret(graph, inputs);
+    for (const Target& target : targets_that_run()) {
+      const absl::StatusOr<std::vector<Literal>> results = run_compiled(graph, {.target = target}, inputs, {.threads = 1});
+      ASSERT_TRUE(results.ok()) << results.status();
+      EXPECT_EQ(bit_difference(expected, *results), "") << dtype << " " << target.cpu;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace etch
