@@ -28,6 +28,10 @@ struct ProductLoops {
   void (*tiles)(const T* a, int64_t a_row_bytes, int64_t a_step_bytes, const T* b, int64_t b_step_bytes, int64_t depth,
                 const T* in, int64_t in_row_bytes, T* out, int64_t out_row_bytes, int64_t rows, int64_t columns, int64_t reach,
                 int64_t slope);
+  /// The same for pieces of `depth` steps, which follow each other in b, and lie so many bytes apart in a. All rows count.
+  void (*tiles_of_pieces)(const T* a, int64_t a_row_bytes, int64_t a_step_bytes, int64_t a_piece_bytes, const T* b,
+                          int64_t b_step_bytes, int64_t depth, int64_t pieces, const T* in, int64_t in_row_bytes, T* out,
+                          int64_t out_row_bytes, int64_t rows, int64_t columns);
 };
 
 struct ProductLoopsOfVectors {

@@ -317,6 +317,7 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
       add(symbol("copy_b"), of_dtype.copy_b);
       add(symbol("transpose_b"), of_dtype.transpose_b);
       add(symbol("tiles"), of_dtype.tiles);
+      add(symbol("tiles_of_pieces"), of_dtype.tiles_of_pieces);
     };
     add_loops(DType::f32, loops->f32);
     add_loops(DType::f64, loops->f64);
