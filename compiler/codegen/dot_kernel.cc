@@ -4,8 +4,8 @@
 // as wide as a tile. For some steps of k at a time a block of b and one of a are copied, where it pays, to where
 // tiles read them best: b row after row, for memory is read fastest in long stretches, and once for all rows. Tiles
 // (runtime/product_loops.h) then add the products to the sums. After the last steps the epilogue runs over the panel while it
-// is in the cache. Rows, and steps, may be several axes: such operands lie in pieces, which copies put together. The products
-// of one element are added in ascending order of k whatever the blocks, so no choice made here changes a bit. The plan of
+// is in the cache. Rows, and steps, may be several axes: such operands lie in pieces, which copies put together, or tiles walk where they
+// lie. The products of one element are added in ascending order of k whatever the blocks, so no choice made here changes a bit. The plan of
 // loops is that of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 #include <algorithm>
 #include <optional>
@@ -31,12 +31,14 @@ constexpr int64_t kLineBytes = 64;
 constexpr int64_t kFewRowsDepth = 16;           // steps whose rows it fetches ahead side by side
 constexpr int64_t kFewSteps = 8;                // whose rows of b stay in the first cache
 constexpr int64_t kNarrowDepth = 4096;          // steps of a narrow b, which stay in the second cache
+constexpr int64_t kMinLineInPlace = 8;          // shorter lines of rows make tiles that are too low
 
 /// A matrix in memory: its first element and the bytes from element to element along both axes.
 struct Matrix {
   llvm::Value* data;
   llvm::Value* row;   // of a; the columns of b are contiguous
   llvm::Value* step;  // along k
+  llvm::Value* piece = nullptr;  // of a, if tiles walk pieces of k
 };
 
 /// The part of the result that a block or panel makes: `row` and `column` are its first ones.
@@ -82,6 +84,10 @@ class DotEmitter : private DotParts {
 
   bool has_pieces_of_k() const { return k_axis_ > n_axis_ + 1; }
   bool has_lines() const { return m_axis_ > first_row_axis_; }
+  /// True if a may be read in place though rows or steps of it lie in pieces: tiles walk those of steps along one axis.
+  bool has_pieces_of_a() const { return a_access_ && (has_lines() || has_pieces_of_k()) && k_axis_ <= n_axis_ + 2; }
+  /// i1: it is, line by line.
+  llvm::Value* reads_pieces_of_a();
   /// The product of the extents of the axes from..to.
   llvm::Value* extents(int from, int to);
   /// The origin at a flattened index of the axes from..to.
@@ -95,7 +101,7 @@ class DotEmitter : private DotParts {
   /// i1: the axes of k are walked as one in b.
   llvm::Value* steps_join_in_b();
   /// True if the kernel takes a pack of b where it is given one: the buffer behind those of the accesses. See packs.h.
-  bool takes_pack() const { return !computes_b() && !has_pieces_of_k(); }
+  bool takes_pack() const { return !computes_b(); }
   /// Some columns of the pack for some steps.
   llvm::Value* panel_of_pack(const Part& part, const Steps& steps);
   Matrix copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps);
@@ -133,6 +139,8 @@ class DotEmitter : private DotParts {
   std::optional<int> find_plain_store() const;
   void plan_blocks(llvm::Value* m);
   void finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps);
+  void add_products(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
+                    const Steps& steps, llvm::Value* reach);
   void tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps,
              llvm::Value* reach);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
@@ -148,6 +156,7 @@ class DotEmitter : private DotParts {
   llvm::Value* sums_ = nullptr;
   llvm::Value* a_copy_ = nullptr;
   llvm::Value* b_copy_ = nullptr;
+  llvm::Value* in_place_ = nullptr;   // see reads_pieces_of_a
   llvm::Value* pack_ = nullptr;       // of b, or null
   llvm::Value* is_packed_ = nullptr;  // i1
   llvm::Value* most_rows_ = nullptr;   // of a matrix that this call makes
@@ -245,6 +254,13 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   llvm::Value* tile_rows = k_.i64(kTileRows);
   llvm::Value* rows = div_up(most_rows_, div_up(most_rows_, k_.i64(blocking_.rows)));
   rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
+  in_place_ = reads_pieces_of_a();
+  if (has_lines()) {
+    // Tiles end with a line, so blocks do.
+    llvm::Value *line = k_.extent(m_axis_), *lines = b_.CreateUDiv(k_.i64(blocking_.rows), max(line, k_.i64(1)));
+    llvm::Value* whole = b_.CreateAnd(in_place_, b_.CreateICmpSGT(lines, k_.i64(0)));
+    rows_of_block_ = b_.CreateSelect(whole, b_.CreateMul(lines, line), rows_of_block_);
+  }
   columns_of_block_ = k_.i64(blocking_.columns);
   depth_ = k_.i64(blocking_.depth);
   keeps_b_ = b_.getFalse();
@@ -367,7 +383,7 @@ void DotEmitter::block_of_steps(const Origin& origin, const Part& part, const St
     llvm::Value* place = b_.CreateSelect(b_.CreateOr(is_copied, keeps_b_), b_.CreateMul(before, k_.i64(panel_elements())), k_.i64(0));
     llvm::Value* first_row = reach(origin, panel);
     const auto add_tiles = [&] {
-      tiles(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy, place)), sums, panel, steps, first_row);
+      add_products(origin, a, panel_of_b(origin, panel, steps, is_copied, at(b_copy, place)), sums, panel, steps, first_row);
     };
     if (seen_) {
       llvm::Value* last_row = b_.CreateAdd(first_row, b_.CreateMul(row_slope_, b_.CreateSub(panel.rows, k_.i64(1))));
@@ -441,7 +457,7 @@ llvm::Value* DotEmitter::rows_collide(llvm::Value* bytes) {
   return b_.CreateICmpULT(shifted, k_.i64(2 * kLineBytes));
 }
 
-/// The same, copied, where rows or steps lie in pieces.
+/// The same, copied, where rows or steps lie in pieces, unless tiles read these in place.
 Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, const Steps& steps) {
   llvm::Value *unit = k_.i64(1), *leading = k_.i64(kProductLeading);
   llvm::Value* m_stride = k_.access_stride(*a_access_, m_axis_);
@@ -452,12 +468,17 @@ Matrix DotEmitter::copied_pieces_of_a(const Origin& origin, const Part& part, co
   llvm::Value* by_rows = b_.CreateAnd(rows_beside, b_.CreateOr(b_.CreateICmpNE(k_stride, unit), few_steps));
   llvm::Value* row_unit = b_.CreateSelect(by_rows, unit, leading);
   llvm::Value* step_unit = b_.CreateSelect(by_rows, leading, unit);
-  for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
-    for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
-      llvm::Value* to = at(a_copy_, b_.CreateAdd(b_.CreateMul(row, row_unit), b_.CreateMul(step, step_unit)));
-      call_loop("copy_a", {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
-                           b_.CreateSelect(by_rows, m_stride, k_stride), b_.CreateSelect(by_rows, steps.length, rows),
-                           b_.CreateSelect(by_rows, rows, steps.length), to});
+  const auto copy_line = [&](const Origin& corner, llvm::Value* to, llvm::Value* rows) {
+    call_loop("copy_a", {corner.accesses[*a_access_], b_.CreateSelect(by_rows, k_stride, m_stride),
+                         b_.CreateSelect(by_rows, m_stride, k_stride), b_.CreateSelect(by_rows, steps.length, rows),
+                         b_.CreateSelect(by_rows, rows, steps.length), to});
+  };
+  k_.if_then(b_.CreateNot(in_place_), [&] {
+    for_pieces(origin, steps, [&](const Origin& piece, llvm::Value* step) {
+      for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
+        llvm::Value* before = b_.CreateAdd(b_.CreateMul(row, row_unit), b_.CreateMul(step, step_unit));
+        copy_line(corner, at(a_copy_, before), rows);
+      });
     });
   });
   return {a_copy_, bytes(row_unit), bytes(step_unit)};
@@ -549,6 +570,12 @@ Matrix DotEmitter::panel_of_b(const Origin& origin, const Part& part, const Step
 
 llvm::Value* DotEmitter::panel_of_pack(const Part& part, const Steps& steps) {
   llvm::Value *panel = k_.i64(blocking_.panel()), *depth = k_.i64(blocking_.depth), *gap = k_.i64(PackLayout::kGap);
+  if (has_pieces_of_k()) {
+    // All steps are one block of the pack, for those of a kernel depend on the pieces.
+    llvm::Value* all = b_.CreateAdd(extents(n_axis_ + 1, k_axis_ + 1), gap);
+    llvm::Value* start = b_.CreateAdd(b_.CreateMul(steps.piece, k_.extent(k_axis_)), steps.start);
+    return at(pack_, b_.CreateMul(b_.CreateAdd(b_.CreateMul(b_.CreateUDiv(part.column, panel), all), start), panel));
+  }
   llvm::Value* gaps = b_.CreateMul(b_.CreateUDiv(steps.start, depth), gap);
   llvm::Value* block = b_.CreateMul(div_up(k_.extent(n_axis_), panel), b_.CreateAdd(steps.start, gaps));
   llvm::Value* before = b_.CreateMul(b_.CreateUDiv(part.column, panel), b_.CreateAdd(steps.depth, gap));
@@ -597,6 +624,29 @@ llvm::Value* DotEmitter::reach(const Origin& origin, const Part& part) {
   return b_.CreateSelect(all_seen_, k_.i64(0), b_.CreateAdd(reach, along));
 }
 
+llvm::Value* DotEmitter::reads_pieces_of_a() {
+  if (!has_pieces_of_a()) return b_.getFalse();
+  llvm::Value* beside = b_.CreateICmpEQ(k_.access_stride(*a_access_, k_axis_), k_.i64(1));
+  return b_.CreateAnd(beside, b_.CreateICmpSGE(k_.extent(m_axis_), k_.i64(kMinLineInPlace)));
+}
+
+/// Adds the products of some steps to the sums of a panel, line by line where a is read in place.
+void DotEmitter::add_products(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
+                              const Steps& steps, llvm::Value* reach) {
+  k_.if_then(b_.CreateNot(in_place_), [&] { tiles(origin, a, b, sums, part, steps, reach); });
+  if (!has_pieces_of_a()) return;
+  k_.if_then(in_place_, [&] {
+    Origin piece = k_.move(origin, k_axis_, steps.start);
+    if (has_pieces_of_k()) piece = move_along(piece, n_axis_ + 1, k_axis_, steps.piece);
+    for_lines(piece, part, [&](const Origin& corner, llvm::Value* row, llvm::Value* rows) {
+      Matrix line{corner.accesses[*a_access_], bytes(k_.access_stride(*a_access_, m_axis_)), bytes(k_.i64(1))};
+      if (has_pieces_of_k()) line.piece = bytes(k_.access_stride(*a_access_, k_axis_ - 1));
+      tiles(origin, line, b, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))),
+            {b_.CreateAdd(part.row, row), rows, part.column, part.columns}, steps, reach);
+    });
+  });
+}
+
 /// Adds the products of some steps to the sums of a panel. The last ones go straight to where the result has them, if the kernel
 /// does nothing else with them.
 void DotEmitter::tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,
@@ -607,6 +657,10 @@ void DotEmitter::tiles(const Origin& origin, const Matrix& a, const Matrix& b, l
     const Origin first = move_result(move_result(origin, m_axis_, part.row), n_axis_, part.column);
     out = b_.CreateSelect(steps.last, first.accesses[*result_], sums);
     out_row = b_.CreateSelect(steps.last, bytes(k_.access_stride(*result_, m_axis_)), row);
+  }
+  if (a.piece) {
+    return call_loop("tiles_of_pieces", {a.data, a.row, a.step, a.piece, b.data, b.step, steps.length, steps.pieces, in, row, out,
+                                         out_row, part.rows, part.columns});
   }
   call_loop("tiles", {a.data, a.row, a.step, b.data, b.step, steps.depth, in, row, out, out_row, part.rows, part.columns, reach,
                       row_slope_});

@@ -60,7 +60,7 @@ class DotParts {
     find_operands();
   }
 
-  /// Calls one of the ProductLoops of this dtype and target: copy_a, copy_b, transpose_b, tiles or batch.
+  /// Calls one of the ProductLoops of this dtype and target, by the name of its member.
   void call_loop(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
 
   /// The access of operand 0 or 1 if it can be read as it stands in memory.

@@ -318,6 +318,7 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
       add(symbol("transpose_b"), of_dtype.transpose_b);
       add(symbol("batch"), of_dtype.batch);
       add(symbol("tiles"), of_dtype.tiles);
+      add(symbol("tiles_of_pieces"), of_dtype.tiles_of_pieces);
     };
     add_loops(DType::f32, loops->f32);
     add_loops(DType::f64, loops->f64);

@@ -75,8 +75,23 @@ struct LoopsOf {
     int64_t depth;
   };
 
-  template <int rows, int vectors, bool masked>
-  [[gnu::noinline]] static void tile(const Operands& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t last_columns) {
+  /// Operands of so many pieces of `depth` steps. A type of its own, and tiles for it: the registers that these save cost tiles of
+  /// a few steps a tenth.
+  struct OperandsInPieces : Operands {
+    int64_t pieces;
+    int64_t a_next;  // bytes from behind a piece of a to the next one
+  };
+
+  template <class Of>
+  static constexpr bool kInPieces = std::is_same_v<Of, OperandsInPieces>;
+
+  static constexpr int64_t pieces_of(const Operands&) { return 1; }
+  static int64_t pieces_of(const OperandsInPieces& at) { return at.pieces; }
+  static constexpr int64_t next_of(const Operands&) { return 0; }
+  static int64_t next_of(const OperandsInPieces& at) { return at.a_next; }
+
+  template <class Of, int rows, int vectors, bool masked>
+  [[gnu::noinline]] static void tile(const Of& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t last_columns) {
     const Row<vectors, masked> columns{last_columns};
     Vector sums[rows][vectors] = {};
     if (in) {
@@ -92,21 +107,28 @@ struct LoopsOf {
 #pragma GCC unroll 32
     for (int i = 0; i < kPointers; ++i) pointers[i] = add_bytes(at.a, i * kRowsPerPointer * a_row);
     const T* b = at.b;
-    for (int64_t left = at.depth; left > 0; --left) {
-      Vector b_vectors[vectors];
+    for (int64_t pieces = pieces_of(at); pieces > 0; --pieces) {
+      for (int64_t left = at.depth; left > 0; --left) {
+        Vector b_vectors[vectors];
 #pragma GCC unroll 32
-      for (int v = 0; v < vectors; ++v) b_vectors[v] = columns.load(b, v);
+        for (int v = 0; v < vectors; ++v) b_vectors[v] = columns.load(b, v);
 #pragma GCC unroll 32
-      for (int row = 0; row < rows; ++row) {
-        const T element = *add_bytes(pointers[row / kRowsPerPointer], row % kRowsPerPointer * a_row);
+        for (int row = 0; row < rows; ++row) {
+          const T element = *add_bytes(pointers[row / kRowsPerPointer], row % kRowsPerPointer * a_row);
 #pragma GCC unroll 32
-        for (int v = 0; v < vectors; ++v) sums[row][v] = multiply_add(element, b_vectors[v], sums[row][v]);
+          for (int v = 0; v < vectors; ++v) sums[row][v] = multiply_add(element, b_vectors[v], sums[row][v]);
+        }
+        b = add_bytes(b, b_step);
+#pragma GCC unroll 32
+        for (int i = 0; i < kPointers; ++i) {
+          pointers[i] = add_bytes(pointers[i], a_step);
+          asm("" : "+r"(pointers[i]));  // else each row has a pointer of its own, which are more than there are registers
+        }
       }
-      b = add_bytes(b, b_step);
 #pragma GCC unroll 32
       for (int i = 0; i < kPointers; ++i) {
-        pointers[i] = add_bytes(pointers[i], a_step);
-        asm("" : "+r"(pointers[i]));  // else each row has a pointer of its own, which are more than there are registers
+        pointers[i] = add_bytes(pointers[i], next_of(at));
+        asm("" : "+r"(pointers[i]));
       }
     }
 #pragma GCC unroll 32
@@ -116,36 +138,37 @@ struct LoopsOf {
     }
   }
 
-  using Tile = decltype(&tile<1, 1, false>);
+  template <class Of>
+  using Tile = decltype(&tile<Of, 1, 1, false>);
 
-  template <int count>
+  template <class Of, int count>
   struct Tiles {
-    Tile of_rows[count];  // less 1
+    Tile<Of> of_rows[count];  // less 1
   };
 
-  template <int vectors, bool masked, int... row>
-  static constexpr Tiles<sizeof...(row)> tiles_of(std::integer_sequence<int, row...>) {
-    return {{&tile<row + 1, vectors, masked>...}};
+  template <class Of, int vectors, bool masked, int... row>
+  static constexpr Tiles<Of, sizeof...(row)> tiles_of(std::integer_sequence<int, row...>) {
+    return {{&tile<Of, row + 1, vectors, masked>...}};
   }
 
   /// Tile after tile, all of about as many rows.
-  template <int vectors, bool masked>
-  static void columns_of_tiles(const Operands& all, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
+  template <class Of, int vectors, bool masked>
+  static void columns_of_tiles(const Of& all, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
                                int64_t columns, int64_t reach, int64_t slope) {
     constexpr int kMost = vectors == 1 ? kNarrowRows : kTileRows;
-    static constexpr auto kTiles = tiles_of<vectors, masked>(std::make_integer_sequence<int, kMost>());
+    static constexpr auto kTiles = tiles_of<Of, vectors, masked>(std::make_integer_sequence<int, kMost>());
     const Row<vectors, masked> row_columns{columns - (vectors - 1) * kLanes};
-    const bool skips = std::is_floating_point_v<T> && all.depth >= kMinSkippingDepth;
+    const bool skips = std::is_floating_point_v<T> && !kInPieces<Of> && all.depth >= kMinSkippingDepth;
     Finite<vectors, masked> finite{all, row_columns, all.depth, 0};
-    Operands at = all;
+    Of at = all;
     for (int64_t row = 0; row < rows;) {
       const int64_t left = rows - row, some = left > 2 * kMost ? kMost : left > kMost ? (left + 1) / 2 : left;
       if (reach >= 0 || reach + (some - 1) * slope >= 0) {
-        const Tile tile = kTiles.of_rows[some - 1];
-        if (skips) {
-          skipping_tile(tile, at, in, in_row, out, out_row, some, row_columns, finite);
-        } else {
+        const Tile<Of> tile = kTiles.of_rows[some - 1];
+        if (!skips) {
           tile(at, in, in_row, out, out_row, row_columns.last_columns);
+        } else if constexpr (!kInPieces<Of>) {
+          skipping_tile(tile, at, in, in_row, out, out_row, some, row_columns, finite);
         }
       }
       at.a = add_bytes(at.a, some * at.a_row);
@@ -158,12 +181,19 @@ struct LoopsOf {
 
   static void tiles(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, const T* in,
                     int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns, int64_t reach, int64_t slope) {
-    loop_of_columns(columns)({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
+    loop_of_columns<Operands>(columns)({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
   }
 
+  static void tiles_of_pieces(const T* a, int64_t a_row, int64_t a_step, int64_t a_piece, const T* b, int64_t b_step, int64_t depth,
+                              int64_t pieces, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns) {
+    const OperandsInPieces all{{a, a_row, a_step, b, b_step, depth}, pieces, a_piece - depth * a_step};
+    loop_of_columns<OperandsInPieces>(columns)(all, in, in_row, out, out_row, rows, columns, 0, 0);
+  }
+
+  template <class Of>
   static auto loop_of_columns(int64_t columns) {
-    return columns == kPanel ? &columns_of_tiles<2, false> : columns > kLanes ? &columns_of_tiles<2, true>
-           : columns == kLanes ? &columns_of_tiles<1, false> : &columns_of_tiles<1, true>;
+    return columns == kPanel ? &columns_of_tiles<Of, 2, false> : columns > kLanes ? &columns_of_tiles<Of, 2, true>
+           : columns == kLanes ? &columns_of_tiles<Of, 1, false> : &columns_of_tiles<Of, 1, true>;
   }
 
   // Many small matrices.
@@ -178,7 +208,7 @@ struct LoopsOf {
     const Batch all{a_next, b_next, out_next, out_row, count, rows, columns};
     if (fills_vectors<4>(all)) return add_shared<4>(first, out, all);
     if (fills_vectors<2>(all)) return add_shared<2>(first, out, all);
-    const auto add = loop_of_columns(columns);
+    const auto add = loop_of_columns<Operands>(columns);
     Operands at = first;
     for (int64_t left = count; left > 0; --left) {
       add(at, nullptr, 0, out, out_row, rows, columns, 0, 0);
@@ -347,8 +377,8 @@ struct LoopsOf {
 
   /// A tile without its first and last steps where that gives the same sums.
   template <int vectors, bool masked>
-  static void skipping_tile(Tile tile, const Operands& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
-                            Row<vectors, masked> columns, Finite<vectors, masked>& finite) {
+  static void skipping_tile(Tile<Operands> tile, const Operands& at, const T* in, int64_t in_row, T* out, int64_t out_row,
+                            int64_t rows, Row<vectors, masked> columns, Finite<vectors, masked>& finite) {
     const auto add_steps = [&](int64_t from, int64_t to, const T* sums, int64_t sums_row) {
       const Operands some{add_bytes(at.a, from * at.a_step), at.a_row, at.a_step, add_bytes(at.b, from * at.b_step), at.b_step,
                           to - from};
@@ -442,7 +472,8 @@ struct AllProductLoops {
   using Loops = LoopsOf<Lanes, T>;
   template <class T>
   static constexpr ProductLoops<T> of() {
-    return {&Loops<T>::copy_a, &Loops<T>::copy_b, &Loops<T>::transpose_b, &Loops<T>::tiles, &Loops<T>::batch};
+    return {&Loops<T>::copy_a, &Loops<T>::copy_b, &Loops<T>::transpose_b, &Loops<T>::tiles, &Loops<T>::tiles_of_pieces,
+            &Loops<T>::batch};
   }
   static constexpr ProductLoopsOfVectors kAll{Lanes::bytes, of<float>(), of<double>(), of<uint32_t>(), of<uint64_t>()};
 };

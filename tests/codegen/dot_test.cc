@@ -337,7 +337,7 @@ void check_packed(const Case& c, std::mt19937& rng) {
   layout.step_stride = operands.b_strides.outer;
   layout.column_stride = operands.b_strides.inner;
   layout.panel = panel_columns(dtype, host_target());
-  layout.depth = c.blocks.depth;
+  layout.depth = c.has_pieces() ? c.k : c.blocks.depth;
   layout.element_bytes = sizeof(T);
   std::vector<T> pack(layout.bytes() / sizeof(T) + kCanaries, T{77}), result(expected.size());
   write_pack(operands.b.data(), layout, pack.data());
@@ -366,6 +366,43 @@ TYPED_TEST(DotOf, APackOfTheSecondOperandIsReadInItsPlace) {
       Case small{1, 30, 200, 50, Layout::rows, b};
       small.blocks.depth = 16;
       check_packed<TypeParam>(small, rng);
+    }
+  }
+}
+
+TYPED_TEST(DotOf, APackOfStepsInPiecesIsReadInItsPlace) {
+  if constexpr (sizeof(TypeParam) >= 4) {
+    std::mt19937 rng(22);
+    for (Layout b : {Layout::rows, Layout::columns, Layout::spread}) {
+      for (int64_t k : {3 * 4 * 5, 3 * 4 * 70, 3 * 4 * 300}) {
+        Case c{1, 40, 75, k, Layout::rows, b};
+        c.pieces = 3;
+        c.parts = 4;
+        check_packed<TypeParam>(c, rng);
+        c.lines = 2;
+        check_packed<TypeParam>(c, rng);
+        c.blocks.depth = 16;
+        check_packed<TypeParam>(c, rng);
+      }
+    }
+  }
+}
+
+// Long lines of long pieces are not copied.
+TYPED_TEST(DotOf, LinesThatAreReadInPlaceGiveTheSameBitsOnEveryTarget) {
+  std::mt19937 rng(23);
+  auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng() % most); };
+  for (const Target& target : targets()) {
+    for (int i = 0; i < 16; ++i) {
+      Case c{size(2), 1, size(70), 1, kLayouts[rng() % 4], kLayouts[rng() % 4], 4};
+      c.stacks = size(2);
+      c.lines = i % 3 == 0 ? 1 : size(5);
+      c.m = c.stacks * c.lines * (12 + size(40));
+      c.pieces = i % 4 == 0 ? 1 : size(3);
+      c.k = c.pieces * (100 + size(200));
+      if (i % 2 == 0) c.split = size(90);
+      if (i % 5 == 0) c.blocks.dot_rows = 24;
+      check<TypeParam>(c, rng, {.target = target});
     }
   }
 }

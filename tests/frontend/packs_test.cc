@@ -10,6 +10,7 @@
 #include "etch/buffer.h"
 #include "etch/checkpoint.h"
 #include "etch/function.h"
+#include "etch/nn.h"
 #include "etch/ops.h"
 #include "etch/variable.h"
 
@@ -57,6 +58,16 @@ TEST_F(Packs, AreMadeByTheSecondCallOnly) {
     EXPECT_LE(packed(), kBytes * 5 / 4);
   }
   EXPECT_EQ(first, expected(x_, w));
+}
+
+TEST_F(Packs, HoldAllStepsOfAConvolution) {
+  const Variable w(numbers({3, 3, 32, 128}, 0));
+  const Tensor x = numbers({1, 12, 12, 32}, 1);
+  auto f = function([&w](Tensor x) { return conv2d(x, w); });
+  const std::vector<float> first = f(x).to_vector<float>();
+  EXPECT_EQ(packed(), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(f(x).to_vector<float>(), first) << i;
+  EXPECT_GE(packed(), w.value().size() * 4);
 }
 
 TEST_F(Packs, StandBehindWhatAKernelThatChecksIndicesReports) {

@@ -154,6 +154,34 @@ TYPED_TEST(ProductLoopsOf, BatchesAddAsTilesDo) {
   }
 }
 
+TYPED_TEST(ProductLoopsOf, TilesWalkStepsInPiecesInOrder) {
+  using T = TypeParam;
+  constexpr int64_t kRowBytes = 5 * sizeof(T), kStepBytes = sizeof(T);
+  for (const ProductLoopsOfVectors* loops : all_loops()) {
+    for (const auto& [depth, pieces] : {std::pair<int64_t, int64_t>{1, 3}, {3, 5}, {70, 2}, {100, 1}}) {
+      for (int64_t rows : {1, 12, 31}) {
+        const int64_t distance = depth + 17;  // of pieces; rows overlap like the windows of a picture
+        Product<T> gathered(*loops, rows, 2 * loops->vector_bytes / int64_t{sizeof(T)} - 1, pieces * depth, false);
+        std::mt19937 rng(5);
+        const std::vector<T> picture = random_elements<T>(rows * 5 + pieces * distance, rng);
+        for (int64_t row = 0; row < rows; ++row) {
+          for (int64_t step = 0; step < gathered.depth; ++step) {
+            gathered.a_at(row, step) = picture[row * 5 + step / depth * distance + step % depth];
+          }
+        }
+        const std::vector<T> expected = gathered.tiled_sums(false);
+        std::vector<T> actual = gathered.sums;
+        const int64_t row_bytes = gathered.panel * int64_t{sizeof(T)};
+        loops_of<T>(*loops).tiles_of_pieces(picture.data(), kRowBytes, kStepBytes, distance * kStepBytes, gathered.b.data(), row_bytes,
+                                            depth, pieces, actual.data(), row_bytes, actual.data(), row_bytes, rows,
+                                            gathered.columns);
+        EXPECT_EQ(std::memcmp(expected.data(), actual.data(), expected.size() * sizeof(T)), 0)
+            << rows << " rows, " << pieces << " pieces of " << depth;
+      }
+    }
+  }
+}
+
 TYPED_TEST(ProductLoopsOf, CopiesPutElementsWhereTilesReadThem) {
   using T = TypeParam;
   std::mt19937 rng(3);
