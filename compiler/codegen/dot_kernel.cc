@@ -120,7 +120,7 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   keeps_b_ = b_.getFalse();
   if (!has_pieces_of_k()) {
     llvm::Value* fits = b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(Blocking::kMostKept * blocking_.depth));
-    keeps_b_ = b_.CreateAnd(fits, b_.CreateICmpSGT(most_rows_, rows_of_block_));
+    keeps_b_ = b_.CreateAnd(fits, b_.CreateICmpSGT(most_rows_, k_.i64(blocking_.rows)));  // see kept_bytes()
   }
   if (!b_access_ || b_stride() != Stride::one || has_pieces_of_k()) return;
   llvm::Value* far = b_.CreateICmpSGE(bytes(k_.access_stride(*b_access_, k_axis_)), k_.i64(kFarRowBytes));
