@@ -1,6 +1,7 @@
 // The emitter of dot kernels: what it knows of its operands and of the blocks that it makes. Internal to code generation.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "compiler/codegen/dot_mask.h"
@@ -60,6 +61,11 @@ class DotEmitter : private DotParts {
 
   /// True if b is computed into panels, not read as it stands.
   bool computes_b() const { return !b_access_ || b_stride() == Stride::zero; }
+
+  /// True if all that takes time is in functions that the kernel calls: it computes no operand, and its epilogue is one of them.
+  bool only_calls() const {
+    return a_access_ && !computes_b() && k_.program.num_checks == 0 && std::ranges::none_of(k_.program.accesses, &Access::repeats);
+  }
 
   bool has_pieces_of_k() const { return k_axis_ > n_axis_ + 1; }
   bool has_lines() const { return m_axis_ > first_row_axis_; }
@@ -123,6 +129,7 @@ class DotEmitter : private DotParts {
   void tiles(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part, const Steps& steps,
              llvm::Value* reach);
   void epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
+  void outlined_epilogue(const Origin& rows, llvm::Value* sums, const Part& part);
   void epilogue_rows(const Origin& origin, llvm::Value* sums, llvm::Value* rows, int64_t width, llvm::Value* mask);
 
   const std::optional<int> a_access_, b_access_;

@@ -1,5 +1,6 @@
 // What a dot kernel does with finished sums: its instructions on a panel, row by row.
 #include <algorithm>
+#include <utility>
 
 #include "compiler/codegen/dot_emitter.h"
 
@@ -8,8 +9,35 @@ namespace etch::codegen {
 void DotEmitter::finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps) {
   k_.if_then(steps.last, [&] {
     for_lines(origin, part, [&](const Origin& line, llvm::Value* row, llvm::Value* rows) {
-      epilogue(line, at(sums, b_.CreateMul(row, k_.i64(blocking_.panel()))), {row, rows, part.column, part.columns});
+      llvm::Value* line_sums = at(sums, b_.CreateMul(row, k_.i64(blocking_.panel())));
+      const Part of_line{row, rows, part.column, part.columns};
+      only_calls() ? outlined_epilogue(line, line_sums, of_line) : epilogue(line, line_sums, of_line);
     });
+  });
+}
+
+/// The epilogue as a function of its own.
+void DotEmitter::outlined_epilogue(const Origin& rows, llvm::Value* sums, const Part& part) {
+  Values values{sums, part.rows, part.column, part.columns};
+  values.append(rows.indices.begin(), rows.indices.end());
+  for (size_t a = 0; a < rows.accesses.size(); ++a) {
+    if (is_of_epilogue(a)) values.push_back(rows.accesses[a]);
+  }
+  k_.outline("epilogue", values, [&](llvm::ArrayRef<llvm::Value*> passed) {
+    const std::vector<llvm::Value*> of_kernel = std::exchange(constants_, {});
+    emit_constants();
+    const auto next = [&] {
+      llvm::Value* first = passed.front();
+      passed = passed.drop_front();
+      return first;
+    };
+    llvm::Value* panel = next();
+    const Part here{nullptr, next(), next(), next()};
+    Origin at;
+    for (size_t i = 0; i < rows.indices.size(); ++i) at.indices.push_back(next());
+    for (size_t a = 0; a < rows.accesses.size(); ++a) at.accesses.push_back(is_of_epilogue(a) ? next() : nullptr);
+    epilogue(at, panel, here);
+    constants_ = of_kernel;
   });
 }
 

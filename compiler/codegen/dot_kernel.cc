@@ -22,6 +22,11 @@ constexpr int64_t kNarrowDepth = 4096;  // steps of a narrow b, which stay in th
 }  // namespace
 
 llvm::Function* DotEmitter::emit() {
+  if (only_calls()) {
+    // To optimise the way to what takes the time would take LLVM three times as long as to write it down.
+    k_.function->addFnAttr(llvm::Attribute::OptimizeNone);
+    k_.function->addFnAttr(llvm::Attribute::NoInline);
+  }
   sums_ = scratch(blocking_.rows * blocking_.columns);
   a_copy_ = scratch(kProductDepth * kProductLeading);
   if (is_turned_) turned_lines_ = scratch(blocking_.panel() * kProductLeading);

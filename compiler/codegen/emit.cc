@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/check.h"
+
 namespace etch::codegen {
 namespace {
 
@@ -147,25 +149,61 @@ void KernelEmitter::repeat_operands() {
       });
       return Values{};
     });
-    origins_[a] = to;
+    loaded_.origins[a] = to;
   }
 }
 
 llvm::Value* KernelEmitter::streams() {
   // In memory that the kernel reads as well, the lines are in the cache already.
-  if (!streams_) streams_ = entry_.CreateAnd(entry_.CreateIsNotNull(size(layout.streams)), stores_apart());
-  return streams_;
+  if (!loaded_.streams) loaded_.streams = entry_.CreateAnd(entry_.CreateIsNotNull(size(layout.streams)), stores_apart());
+  return loaded_.streams;
 }
 
 llvm::Value* KernelEmitter::stream_mask(int64_t bytes) {
-  llvm::Value*& mask = stream_masks_[bytes];
+  llvm::Value*& mask = loaded_.stream_masks[bytes];
   if (!mask) mask = entry_.CreateSelect(streams(), i64(bytes - 1), i64(-1));  // no address is 0
   return mask;
 }
 
+void KernelEmitter::outline(const std::string& part, llvm::ArrayRef<llvm::Value*> values,
+                            llvm::function_ref<void(llvm::ArrayRef<llvm::Value*>)> body) {
+  ETCH_CHECK(program.num_checks == 0 && std::ranges::none_of(program.accesses, &Access::repeats),
+             "a part with checks or repeated operands as a function of its own");
+  llvm::SmallVector<llvm::Value*, 16> passed;
+  for (llvm::Argument& argument : function->args()) passed.push_back(&argument);
+  const size_t own = passed.size();
+  passed.append(values.begin(), values.end());
+  llvm::SmallVector<llvm::Type*, 16> types;
+  for (llvm::Value* value : passed) types.push_back(value->getType());
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), types, false);
+  auto* made = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, function->getName() + "." + part,
+                                      function->getParent());
+  llvm::AttributeList attributes = function->getAttributes();
+  for (auto of_kernel : {llvm::Attribute::OptimizeNone, llvm::Attribute::NoInline}) {
+    attributes = attributes.removeFnAttribute(context, of_kernel);
+  }
+  made->setAttributes(attributes);
+  b.CreateCall(made, passed);
+
+  llvm::IRBuilderBase::InsertPointGuard guard(b), entry_guard(entry_);
+  llvm::Function* const kernel = std::exchange(function, made);
+  const Loaded of_kernel = std::exchange(loaded_, {});
+  auto* entry = llvm::BasicBlock::Create(context, "entry", made);
+  auto* start = llvm::BasicBlock::Create(context, "start", made);
+  entry_.SetInsertPoint(entry);
+  b.SetInsertPoint(start);
+  llvm::SmallVector<llvm::Value*, 16> arguments;
+  for (size_t i = own; i < passed.size(); ++i) arguments.push_back(made->getArg(i));
+  body(arguments);
+  b.CreateRetVoid();
+  entry_.CreateBr(start);
+  function = kernel;
+  loaded_ = of_kernel;
+}
+
 llvm::Function* KernelEmitter::finish() {
   // What went past the caches is in order with nothing else until this.
-  if (streams_) if_then(streams_, [&] { b.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {}); });
+  if (loaded_.streams) if_then(loaded_.streams, [&] { b.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {}); });
   auto* exit = llvm::BasicBlock::Create(context, "exit", function);
   b.CreateBr(exit);
   entry_.CreateCondBr(entry_.CreateICmpSLT(begin(), end()), start_, exit);
@@ -185,7 +223,7 @@ int64_t scratch_bytes_of(const llvm::Function& kernel) {
 }
 
 llvm::Value* KernelEmitter::size(int64_t i) {
-  llvm::Value*& value = sizes_[i];
+  llvm::Value*& value = loaded_.sizes[i];
   if (!value) {
     llvm::Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getInt64Ty(), function->getArg(1), i);
     value = entry_.CreateLoad(entry_.getInt64Ty(), address, "size" + llvm::Twine(i));
@@ -198,7 +236,7 @@ llvm::Value* KernelEmitter::origin(int access) {
   if (stands_in_group(of, access)) {
     return entry_.CreateConstInBoundsGEP1_64(memory_type(context, of.dtype), origin(of.group), of.element);
   }
-  llvm::Value*& value = origins_[access];
+  llvm::Value*& value = loaded_.origins[access];
   if (!value) {
     llvm::Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getPtrTy(), function->getArg(0), access);
     llvm::Value* base = entry_.CreateLoad(entry_.getPtrTy(), address, "buffer" + llvm::Twine(access));
@@ -209,7 +247,7 @@ llvm::Value* KernelEmitter::origin(int access) {
 }
 
 llvm::Value* KernelEmitter::param(int param, DType dtype) {
-  llvm::Value*& value = params_[param];
+  llvm::Value*& value = loaded_.params[param];
   if (!value) value = load_param(entry_, param, dtype);
   return value;
 }
@@ -227,7 +265,7 @@ llvm::Value* KernelEmitter::operand(int i, const std::vector<llvm::Value*>& valu
 }
 
 llvm::Value* KernelEmitter::stores_apart(int stage) {
-  llvm::Value*& all_apart = stores_apart_[stage];
+  llvm::Value*& all_apart = loaded_.stores_apart[stage];
   if (all_apart) return all_apart;
   // Memory that a kernel both reads and writes, it walks in one way: the accesses begin at one address.
   std::vector<bool> loads(program.accesses.size()), stores(program.accesses.size());

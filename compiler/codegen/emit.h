@@ -76,6 +76,12 @@ class KernelEmitter {
   /// Ends the function: `ret void` at the builder's place.
   llvm::Function* finish();
 
+  /// Emits a part of the kernel as a function of its own, which the kernel calls here with `values`; the body makes it of those as
+  /// its arguments. What the kernel loaded or computed before has no values in there. Not for kernels with checks or operands
+  /// that repeat.
+  void outline(const std::string& part, llvm::ArrayRef<llvm::Value*> values,
+               llvm::function_ref<void(llvm::ArrayRef<llvm::Value*>)> body);
+
   const KernelProgram& program;
   const CodegenOptions& options;
   const Target& target;  // options.target
@@ -215,17 +221,22 @@ class KernelEmitter {
   void if_then(llvm::Value* condition, llvm::function_ref<void()> then);
 
  private:
+  /// What stands in `entry` of the function that is being made.
+  struct Loaded {
+    std::map<int64_t, llvm::Value*> sizes;
+    std::map<int, llvm::Value*> origins;
+    std::map<int, llvm::Value*> params;
+    std::map<int, llvm::Value*> stores_apart;  // by stage
+    llvm::Value* streams = nullptr;                // i1
+    std::map<int64_t, llvm::Value*> stream_masks;  // by bytes of a vector
+  };
+
   Builder entry_;
   llvm::BasicBlock* start_ = nullptr;
   int64_t scratch_bytes_ = 0;
-  std::map<int64_t, llvm::Value*> sizes_;
-  std::map<int, llvm::Value*> origins_;
-  std::map<int, llvm::Value*> params_;
-  std::map<int, llvm::Value*> stores_apart_;  // by stage
+  Loaded loaded_;
   bool loads_params_ = false;
   bool may_stream_ = false;
-  llvm::Value* streams_ = nullptr;              // i1
-  std::map<int64_t, llvm::Value*> stream_masks_;  // by bytes of a vector
 
   llvm::Value* load_param(Builder& at, int param, DType dtype);
 
