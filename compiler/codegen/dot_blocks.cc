@@ -140,8 +140,9 @@ llvm::Value* DotEmitter::copy_block_of_b(const Origin& origin, const Part& part,
 /// i1: tiles would read rows of b, so many bytes apart, so much more slowly than a copy that it pays to make one.
 llvm::Value* DotEmitter::pays_to_copy_b(llvm::Value* row_bytes, const Part& part, const Steps& steps) {
   llvm::Value* all = b_.CreateMul(row_bytes, steps.depth);
+  llvm::Value* bytes_of_b = b_.CreateMul(row_bytes, extents(n_axis_ + 1, k_axis_ + 1));
   llvm::Value* far = b_.CreateOr(b_.CreateICmpSGT(row_bytes, k_.i64(kFarRowBytes)),
-                                 b_.CreateICmpSGT(all, k_.i64(kNearBytesOfB)));
+                                 b_.CreateICmpSGT(bytes_of_b, k_.i64(kNearBytesOfB)));
   far = b_.CreateOr(far, b_.CreateICmpSGT(most_rows_, k_.i64(kFewRowsOfNearB)));
   llvm::Value* copy = b_.CreateAnd(far, b_.CreateICmpSGE(all, k_.i64(kMinBytesToCopyB)));
   // Of all blocks of rows, or none.
