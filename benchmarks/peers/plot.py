@@ -6,7 +6,7 @@ from html import escape
 from rows import GROUPS
 from stats import LOST_BELOW, empty_calls, geometric_mean, ratio
 
-WIDTH, LEFT, RIGHT, TOP, LINE = 900, 270, 40, 64, 26
+WIDTH, LEFT, RIGHT, TOP, LINE = 920, 310, 40, 64, 26
 LOW, HIGH = 0.125, 16.0
 COLOURS = {1: "#1f77b4", 2: "#ff7f0e"}
 STYLE = "font-family:Helvetica,Arial,sans-serif"
