@@ -183,6 +183,7 @@ void KernelEmitter::outline(const std::string& part, llvm::ArrayRef<llvm::Value*
     attributes = attributes.removeFnAttribute(context, of_kernel);
   }
   made->setAttributes(attributes);
+  made->removeParamAttr(4, llvm::Attribute::NoAlias);  // values may lead into the scratch memory
   b.CreateCall(made, passed);
 
   llvm::IRBuilderBase::InsertPointGuard guard(b), entry_guard(entry_);
