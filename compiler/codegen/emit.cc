@@ -291,10 +291,17 @@ llvm::Value* KernelEmitter::advance(int access, llvm::Value* pointer, llvm::Valu
   return b.CreateGEP(memory_type(context, program.accesses[access].dtype), pointer, elements);
 }
 
-void KernelEmitter::fetch(llvm::Value* address) {
-  constexpr int kRead = 0, kSecondCache = 2, kData = 1;
+void KernelEmitter::fetch(llvm::Value* address, Cache cache) {
+  constexpr int kRead = 0, kFirstCache = 3, kSecondCache = 2, kData = 1;
   b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
-                    {address, b.getInt32(kRead), b.getInt32(kSecondCache), b.getInt32(kData)});
+                    {address, b.getInt32(kRead), b.getInt32(cache == Cache::first ? kFirstCache : kSecondCache), b.getInt32(kData)});
+}
+
+void KernelEmitter::fetch_lines(llvm::Value* address, int64_t bytes) {
+  constexpr int64_t kLineBytes = 64;
+  for (int64_t line = 0; line < bytes; line += kLineBytes) {
+    fetch(b.CreateConstGEP1_64(b.getInt8Ty(), address, static_cast<uint64_t>(line)), Cache::first);
+  }
 }
 
 llvm::Value* KernelEmitter::scratch(int64_t bytes) {

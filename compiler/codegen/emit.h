@@ -131,8 +131,11 @@ class KernelEmitter {
   /// `pointer` plus `elements` (i64) of the access's dtype.
   llvm::Value* advance(int access, llvm::Value* pointer, llvm::Value* elements);
 
-  /// Asks for the line of memory at an address, which need not exist, to be in the second cache soon.
-  void fetch(llvm::Value* address);
+  enum class Cache : uint8_t { first, second };
+  /// Asks for the line of memory at an address, which need not exist, to be in a cache soon.
+  void fetch(llvm::Value* address, Cache cache = Cache::second);
+  /// Asks for all lines of so many bytes to be in the first cache soon.
+  void fetch_lines(llvm::Value* address, int64_t bytes);
 
   llvm::ConstantInt* i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
 

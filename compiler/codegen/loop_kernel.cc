@@ -344,7 +344,7 @@ class Ahead {
       llvm::Value* ahead = k_.b.CreateAdd(i, distance_);
       for (int access : loads_) {
         llvm::Value* soon = k_.advance(access, row.accesses[access], ahead);
-        for (int64_t line = 0; line < width * bytes_of(access); line += kLineBytes) fetch(soon, line);
+        k_.fetch_lines(soon, width * bytes_of(access));
       }
     });
   }
@@ -353,13 +353,6 @@ class Ahead {
   static constexpr int64_t kPageBytes = 4096, kShortRows = 4 * kPageBytes, kNearBytes = 1 << 20;
 
   int64_t bytes_of(int access) const { return size_of(k_.program.accesses[access].dtype); }
-
-  void fetch(llvm::Value* soon, int64_t line) {
-    Builder& b = k_.b;
-    constexpr int kRead = 0, kKeep = 3, kData = 1;
-    b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
-                      {b.CreateConstGEP1_64(b.getInt8Ty(), soon, line), b.getInt32(kRead), b.getInt32(kKeep), b.getInt32(kData)});
-  }
 
   KernelEmitter& k_;
   std::vector<int> loads_;  // of one buffer

@@ -362,12 +362,12 @@ class RowKernel {
   void fetch_near(int access, const Origin& origin, llvm::Value* i) {
     constexpr int64_t kLong = 64 << 10, kLongAlone = 4 << 10, kShortAlone = 512;
     const int64_t bytes = size_of(program_.accesses[access].dtype);
-    if (program_.groups_rows) return fetch_lines(next_rows(access, origin, i, k_.i64(group_.rows())), width_ * bytes);
+    if (program_.groups_rows) return k_.fetch_lines(next_rows(access, origin, i, k_.i64(group_.rows())), width_ * bytes);
     const bool is_alone = last_stage_of_elements() == 0;
     const auto is_within = [&](int64_t limit) { return b_.CreateICmpSLE(k_.extent(program_.rank() - 1), k_.i64(limit / bytes)); };
     k_.if_then(is_within(is_alone ? kLongAlone : kLong), [&] {
       llvm::Value* rows = is_alone ? b_.CreateSelect(is_within(kShortAlone), k_.i64(8), k_.i64(2)) : k_.i64(1);
-      fetch_lines(next_rows(access, origin, i, rows), width_ * bytes);
+      k_.fetch_lines(next_rows(access, origin, i, rows), width_ * bytes);
     });
   }
 
@@ -392,17 +392,6 @@ class RowKernel {
     return std::ranges::any_of(program_.body, [&](const Instr& instr) {
       return instr.stage == 0 && instr.kind == InstrKind::load && instr.slot == access;
     });
-  }
-
-  /// Asks for lines to be in the first cache.
-  void fetch_lines(llvm::Value* address, int64_t bytes) {
-    constexpr int64_t kLineBytes = 64;
-    constexpr int kRead = 0, kKeep = 3, kData = 1;
-    for (int64_t line = 0; line < bytes; line += kLineBytes) {
-      llvm::Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(line));
-      b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                         {at, b_.getInt32(kRead), b_.getInt32(kKeep), b_.getInt32(kData)});
-    }
   }
 
   /// True if vectors cannot leave out lanes, and the order of elements does not matter: a rest goes in short vectors then.
