@@ -15,6 +15,7 @@
 #include "oneapi/tbb/task_arena.h"
 #include "runtime/fork.h"
 #include "runtime/memory.h"
+#include "runtime/placement.h"
 
 namespace etch {
 namespace {
@@ -24,9 +25,18 @@ std::atomic<int64_t> split_loops{0};
 // oneTBB's threads are not there in a child of fork(), and it does not notice: once the parent has used them, a child works
 // on one thread.
 std::atomic<bool> threads_are_gone{false};
-const ForkHandler fork_handler(ForkOrder::parallel, nullptr, nullptr, nullptr, [](void*) {
+constinit Placement placement;
+const ForkHandler fork_handler(ForkOrder::parallel, nullptr, [](void*) { placement.lock(); }, [](void*) { placement.unlock(); },
+                               [](void*) {
   if (split_loops.load(std::memory_order_relaxed) > 0) threads_are_gone.store(true, std::memory_order_relaxed);
+  placement.forget_all();
+  placement.unlock();
 });
+
+void take_part_in_loop() {
+  thread_local Placement::Member member(placement);
+  member.take_part();
+}
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -64,8 +74,11 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   std::atomic<int64_t> next_chunk{0};
   std::atomic<int> running{0};
   std::atomic<int> finished{0};
+  const Placement::Loop placed(placement);
+  const std::thread::id caller = std::this_thread::get_id();
   auto run_worker = [&](int worker) {
     running.fetch_add(1, std::memory_order_relaxed);
+    if (std::this_thread::get_id() != caller) take_part_in_loop();
     for (int64_t chunk; (chunk = next_chunk.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
       body(context, worker, grains * chunk / chunks * grain, std::min(n, grains * (chunk + 1) / chunks * grain));
     }
