@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,20 +29,18 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Keeps the microseconds of each repetition.
+/// Keeps what Google Benchmark finds: the microseconds of a call on average, and how many calls there were.
 class Recorder final : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
-      if (run.run_type != Run::RT_Iteration) continue;
-      const auto calls = static_cast<double>(run.iterations);
-      microseconds.push_back(run.real_accumulated_time / calls * 1e6);
-      iterations += run.iterations;
+      calls = run.iterations;
+      microseconds = run.real_accumulated_time / static_cast<double>(run.iterations) * 1e6;
     }
   }
-  std::vector<double> microseconds;
-  int64_t iterations = 0;
+  double microseconds = 0;
+  int64_t calls = 0;
 };
 
 std::unique_ptr<Case> make(const std::string& name, const Json& sizes, const std::vector<Tensor>& inputs, Way way) {
@@ -66,8 +65,8 @@ class Worker {
   }
 
  private:
-  /// A call of this time or longer is a repetition by itself: rounds count by their median call, as those of the others do.
-  static constexpr double kLongCall = 100;
+  /// Calls of this time or longer are timed one by one, shorter ones in batches, as worker.py does for the others.
+  static constexpr double kShortestTimed = 20;
 
   Json drop() {
     case_.reset();
@@ -93,8 +92,8 @@ class Worker {
     case_->call();
     FirstCall first{.ms = milliseconds_since(start)};
     if (const auto stats = case_->stats()) first.trace_ms = stats->trace_ms, first.compile_ms = stats->compile_ms;
-    benchmark::RegisterBenchmark("row", [this](benchmark::State& state) { case_->run(state, reuse_); });
-    microseconds_ = record(nullptr).microseconds.at(0);
+    CallTimes none(0);
+    microseconds_ = record(std::nullopt, none).microseconds;
     return split(first);
   }
 
@@ -119,17 +118,15 @@ class Worker {
     return {{"results", paths}};
   }
 
-  /// Runs the registered benchmark; how often is Google Benchmark's choice unless `calls` says it.
-  Recorder record(const int64_t* calls) {
+  /// Google Benchmark's loop, of so many calls or of as many as it chooses.
+  Recorder record(std::optional<int64_t> calls, CallTimes& times) {
     benchmark::ClearRegisteredBenchmarks();
-    auto* registered = benchmark::RegisterBenchmark("row", [this](benchmark::State& state) { case_->run(state, reuse_); });
+    auto* registered = benchmark::RegisterBenchmark("row", [&](benchmark::State& state) { case_->run(state, reuse_, times); });
     registered->UseRealTime();
-    if (calls == nullptr) {
-      registered->MinTime(0.02);
-    } else if (microseconds_ >= kLongCall) {
-      registered->Iterations(1)->Repetitions(static_cast<int>(*calls));
-    } else {
+    if (calls) {
       registered->Iterations(*calls);
+    } else {
+      registered->MinTime(0.02);
     }
     Recorder recorder;
     benchmark::RunSpecifiedBenchmarks(&recorder, "row");
@@ -138,11 +135,15 @@ class Worker {
 
   Json time(double seconds) {
     if (!case_) return {{"error", "prepare comes first"}};
-    const int64_t first = 1, calls = std::max<int64_t>(1, static_cast<int64_t>(seconds * 1e6 / microseconds_));
-    // A call that brings back what the systems before it have put out of the caches: worker.py has the same.
-    if (microseconds_ < seconds * 1e6) record(&first);
-    const Recorder recorder = record(&calls);
-    return {{"us", recorder.microseconds}, {"calls", recorder.iterations}};
+    const auto batch = std::max<int64_t>(1, static_cast<int64_t>(kShortestTimed / microseconds_) + (microseconds_ < kShortestTimed));
+    const auto batches = std::max<int64_t>(1, static_cast<int64_t>(seconds * 1e6 / microseconds_) / batch);
+    // The first calls bring back what the systems before have put out of the caches, and do not count.
+    const int64_t first = microseconds_ < seconds * 1e6 ? 1 : 0;
+    CallTimes times(batch);
+    const int64_t calls = record((first + batches) * batch, times).calls;
+    std::vector<double> microseconds = times.microseconds();
+    microseconds.erase(microseconds.begin(), microseconds.begin() + first);
+    return {{"us", microseconds}, {"calls", calls}};
   }
 
   Json compile(unsigned seed) {

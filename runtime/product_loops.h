@@ -32,6 +32,9 @@ struct ProductLoops {
   void (*tiles_of_pieces)(const T* a, int64_t a_row_bytes, int64_t a_step_bytes, int64_t a_piece_bytes, const T* b,
                           int64_t b_step_bytes, int64_t depth, int64_t pieces, const T* in, int64_t in_row_bytes, T* out,
                           int64_t out_row_bytes, int64_t rows, int64_t columns);
+  /// The same as `tiles`, from sums of 0 on, for as many columns as there are: few rows are made side by side, from end to end.
+  void (*strips)(const T* a, int64_t a_row_bytes, int64_t a_step_bytes, const T* b, int64_t b_step_bytes, int64_t depth, T* out,
+                 int64_t out_row_bytes, int64_t rows, int64_t columns);
   /// The same as `tiles`, from sums of 0 on, for `count` matrices whose first elements lie a_next, b_next and out_next bytes apart; all rows
   /// are looked at.
   void (*batch)(const T* a, int64_t a_next, int64_t a_row, int64_t a_step, const T* b, int64_t b_next, int64_t b_step, int64_t depth,

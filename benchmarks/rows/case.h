@@ -4,6 +4,7 @@
 #include <benchmark/benchmark.h>
 #include <etch/etch.h>
 
+#include <chrono>
 #include <concepts>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -27,13 +28,37 @@ struct FirstCall {
   std::optional<double> trace_ms{}, compile_ms{};
 };
 
+/// The times of calls in a loop of Google Benchmark, which itself knows that of all calls together.
+class CallTimes {
+ public:
+  /// Of each call, or of so many on average where one is short beside a look at the clock; of none for 0.
+  explicit CallTimes(int64_t batch) : batch_(batch) {}
+  void start() {
+    if (batch_ > 0 && calls_ == 0) start_ = Clock::now();
+  }
+  void stop() {
+    if (batch_ == 0 || ++calls_ < batch_) return;
+    const std::chrono::duration<double, std::micro> time = Clock::now() - start_;
+    microseconds_.push_back(time.count() / static_cast<double>(batch_));
+    calls_ = 0;
+  }
+  const std::vector<double>& microseconds() const { return microseconds_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const int64_t batch_;
+  int64_t calls_ = 0;  // of this batch
+  Clock::time_point start_;
+  std::vector<double> microseconds_;
+};
+
 class Case {
  public:
   virtual ~Case() = default;
   /// One call, and all its results.
   virtual std::vector<Tensor> call() = 0;
   /// The loop of Google Benchmark. With `reuse` the results go into those of the call before.
-  virtual void run(benchmark::State& state, bool reuse) = 0;
+  virtual void run(benchmark::State& state, bool reuse, CallTimes& times) = 0;
   virtual bool can_reuse() const { return false; }
   /// What tracing and compiling took so far; nothing in eager mode.
   virtual std::optional<etch::FunctionStats> stats() const { return {}; }
@@ -67,13 +92,15 @@ class Traced final : public Case {
     return way_ == Way::eager ? flat(std::apply(lambda_, inputs_)) : flat(std::apply(function_, inputs_));
   }
 
-  void run(benchmark::State& state, bool reuse) override {
-    if (way_ == Way::eager) return loop(state, lambda_);
-    if (!reuse) return loop(state, function_);
+  void run(benchmark::State& state, bool reuse, CallTimes& times) override {
+    if (way_ == Way::eager) return loop(state, lambda_, times);
+    if (!reuse) return loop(state, function_, times);
     auto result = std::apply(function_, inputs_);
     for (auto _ : state) {
+      times.start();
       std::apply([&](const auto&... each) { function_.call_into(result, each...); }, inputs_);
       benchmark::DoNotOptimize(result);
+      times.stop();
     }
   }
 
@@ -86,10 +113,14 @@ class Traced final : public Case {
 
  private:
   template <class G>
-  void loop(benchmark::State& state, G& callable) {
+  void loop(benchmark::State& state, G& callable, CallTimes& times) {
     for (auto _ : state) {
-      auto result = std::apply(callable, inputs_);
-      benchmark::DoNotOptimize(result);
+      times.start();
+      {
+        auto result = std::apply(callable, inputs_);
+        benchmark::DoNotOptimize(result);
+      }
+      times.stop();
     }
   }
 

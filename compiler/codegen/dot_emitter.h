@@ -95,6 +95,8 @@ class DotEmitter : private DotParts {
   void batch(llvm::Value* first, llvm::Value* last);
   void segments(llvm::Value* first, llvm::Value* last, llvm::Value* m, llvm::Value* whole);
   void segment(const Origin& origin, const Part& part);
+  void strips(const Origin& origin, const Part& part);
+  void blocks(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
   llvm::Value* rows_collide(llvm::Value* bytes);
@@ -147,6 +149,7 @@ class DotEmitter : private DotParts {
   llvm::Value* is_packed_ = nullptr;  // i1
   llvm::Value* most_rows_ = nullptr;   // of a matrix that this call makes
   llvm::Value* keeps_b_ = nullptr;     // i1: what is copied of b for the first rows serves all rows
+  llvm::Value* few_steps_ = nullptr;   // i1: rows are made from end to end
   llvm::Value* first_row_ = nullptr;   // of those that are made with the same columns of b
   llvm::Value *rows_of_block_ = nullptr, *columns_of_block_ = nullptr, *depth_ = nullptr;
 };

@@ -132,10 +132,10 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   // A pack has its own blocks of steps, one behind the other.
   llvm::Value* in_place = b_.CreateNot(is_packed_);
   llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most_rows_, k_.i64(kMinRowsToCopyB)));
-  llvm::Value* few_steps = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(kFewSteps)));
-  rows_of_block_ = b_.CreateSelect(few_steps, min(rows_of_block_, tile_rows), rows_of_block_);
-  keeps_b_ = b_.CreateAnd(keeps_b_, b_.CreateNot(few_steps));
-  few = b_.CreateOr(few, few_steps);
+  few_steps_ = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(kFewSteps)));
+  rows_of_block_ = b_.CreateSelect(few_steps_, min(rows_of_block_, tile_rows), rows_of_block_);
+  keeps_b_ = b_.CreateAnd(keeps_b_, b_.CreateNot(few_steps_));
+  few = b_.CreateOr(few, few_steps_);
   llvm::Value* room = b_.CreateUDiv(k_.i64(blocking_.rows * blocking_.columns), rows_of_block_);
   columns_of_block_ = b_.CreateSelect(few, b_.CreateAnd(room, k_.i64(-blocking_.panel())), columns_of_block_);
   depth_ = b_.CreateSelect(few, k_.i64(std::min(blocking_.depth, kFewRowsDepth)), depth_);
@@ -146,6 +146,21 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
 
 /// Some rows and columns of one matrix of the batch.
 void DotEmitter::segment(const Origin& origin, const Part& part) {
+  if (!few_steps_ || !result_ || !a_access_ || seen_) return blocks(origin, part);
+  k_.if_then(few_steps_, [&] { strips(origin, part); });
+  k_.if_then(b_.CreateNot(few_steps_), [&] { blocks(origin, part); });
+}
+
+/// By one call: the way from panel to panel would take as long as the products of a few steps.
+void DotEmitter::strips(const Origin& origin, const Part& part) {
+  const int a = *a_access_, b = *b_access_, out = *result_;
+  const Origin first = k_.move(k_.move(origin, m_axis_, part.row), n_axis_, part.column);
+  const auto step = [&](int access, int along) { return bytes(k_.access_stride(access, along)); };
+  call_loop("strips", {first.accesses[a], step(a, m_axis_), step(a, k_axis_), first.accesses[b], step(b, k_axis_), k_.extent(k_axis_),
+                       first.accesses[out], step(out, m_axis_), part.rows, part.columns});
+}
+
+void DotEmitter::blocks(const Origin& origin, const Part& part) {
   llvm::Value *right = b_.CreateAdd(part.column, part.columns), *end = b_.CreateAdd(part.row, part.rows);
   count(part.column, right, columns_of_block_, false, [&](llvm::Value* column) {
     llvm::Value* columns = min(b_.CreateSub(right, column), columns_of_block_);

@@ -319,6 +319,7 @@ llvm::orc::SymbolMap library_functions(llvm::orc::ExecutionSession& session) {
       add(symbol("batch"), of_dtype.batch);
       add(symbol("tiles"), of_dtype.tiles);
       add(symbol("tiles_of_pieces"), of_dtype.tiles_of_pieces);
+      add(symbol("strips"), of_dtype.strips);
     };
     add_loops(DType::f32, loops->f32);
     add_loops(DType::f64, loops->f64);

@@ -151,12 +151,16 @@ struct LoopsOf {
     return {{&tile<Of, row + 1, vectors, masked>...}};
   }
 
+  template <int vectors>
+  static constexpr int kMostRows = vectors == 1 ? kNarrowRows : kTileRows;
+  template <class Of, int vectors, bool masked>
+  static constexpr auto kTiles = tiles_of<Of, vectors, masked>(std::make_integer_sequence<int, kMostRows<vectors>>());
+
   /// Tile after tile, all of about as many rows.
   template <class Of, int vectors, bool masked>
   static void columns_of_tiles(const Of& all, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
                                int64_t columns, int64_t reach, int64_t slope) {
-    constexpr int kMost = vectors == 1 ? kNarrowRows : kTileRows;
-    static constexpr auto kTiles = tiles_of<Of, vectors, masked>(std::make_integer_sequence<int, kMost>());
+    constexpr int kMost = kMostRows<vectors>;
     const Row<vectors, masked> row_columns{columns - (vectors - 1) * kLanes};
     const bool skips = std::is_floating_point_v<T> && !kInPieces<Of> && all.depth >= kMinSkippingDepth;
     Finite<vectors, masked> finite{all, row_columns, all.depth, 0};
@@ -164,7 +168,7 @@ struct LoopsOf {
     for (int64_t row = 0; row < rows;) {
       const int64_t left = rows - row, some = left > 2 * kMost ? kMost : left > kMost ? (left + 1) / 2 : left;
       if (reach >= 0 || reach + (some - 1) * slope >= 0) {
-        const Tile<Of> tile = kTiles.of_rows[some - 1];
+        const Tile<Of> tile = kTiles<Of, vectors, masked>.of_rows[some - 1];
         if (!skips) {
           tile(at, in, in_row, out, out_row, row_columns.last_columns);
         } else if constexpr (!kInPieces<Of>) {
@@ -194,6 +198,29 @@ struct LoopsOf {
   static auto loop_of_columns(int64_t columns) {
     return columns == kPanel ? &columns_of_tiles<Of, 2, false> : columns > kLanes ? &columns_of_tiles<Of, 2, true>
            : columns == kLanes ? &columns_of_tiles<Of, 1, false> : &columns_of_tiles<Of, 1, true>;
+  }
+
+  // Long rows.
+
+  /// Rows that are written side by side: as many as hide the latency of fma, and no more, for memory takes few streams best.
+  static constexpr int64_t kStripRows = 6;
+
+  static void strips(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, T* out, int64_t out_row,
+                     int64_t rows, int64_t columns) {
+    const int64_t rest = columns % kPanel, whole = columns - rest;
+    Operands at{a, a_row, a_step, b, b_step, depth};
+    for (int64_t row = 0; row < rows; row += kStripRows) {
+      const int64_t some = rows - row < kStripRows ? rows - row : kStripRows;
+      const Tile<Operands> tile = kTiles<Operands, 2, false>.of_rows[some - 1];
+      for (int64_t column = 0; column < whole; column += kPanel) {
+        at.b = b + column;
+        tile(at, nullptr, 0, out + column, out_row, kLanes);
+      }
+      at.b = b + whole;
+      if (rest > 0) loop_of_columns<Operands>(rest)(at, nullptr, 0, out + whole, out_row, some, rest, 0, 0);
+      at.a = add_bytes(at.a, some * a_row);
+      out = add_bytes(out, some * out_row);
+    }
   }
 
   // Many small matrices.
@@ -473,7 +500,7 @@ struct AllProductLoops {
   template <class T>
   static constexpr ProductLoops<T> of() {
     return {&Loops<T>::copy_a, &Loops<T>::copy_b, &Loops<T>::transpose_b, &Loops<T>::tiles, &Loops<T>::tiles_of_pieces,
-            &Loops<T>::batch};
+            &Loops<T>::strips, &Loops<T>::batch};
   }
   static constexpr ProductLoopsOfVectors kAll{Lanes::bytes, of<float>(), of<double>(), of<uint32_t>(), of<uint64_t>()};
 };

@@ -154,6 +154,37 @@ TYPED_TEST(ProductLoopsOf, BatchesAddAsTilesDo) {
   }
 }
 
+TYPED_TEST(ProductLoopsOf, StripsOfAnyLengthAddInOrder) {
+  using T = TypeParam;
+  constexpr int64_t kGap = 3;
+  constexpr T kOther = 77;
+  constexpr int64_t one = sizeof(T);
+  for (const ProductLoopsOfVectors* loops : all_loops()) {
+    const int64_t lanes = loops->vector_bytes / one;
+    for (int64_t rows : {1, 5, 6, 7, 20}) {
+      for (int64_t columns : {int64_t{1}, lanes, 2 * lanes - 1, 2 * lanes, 2 * lanes + 1, 7 * lanes + 1}) {
+        for (int64_t depth : {0, 1, 4, 16, 70}) {
+          std::mt19937 rng(11);
+          const std::vector<T> a = random_elements<T>(rows * depth, rng);
+          const int64_t row = columns + kGap;
+          const std::vector<T> b = random_elements<T>(depth * row, rng);
+          std::vector<T> out(rows * row, kOther), expected = out;
+          for (int64_t i = 0; i < rows * columns; ++i) {
+            T sum = 0;
+            for (int64_t step = 0; step < depth; ++step) {
+              sum = multiply_add(a[i / columns * depth + step], b[step * row + i % columns], sum);
+            }
+            expected[i / columns * row + i % columns] = sum;
+          }
+          loops_of<T>(*loops).strips(a.data(), one * depth, one, b.data(), one * row, depth, out.data(), one * row, rows, columns);
+          ASSERT_EQ(std::memcmp(out.data(), expected.data(), out.size() * one), 0)
+              << rows << " rows of " << columns << " columns, " << depth << " steps, vectors of " << loops->vector_bytes;
+        }
+      }
+    }
+  }
+}
+
 TYPED_TEST(ProductLoopsOf, TilesWalkStepsInPiecesInOrder) {
   using T = TypeParam;
   constexpr int64_t kRowBytes = 5 * sizeof(T), kStepBytes = sizeof(T);
