@@ -21,6 +21,14 @@ struct VectorOf {
   using in_memory [[gnu::vector_size(bytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
 };
 
+template <class T>
+const ProductLoops<T>& loops_of_halves() {
+  if constexpr (std::is_same_v<T, float>) return kProductLoops32.f32;
+  if constexpr (std::is_same_v<T, double>) return kProductLoops32.f64;
+  if constexpr (std::is_same_v<T, uint32_t>) return kProductLoops32.i32;
+  if constexpr (std::is_same_v<T, uint64_t>) return kProductLoops32.i64;
+}
+
 template <class Lanes, class T>
 struct LoopsOf {
   using Vector = typename VectorOf<T, Lanes::bytes>::type;
@@ -151,6 +159,11 @@ struct LoopsOf {
     return {{&tile<Of, row + 1, vectors, masked>...}};
   }
 
+  /// Lines that fall into one set of the first cache: it has room for so many in any processor.
+  static constexpr int64_t kFewWays = 8;
+  /// True if rows at this distance do, or nearly.
+  static constexpr bool rows_collide(int64_t bytes) { return ((bytes + 64) & 4095) < 128; }
+
   template <int vectors>
   static constexpr int kMostRows = vectors == 1 ? kNarrowRows : kTileRows;
   template <class Of, int vectors, bool masked>
@@ -160,13 +173,14 @@ struct LoopsOf {
   template <class Of, int vectors, bool masked>
   static void columns_of_tiles(const Of& all, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t rows,
                                int64_t columns, int64_t reach, int64_t slope) {
-    constexpr int kMost = kMostRows<vectors>;
+    constexpr int kSome = kMostRows<vectors>;
+    const int64_t most = kSome > kFewWays && rows_collide(all.a_row) ? kFewWays : kSome;
     const Row<vectors, masked> row_columns{columns - (vectors - 1) * kLanes};
     const bool skips = std::is_floating_point_v<T> && !kInPieces<Of> && all.depth >= kMinSkippingDepth;
     Finite<vectors, masked> finite{all, row_columns, all.depth, 0};
     Of at = all;
     for (int64_t row = 0; row < rows;) {
-      const int64_t left = rows - row, some = left > 2 * kMost ? kMost : left > kMost ? (left + 1) / 2 : left;
+      const int64_t left = rows - row, some = left > 2 * most ? most : left > most ? (left + 1) / 2 : left;
       if (reach >= 0 || reach + (some - 1) * slope >= 0) {
         const Tile<Of> tile = kTiles<Of, vectors, masked>.of_rows[some - 1];
         if (!skips) {
@@ -185,7 +199,104 @@ struct LoopsOf {
 
   static void tiles(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, const T* in,
                     int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns, int64_t reach, int64_t slope) {
+    if constexpr (kQuads > 1) {
+      // Rows that nobody looks at, and steps of zeros, are left out by the others.
+      const int64_t together = columns <= kQuad && a_step == sizeof(T) && slope == 0 ? rows / kRowsOfQuads * kRowsOfQuads : 0;
+      for (int64_t row = 0; row < together; row += kRowsOfQuads) {
+        quads({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, columns);
+        a = add_bytes(a, kRowsOfQuads * a_row);
+        if (in) in = add_bytes(in, kRowsOfQuads * in_row);
+        out = add_bytes(out, kRowsOfQuads * out_row);
+      }
+      rows -= together;
+    }
+    if constexpr (Lanes::bytes == 64) {
+      // Half a vector is enough, and takes processors half the time that add the halves of a vector one after the other.
+      if (columns <= kLanes / 2) {
+        return loops_of_halves<T>().tiles(a, a_row, a_step, b, b_step, depth, in, in_row, out, out_row, rows, columns, reach, slope);
+      }
+    }
     loop_of_columns<Operands>(columns)({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
+  }
+
+  // Narrow results: a vector holds four columns of several rows.
+
+  static constexpr int64_t kQuad = 4;
+  static constexpr int kQuads = sizeof(T) == 4 ? static_cast<int>(kLanes / kQuad) : 1;  // rows of a vector
+  static constexpr int64_t kRowsOfQuads = 8;
+  using Quad = VectorOf<T, kQuad * sizeof(T)>;
+
+  /// kRowsOfQuads rows of up to four columns. Steps lie beside each other in a: four of them are read at once.
+  [[gnu::noinline]] static void quads(const Operands& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t columns) {
+    constexpr int kVectors = kRowsOfQuads / kQuads;
+    Vector sums[kVectors] = {};
+    if (in) {
+      for (int64_t row = 0; row < kRowsOfQuads; ++row) {
+        for (int64_t j = 0; j < columns; ++j) sums[row / kQuads][row % kQuads * kQuad + j] = add_bytes(in, row * in_row)[j];
+      }
+    }
+    const T *a = at.a, *b = at.b;
+    int64_t left = at.depth;
+    for (; left >= kQuad; left -= kQuad, a += kQuad) {
+      Vector steps[kVectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) steps[v] = quads_of_rows(add_bytes(a, v * kQuads * at.a_row), at.a_row);
+      add_step<0>(steps, b, columns, sums);
+      add_step<1>(steps, add_bytes(b, at.b_step), columns, sums);
+      add_step<2>(steps, add_bytes(b, 2 * at.b_step), columns, sums);
+      add_step<3>(steps, add_bytes(b, 3 * at.b_step), columns, sums);
+      b = add_bytes(b, 4 * at.b_step);
+    }
+    for (; left > 0; --left, ++a, b = add_bytes(b, at.b_step)) {
+      const Vector row = repeated_quad(b, columns);
+      for (int v = 0; v < kVectors; ++v) {
+        sums[v] = multiply_add(elements_of_rows<kQuads>(add_bytes(a, v * kQuads * at.a_row), at.a_row), row, sums[v]);
+      }
+    }
+    for (int64_t row = 0; row < kRowsOfQuads; ++row) {
+      for (int64_t j = 0; j < columns; ++j) add_bytes(out, row * out_row)[j] = sums[row / kQuads][row % kQuads * kQuad + j];
+    }
+  }
+
+  template <int step, int vectors>
+  static void add_step(const Vector (&steps)[vectors], const T* b, int64_t columns, Vector (&sums)[vectors]) {
+    const Vector row = repeated_quad(b, columns);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sums[v] = multiply_add(spread<step>(steps[v]), row, sums[v]);
+  }
+
+  /// Four elements of each of the rows of a vector.
+  static Vector quads_of_rows(const T* from, int64_t row_bytes) {
+    const auto quad = [&](int row) { return *reinterpret_cast<const typename Quad::in_memory*>(add_bytes(from, row * row_bytes)); };
+    if constexpr (kQuads == 2) {
+      return __builtin_shufflevector(quad(0), quad(1), 0, 1, 2, 3, 4, 5, 6, 7);
+    } else {
+      const auto low = __builtin_shufflevector(quad(0), quad(1), 0, 1, 2, 3, 4, 5, 6, 7);
+      const auto high = __builtin_shufflevector(quad(2), quad(3), 0, 1, 2, 3, 4, 5, 6, 7);
+      return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    }
+  }
+
+  /// Up to four elements, for each of the rows of a vector.
+  static Vector repeated_quad(const T* from, int64_t columns) {
+    if (columns == kQuad) return Lanes::template repeat<T, kQuads>(from);
+    const Vector first = Lanes::load_some(from, columns);
+    if constexpr (kQuads == 2) {
+      return __builtin_shufflevector(first, first, 0, 1, 2, 3, 0, 1, 2, 3);
+    } else {
+      return __builtin_shufflevector(first, first, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+    }
+  }
+
+  /// The i-th of each four elements, for all four.
+  template <int i>
+  static Vector spread(Vector quads) {
+    if constexpr (kQuads == 2) {
+      return __builtin_shufflevector(quads, quads, i, i, i, i, i + 4, i + 4, i + 4, i + 4);
+    } else {
+      return __builtin_shufflevector(quads, quads, i, i, i, i, i + 4, i + 4, i + 4, i + 4, i + 8, i + 8, i + 8, i + 8, i + 12, i + 12,
+                                     i + 12, i + 12);
+    }
   }
 
   static void tiles_of_pieces(const T* a, int64_t a_row, int64_t a_step, int64_t a_piece, const T* b, int64_t b_step, int64_t depth,
@@ -235,6 +346,12 @@ struct LoopsOf {
     const Batch all{a_next, b_next, out_next, out_row, count, rows, columns};
     if (fills_vectors<4>(all)) return add_shared<4>(first, out, all);
     if (fills_vectors<2>(all)) return add_shared<2>(first, out, all);
+    if constexpr (Lanes::bytes == 64) {
+      if (columns <= kLanes / 2) {
+        return loops_of_halves<T>().batch(a, a_next, a_row, a_step, b, b_next, b_step, depth, out, out_next, out_row, count, rows,
+                                          columns);
+      }
+    }
     const auto add = loop_of_columns<Operands>(columns);
     Operands at = first;
     for (int64_t left = count; left > 0; --left) {

@@ -112,11 +112,22 @@ TYPED_TEST(ProductLoopsOf, TilesOfAnySizeAddInOrder) {
   for (const ProductLoopsOfVectors* loops : all_loops()) {
     const int64_t panel = 2 * loops->vector_bytes / sizeof(TypeParam);
     for (int64_t rows = 1; rows <= 40; ++rows) {
-      for (int64_t columns : {int64_t{1}, panel / 2, panel / 2 + 1, panel}) {
+      for (int64_t columns : {int64_t{1}, int64_t{3}, int64_t{4}, panel / 2, panel / 2 + 1, panel}) {
+        if (columns > panel) continue;
         for (int64_t depth : {0, 1, 7, 70}) {
           for (bool by_rows : {false, true}) Product<TypeParam>(*loops, rows, columns, depth, by_rows).check("plain");
         }
       }
+    }
+  }
+}
+
+TYPED_TEST(ProductLoopsOf, TilesOfRowsThatFallIntoOneSetOfTheCacheAddInOrder) {
+  constexpr int64_t kDepth = 4096 / sizeof(TypeParam);
+  for (const ProductLoopsOfVectors* loops : all_loops()) {
+    const int64_t panel = 2 * loops->vector_bytes / sizeof(TypeParam);
+    for (int64_t rows : {7, 8, 9, 31}) {
+      for (int64_t columns : {int64_t{2}, panel / 2, panel}) Product<TypeParam>(*loops, rows, columns, kDepth, false).check("plain");
     }
   }
 }
