@@ -19,6 +19,8 @@ constexpr int64_t kBlockBytes = 4096;  // of results beside each other, which ar
 constexpr int64_t kRows = 64;          // results that are apart and made together
 constexpr int kRowsAtOnce = 4;         // of these: as many sums as hide fma's latency
 constexpr int kStepsAtOnce = 4;        // added to a line before it goes back to memory
+constexpr int kFarSteps = 8;           // the same of a matrix that no cache holds: so many rows are fetched side by side
+constexpr int64_t kFarBytes = 16 << 20;
 constexpr int64_t kCopied = 128;       // steps; whole lanes
 
 class VectorDotEmitter : private DotParts {
@@ -227,6 +229,8 @@ llvm::Function* VectorDotEmitter::across_function() {
     llvm::Value *matrix = f->getArg(0), *stride = f->getArg(1), *vector = f->getArg(2), *depth = f->getArg(3);
     llvm::Value* lanes = k_.i64(lanes_);
     llvm::Value* next_stride = b_.CreateMul(stride, lanes);
+    llvm::Value* is_far = b_.CreateICmpSGE(b_.CreateMul(stride, depth), k_.i64(kFarBytes));
+    llvm::Value* far_steps = b_.CreateSelect(is_far, k_.i64(-kFarSteps), k_.i64(0));
     k_.loop(k_.i64(0), min(depth, lanes), k_.i64(1), {matrix, vector, f->getArg(5)}, true,
             [&](llvm::Value* lane, llvm::ArrayRef<llvm::Value*> now) {
       llvm::Value* left = b_.CreateAdd(b_.CreateSub(depth, lane), k_.i64(lanes_ - 1));
@@ -239,8 +243,9 @@ llvm::Function* VectorDotEmitter::across_function() {
                         at(at_step[1], k_.i64(steps * lanes_))};
         });
       };
-      const Values rest = by(k_.i64(0), whole, kStepsAtOnce, {now[0], now[1]});
-      by(whole, mine, 1, rest);
+      llvm::Value* far = b_.CreateAnd(mine, far_steps);
+      const Values near = by(k_.i64(0), far, kFarSteps, {now[0], now[1]});
+      by(whole, mine, 1, by(far, whole, kStepsAtOnce, near));
       return Values{b_.CreateGEP(b_.getInt8Ty(), now[0], stride), at(now[1], k_.i64(1)), at(now[2], k_.i64(block_))};
     });
   });
