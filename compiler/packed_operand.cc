@@ -13,8 +13,6 @@ namespace {
 constexpr int64_t kFewestRows = 2;
 constexpr int64_t kMostRows = 480;
 constexpr int64_t kMostRowsOfDear = 4096;
-// Beyond the second cache a copy, which reads long rows, takes as long as what it saves.
-constexpr int64_t kMostBytesInPieces = 4 << 20;
 
 /// The access of the second operand if the kernel multiplies what it loads as it is.
 int plain_operand(const KernelProgram& program) {
@@ -55,8 +53,7 @@ std::optional<PackedOperand> packed_operand(const ScheduledKernel& kernel, const
   const int64_t rows = schedule::rows_of_matrix(kernel);
   const int64_t most = layout.column_stride == 1 && !has_pieces ? kMostRows : kMostRowsOfDear;
   const int64_t bytes = layout.steps * layout.columns * layout.element_bytes;
-  const bool pays = rows >= kFewestRows && rows <= most && bytes >= kFewestPackedBytes &&
-                    (!has_pieces || bytes <= kMostBytesInPieces);
+  const bool pays = rows >= kFewestRows && rows <= most && bytes >= kFewestPackedBytes;
   if (!pays || !is_whole) return std::nullopt;
   return PackedOperand{access, layout};
 }
