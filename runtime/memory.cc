@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <bit>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -19,6 +21,7 @@ namespace {
 
 constexpr int64_t kMaxCachedBytes = int64_t{512} << 20;
 constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kPage = 4096;
 
 std::atomic<int64_t> live_bytes{0};
 std::atomic<int64_t> peak_bytes{0};
@@ -36,6 +39,36 @@ int size_class(int64_t rounded_bytes) {
   const auto bytes = static_cast<uint64_t>(rounded_bytes);
   const int power = std::bit_width(bytes) - std::bit_width(static_cast<uint64_t>(kLargeBytes));
   return 4 * power + static_cast<int>((bytes - std::bit_floor(bytes)) / (std::bit_floor(bytes) / 4));
+}
+
+// Blocks that caches hold begin at different places of a page, one after the other. Else the operands and the results of a kernel
+// would begin at the same: their lines would fall into the same sets of the first cache, and a load would wait for a store to the same
+// place of another page, as if it read what that wrote. (Depthwise convolution of 14 x 14 x 512, whose pixels are 2 KiB apart: 86 us
+// with one place for all, 49 with several.) What comes from memory is fetched ahead page by page, and is read up to a tenth faster from
+// the beginning of one.
+std::atomic<uint64_t> blocks{0};
+
+int64_t next_place() {
+  // Loads wait for stores a vector before them: neither the distance between blocks made near each other in time nor what is left of it
+  // beside lines that are 1, 2 or 4 KiB apart is so little.
+  constexpr uint64_t kStep = 19, kPlaces = kPage / Buffer::kAlignment;
+  return static_cast<int64_t>(blocks.fetch_add(kStep, std::memory_order_relaxed) % kPlaces) * Buffer::kAlignment;
+}
+
+/// Null where there is no memory.
+void* allocate_block(int64_t bytes) {
+  if (bytes >= kHugePage) {
+    void* block = std::aligned_alloc(kHugePage, round_up(bytes, kHugePage));
+    if (block != nullptr) madvise(block, bytes, MADV_HUGEPAGE);  // a hint: failure changes nothing
+    return block;
+  }
+  void* page = std::aligned_alloc(kPage, bytes + kPage);
+  return page == nullptr ? nullptr : static_cast<std::byte*>(page) + next_place();
+}
+
+void* page_of(void* block) {
+  const auto address = reinterpret_cast<uintptr_t>(block);
+  return static_cast<std::byte*>(block) - address % kPage;
 }
 
 // Freed large blocks. Their lists stand in the blocks themselves, so that freeing needs no memory. Constant-initialised
@@ -113,7 +146,7 @@ class BlockCache {
   }
 
   static void free_all(Entry* entry) noexcept {
-    while (entry != nullptr) std::free(std::exchange(entry, entry->older));
+    while (entry != nullptr) std::free(page_of(std::exchange(entry, entry->older)));
   }
 
   // Up to the largest size that an int64_t holds.
@@ -145,14 +178,12 @@ void* allocate(int64_t bytes, bool* fresh) {
     if (fresh != nullptr) *fresh = false;
     return data;
   }
-  const int64_t alignment = size >= kHugePage ? kHugePage : Buffer::kAlignment;
-  void* data = std::aligned_alloc(alignment, round_up(size, alignment));
+  void* data = allocate_block(size);
   if (data == nullptr) {
     trim_memory();
-    data = std::aligned_alloc(alignment, round_up(size, alignment));
+    data = allocate_block(size);
   }
   if (data == nullptr) throw std::bad_alloc();
-  if (size >= kHugePage) madvise(data, size, MADV_HUGEPAGE);  // a hint: failure changes nothing
   return data;
 }
 
