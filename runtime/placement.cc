@@ -9,8 +9,8 @@
 namespace etch {
 namespace {
 
-// Threads that have worked so lately still wait awake.
-constexpr int64_t kAwake = 20'000;  // ns
+// Threads that have worked so lately still wait awake: those of oneTBB do for 100 us.
+constexpr int64_t kAwake = 80'000;  // ns
 
 int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
