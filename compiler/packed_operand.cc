@@ -11,7 +11,7 @@ namespace {
 // Fewer rows are made in one go over the operand, which is then read as it stands; more of them hide what copying costs, which
 // is more where columns are far apart, or where steps lie in pieces and are copied anew for each block of rows.
 constexpr int64_t kFewestRows = 2;
-constexpr int64_t kMostRows = 480;
+constexpr int64_t kMostRows = 1024;
 constexpr int64_t kMostRowsOfDear = 4096;
 
 /// The access of the second operand if the kernel multiplies what it loads as it is.

@@ -47,6 +47,18 @@ std::unique_ptr<Case> attention(const Sizes& sizes, const std::vector<Tensor>& i
       [causal](Tensor q, Tensor k, Tensor v) { return scaled_dot_product_attention(q, k, v, {.causal = causal}); }, in, way);
 }
 
+// Weights are variables, as those of other systems are constants where these gain by it.
+std::unique_ptr<Case> product_bias_gelu(const std::vector<Tensor>& in, Way way) {
+  return traced<1>([w = etch::Variable(in[1]), b = etch::Variable(in[2])](Tensor x) { return gelu_by_tanh(matmul(x, w) + b); }, in, way);
+}
+
+std::unique_ptr<Case> product_bias_gelu_residual_norm(const std::vector<Tensor>& in, Way way) {
+  return traced<2>(
+      [w = etch::Variable(in[1]), b = etch::Variable(in[2]), gamma = etch::Variable(in[4]), beta = etch::Variable(in[5])](
+          Tensor x, Tensor residual) { return layer_norm(gelu_by_tanh(matmul(x, w) + b) + residual, gamma, beta); },
+      {in[0], in[3]}, way);
+}
+
 std::unique_ptr<Case> perceptron(const std::vector<Tensor>& in, Way way) {
   return traced<1>(
       [weights = variables_of(in, 1)](Tensor x) {
@@ -60,16 +72,8 @@ std::unique_ptr<Case> perceptron(const std::vector<Tensor>& in, Way way) {
 
 std::unique_ptr<Case> make_product(const std::string& name, const Sizes& sizes, const std::vector<Tensor>& in, Way way) {
   if (name == "matmul" || name == "batch_matmul") return traced<2>([](Tensor a, Tensor b) { return matmul(a, b); }, in, way);
-  if (name == "product_bias_gelu") {
-    return traced<3>([](Tensor x, Tensor w, Tensor b) { return gelu_by_tanh(matmul(x, w) + b); }, in, way);
-  }
-  if (name == "product_bias_gelu_residual_norm") {
-    return traced<6>(
-        [](Tensor x, Tensor w, Tensor b, Tensor residual, Tensor gamma, Tensor beta) {
-          return layer_norm(gelu_by_tanh(matmul(x, w) + b) + residual, gamma, beta);
-        },
-        in, way);
-  }
+  if (name == "product_bias_gelu") return product_bias_gelu(in, way);
+  if (name == "product_bias_gelu_residual_norm") return product_bias_gelu_residual_norm(in, way);
   if (name == "conv") return conv(sizes, in, way);
   if (name == "attention") return attention(sizes, in, way);
   if (name == "perceptron") return perceptron(in, way);
