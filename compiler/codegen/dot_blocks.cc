@@ -10,8 +10,6 @@ constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too s
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
 constexpr int64_t kNearBytesOfB = 512 << 10;    // and all of it in the second one, from where tiles read about as fast,
 constexpr int64_t kFewRowsOfNearB = 480;        // so that a copy pays for itself only with more rows
-constexpr int64_t kPageBytes = 4 << 10;         // lines at this distance, or nearly, fall into one set of the first cache
-constexpr int64_t kLineBytes = 64;
 constexpr int64_t kMinLineInPlace = 8;          // shorter lines of rows make tiles that are too low
 
 }  // namespace
@@ -39,8 +37,8 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   llvm::Value* copy = b_.CreateAnd(b_.CreateICmpSGE(part.columns, k_.i64(kMinColumnsToCopyA)),
                                    b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyA)));
   llvm::Value* by_k = b_.CreateICmpEQ(k_stride, k_.i64(1));
-  // Where steps lie beside each other tiles read the rows as they are, unless these fall into the same set of the cache.
-  copy = b_.CreateAnd(copy, b_.CreateOr(b_.CreateNot(by_k), rows_collide(bytes(m_stride))));
+  // Where steps lie beside each other tiles read the rows as they are.
+  copy = b_.CreateAnd(copy, b_.CreateNot(by_k));
   k_.if_then(copy, [&] {
     // Row by row, or step by step unless steps are contiguous.
     call_loop("copy_a", {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
@@ -49,12 +47,6 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
   return {b_.CreateSelect(copy, a_copy_, data),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, leading, unit), bytes(m_stride)),
           b_.CreateSelect(copy, b_.CreateSelect(by_k, unit, leading), bytes(k_stride))};
-}
-
-/// i1: rows at this distance fall into one set of the first cache, which has room for fewer than a tile has.
-llvm::Value* DotEmitter::rows_collide(llvm::Value* bytes) {
-  llvm::Value* shifted = b_.CreateAnd(b_.CreateAdd(bytes, k_.i64(kLineBytes)), k_.i64(kPageBytes - 1));
-  return b_.CreateICmpULT(shifted, k_.i64(2 * kLineBytes));
 }
 
 /// The same, copied, where rows or steps lie in pieces, unless tiles read these in place.

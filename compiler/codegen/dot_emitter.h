@@ -99,7 +99,6 @@ class DotEmitter : private DotParts {
   void blocks(const Origin& origin, const Part& part);
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
-  llvm::Value* rows_collide(llvm::Value* bytes);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
   /// Elements from one panel of a copied block of b to the next: a little more than a panel has, so that they fall into
   /// different sets.
