@@ -36,17 +36,11 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
                          b_.CreateAdd(b_.CreateMul(part.row, m_stride), b_.CreateMul(steps.start, k_stride)));
   llvm::Value* copy = b_.CreateAnd(b_.CreateICmpSGE(part.columns, k_.i64(kMinColumnsToCopyA)),
                                    b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyA)));
-  llvm::Value* by_k = b_.CreateICmpEQ(k_stride, k_.i64(1));
   // Where steps lie beside each other tiles read the rows as they are.
-  copy = b_.CreateAnd(copy, b_.CreateNot(by_k));
-  k_.if_then(copy, [&] {
-    // Row by row, or step by step unless steps are contiguous.
-    call_loop("copy_a", {data, b_.CreateSelect(by_k, m_stride, k_stride), b_.CreateSelect(by_k, k_stride, m_stride),
-                         b_.CreateSelect(by_k, part.rows, steps.depth), b_.CreateSelect(by_k, steps.depth, part.rows), a_copy_});
-  });
-  return {b_.CreateSelect(copy, a_copy_, data),
-          b_.CreateSelect(copy, b_.CreateSelect(by_k, leading, unit), bytes(m_stride)),
-          b_.CreateSelect(copy, b_.CreateSelect(by_k, unit, leading), bytes(k_stride))};
+  copy = b_.CreateAnd(copy, b_.CreateICmpNE(k_stride, k_.i64(1)));
+  k_.if_then(copy, [&] { call_loop("copy_a", {data, k_stride, m_stride, steps.depth, part.rows, a_copy_}); });
+  return {b_.CreateSelect(copy, a_copy_, data), b_.CreateSelect(copy, unit, bytes(m_stride)),
+          b_.CreateSelect(copy, leading, bytes(k_stride))};
 }
 
 /// The same, copied, where rows or steps lie in pieces, unless tiles read these in place.
