@@ -158,9 +158,12 @@ wrong results and does not count. `*`: the sizes are drawn from the run's seed. 
 why."""
 
 
+TITLE = "# Etch beside other systems"
+
+
 def render(results):
     """The whole page."""
-    parts = ["# Etch beside other systems", about(results), NOTES]
+    parts = [TITLE, about(results), NOTES]
     threads_of = sorted({row["threads"] for row in results["rows"]})
     for threads in threads_of:
         parts += [summary_text(results, threads), groups_table(results, threads)]
