@@ -200,7 +200,7 @@ struct LoopsOf {
   static void tiles(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, const T* in,
                     int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns, int64_t reach, int64_t slope) {
     if constexpr (kQuads > 1) {
-      // Rows that nobody looks at, and steps of zeros, are left out by the others.
+      // The others leave out rows that nobody looks at.
       const int64_t together = columns <= kQuad && a_step == sizeof(T) && slope == 0 ? rows / kRowsOfQuads * kRowsOfQuads : 0;
       for (int64_t row = 0; row < together; row += kRowsOfQuads) {
         quads({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, columns);
@@ -318,6 +318,7 @@ struct LoopsOf {
 
   static void strips(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, T* out, int64_t out_row,
                      int64_t rows, int64_t columns) {
+    if (columns <= kPanel) return tiles(a, a_row, a_step, b, b_step, depth, nullptr, 0, out, out_row, rows, columns, 0, 0);
     const int64_t rest = columns % kPanel, whole = columns - rest;
     Operands at{a, a_row, a_step, b, b_step, depth};
     for (int64_t row = 0; row < rows; row += kStripRows) {
@@ -327,8 +328,7 @@ struct LoopsOf {
         at.b = b + column;
         tile(at, nullptr, 0, out + column, out_row, kLanes);
       }
-      at.b = b + whole;
-      if (rest > 0) loop_of_columns<Operands>(rest)(at, nullptr, 0, out + whole, out_row, some, rest, 0, 0);
+      if (rest > 0) tiles(at.a, a_row, a_step, b + whole, b_step, depth, nullptr, 0, out + whole, out_row, some, rest, 0, 0);
       at.a = add_bytes(at.a, some * a_row);
       out = add_bytes(out, some * out_row);
     }
