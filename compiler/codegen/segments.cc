@@ -12,6 +12,8 @@ namespace {
 // Additions that follow from each other. The processor holds the instructions of about two vectors of a long body: where a
 // chain is longer than this, it waits for them.
 constexpr int kLongestChain = 18;
+// With the registers of AVX-512, which hold an exponential's constants beside it, a division still goes with one.
+constexpr int kLongestChainOfManyRegisters = 20;
 // A body with a longer chain than that is cut into pieces of so many, or one dear op, each.
 constexpr int kPieceOfChain = 14;
 // What is left of a chain has to be worth a segment.
@@ -36,13 +38,14 @@ std::vector<int> chains_behind(const KernelProgram& program, const std::vector<L
 }
 
 /// The segment of each instruction per element; -1 for those that each segment does anew, and for all other levels.
-std::vector<int> segment_of(const KernelProgram& program, const std::vector<Level>& levels) {
+std::vector<int> segment_of(const KernelProgram& program, const std::vector<Level>& levels, const Target& target) {
   struct Place {
     int segment = 0, chain = 0;  // and the additions of the longest chain in it, up to an instruction
     auto operator<=>(const Place&) const = default;
   };
   const std::vector<int> behind = chains_behind(program, levels);
-  const bool is_long = std::any_of(behind.begin(), behind.end(), [](int chain) { return chain > kLongestChain; });
+  const int longest = target.masked_ops ? kLongestChainOfManyRegisters : kLongestChain;
+  const bool is_long = std::any_of(behind.begin(), behind.end(), [&](int chain) { return chain > longest; });
   std::vector<int> segments;
   std::vector<Place> places;
   int last = 0;
@@ -73,7 +76,7 @@ std::vector<int> segment_of(const KernelProgram& program, const std::vector<Leve
 Segments::Segments(KernelEmitter& k, const std::vector<Level>& levels, int width)
     : k_(k), block_(kMostVectors * width), scratch_(k.program.body.size()) {
   const KernelProgram& program = k.program;
-  const std::vector<int> of = segment_of(program, levels);
+  const std::vector<int> of = segment_of(program, levels, k.target);
   segments_.resize(1 + std::max(0, *std::max_element(of.begin(), of.end())));
   std::vector<std::set<int>> instrs(segments_.size()), loads(segments_.size());
   for (int i = 0; i < static_cast<int>(of.size()); ++i) {
