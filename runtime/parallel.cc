@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -40,6 +41,35 @@ void take_part_in_loop() {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// The chunks of a loop in shares, one for each worker. He takes those of his own first, so that calls of one function give the same
+/// elements to the same processor, which may still have them in its cache; then what is left of the others'.
+class Shares {
+ public:
+  Shares(int64_t chunks, int workers) : count_(std::min<int>(workers, kMost)) {
+    for (int i = 0; i < count_; ++i) {
+      shares_[i].next.store(chunks * i / count_, std::memory_order_relaxed);
+      shares_[i].end = chunks * (i + 1) / count_;
+    }
+  }
+  /// Calls body(chunk) for chunks that no other worker takes, until none is left.
+  template <class Body>
+  void take(int worker, Body body) {
+    for (int i = 0; i < count_; ++i) {
+      Share& share = shares_[(worker + i) % count_];
+      for (int64_t chunk; (chunk = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) body(chunk);
+    }
+  }
+
+ private:
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  static constexpr int kMost = 32;  // more workers have one together
+  const int count_;
+  std::array<Share, kMost> shares_;
+};
+
 }  // namespace
 
 int default_threads() {
@@ -71,7 +101,7 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   split_loops.fetch_add(1, std::memory_order_release);
   const int64_t grains = ceil_div(n, grain);
   const int64_t chunks = std::min<int64_t>(grains, int64_t{4} * workers);
-  std::atomic<int64_t> next_chunk{0};
+  Shares shares(chunks, workers);
   std::atomic<int> running{0};
   std::atomic<int> finished{0};
   const Placement::Loop placed(placement);
@@ -79,9 +109,9 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   auto run_worker = [&](int worker) {
     running.fetch_add(1, std::memory_order_relaxed);
     if (std::this_thread::get_id() != caller) take_part_in_loop();
-    for (int64_t chunk; (chunk = next_chunk.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+    shares.take(worker, [&](int64_t chunk) {
       body(context, worker, grains * chunk / chunks * grain, std::min(n, grains * (chunk + 1) / chunks * grain));
-    }
+    });
     running.fetch_sub(1, std::memory_order_release);
   };
   auto loop = [&] {
