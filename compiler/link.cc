@@ -81,6 +81,7 @@ class Linker {
     launch.first_size = static_cast<int32_t>(executable_.sizes_pool.size());
     launch.iterations = kernel.iterations;
     launch.grain = grain_of(kernel);
+    launch.piece = piece_of(kernel);
     launch.scratch_bytes = code.scratch_bytes;
     if (code.kind == Step::Kind::launch) launch.scratch_bytes += kept_bytes(kernel.program, kernel.sizes, target_);
     for (int buffer : kernel.buffers) executable_.slot_pool.push_back(slots[buffer]);

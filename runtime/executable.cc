@@ -275,7 +275,7 @@ void Executable::run_launch(const Launch& launch, const Run& run) const {
     return;
   }
   Call call{launch.fn, pointers.data(), sizes, run.scratch, aligned(launch.scratch_bytes)};
-  parallel_for(launch.iterations, grain, run.options.threads, run_range, &call);
+  parallel_for(launch.iterations, grain, run.options.threads, run_range, &call, run.options.grain > 0 ? 1 : launch.piece);
 }
 
 void Executable::run_group(const LaunchGroup& group, const Run& run) const {

@@ -36,6 +36,7 @@ struct Launch {
   int32_t num_errors = 0;
   int64_t iterations = 0;
   int64_t grain = 1;                      // iterations a task takes at the least; a split happens at multiples of it
+  int64_t piece = 1;                      // that are best done in one go: less is for threads that would have nothing else
   int64_t scratch_bytes = 0;              // that each thread of it needs
 };
 

@@ -89,7 +89,7 @@ int num_workers(int64_t n, int64_t grain, int threads) {
 int64_t num_split_loops() { return split_loops.load(std::memory_order_relaxed); }
 
 void parallel_for(int64_t n, int64_t grain, int threads,
-                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context) {
+                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context, int64_t piece) {
   if (n <= 0) return;
   const int workers = num_workers(n, grain, threads);
   if (workers == 1) return body(context, 0, 0, n);
@@ -100,7 +100,7 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   // this release and the acquire of each worker, and by `finished` for what comes after.
   split_loops.fetch_add(1, std::memory_order_release);
   const int64_t grains = ceil_div(n, grain);
-  const int64_t chunks = std::min<int64_t>(grains, int64_t{4} * workers);
+  const int64_t chunks = std::min(grains, std::clamp<int64_t>(n / piece, workers, int64_t{4} * workers));
   Shares shares(chunks, workers);
   std::atomic<int> running{0};
   std::atomic<int> finished{0};

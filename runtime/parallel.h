@@ -6,10 +6,10 @@
 namespace etch {
 
 /// Calls `body(context, worker, begin, end)` on disjoint ranges that cover 0..n, each a multiple of `grain` long but the
-/// last. Calls with the same `worker` (0 .. num_workers() - 1) follow each other. With one worker it is one plain call on
-/// this thread.
+/// last, and at least `piece` unless workers would have nothing to do. Calls with the same `worker` (0 .. num_workers() - 1)
+/// follow each other. With one worker it is one plain call on this thread.
 void parallel_for(int64_t n, int64_t grain, int threads,
-                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context);
+                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context, int64_t piece = 1);
 
 /// How many workers parallel_for has.
 int num_workers(int64_t n, int64_t grain, int threads);

@@ -12,6 +12,9 @@ namespace {
 // A task is worth handing to another thread from about this much work on, in additions.
 constexpr int64_t kTaskWork = int64_t{1} << 18;
 
+// Columns of a reduction along the rows beside them: shorter pieces of rows are too short for the processor to fetch ahead.
+constexpr int64_t kPieceElements = 2048;
+
 int64_t work_of(const ScheduledKernel& kernel) { return kernel.additions + cost::kTouch * kernel.touches; }
 
 // Each task of a product copies the other operand: its rows are so many at the least.
@@ -37,6 +40,12 @@ int64_t grain_of(const ScheduledKernel& kernel) {
   // Rows stand for themselves, and what a library function does; elements are split at whole cache lines.
   const int64_t multiple = kernel.program.has(Role::vector) && !kernel.program.sweeps() ? 64 : 1;
   return ceil_div(grain, multiple) * multiple;
+}
+
+int64_t piece_of(const ScheduledKernel& kernel) {
+  const KernelProgram& program = kernel.program;
+  const bool reads_columns = program.has_rows() && program.folded_axis() < program.rank() - 1;
+  return reads_columns ? kPieceElements : 1;
 }
 
 int64_t grain_of(std::span<const ScheduledKernel> kernels, int64_t rows) {
