@@ -27,6 +27,8 @@ int64_t columns_of_task(const Domain& domain, const KernelProgram& program) {
     const Role role = domain.roles[axis];
     (is_folded(role) ? steps : role == Role::vector ? columns : rows) *= domain.extents[axis];
   }
+  // Rows of a few steps are written from end to end, so tasks share these: where columns are cut, two of them may write to one line.
+  if (rows >= kManyRows && steps <= kFewSteps) return std::max<int64_t>(1, columns);
   const auto dot = std::ranges::find(program.body, InstrKind::dot, &Instr::kind);
   // The kernel goes through blocks of columns anyway, so pieces of them cost nothing.
   const int64_t block = program.blocks.dot_row_bytes / std::max<int64_t>(4, size_of(dot->dtype));
