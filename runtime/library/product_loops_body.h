@@ -344,6 +344,8 @@ struct LoopsOf {
                     int64_t depth, T* out, int64_t out_next, int64_t out_row, int64_t count, int64_t rows, int64_t columns) {
     const Operands first{a, a_row, a_step, b, b_step, depth};
     const Batch all{a_next, b_next, out_next, out_row, count, rows, columns};
+    if (fits_quads<1>(first, all)) return batch_of_quads<1>(first, out, all);
+    if (fits_quads<2>(first, all)) return batch_of_quads<2>(first, out, all);
     if (fills_vectors<4>(all)) return add_shared<4>(first, out, all);
     if (fills_vectors<2>(all)) return add_shared<2>(first, out, all);
     if constexpr (Lanes::bytes == 64) {
@@ -359,6 +361,79 @@ struct LoopsOf {
       at.a = add_bytes(at.a, a_next);
       at.b = add_bytes(at.b, b_next);
       out = add_bytes(out, out_next);
+    }
+  }
+
+  /// True if the results are rows of so many quads, beside each other, that fill whole vectors, and all steps go in fours.
+  template <int quads>
+  static bool fits_quads(const Operands& at, const Batch& all) {
+    return kQuads > 1 && all.columns == quads * kQuad && all.out_row == quads * kQuad * int64_t{sizeof(T)} && all.rows % kQuads == 0 &&
+           at.a_step == sizeof(T) && at.depth % kQuad == 0;
+  }
+
+  template <int quads>
+  static void batch_of_quads(Operands at, T* out, const Batch& all) {
+    if constexpr (kQuads > 1) {
+      constexpr int kMost = kRowsOfQuads / kQuads;
+      for (int64_t left = all.count; left > 0; --left) {
+        Operands rows = at;
+        T* to = out;
+        const auto some = [&]<int vectors>() {
+          vectors_of_quads<vectors, quads>(rows, to);
+          rows.a = add_bytes(rows.a, vectors * kQuads * rows.a_row);
+          to += vectors * quads * kLanes;
+        };
+        int64_t row = 0;
+        for (; row + kRowsOfQuads <= all.rows; row += kRowsOfQuads) some.template operator()<kMost>();
+        for (; row < all.rows; row += kQuads) some.template operator()<1>();
+        at.a = add_bytes(at.a, all.a_next);
+        at.b = add_bytes(at.b, all.b_next);
+        out = add_bytes(out, all.out_next);
+      }
+    }
+  }
+
+  /// The rows of so many vectors, from end to end.
+  template <int vectors, int quads>
+  static void vectors_of_quads(const Operands& at, T* out) {
+    Vector sums[vectors][quads] = {};
+    const T *a = at.a, *b = at.b;
+    for (int64_t left = at.depth; left > 0; left -= kQuad, a += kQuad, b = add_bytes(b, kQuad * at.b_step)) {
+      Vector steps[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) steps[v] = quads_of_rows(add_bytes(a, v * kQuads * at.a_row), at.a_row);
+      const auto add_step = [&]<int step>() {
+        const T* row = add_bytes(b, step * at.b_step);
+#pragma GCC unroll 4
+        for (int q = 0; q < quads; ++q) {
+          const Vector of_b = Lanes::template repeat<T, kQuads>(row + q * kQuad);
+#pragma GCC unroll 4
+          for (int v = 0; v < vectors; ++v) sums[v][q] = multiply_add(spread<step>(steps[v]), of_b, sums[v][q]);
+        }
+      };
+      add_step.template operator()<0>();
+      add_step.template operator()<1>();
+      add_step.template operator()<2>();
+      add_step.template operator()<3>();
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v, out += quads * kLanes) {
+      if constexpr (quads == 1) {
+        store(sums[v][0], out);
+      } else {
+        store_rows(sums[v][0], sums[v][1], out);
+      }
+    }
+  }
+
+  /// Rows of two quads, of which each vector has one.
+  static void store_rows(Vector first, Vector second, T* out) {
+    if constexpr (kQuads == 2) {
+      store(__builtin_shufflevector(first, second, 0, 1, 2, 3, 8, 9, 10, 11), out);
+      store(__builtin_shufflevector(first, second, 4, 5, 6, 7, 12, 13, 14, 15), out + kLanes);
+    } else {
+      store(__builtin_shufflevector(first, second, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23), out);
+      store(__builtin_shufflevector(first, second, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31), out + kLanes);
     }
   }
 
