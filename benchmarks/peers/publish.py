@@ -34,8 +34,8 @@ def section(results):
     for threads in threads_of:
         parts += [headline(results, threads), report.groups_table(results, threads)]
     parts += ["What is lost (`*`: sizes drawn by the seed; the limit is the time that bytes or arithmetic take at the rates of a probe beside "
-              "the rounds):", lost_table(results), "Calls, us, and first calls, ms, on one thread:", short_table(results, report.CALLS, "call", 1.0),
-              short_table(results, report.COMPILES, "first call", 1e3)]
+              "the rounds):", lost_table(results), "Calls, us, and first calls, ms, on one thread:", short_table([row for row in results["rows"] if row["group"] in report.CALLS], "call", 1.0),
+              short_table([row for row in results["rows"] if row["compile"]], "first call", 1e3)]
     return "\n\n".join(parts)
 
 
@@ -61,11 +61,11 @@ def lost_table(results):
     return report.table(["row", "threads", "Etch, us", "best other", "ratio", "of the limit"], [line for _, line in sorted(lines)])
 
 
-def short_table(results, groups, title, unit):
+def short_table(rows, title, unit):
     lines = []
-    for row in results["rows"]:
+    for row in rows:
         ours, best = stats.cell_of(row, "etch"), stats.best_peer(row)
-        if row["group"] in groups and row["threads"] == 1 and stats.is_right(ours) and best:
+        if row["threads"] == 1 and stats.is_right(ours) and best:
             texts = [f"{time / unit:,.2f}" if unit == 1 else f"{time / unit:,.1f}" for time in (ours["median_us"], best[1])]
             lines.append([row["name"], texts[0], f"{best[0]} {texts[1]}", report.ratio_text(stats.ratio(row))])
     return report.table([title, "Etch", "best other", "ratio"], lines)
