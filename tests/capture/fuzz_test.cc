@@ -12,7 +12,7 @@ namespace {
 
 /// What an event computes: integers, so that every bit of every operand counts.
 Tensor mixed(Kind kind, const std::vector<Tensor>& operands) {
-  Tensor value(static_cast<int32_t>(kind * 7919 + 12345));
+  Tensor value(static_cast<int32_t>(static_cast<uint32_t>(kind) * 7919u + 12345u));
   for (const Tensor& operand : operands) value = value * 31 + operand;
   value = value ^ (value >> 7);
   if (kind >= kTests) value = ((value >> 3) & 3) != 0;
