@@ -104,6 +104,7 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   Shares shares(chunks, workers);
   std::atomic<int> running{0};
   std::atomic<int> finished{0};
+  (void)default_threads();  // looks at an affinity: before one is changed
   const Placement::Loop placed(placement);
   const std::thread::id caller = std::this_thread::get_id();
   auto run_worker = [&](int worker) {

@@ -53,9 +53,9 @@ class Placement {
 
  private:
   struct Thread {
-    pid_t id = 0;        // 0: a free place
-    cpu_set_t usual{};   // its affinity
-    int without = -1;    // the processor that is taken out of it
+    pid_t id = 0;       // 0: a free place
+    cpu_set_t usual{};  // its affinity
+    int without = -1;   // the processor that is taken out of it
   };
   // Where there are more, the system finds idle processors faster than it could be told so.
   static constexpr int kMostThreads = 8;

@@ -150,7 +150,8 @@ def slower(now, before):
 
 def merge(parts):
     """One set of results from several; a row of a later one takes the place of the same row before."""
-    merged = {**parts[-1], "systems": {}, "rows": []}
+    commits = ", ".join(dict.fromkeys(part["commit"] for part in parts))
+    merged = {**parts[-1], "commit": commits, "systems": {}, "rows": []}
     rows = {}
     for part in parts:
         for name, system in part["systems"].items():

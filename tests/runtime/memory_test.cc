@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -93,6 +95,21 @@ TEST(Memory, TheOldestBlocksMakeRoom) {
   EXPECT_GE(memory_stats().cached_bytes, int64_t{400} << 20);
   trim_memory();
   EXPECT_EQ(memory_stats().cached_bytes, 0);
+}
+
+uintptr_t place_in_page(const Buffer& buffer) { return reinterpret_cast<uintptr_t>(buffer.data()) % 4096; }
+
+TEST(Buffers, ThatCachesHoldBeginAtDifferentPlacesOfAPage) {
+  trim_memory();
+  std::vector<Buffer> buffers;
+  std::set<uintptr_t> places;
+  for (int i = 0; i < 8; ++i) places.insert(place_in_page(buffers.emplace_back(Buffer::allocate(100'000))));
+  EXPECT_EQ(places.size(), buffers.size());
+}
+
+TEST(Buffers, ThatCachesDoNotHoldBeginWithAPage) {
+  trim_memory();
+  EXPECT_EQ(place_in_page(Buffer::allocate(int64_t{3} << 20)), 0);
 }
 
 // A static object may run functions in its destructor, after all thread_local objects of this thread are gone.
