@@ -557,6 +557,14 @@ TYPED_TEST(DotOf, SumsInLanes) {
   }
 }
 
+// Eight rows of it go at a time, and what is left of them in others.
+TYPED_TEST(DotOf, SumsInLanesOfAMatrixThatNoCacheHolds) {
+  std::mt19937 rng(25);
+  Case c{1, 1, (17 << 20) / (1100 * static_cast<int64_t>(sizeof(TypeParam))), 1100, Layout::rows, Layout::rows, 4};
+  c.in_lanes = true;
+  check<TypeParam>(c, rng);
+}
+
 TYPED_TEST(DotOf, SumsInLanesOfNoProducts) {
   std::mt19937 rng(16);
   for (const Layout layout : kLayouts) {
