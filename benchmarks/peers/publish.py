@@ -1,4 +1,4 @@
-"""Writes results into the documentation: docs/comparison.md, docs/comparison.svg, and README.md between its marks."""
+"""Writes results into the documentation: a page with its plot, and for the main page README.md between its marks."""
 
 import re
 
@@ -7,21 +7,25 @@ import report
 import stats
 
 BEGIN, END = "<!-- comparison: written by benchmarks/peers/compare --publish -->", "<!-- end of comparison -->"
-PAGE = """# The last run of the comparison
+MAIN = "comparison"
+PAGE = """# The last run of the comparison{on}
 
 What [benchmarks.md](benchmarks.md) explains, as `benchmarks/peers/compare` wrote it, without the first calls of each row. The ratios as a
 picture:
 
-![ratios](comparison.svg)
+![ratios]({name}.svg)
 """
 
 
-def publish(results, root):
-    """The files under the folder of the project; its README must have the marks."""
+def publish(results, root, name=MAIN):
+    """Writes docs/NAME.md and docs/NAME.svg under the folder of the project, and for MAIN its README, which must have the marks."""
     page = report.render(results).removeprefix(report.TITLE)
     page = re.sub(r"<details>.*?</details>\n\n", "", page, flags=re.DOTALL)
-    (root / "docs" / "comparison.md").write_text(PAGE + page)
-    (root / "docs" / "comparison.svg").write_text(plot.render(results))
+    on = "" if name == MAIN else f" on another machine: {results['machine']['processor']}"
+    (root / "docs" / f"{name}.md").write_text(PAGE.format(on=on, name=name) + page)
+    (root / "docs" / f"{name}.svg").write_text(plot.render(results))
+    if name != MAIN:
+        return
     readme = (root / "README.md").read_text()
     before, rest = readme.split(BEGIN)
     (root / "README.md").write_text(before + BEGIN + "\n" + section(results) + "\n" + END + rest.split(END)[1])
@@ -42,7 +46,7 @@ def section(results):
 def headline(results, threads):
     found, machine = stats.summary(results, threads), results["machine"]
     alone = ", ".join(f"{name} {mean:.1f}" for name, (mean, _) in sorted(found["alone"].items(), key=lambda item: item[1][0]))
-    return (f"**{report.counted(threads)}**, {results['date'].split()[0]}, commit {results['commit']}, {machine['processor']}, "
+    return (f"**{report.counted(threads)}**, {results['date'].split()[0]}, {report.commits_text(results, threads)}, {machine['processor']}, "
             f"{results['rounds']} rounds: **{found['mean']:.2f}** against the best of all over {found['rows']} rows ({found['won']} won by more than 5 %, "
             f"{found['lost']} lost by more than 5 %); against each alone: {alone}.")
 

@@ -116,6 +116,28 @@ def counted(threads):
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
+def commits_text(results, threads):
+    """The commits of a thread count's rows, and of which groups where they are several."""
+    groups_of = {}
+    for row in results["rows"]:
+        if row["threads"] == threads:
+            groups_of.setdefault(row.get("commit", results["commit"]), set()).add(row["group"])
+    if len(groups_of) == 1:
+        return f"commit {next(iter(groups_of))}"
+    return "commits " + " and ".join(f"{commit} (rows of groups {ranges_text(sorted(groups))})" for commit, groups in groups_of.items())
+
+
+def ranges_text(numbers):
+    """Numbers in order, neighbours as ranges: 1 to 3, 5."""
+    ranges = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(f"{first} to {last}" if first != last else f"{first}" for first, last in ranges)
+
+
 def summary_text(results, threads):
     found = summary(results, threads)
     name = counted(threads)
@@ -123,7 +145,7 @@ def summary_text(results, threads):
         return f"{name}: no row that counts in the summary."
     worst = ", ".join(f"{name} {value:.2f}" for name, value in found["worst"])
     peers = ", ".join(f"{name} {mean:.2f} ({count})" for name, (mean, count) in found["alone"].items())
-    return (f"**{name}**: geometric mean of the best peer's time / Etch's **{found['mean']:.2f}** over {found['rows']} rows in which "
+    return (f"**{name}**, {commits_text(results, threads)}: geometric mean of the best peer's time / Etch's **{found['mean']:.2f}** over {found['rows']} rows in which "
             f"Etch takes more than {SUMMARY_FROM_US:.0f} us (groups 1 to 15 and 20 to 23, each peer's empty call subtracted); "
             f"{found['won']} won (above {WON_ABOVE}), {found['lost']} lost (below {LOST_BELOW}), the others even.\n\n"
             f"Worst rows: {worst}.\n\nAgainst each peer alone (geometric mean, of how many rows): {peers}.")

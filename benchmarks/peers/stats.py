@@ -149,7 +149,7 @@ def slower(now, before):
 
 
 def merge(parts):
-    """One set of results from several; a row of a later one takes the place of the same row before."""
+    """One set of results from several; a row of a later one takes the place of the same row before. Rows keep their commits."""
     commits = ", ".join(dict.fromkeys(part["commit"] for part in parts))
     merged = {**parts[-1], "commit": commits, "systems": {}, "rows": []}
     rows = {}
@@ -157,6 +157,6 @@ def merge(parts):
         for name, system in part["systems"].items():
             merged["systems"].setdefault(name, {}).update(system)
         for row in part["rows"]:
-            rows[(row["name"], row["threads"])] = row
+            rows[(row["name"], row["threads"])] = {"commit": part["commit"], **row}
     merged["rows"] = sorted(rows.values(), key=lambda row: (row["threads"], row["group"]))
     return merged
