@@ -18,7 +18,11 @@ template <class Key, class View, class Compiled>
 class CompiledCache {
  public:
   explicit CompiledCache(ForkOrder order)
-      : fork_handler_(order, this, [](void* self) { static_cast<CompiledCache*>(self)->mutex_.lock(); },
+      : fork_handler_(order, this,
+                      [](void* self) {
+                        static_cast<CompiledCache*>(self)->mutex_.lock();
+                        return true;
+                      },
                       [](void* self) { static_cast<CompiledCache*>(self)->mutex_.unlock(); },
                       [](void* self) { static_cast<CompiledCache*>(self)->mutex_.unlock(); }) {}
 

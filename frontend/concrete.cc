@@ -2,6 +2,7 @@
 #include <new>
 #include <optional>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/fixed_array.h"
 #include "compiler/ir/cat.h"
 #include "frontend/concrete.h"
@@ -138,7 +139,9 @@ const TensorImpl& Concrete::shared_input(const Call& call, const Variables* vari
 void Concrete::gather_holders(const Variables* variables, const Buffer** holders) const {
   std::fill_n(holders, trace.graph.inputs().size(), nullptr);
   // Others may write to memory that is not Etch's own.
-  const auto holder = [](const TensorImpl& impl) { return impl.buffer.is_allocated() ? &impl.buffer : nullptr; };
+  const auto holder = [](const TensorImpl& impl) {
+    return impl.buffer.is_allocated() && !impl.is_adopted ? &impl.buffer : nullptr;
+  };
   for (const Capture& capture : trace.captures) holders[capture.input()] = holder(*capture.get());
   for (size_t i = 0; variables && i < trace.variables.size(); ++i) {
     // What this call assigns is no more by the next one.
@@ -374,7 +377,11 @@ TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const 
     check_output(call, variables, outputs.tensors(), i);
     pointers[i] = TensorAccess::get(*outputs.tensors()[i])->data;
   }
-  for (const Tensor* output : outputs.tensors()) drop_packs(TensorAccess::get(*output)->buffer);
+  const auto drop = [&] {
+    for (const Tensor* output : outputs.tensors()) drop_packs(TensorAccess::get(*output)->buffer);
+  };
+  drop();
+  const absl::Cleanup drop_again = drop;  // whoever asked meanwhile packed what was about to change
   if (variables) place_variables(call, *variables, nullptr, pointers.data());
   const TurnGuard guard = launch(call, variables, inputs.data(), pointers.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;

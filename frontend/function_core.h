@@ -85,7 +85,7 @@ class [[gnu::visibility("hidden")]] FunctionCore : public Counted<FunctionCore> 
   FunctionStats stats_;
 
   const ForkHandler fork_handler_{
-      ForkOrder::function, this, [](void* self) { static_cast<FunctionCore*>(self)->mutex_.lock(); },
+      ForkOrder::function, this, [](void* self) { return lock_soon(static_cast<FunctionCore*>(self)->mutex_); },
       [](void* self) { static_cast<FunctionCore*>(self)->mutex_.unlock(); },
       [](void* self) { static_cast<FunctionCore*>(self)->start_as_child(); }};
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "compiler/ir/cat.h"
 #include "frontend/dispatch.h"
@@ -173,7 +174,11 @@ Tensor indices_of(const Operand& indices, std::string_view op) {
     fail_in_op(indices.where(), cat(op, ": indices are integers, not ", to_string(Type{tensor.dtype(), tensor.shape()})));
   }
   const bool fits = tensor.dtype() == DType::i32 || tensor.dtype() == DType::i64;
-  return fits ? tensor : cast(Operand(tensor, indices.where()), DType::i64);
+  if (fits) return tensor;
+  const bool may_be_larger = tensor.dtype() == DType::u64;  // than any i64, and so negative as one
+  constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+  const Tensor bounded = may_be_larger ? minimum(Operand(tensor, indices.where()), kLargest) : tensor;
+  return cast(Operand(bounded, indices.where()), DType::i64);
 }
 
 }  // namespace

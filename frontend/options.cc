@@ -138,7 +138,7 @@ void parse_flags(std::string_view text, std::string_view source, Flags& flags) {
       fail_flag(source, cat("flag '", flag_name, "' needs a value, ", found->info.values));
     }
     if (!found->set(flags, value)) {
-      fail_flag(source, cat("flag '", flag_name, "' does not take '", value, "', only ", found->info.values));
+      fail_flag(source, cat("flag '", flag_name, "' does not take '", value, "', only ", found->info.values, ": ", found->info.meaning));
     }
   }
 }

@@ -185,6 +185,7 @@ Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape) {
   TensorImpl* impl = new_impl(TensorImpl::Kind::eager, dtype, shape);
   impl->data = of.data;
   impl->is_const = of.is_const;
+  impl->is_adopted = of.is_adopted;
   impl->where = of.where;
   if (of.buffer) {
     impl->buffer = of.buffer;
@@ -351,6 +352,7 @@ Tensor Tensor::adopt(Buffer buffer, DType dtype, const Shape& shape, Location wh
   if (shape.product() > 0 && buffer.data() == nullptr) fail(where, "Tensor::adopt: the memory is a null pointer");
   TensorImpl* impl = detail::new_impl(TensorImpl::Kind::eager, dtype, shape);
   impl->data = buffer.data();
+  impl->is_adopted = !buffer.unique();
   impl->buffer = std::move(buffer);
   impl->where = where;
   return Tensor(impl);

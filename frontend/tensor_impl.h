@@ -31,6 +31,7 @@ struct TensorImpl {
   Buffer buffer;                // holds the elements, unless they stand behind this or behind `owner`
   TensorImpl* owner = nullptr;  // the tensor whose allocation holds the elements
   bool is_const = false;        // the elements are const memory of the user
+  bool is_adopted = false;      // the user gave the buffer and kept a handle to it
 
   uint64_t trace = 0;  // that it is a value of; of an eager tensor the one in which it was made, or 0
 

@@ -95,7 +95,7 @@ class [[gnu::visibility("hidden")]] VariableCell : public Counted<VariableCell> 
   CellLock lock_;
   Tensor tensor_;
   const ForkHandler fork_handler_{ForkOrder::variable, this,
-                                  [](void* self) { static_cast<VariableCell*>(self)->lock(); },
+                                  [](void* self) { return lock_soon(*static_cast<VariableCell*>(self)); },
                                   [](void* self) { static_cast<VariableCell*>(self)->unlock(); },
                                   [](void* self) { static_cast<VariableCell*>(self)->start_as_child(); }};
 };

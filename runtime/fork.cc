@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <mutex>
+#include <thread>
 
 namespace etch {
 
@@ -18,6 +20,7 @@ struct ForkHandlers {
   void remove(ForkHandler* handler);
 
   static void prepare();
+  bool try_prepare();
   template <auto kFunction>
   static void after();
 };
@@ -48,21 +51,29 @@ void ForkHandlers::remove(ForkHandler* handler) {
 }
 
 void ForkHandlers::prepare() {
-  handlers.mutex.lock();
-  for (ForkHandler* handler = handlers.first; handler; handler = handler->next_) {
-    if (handler->prepare_) handler->prepare_(handler->context_);
-  }
+  constexpr std::chrono::milliseconds kPause(1);  // for whoever waited for what was unlocked again
+  while (!handlers.try_prepare()) std::this_thread::sleep_for(kPause);
+}
+
+bool ForkHandlers::try_prepare() {
+  mutex.lock();
+  ForkHandler* handler = first;
+  while (handler && handler->prepare_(handler->context_)) handler = handler->next_;
+  if (handler == nullptr) return true;
+  while ((handler = handler->previous_)) handler->parent_(handler->context_);
+  mutex.unlock();
+  return false;
 }
 
 template <auto kFunction>
 void ForkHandlers::after() {
   for (ForkHandler* handler = handlers.last; handler; handler = handler->previous_) {
-    if (handler->*kFunction) (handler->*kFunction)(handler->context_);
+    (handler->*kFunction)(handler->context_);
   }
   handlers.mutex.unlock();
 }
 
-ForkHandler::ForkHandler(ForkOrder order, void* context, Function prepare, Function parent, Function child)
+ForkHandler::ForkHandler(ForkOrder order, void* context, Prepare prepare, Function parent, Function child)
     : order_(order), context_(context), prepare_(prepare), parent_(parent), child_(child) {
   handlers.add(this);
 }

@@ -18,7 +18,7 @@ struct Cut {
       : grain(grain_of(launch, options)), task(task_parts(options)), iterations(launch.iterations) {}
   static int64_t task_parts(const RunOptions& options) { return options.grain > 0 ? 1 : kTaskParts; }
 
-  int64_t parts() const { return (iterations * task + grain - 1) / grain; }
+  int64_t parts() const { return iterations * task / grain + (iterations * task % grain > 0 ? 1 : 0); }
   /// The iteration with which a part begins, or the last one ends: where a grain is whole cache lines, at the end of one.
   int64_t edge(int64_t part) const {
     if (part == parts()) return iterations;

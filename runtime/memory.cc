@@ -14,6 +14,7 @@
 #include "etch/buffer.h"
 #include "runtime/arena.h"
 #include "runtime/fork.h"
+#include "runtime/packs.h"
 
 namespace etch {
 namespace memory {
@@ -161,8 +162,12 @@ class BlockCache {
 constinit BlockCache block_cache;
 
 const ForkHandler fork_handler(
-    ForkOrder::memory, nullptr, [](void*) { block_cache.lock(); }, [](void*) { block_cache.unlock(); },
-    [](void*) { block_cache.unlock(); });
+    ForkOrder::memory, nullptr,
+    [](void*) {
+      block_cache.lock();
+      return true;
+    },
+    [](void*) { block_cache.unlock(); }, [](void*) { block_cache.unlock(); });
 
 }  // namespace
 
@@ -222,6 +227,7 @@ MemoryStats memory_stats() {
 void reset_peak_memory() { memory::peak_bytes.store(memory::live_bytes.load()); }
 
 void trim_memory() {
+  drop_all_packs();
   ScratchArena::free_kept();
   memory::block_cache.clear();
 }

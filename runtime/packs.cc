@@ -22,7 +22,7 @@ constexpr size_t kMostOfBuffer = 8;
 struct Entry {
   const void* data = nullptr;
   PackLayout layout;
-  bool is_making = false;
+  int64_t making = 0;  // the number of what makes its panels, or tried to; 0 if nobody asked for them again
   Buffer panels = {};
 };
 /// What the elements of a buffer were packed to, and what was asked for.
@@ -32,7 +32,14 @@ using Entries = std::vector<Entry>;
 struct Packs {
   std::mutex mutex;
   FlatMap<const void*, Entries> of;
-  int64_t drops = 0;  // of entries of any buffer, so far
+  int64_t makings = 0;  // so far
+
+  /// In a child of fork(): whoever was making panels is not there.
+  void forget_makings() {
+    for (auto& [memory, entries] : of) {
+      for (Entry& entry : entries) entry.making = 0;
+    }
+  }
 };
 
 /// Never destroyed: buffers may be freed during static destruction.
@@ -45,8 +52,16 @@ constinit std::atomic<int64_t> packed{0};   // bytes
 constinit std::atomic<int64_t> buffers{0};  // that have entries
 
 const ForkHandler fork_handler(
-    ForkOrder::memory, nullptr, [](void*) { packs().mutex.lock(); }, [](void*) { packs().mutex.unlock(); },
-    [](void*) { packs().mutex.unlock(); });
+    ForkOrder::memory, nullptr,
+    [](void*) {
+      packs().mutex.lock();
+      return true;
+    },
+    [](void*) { packs().mutex.unlock(); },
+    [](void*) {
+      packs().forget_makings();
+      packs().mutex.unlock();
+    });
 
 Entry* find(Entries& entries, const void* data, const PackLayout& layout) {
   const auto found = std::ranges::find_if(entries, [&](const Entry& entry) {
@@ -77,7 +92,6 @@ void forget(const void* data) {
     entries = std::move(found->second);
     packs().of.erase(found);
     buffers.fetch_sub(1, std::memory_order_relaxed);
-    ++packs().drops;
   }
   for (const Entry& entry : entries) packed.fetch_sub(entry.panels.bytes());
 }
@@ -115,7 +129,7 @@ void write_pack(const void* data, const PackLayout& layout, void* panels) {
 
 Buffer find_pack(const Buffer& of, const void* data, const PackLayout& layout) {
   if (of.bytes() < kFewestPackedBytes) return {};
-  int64_t drops = 0;
+  int64_t making = 0;
   {
     std::lock_guard lock(packs().mutex);
     const auto [entries, is_new] = packs().of.try_emplace(of.data());
@@ -125,9 +139,8 @@ Buffer find_pack(const Buffer& of, const void* data, const PackLayout& layout) {
       if (entries->second.size() < kMostOfBuffer) entries->second.push_back({data, layout});
       return {};
     }
-    if (known->panels || known->is_making) return known->panels;
-    known->is_making = true;
-    drops = packs().drops;
+    if (known->panels || known->making > 0) return known->panels;
+    making = known->making = ++packs().makings;
   }
   // Others go on meanwhile, without it.
   Buffer panels = allocate(layout.bytes());
@@ -135,14 +148,11 @@ Buffer find_pack(const Buffer& of, const void* data, const PackLayout& layout) {
   std::lock_guard lock(packs().mutex);
   const auto entries = packs().of.find(of.data());
   Entry* known = entries == packs().of.end() ? nullptr : find(entries->second, data, layout);
-  if (known == nullptr || packs().drops != drops) {
-    // Dropped meanwhile, this one or another. It serves this call.
-    if (known != nullptr) known->is_making = false;
-    packed.fetch_sub(panels.bytes());
-    return panels;
+  if (known == nullptr || known->making != making) {
+    packed.fetch_sub(panels.bytes());  // dropped meanwhile: they serve this call
+  } else {
+    known->panels = panels;  // where there was no memory, nobody tries again
   }
-  known->is_making = !panels;  // where there is no memory, nobody tries again
-  known->panels = panels;
   return panels;
 }
 
@@ -153,6 +163,18 @@ void drop_packs(const Buffer& of) noexcept {
 void free_packs(const void* data, int64_t bytes) noexcept {
   const bool may_have = bytes >= kFewestPackedBytes && buffers.load(std::memory_order_relaxed) > 0;
   if (may_have) [[unlikely]] forget(data);
+}
+
+void drop_all_packs() noexcept {
+  FlatMap<const void*, Entries> dropped;  // freed without the lock
+  {
+    std::lock_guard lock(packs().mutex);
+    std::swap(dropped, packs().of);
+    buffers.store(0, std::memory_order_relaxed);
+  }
+  for (const auto& [memory, entries] : dropped) {
+    for (const Entry& entry : entries) packed.fetch_sub(entry.panels.bytes());
+  }
 }
 
 int64_t packed_bytes() { return packed.load(); }

@@ -40,6 +40,9 @@ Buffer find_pack(const Buffer& of, const void* data, const PackLayout& layout);
 /// Forgets the packs of a buffer that is about to be written.
 void drop_packs(const Buffer& of) noexcept;
 
+/// Forgets all packs. What is asked for again is packed again.
+void drop_all_packs() noexcept;
+
 /// What all packs take now.
 int64_t packed_bytes();
 

@@ -2,6 +2,7 @@
 #include "runtime/parallel.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +15,7 @@
 #include "oneapi/tbb/blocked_range.h"
 #include "oneapi/tbb/parallel_for.h"
 #include "oneapi/tbb/task_arena.h"
+#include "oneapi/tbb/task_group.h"
 #include "runtime/fork.h"
 #include "runtime/memory.h"
 #include "runtime/placement.h"
@@ -27,19 +29,26 @@ std::atomic<int64_t> split_loops{0};
 // on one thread.
 std::atomic<bool> threads_are_gone{false};
 constinit Placement placement;
-const ForkHandler fork_handler(ForkOrder::parallel, nullptr, [](void*) { placement.lock(); }, [](void*) { placement.unlock(); },
-                               [](void*) {
-  if (split_loops.load(std::memory_order_relaxed) > 0) threads_are_gone.store(true, std::memory_order_relaxed);
-  placement.forget_all();
-  placement.unlock();
-});
+const ForkHandler fork_handler(
+    ForkOrder::parallel, nullptr,
+    [](void*) {
+      placement.lock_for_fork();
+      return true;
+    },
+    [](void*) { placement.unlock(); },
+    [](void*) {
+      if (split_loops.load(std::memory_order_relaxed) > 0) threads_are_gone.store(true, std::memory_order_relaxed);
+      placement.forget_all();
+      placement.unlock();
+    });
 
 void take_part_in_loop() {
   thread_local Placement::Member member(placement);
   member.take_part();
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+/// Of any grain, also one near the largest number.
+int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 
 /// The chunks of a loop in shares, one for each worker. He takes those of his own first, so that calls of one function give the same
 /// elements to the same processor, which may still have them in its cache; then what is left of the others'.
@@ -74,8 +83,9 @@ class Shares {
 
 int default_threads() {
   static const int threads = [] {
+    // That of the process's first thread: the one that asks may be bound.
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    if (sched_getaffinity(getpid(), sizeof set, &set) != 0) return 1;
     return std::max(1, CPU_COUNT(&set));
   }();
   return threads;
@@ -115,12 +125,14 @@ void parallel_for(int64_t n, int64_t grain, int threads,
     });
     running.fetch_sub(1, std::memory_order_release);
   };
+  // A context of its own: a task of the user's that throws, or a group that is cancelled, would stop the loop as well.
+  tbb::task_group_context own(tbb::task_group_context::isolated);
   auto loop = [&] {
     tbb::parallel_for(tbb::blocked_range<int>(0, workers, 1), [&](const tbb::blocked_range<int>& range) {
       (void)split_loops.load(std::memory_order_acquire);
       for (int worker = range.begin(); worker < range.end(); ++worker) run_worker(worker);
       finished.fetch_add(1, std::memory_order_release);
-    }, tbb::simple_partitioner());
+    }, tbb::simple_partitioner(), own);
     (void)finished.load(std::memory_order_acquire);
   };
   try {

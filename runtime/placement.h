@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sched.h>
+#include <time.h>
 
 #include <array>
 #include <atomic>
@@ -14,7 +15,8 @@ namespace etch {
 ///
 /// Linux may wake a thread where its waker runs though another processor is idle: in a virtual machine one that has halted
 /// counts as taken away. There the two would take turns for milliseconds. So while a loop runs, the caller's processor is
-/// taken out of the affinity of the threads that took part in earlier loops. Threads that the user has bound stay bound.
+/// taken out of the affinity of the threads that took part in earlier loops and sleep. Others may be at a task of the user's: a thread
+/// that this makes would keep the affinity. Threads that the user has bound stay bound.
 class Placement {
  public:
   /// A thread that takes part in loops, but does not call them: an object on that thread, for as long as it does.
@@ -46,16 +48,19 @@ class Placement {
     int processor_ = -1;  // the caller's, if it was taken out
   };
 
-  // Around a fork: the threads of the parent are not there in a child.
-  void lock() { mutex_.lock(); }
+  // Around a fork: the threads of the parent are not there in a child. The one that forks has its usual affinity.
+  void lock_for_fork();
   void unlock() { mutex_.unlock(); }
   void forget_all();
 
  private:
   struct Thread {
     pid_t id = 0;       // 0: a free place
+    clockid_t clock{};  // of the time that it has run
     cpu_set_t usual{};  // its affinity
     int without = -1;   // the processor that is taken out of it
+
+    bool sleeps() const;
   };
   // Where there are more, the system finds idle processors faster than it could be told so.
   static constexpr int kMostThreads = 8;
@@ -66,6 +71,7 @@ class Placement {
   std::mutex mutex_;
   std::array<Thread, kMostThreads> threads_{};
   std::atomic<int> displaced_{0};
+  std::atomic<int> others_{0};  // members without a place
   std::atomic<int64_t> last_loop_{0};  // when it ended, in ns
 };
 

@@ -126,10 +126,14 @@ double measure_fma(int threads) {
 MachinePeaks machine_peaks(int threads) {
   static std::mutex mutex;
   static auto* const measured = new std::map<int, MachinePeaks>;
-  std::lock_guard lock(mutex);
-  auto [found, is_new] = measured->try_emplace(threads);
-  if (is_new) found->second = {measure_copy(threads), measure_fma(threads)};
-  return found->second;
+  {
+    const std::lock_guard lock(mutex);
+    const auto found = measured->find(threads);
+    if (found != measured->end()) return found->second;
+  }
+  const MachinePeaks peaks{measure_copy(threads), measure_fma(threads)};
+  const std::lock_guard lock(mutex);
+  return measured->try_emplace(threads, peaks).first->second;
 }
 
 }  // namespace etch

@@ -95,7 +95,11 @@ class Cache {
   FlatSet<SlotPtr, KeyHash, KeyEqual> slots_;
   std::list<SlotPtr> recent_;  // used last in front
   CompileCounts totals_;
-  const ForkHandler fork_handler_{ForkOrder::kernel_cache, this, [](void* self) { static_cast<Cache*>(self)->mutex_.lock(); },
+  const ForkHandler fork_handler_{ForkOrder::kernel_cache, this,
+                                  [](void* self) {
+                                    static_cast<Cache*>(self)->mutex_.lock();
+                                    return true;
+                                  },
                                   [](void* self) { static_cast<Cache*>(self)->mutex_.unlock(); },
                                   [](void* self) { static_cast<Cache*>(self)->start_as_child(); }};
 };

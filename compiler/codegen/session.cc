@@ -87,7 +87,7 @@ class Diagnostics final : public llvm::DiagnosticHandler {
 /// another thread has left half done.
 pthread_rwlock_t compiling = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 const ForkHandler fork_waits_for_compiling(
-    ForkOrder::compiling, nullptr, [](void*) { pthread_rwlock_wrlock(&compiling); },
+    ForkOrder::compiling, nullptr, [](void*) { return pthread_rwlock_wrlock(&compiling) == 0; },
     [](void*) { pthread_rwlock_unlock(&compiling); },
     // The lock names the thread that holds it, which has another number in the child.
     [](void*) { compiling = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP; });
@@ -354,6 +354,16 @@ class Session {
   /// The session if there is one.
   static Session* existing() { return existing_.load(std::memory_order_acquire); }
 
+  // Around a fork.
+  void lock_all() {
+    mutex_.lock();
+    memory_.lock();
+  }
+  void unlock_all() {
+    memory_.unlock();
+    mutex_.unlock();
+  }
+
   /// A worker of a target for this thread to use and to give back.
   class Lease {
    public:
@@ -447,15 +457,6 @@ class Session {
     });
   }
 
-  void lock_all() {
-    mutex_.lock();
-    memory_.lock();
-  }
-  void unlock_all() {
-    memory_.unlock();
-    mutex_.unlock();
-  }
-
   static inline std::atomic<Session*> existing_{nullptr};
 
   CodeMemory memory_;
@@ -466,10 +467,20 @@ class Session {
   std::atomic<int64_t> removed_{0};  // modules
   std::mutex mutex_;
   std::vector<std::unique_ptr<Worker>> idle_;
-  const ForkHandler fork_handler_{ForkOrder::session, this, [](void* self) { static_cast<Session*>(self)->lock_all(); },
-                                  [](void* self) { static_cast<Session*>(self)->unlock_all(); },
-                                  [](void* self) { static_cast<Session*>(self)->unlock_all(); }};
 };
+
+void unlock_session(void*) {
+  if (Session* session = Session::existing()) session->unlock_all();
+}
+
+// No member of the session, which is made inside of LLVM: a fork that waits for this thread keeps handlers from being made.
+const ForkHandler fork_handler(
+    ForkOrder::session, nullptr,
+    [](void*) {
+      if (Session* session = Session::existing()) session->lock_all();
+      return true;
+    },
+    unlock_session, unlock_session);
 
 }  // namespace
 

@@ -36,7 +36,7 @@ struct Writers {
 
  private:
   const ForkHandler fork_handler_{ForkOrder::function, this,
-                                  [](void* self) { static_cast<Writers*>(self)->mutex.lock(); },
+                                  [](void* self) { return lock_soon(static_cast<Writers*>(self)->mutex); },
                                   [](void* self) { static_cast<Writers*>(self)->mutex.unlock(); },
                                   [](void* self) { static_cast<Writers*>(self)->mutex.unlock(); }};
 };

@@ -8,6 +8,7 @@
 
 #include "program.h"
 #include "reference.h"
+#include "runtime/library/wrapping.h"
 
 namespace etch {
 namespace {
@@ -294,9 +295,10 @@ void reduces_rows_of_groups(ReduceKind kind, int64_t rows, int64_t n, bool dear,
   k.target = target;
   k.run(3);
   for (int64_t r = 0; r < rows; ++r) {
-    const T expected = reference::reduce_row(kind, row_of<T>(mapped, r, n));
+    using Wrapping = library::Wrapping<T>;
+    const auto expected = static_cast<Wrapping>(reference::reduce_row(kind, row_of<T>(mapped, r, n)));
     for (int64_t i = 0; i < n; ++i) {
-      const T x = in.data<T>()[r * n + i];
+      const auto x = static_cast<Wrapping>(in.data<T>()[r * n + i]);
       ASSERT_TRUE(same(out.data<T>()[r * n + i], static_cast<T>(x - expected)))
           << name(dtype_of<T>) << " kind " << int(kind) << " rows=" << rows << " n=" << n << " row " << r;
     }

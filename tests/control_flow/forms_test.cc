@@ -293,6 +293,15 @@ TEST(UpdateSlice, ClampsItsIndex) {
   }
 }
 
+TEST(UpdateSlice, AnUnsignedIndexBeyondAllSignedOnesIsTheLast) {
+  const auto program = [](const Tensor& x, const Tensor& i) {
+    return std::tuple(update_slice(x, full({2}, -1.f), i), dynamic_slice(x, i, 2));
+  };
+  const auto [updated, slice] = in_all_modes(program, Tensor({0.f, 1.f, 2.f, 3.f}), Tensor(uint64_t{1} << 63));
+  EXPECT_EQ(updated.to_vector<float>(), (std::vector<float>{0, 1, -1, -1}));
+  EXPECT_EQ(slice.to_vector<float>(), (std::vector<float>{2, 3}));
+}
+
 // ---- A run takes no memory turn by turn
 
 TEST(WhileLoop, AllocatesNothingPerTurn) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <functional>
 #include <string>
@@ -95,6 +96,9 @@ class BusyThreads {
 };
 
 TEST(Fork, ParentAndChildCompileAndRunWhileOtherThreadsCompile) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "that of g++ 12 leaves its allocator locked in a child if another thread is in it";
+#endif
   const Tensor x = some_values(1000);
   auto old = function([](Tensor x) { return x * x + 1.0f; });
   const std::string old_result = text_of(old(x));
@@ -207,6 +211,27 @@ TEST(Fork, AChildFindsVariablesWholeAndFreeWhileAnotherThreadUpdatesThem) {
     EXPECT_EQ(child.result(), "whole");
   }
   stop = true;
+  other.join();
+}
+
+TEST(Fork, WaitsForACallWhoseUserCodeMakesAVariable) {
+  Variable v(zeros(4));
+  auto step = function([&](Tensor d) {
+    v.assign(v + d);
+    print("v", v);
+  });
+  step(ones(4));
+  std::atomic<bool> prints{false}, made{false};
+  const ScopedPrintSink sink([&](std::string_view) {
+    prints = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the fork waits for v by now
+    const Variable log(zeros(1));
+    made = true;
+  });
+  std::thread other([&] { step(ones(4)); });
+  while (!prints) std::this_thread::yield();
+  Child child([&] { return made ? text_of(v.value()) : "forked with v taken"; });
+  EXPECT_EQ(child.result(), text_of(full(4, 2.0f)));
   other.join();
 }
 

@@ -49,6 +49,7 @@ TEST(Flags, UnknownOnesAndBadValuesAreErrors) {
   EXPECT_EQ(error_of("threads=x").find("ScopedFlags: flag 'threads' does not take 'x', only N"), 0u);
   EXPECT_EQ(error_of("threads=-1").find("ScopedFlags: flag 'threads' does not take"), 0u);
   EXPECT_EQ(error_of("threads=99999999999").find("ScopedFlags: flag 'threads' does not take"), 0u);
+  EXPECT_NE(error_of("threads=5000").find("at most 1024"), std::string::npos);
   EXPECT_EQ(error_of("target=z80").find("ScopedFlags: flag 'target' does not take 'z80', only NAME"), 0u);
   EXPECT_EQ(error_of("dump").find("ScopedFlags: flag 'dump' needs a value, DIR"), 0u);
   EXPECT_EQ(error_of("dump=").find("ScopedFlags: flag 'dump' needs a value, DIR"), 0u);

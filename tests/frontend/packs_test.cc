@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <thread>
 
 #include "etch/buffer.h"
 #include "etch/checkpoint.h"
+#include "etch/effects.h"
 #include "etch/function.h"
 #include "etch/nn.h"
 #include "etch/ops.h"
@@ -290,6 +293,65 @@ TEST(PackedBytes, AreBounded) {
   for (int i = 0; i < 3; ++i) f(ones({4, 4096}));
   EXPECT_GT(packed_bytes(), kMostPackedBytes / 2);
   EXPECT_LE(packed_bytes(), kMostPackedBytes);
+}
+
+TEST_F(Packs, OfADestinationAreNotMadeWhileItIsWritten) {
+  Tensor w = weights(0);
+  auto serve = function([&w](Tensor x) { return matmul(x, w); });
+  auto refresh = function([](Tensor value) {
+    print("about to write", mean(value));
+    return value * 2.0f;
+  });
+  {
+    const ScopedPrintSink sink([&](std::string_view) { serve(x_), serve(x_); });
+    refresh.call_into(w, weights(3));
+  }
+  EXPECT_EQ(serve(x_).to_vector<float>(), expected(x_, w));
+}
+
+TEST_F(Packs, AreNotMadeOfABufferThatTheUserHolds) {
+  Buffer buffer = Buffer::allocate(kBytes);
+  std::fill_n(static_cast<float*>(buffer.data()), kSteps * kColumns, 1.0f);
+  const Tensor w = Tensor::adopt(buffer, DType::f32, {kSteps, kColumns});
+  auto f = function([&w](Tensor x) { return matmul(x, w); });
+  for (int i = 0; i < 3; ++i) f(x_);
+  EXPECT_EQ(packed(), 0);
+  auto view = function([v = reshape(w, {kColumns, kSteps})](Tensor x) { return matmul(x, transpose(v)); });
+  for (int i = 0; i < 3; ++i) view(x_);
+  EXPECT_EQ(packed(), 0);
+}
+
+TEST_F(Packs, AreGivenBackByTrimMemory) {
+  const Variable w(weights(0));
+  auto f = function([&w](Tensor x) { return matmul(x, w); });
+  const std::vector<float> first = f(x_).to_vector<float>();
+  f(x_);
+  EXPECT_GT(packed(), 0);
+  trim_memory();
+  EXPECT_EQ(packed(), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(f(x_).to_vector<float>(), first);
+  EXPECT_GT(packed(), 0);
+}
+
+TEST_F(Packs, AreCountedOnceThoughTheyAreDroppedInTheMaking) {
+  const PackLayout layout{.steps = 256, .columns = 128, .step_stride = 128, .column_stride = 1, .panel = 16, .depth = 64, .element_bytes = 4};
+  Buffer buffer = Buffer::allocate(int64_t{256} * 128 * 4);
+  std::memset(buffer.data(), 0, static_cast<size_t>(buffer.bytes()));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 3000; ++i) {
+        if (t == 0) {
+          drop_packs(buffer);
+        } else {
+          find_pack(buffer, buffer.data(), layout);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  drop_packs(buffer);
+  EXPECT_EQ(packed(), 0);
 }
 
 }  // namespace

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "oneapi/tbb/task_group.h"
 
 namespace etch {
 namespace {
@@ -54,6 +57,23 @@ TEST(ParallelFor, RangesAreWholeGrains) {
 TEST(ParallelFor, RangesAreWholePieces) { EXPECT_EQ(ranges_of(1000, 1, 2, 300).size(), 3); }
 
 TEST(ParallelFor, EveryWorkerHasARangeThoughItIsLessThanAPiece) { EXPECT_EQ(ranges_of(1000, 1, 2, 5000).size(), 2); }
+
+TEST(ParallelFor, ACancelledGroupOfTheUsersDoesNotStopIt) {
+  tbb::task_group group;
+  std::vector<Range> ranges;
+  group.run_and_wait([&] {
+    group.cancel();
+    ranges = ranges_of(1000, 1, 2);
+  });
+  ASSERT_FALSE(ranges.empty());
+  EXPECT_EQ(ranges.front().first, 0);
+  EXPECT_EQ(ranges.back().second, 1000);
+}
+
+TEST(ParallelFor, OfAGrainNearTheLargestNumberIsOneRange) {
+  EXPECT_EQ(num_workers(1000, std::numeric_limits<int64_t>::max(), 4), 1);
+  EXPECT_EQ(ranges_of(1000, std::numeric_limits<int64_t>::max(), 4), (std::vector<Range>{{0, 1000}}));
+}
 
 }  // namespace
 }  // namespace etch

@@ -5,7 +5,10 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <barrier>
+#include <chrono>
+#include <deque>
 #include <optional>
 #include <thread>
 
@@ -41,6 +44,15 @@ class Participant {
     turn_.arrive_and_wait();
     turn_.arrive_and_wait();
   }
+  /// Does something else while `body` runs.
+  template <class Body>
+  void work_during(Body body) {
+    works_ = true;
+    turn_.arrive_and_wait();
+    body();
+    works_ = false;
+    turn_.arrive_and_wait();
+  }
 
  private:
   void run(Placement& placement) {
@@ -48,6 +60,7 @@ class Participant {
     Placement::Member member(placement);
     turn_.arrive_and_wait();
     for (turn_.arrive_and_wait(); !ends_; turn_.arrive_and_wait()) {
+      while (works_) continue;
       member.take_part();
       turn_.arrive_and_wait();
     }
@@ -55,6 +68,7 @@ class Participant {
 
   std::barrier<> turn_{2};
   bool ends_ = false;
+  std::atomic<bool> works_{false};
   pid_t id_ = 0;
   std::thread thread_;
 };
@@ -153,9 +167,43 @@ TEST_F(PlacementTest, TheAffinityIsWhatItWasIfAThreadEndsToBeAMemberDuringALoop)
 }
 
 TEST_F(PlacementTest, AChildOfAForkKnowsNoThreads) {
-  placement_.lock();
+  placement_.lock_for_fork();
   placement_.forget_all();
   placement_.unlock();
+  const Placement::Loop loop(placement_);
+  expect_affinity(usual_);
+}
+
+TEST_F(PlacementTest, AThreadThatForksHasItsUsualAffinity) {
+  std::optional<Placement::Loop> loop;
+  std::thread([&] {
+    bind(0, usual_);
+    Placement::Member member(placement_);
+    std::thread([&] { loop.emplace(placement_); }).join();
+    placement_.lock_for_fork();
+    placement_.unlock();
+    const cpu_set_t set = affinity_of(0);
+    EXPECT_TRUE(CPU_EQUAL(&set, &usual_));
+  }).join();
+}
+
+TEST_F(PlacementTest, AThreadThatRunsIsLeftAlone) {
+  // The machine may have stopped it at the moment that it is looked at; it has not always.
+  bool was_left_alone = false;
+  one_->work_during([&] {
+    for (int attempt = 0; attempt < 100 && !was_left_alone; ++attempt) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const Placement::Loop loop(placement_);
+      const cpu_set_t set = affinity_of(one_->thread());
+      was_left_alone = CPU_EQUAL(&set, &usual_);
+    }
+  });
+  EXPECT_TRUE(was_left_alone);
+}
+
+TEST_F(PlacementTest, AmongManyNobodyIsDisplaced) {
+  std::deque<Participant> others;
+  for (int i = 0; i < 8; ++i) others.emplace_back(placement_);
   const Placement::Loop loop(placement_);
   expect_affinity(usual_);
 }

@@ -50,7 +50,7 @@ class Buffer {
 
 /// Memory that tensors and runs hold now, and what is kept for reuse.
 struct MemoryStats {
-  int64_t live_bytes = 0;     // of tensors, and of the temporaries of calls that are running
+  int64_t live_bytes = 0;     // of tensors, of packed copies of weights, and of the temporaries of calls that are running
   int64_t peak_bytes = 0;     // highest live_bytes since the last reset
   int64_t scratch_bytes = 0;  // of live_bytes: the temporaries
   int64_t cached_bytes = 0;   // freed blocks and scratch memory, kept for reuse; at most about 530 MiB
@@ -59,7 +59,7 @@ struct MemoryStats {
 };
 MemoryStats memory_stats();
 void reset_peak_memory();
-/// Gives all memory that is kept for reuse back to the system.
+/// Gives all memory that is kept for reuse back to the system, packed copies of weights as well: calls make them anew.
 void trim_memory();
 
 }  // namespace etch
