@@ -42,13 +42,13 @@ int size_class(int64_t rounded_bytes) {
   return 4 * power + static_cast<int>((bytes - std::bit_floor(bytes)) / (std::bit_floor(bytes) / 4));
 }
 
-// Blocks that caches hold begin at different places of a page, one after the other. Else the operands and the results of a kernel
-// would begin at the same: their lines would fall into the same sets of the first cache, and a load would wait for a store to the same
-// place of another page, as if it read what that wrote. (Depthwise convolution of 14 x 14 x 512, whose pixels are 2 KiB apart: 86 us
-// with one place for all, 49 with several.) What comes from memory is fetched ahead page by page, and is read up to a tenth faster from
-// the beginning of one.
-std::atomic<uint64_t> blocks{0};
+// Blocks begin at different places of a page, one after the other. Else the operands and the results of a kernel would begin at the
+// same: their lines would fall into the same sets of the first cache, and a load would wait for a store to the same place of another
+// page, as if it read what that wrote.
+std::atomic<uint64_t> blocks{0}, huge_blocks{0};
 
+// Of blocks that caches hold. Depthwise convolution of 14 x 14 x 512, whose pixels are 2 KiB apart, takes 86 us with one place for all
+// and 49 with several.
 int64_t next_place() {
   // Loads wait for stores a vector before them: neither the distance between blocks made near each other in time nor what is left of it
   // beside lines that are 1, 2 or 4 KiB apart is so little.
@@ -56,15 +56,24 @@ int64_t next_place() {
   return static_cast<int64_t>(blocks.fetch_add(kStep, std::memory_order_relaxed) % kPlaces) * Buffer::kAlignment;
 }
 
+// Of blocks that come from memory. That is fetched ahead page by page, so a kernel should come to the next page of all its blocks at
+// once, to wait for them together: with places all over a page three operands of 64 MB take a twentieth longer. A graph of six operands
+// and four results of 4 MB each takes a sixth less time with these places than with one.
+int64_t next_place_near_front() {
+  constexpr uint64_t kPlaces = 8;
+  constexpr int64_t kStepBytes = 128;
+  return static_cast<int64_t>(huge_blocks.fetch_add(1, std::memory_order_relaxed) % kPlaces) * kStepBytes;
+}
+
 /// Null where there is no memory.
 void* allocate_block(int64_t bytes) {
-  if (bytes >= kHugePage) {
-    void* block = std::aligned_alloc(kHugePage, round_up(bytes, kHugePage));
-    if (block != nullptr) madvise(block, bytes, MADV_HUGEPAGE);  // a hint: failure changes nothing
-    return block;
-  }
-  void* page = std::aligned_alloc(kPage, bytes + kPage);
-  return page == nullptr ? nullptr : static_cast<std::byte*>(page) + next_place();
+  const bool huge = bytes >= kHugePage;
+  const int64_t page = huge ? kHugePage : kPage;
+  const int64_t in_pages = round_up(bytes, page);
+  void* block = std::aligned_alloc(page, in_pages + kPage);
+  if (block == nullptr) return nullptr;
+  if (huge) madvise(block, in_pages, MADV_HUGEPAGE);  // a hint: failure changes nothing
+  return static_cast<std::byte*>(block) + (huge ? next_place_near_front() : next_place());
 }
 
 void* page_of(void* block) {
