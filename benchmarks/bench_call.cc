@@ -36,6 +36,12 @@ void call_eager(benchmark::State& state) {
 }
 BENCHMARK(call_eager)->Name("call_8_floats/eager_4_ops");
 
+void op_eager(benchmark::State& state) {
+  Tensor x = eight(), y = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(x + y); });
+}
+BENCHMARK(op_eager)->Name("call_8_floats/eager_op");
+
 void call_two_shapes(benchmark::State& state) {
   auto f = etch::function(chain);
   Tensor x = eight(), z = Tensor({1.0f, 2.0f});

@@ -235,6 +235,15 @@ Output output_of(const ScheduledBuffer& buffer, int i) {
   return {buffer.bytes};
 }
 
+/// See Executable.
+bool is_one_launch(const Executable& executable) {
+  if (executable.steps.size() != 1 || executable.launches.size() != 1) return false;
+  const Step::Kind kind = executable.steps.front().kind;
+  if (kind != Step::Kind::launch && kind != Step::Kind::call) return false;
+  const auto is_callers = [](const Slot& slot) { return slot.kind == Slot::Kind::input || slot.kind == Slot::Kind::output; };
+  return !executable.needs_scratch && executable.launches.front().num_errors == 0 && std::ranges::all_of(executable.slots, is_callers);
+}
+
 }  // namespace
 
 Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, const Target& target, bool group) {
@@ -251,6 +260,7 @@ Executable link(const Schedule& schedule, std::vector<KernelHandle> kernels, con
   }
   executable.needs_scratch = !executable.stripes.empty() ||
                              std::ranges::any_of(executable.launches, [](const Launch& l) { return l.scratch_bytes > 0; });
+  executable.is_one_launch = is_one_launch(executable);
   executable.code = std::make_shared<std::vector<KernelHandle>>(std::move(kernels));
   return executable;
 }

@@ -6,7 +6,6 @@
 #include <memory>
 #include <mutex>
 
-#include "frontend/dispatch.h"
 #include "runtime/flat_map.h"
 #include "runtime/fork.h"
 
@@ -33,7 +32,6 @@ class CompiledCache {
       ++misses_;
       return nullptr;
     }
-    ++hits_;
     if (it->second != order_.begin()) order_.splice(order_.begin(), order_, it->second);
     return it->second->compiled;
   }
@@ -48,9 +46,10 @@ class CompiledCache {
     order_.pop_back();
   }
 
-  EagerCacheStats stats() {
+  /// How often find() found nothing.
+  int64_t misses() {
     std::lock_guard lock(mutex_);
-    return {static_cast<int64_t>(order_.size()), static_cast<int64_t>(kLimit), hits_, misses_};
+    return misses_;
   }
 
  private:
@@ -65,7 +64,6 @@ class CompiledCache {
   const ForkHandler fork_handler_;
   std::list<Entry> order_;
   FlatMap<View, typename std::list<Entry>::iterator> entries_;  // keys point into order_
-  int64_t hits_ = 0;
   int64_t misses_ = 0;
 };
 

@@ -9,9 +9,8 @@
 #include "absl/container/inlined_vector.h"
 #include "compiler/compile.h"
 #include "compiler/ir/cat.h"
-#include "frontend/compiled_cache.h"
+#include "frontend/eager_cache.h"
 #include "frontend/eager_events.h"
-#include "frontend/eager_key.h"
 #include "frontend/flags.h"
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
@@ -84,13 +83,6 @@ Tensors record(Trace& trace, const AnyOp& op, const ResolvedList& operands, std:
   return trace.emit(op, values, wanted, where);
 }
 
-/// A compiled function of one op.
-struct EagerKernel {
-  Types types;
-  absl::InlinedVector<int32_t, 2> same_as;  // per result: the operand whose elements it has, or -1 where steps write it
-  std::shared_ptr<const Executable> executable;
-};
-
 using OperandTypes = absl::InlinedVector<OperandType, 3>;
 
 OperandTypes types_of(const ResolvedList& operands) {
@@ -101,18 +93,6 @@ OperandTypes types_of(const ResolvedList& operands) {
   }
   return types;
 }
-
-/// The compiled one-op functions.
-class EagerCache : public CompiledCache<EagerKey, EagerKeyView, EagerKernel> {
- public:
-  static EagerCache& instance() {
-    static auto* cache = new EagerCache;  // lives as long as the process: tensors may be used during static destruction
-    return *cache;
-  }
-
- private:
-  EagerCache() : CompiledCache(ForkOrder::eager_cache) {}
-};
 
 [[noreturn]] void fail_op(const absl::Status& status, Location where) {
   const Scope* scope = Scope::innermost();
@@ -125,16 +105,15 @@ T value_or_fail(absl::StatusOr<T> value, Location where) {
   return *std::move(value);
 }
 
-std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedList& operands,
-                                               std::span<const Type> wanted, const Flags& flags, Location where) {
+std::shared_ptr<const EagerKernel> compile_one(const EagerKeyView& key, const Flags& flags, Location where) {
   GraphBuilder builder;
   absl::InlinedVector<Value, 3> values;
-  for (const Resolved& operand : operands) {
-    values.push_back(value_or_fail(builder.input({operand.dtype, operand.shape()}), where));
+  for (const auto& [dtype, shape] : key.operands) {
+    values.push_back(value_or_fail(builder.input({dtype, *shape}), where));
   }
-  auto kernel = std::make_shared<EagerKernel>();
+  auto kernel = std::make_shared<EagerKernel>(key);
   absl::InlinedVector<Value, 2> outputs;
-  for (Value result : value_or_fail(builder.emit_all(op, values, wanted), where)) {
+  for (Value result : value_or_fail(builder.emit_all(key.op, values, key.wanted), where)) {
     outputs.push_back(result);
     kernel->types.push_back(builder.type(result));
   }
@@ -146,11 +125,24 @@ std::shared_ptr<const EagerKernel> compile_one(const AnyOp& op, const ResolvedLi
   kernel->executable = value_or_fail(compile(graph, options), where).executable;
   for (const Output& output : kernel->executable->outputs) {
     kernel->same_as.push_back(output.same_as == Output::SameAs::input ? output.index : -1);
+    kernel->computes |= kernel->same_as.back() < 0;
   }
+  kernel->is_plain = kernel->types.size() == 1 && kernel->computes && place(key.op) != Place::view;
   return kernel;
 }
 
-Tensors run(const EagerKernel& kernel, Op op, const ResolvedList& operands, const Flags& flags, Location where) {
+void compute(const EagerKernel& kernel, const void* const* inputs, void* const* outputs, const RunOptions& options, Location where) {
+  try {
+    kernel.executable->run(inputs, outputs, options);
+  } catch (const std::bad_alloc&) {
+    fail_allocation(where, kernel.executable->memory_bytes(options), user_name(name(kernel.key.op())));
+  } catch (const Error& error) {
+    throw Error(cat(at(where), error.what()));  // of elements: one code serves many places
+  }
+}
+
+Tensors run(const EagerKernel& kernel, const ResolvedList& operands, const Flags& flags, Location where) {
+  const Op op = kernel.key.op();
   Tensors tensors;
   // A reshape is a view by its meaning. What the compiler finds equal otherwise is copied: results are tensors of their own.
   if (place(op) == Place::view) {
@@ -158,26 +150,17 @@ Tensors run(const EagerKernel& kernel, Op op, const ResolvedList& operands, cons
     return tensors;
   }
   const RunOptions options = run_options(flags);
-  absl::InlinedVector<void*, 2> outputs;
-  bool computes = false;
-  for (size_t i = 0; i < kernel.types.size(); ++i) {
+  absl::InlinedVector<void*, 2> outputs(kernel.types.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
     const Type& type = kernel.types[i];
-    tensors.push_back(allocate_legal(type, where, user_name(name(op))));
-    outputs.push_back(TensorAccess::get(tensors[i])->data);
-    computes |= kernel.same_as[i] < 0;
+    outputs[i] = TensorAccess::get(tensors.emplace_back(allocate_legal(type, where, user_name(name(op)))))->data;
     if (kernel.same_as[i] < 0) continue;
     copy_bytes(outputs[i], operands[kernel.same_as[i]].data(), type.bytes(), options.threads);
   }
-  if (!computes) return tensors;
-  absl::InlinedVector<const void*, 4> inputs;
-  for (const Resolved& operand : operands) inputs.push_back(operand.data());
-  try {
-    kernel.executable->run(inputs.data(), outputs.data(), options);
-  } catch (const std::bad_alloc&) {
-    fail_allocation(where, kernel.executable->memory_bytes(options), user_name(name(op)));
-  } catch (const Error& error) {
-    throw Error(cat(at(where), error.what()));  // of elements: one code serves many places
-  }
+  if (!kernel.computes) return tensors;
+  absl::InlinedVector<const void*, 4> inputs(operands.size());
+  for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = operands[i].data();
+  compute(kernel, inputs.data(), outputs.data(), options, where);
   return tensors;
 }
 
@@ -188,7 +171,40 @@ void check_eager(const ResolvedList& operands, Op op, Location where) {
   }
 }
 
+/// The result of an op on a few eager operands that this thread ran lately on such types, if nobody records it; else nothing. Most of
+/// what an op on few elements takes is the way to its kernel, so this one stores and counts nothing that it need not.
+Tensor apply_again(const AnyOp& op, OperandPointers operands, Location where) {
+  constexpr size_t kFew = 4;
+  if (operands.size() > kFew || Trace::current() != nullptr || recording_events() != nullptr) return {};
+  OperandType types[kFew];
+  const void* inputs[kFew];
+  uint64_t numbers[kFew];
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const Tensor* tensor = operands[i]->tensor();
+    const bool is_number = tensor == nullptr;
+    if (is_number) tensor = model_of(op, operands, i);
+    const TensorImpl* impl = tensor == nullptr ? nullptr : TensorAccess::get(*tensor);
+    if (impl == nullptr || impl->kind != TensorImpl::Kind::eager) return {};
+    types[i] = {impl->dtype, is_number ? &kScalar : &impl->shape};
+    inputs[i] = is_number ? &numbers[i] : impl->data;
+    if (is_number) numbers[i] = number_bits(operands[i]->number(), impl->dtype, where);
+  }
+  const Flags& flags = current_flags();
+  const LentKernel kernel = LentKernel::recent({op, {types, operands.size()}, {}, flags.target});
+  if (kernel.get() == nullptr || !kernel.get()->is_plain) return {};
+  Tensor result = allocate_legal(kernel.get()->types[0], where, user_name(name(op)));
+  compute(*kernel.get(), inputs, &TensorAccess::get(result)->data, run_options(flags), where);
+  return result;
+}
+
 }  // namespace
+
+Tensor apply(const AnyOp& op, OperandPointers operands, const Type* wanted, Location where) {
+  if (wanted == nullptr) {
+    if (Tensor result = apply_again(op, operands, Scope::place_of(where)); result.defined()) return result;
+  }
+  return std::move(apply_all(op, operands, {wanted, wanted ? size_t{1} : 0}, where)[0]);
+}
 
 Tensors apply_all(const AnyOp& op, OperandPointers operands, std::span<const Type> wanted, Location where) {
   where = Scope::place_of(where);
@@ -199,14 +215,11 @@ Tensors apply_all(const AnyOp& op, OperandPointers operands, std::span<const Typ
     const Flags& flags = current_flags();
     const OperandTypes types = types_of(resolved);
     const EagerKeyView key{op, types, wanted, flags.target};
-    std::shared_ptr<const EagerKernel> kernel = EagerCache::instance().find(key);
-    if (!kernel) {
-      kernel = compile_one(op, resolved, wanted, flags, where);
-      EagerCache::instance().insert(key, kernel);
-    }
+    LentKernel kernel(key);
+    if (kernel.get() == nullptr) kernel.fill(compile_one(key, flags, where));
     EagerEvents* events = recording_events();
-    if (events == nullptr) [[likely]] return run(*kernel, op, resolved, flags, where);
-    Tensors results = run(*kernel, op, resolved, flags, where);
+    if (events == nullptr) [[likely]] return run(*kernel.get(), resolved, flags, where);
+    Tensors results = run(*kernel.get(), resolved, flags, where);
     events->record(op, resolved, wanted, results, where);
     return results;
   } catch (const std::bad_alloc&) {
@@ -223,7 +236,5 @@ Tensor constant(const Type& type, uint64_t bits, std::string_view op, Location w
   });
   return result;
 }
-
-EagerCacheStats eager_cache_stats() { return EagerCache::instance().stats(); }
 
 }  // namespace etch::detail

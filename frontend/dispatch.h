@@ -22,9 +22,7 @@ using OperandPointers = std::span<const Operand* const>;
 Tensors apply_all(const AnyOp& op, OperandPointers operands, std::span<const Type> wanted, Location where);
 
 /// The result of an op that has one.
-inline Tensor apply(const AnyOp& op, OperandPointers operands, const Type* wanted, Location where) {
-  return std::move(apply_all(op, operands, {wanted, wanted ? size_t{1} : 0}, where)[0]);
-}
+Tensor apply(const AnyOp& op, OperandPointers operands, const Type* wanted, Location where);
 
 inline Tensor apply(const AnyOp& op, std::span<const Operand> operands, const Type* wanted, Location where) {
   absl::InlinedVector<const Operand*, 3> pointers;
@@ -45,14 +43,5 @@ Tensor apply_to(const AnyOp& op, const Operand& first, const More&... more) {
 
 /// A tensor whose elements all have these bits; `op` is what the user called.
 Tensor constant(const Type& type, uint64_t bits, std::string_view op, Location where);
-
-/// How many one-op functions are kept compiled, and the bound.
-struct EagerCacheStats {
-  int64_t entries = 0;
-  int64_t limit = 0;
-  int64_t hits = 0;
-  int64_t misses = 0;
-};
-EagerCacheStats eager_cache_stats();
 
 }  // namespace etch::detail

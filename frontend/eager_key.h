@@ -28,14 +28,17 @@ struct EagerKeyView {
   std::span<const Type> wanted;
   const Target* target;   // one of those that stay for the process
 
+  /// The op without its fields and the types as one word, a product for each number in them: every eager call waits for this.
+  uint64_t rough_hash() const {
+    uint64_t sum = mixed(operands.size(), static_cast<uint64_t>(static_cast<Op>(op)));
+    for (const auto& [dtype, shape] : operands) sum = mixed(sum, dtype, *shape);
+    for (const Type& type : wanted) sum = mixed(sum, type.dtype, type.shape);
+    return sum;
+  }
+
   template <class H>
   friend H AbslHashValue(H h, const EagerKeyView& key) {
-    const auto& [op, operands, wanted, target] = key;
-    // Types as one word, a product for each number in them: every eager call waits for this.
-    uint64_t types = operands.size();
-    for (const auto& [dtype, shape] : operands) types = mixed(types, dtype, *shape);
-    for (const Type& type : wanted) types = mixed(types, type.dtype, type.shape);
-    return H::combine(std::move(h), op, target, types);
+    return H::combine(std::move(h), key.op, key.target, key.rough_hash());
   }
   /// In full: a field that is added does not compile until it stands here.
   friend bool operator==(const EagerKeyView& a, const EagerKeyView& b) {
@@ -44,15 +47,19 @@ struct EagerKeyView {
       const auto& [dtype, shape] = one;
       return dtype == other.dtype && *shape == *other.shape;
     };
-    return op == b.op && target == b.target && std::ranges::equal(operands, b.operands, same_type) &&
+    const bool same_op = is_table_op(op) ? static_cast<Op>(op) == static_cast<Op>(b.op) : op == b.op;
+    return same_op && target == b.target && std::ranges::equal(operands, b.operands, same_type) &&
            std::ranges::equal(wanted, b.wanted);
   }
 
  private:
-  static uint64_t mixed(uint64_t sum, DType dtype, const Shape& shape) {
+  static uint64_t mixed(uint64_t sum, uint64_t number) {
     constexpr uint64_t kOdd = 0x9E3779B97F4A7C15;
-    sum = (sum ^ (static_cast<uint64_t>(dtype) + 256 * static_cast<uint64_t>(shape.rank()))) * kOdd;
-    for (int64_t extent : shape) sum = (sum ^ (sum >> 32) ^ static_cast<uint64_t>(extent)) * kOdd;
+    return (sum ^ (sum >> 32) ^ number) * kOdd;
+  }
+  static uint64_t mixed(uint64_t sum, DType dtype, const Shape& shape) {
+    sum = mixed(sum, static_cast<uint64_t>(dtype) + 256 * static_cast<uint64_t>(shape.rank()));
+    for (int64_t extent : shape) sum = mixed(sum, static_cast<uint64_t>(extent));
     return sum;
   }
 };
@@ -68,6 +75,7 @@ class EagerKey {
   EagerKey(const EagerKey&) = delete;
   EagerKey& operator=(const EagerKey&) = delete;
 
+  Op op() const { return op_; }
   EagerKeyView view() const { return {op_, operand_types_, wanted_, target_}; }
 
  private:

@@ -94,7 +94,7 @@ std::shared_ptr<const Executable> compiled(const Graph& graph, const Flags& flag
 
 }  // namespace
 
-EagerCacheStats graph_cache_stats() { return GraphCache::instance().stats(); }
+int64_t graph_cache_misses() { return GraphCache::instance().misses(); }
 
 std::vector<Tensor> run_graph(const Graph& graph, std::span<const Tensor* const> inputs, std::string_view what,
                               Location where) {

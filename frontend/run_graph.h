@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "compiler/ir/graph.h"
-#include "frontend/dispatch.h"
 #include "frontend/tensor_impl.h"
 
 namespace etch::detail {
@@ -16,7 +15,7 @@ namespace etch::detail {
 std::vector<Tensor> run_graph(const Graph& graph, std::span<const Tensor* const> inputs, std::string_view what,
                               Location where);
 
-/// How many of these graphs are kept compiled.
-EagerCacheStats graph_cache_stats();
+/// How often a graph was not found compiled.
+int64_t graph_cache_misses();
 
 }  // namespace etch::detail

@@ -42,6 +42,17 @@ void run_range(void* context, int worker, int64_t begin, int64_t end) {
   call.fn(call.buffers, call.sizes, begin, end, call.scratch + worker * call.scratch_stride);
 }
 
+/// All iterations of a launch, by several threads if they are worth it.
+void run_iterations(const Launch& launch, void* const* buffers, const int64_t* sizes, std::byte* scratch, const RunOptions& options) {
+  const int64_t grain = grain_of(launch, options);
+  if (launch.iterations <= grain) {
+    if (launch.iterations > 0) launch.fn(buffers, sizes, 0, launch.iterations, scratch);
+    return;
+  }
+  Call call{launch.fn, buffers, sizes, scratch, aligned(launch.scratch_bytes)};
+  parallel_for(launch.iterations, grain, options.threads, run_range, &call, options.grain > 0 ? 1 : launch.piece);
+}
+
 /// A launch's share of the time that its group takes.
 double share_of(const Launch& launch, const LaunchGroup& group) {
   if (group.parts == 0) return 1.0 / group.count;
@@ -152,6 +163,7 @@ int64_t Executable::scratch_bytes(const RunOptions& options) const {
 }
 
 void Executable::run(const void* const* inputs, void* const* outputs, const RunOptions& options) const {
+  if (is_one_launch) return run_one_launch(inputs, outputs, options);
   Run run(*this, inputs, outputs, options);
   run_steps(run, [&](const Step& step) { run_launches(step, run); });
 }
@@ -268,14 +280,18 @@ void Executable::run_launch(const Launch& launch, const Run& run) const {
   std::array<void*, kMaxSlots> pointers;
   run.pointers_of(launch, pointers.data());
   for (int32_t i = 0; i < launch.num_errors; ++i) run.errors(launch.error_slot)[i] = {kNoError, 0, 0};
-  const int64_t* sizes = sizes_pool.data() + launch.first_size;
-  const int64_t grain = grain_of(launch, run.options);
-  if (launch.iterations <= grain) {
-    if (launch.iterations > 0) launch.fn(pointers.data(), sizes, 0, launch.iterations, run.scratch);
-    return;
+  run_iterations(launch, pointers.data(), sizes_pool.data() + launch.first_size, run.scratch, run.options);
+}
+
+void Executable::run_one_launch(const void* const* inputs, void* const* outputs, const RunOptions& options) const {
+  std::array<void*, kMaxSlots> pointers;
+  const Launch& launch = launches.front();
+  const int32_t* of = slot_pool.data() + launch.first_slot;
+  for (int32_t i = 0; i < launch.num_slots; ++i) {
+    const Slot& slot = slots[of[i]];
+    pointers[i] = slot.kind == Slot::Kind::input ? const_cast<void*>(inputs[slot.index]) : outputs[slot.index];
   }
-  Call call{launch.fn, pointers.data(), sizes, run.scratch, aligned(launch.scratch_bytes)};
-  parallel_for(launch.iterations, grain, run.options.threads, run_range, &call, run.options.grain > 0 ? 1 : launch.piece);
+  run_iterations(launch, pointers.data(), sizes_pool.data() + launch.first_size, nullptr, options);
 }
 
 void Executable::run_group(const LaunchGroup& group, const Run& run) const {

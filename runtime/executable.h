@@ -172,6 +172,7 @@ class Executable {
   std::vector<Output> outputs;
   int64_t arena_bytes = 0;
   bool needs_scratch = true;  // false only if no launch has scratch_bytes, and there are no stripes
+  bool is_one_launch = false;  // true only if a run is one launch on inputs and outputs, without memory of its own and errors
   std::vector<std::string> names;  // of the kernels and library functions, per launch
   std::shared_ptr<const void> code;  // keeps the machine code alive
 
@@ -205,6 +206,7 @@ class Executable {
   void run_steps(Run& run, const RunLaunches& launch) const;
   void run_launches(const Step& step, const Run& run) const;
   void run_launch(const Launch& launch, const Run& run) const;
+  void run_one_launch(const void* const* inputs, void* const* outputs, const RunOptions& options) const;
   void run_group(const LaunchGroup& group, const Run& run) const;
   /// Parts begin..end of all launches of a group.
   void run_parts(const LaunchGroup& group, const Run& run, int worker, int64_t begin, int64_t end) const;

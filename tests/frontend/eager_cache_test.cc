@@ -1,0 +1,91 @@
+// What a thread keeps of the compiled functions of eager ops.
+#include "frontend/eager_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "compiler/codegen/target.h"
+#include "etch/etch.h"
+
+namespace etch::detail {
+namespace {
+
+/// `negate` of a shape that no other test asks for.
+struct Negation {
+  explicit Negation(int64_t extent) : shape{extent} {}
+  EagerKeyView view() const { return {op, {&type, 1}, {}, &host_target()}; }
+
+  const AnyOp op = Op::neg;
+  const Shape shape;
+  const OperandType type{DType::f32, &shape};
+};
+
+std::shared_ptr<const EagerKernel> kernel_of(const EagerKeyView& key) { return std::make_shared<EagerKernel>(key); }
+
+TEST(LentKernel, IsTheThreadsAgainAfterTheCall) {
+  const Negation op(70'001);
+  const EagerKernel* kernel;
+  {
+    LentKernel lent(op.view());
+    ASSERT_EQ(lent.get(), nullptr);
+    lent.fill(kernel_of(op.view()));
+    kernel = lent.get();
+  }
+  EXPECT_EQ(LentKernel::recent(op.view()).get(), kernel);
+  EXPECT_EQ(LentKernel::recent(op.view()).get(), kernel);
+}
+
+TEST(LentKernel, IsNotLentTwice) {
+  const Negation op(70'002);
+  LentKernel(op.view()).fill(kernel_of(op.view()));
+  const LentKernel lent = LentKernel::recent(op.view());
+  ASSERT_NE(lent.get(), nullptr);
+  EXPECT_EQ(LentKernel::recent(op.view()).get(), nullptr);
+  EXPECT_EQ(LentKernel(op.view()).get(), lent.get()) << "the cache of all threads has it";
+}
+
+TEST(LentKernel, AnotherKeyAtItsPlaceGetsItsOwn) {
+  constexpr int kMoreThanPlaces = 200;
+  std::vector<std::unique_ptr<Negation>> ops;
+  for (int i = 0; i < kMoreThanPlaces; ++i) ops.push_back(std::make_unique<Negation>(80'000 + i));
+  for (const auto& op : ops) LentKernel(op->view()).fill(kernel_of(op->view()));
+  for (const auto& op : ops) {
+    const LentKernel lent(op->view());
+    ASSERT_NE(lent.get(), nullptr);
+    EXPECT_TRUE(lent.get()->key.view() == op->view());
+  }
+}
+
+TEST(LentKernel, OfAnotherThreadComesFromTheCacheOfAll) {
+  const Negation op(70'003);
+  LentKernel first(op.view());
+  first.fill(kernel_of(op.view()));
+  std::thread([&] {
+    EXPECT_EQ(LentKernel::recent(op.view()).get(), nullptr);
+    EXPECT_EQ(LentKernel(op.view()).get(), first.get());
+  }).join();
+}
+
+// Its destructor runs after those of the thread's objects that were made later, as what an op keeps for the thread is.
+struct AddsAtTheEnd {
+  ~AddsAtTheEnd() {
+    for (int i = 0; i < 2; ++i) *sum = (Tensor(1.0f) + Tensor(2.0f)).item<float>();
+  }
+  float* sum = nullptr;
+};
+
+TEST(EagerOp, RunsInADestructorAfterWhatTheThreadKeptIsGone) {
+  float sum = 0;
+  std::thread([&] {
+    static thread_local AddsAtTheEnd last;
+    last.sum = &sum;
+    (void)(Tensor(3.0f) + Tensor(4.0f));
+  }).join();
+  EXPECT_EQ(sum, 3);
+}
+
+}  // namespace
+}  // namespace etch::detail
