@@ -1,8 +1,10 @@
 // Row kernels: reductions along the last axis. A row runs stage after stage; values per row are scalars.
 #include <algorithm>
+#include <optional>
 
 #include "compiler/codegen/emit.h"
 #include "compiler/codegen/row_group.h"
+#include "compiler/codegen/row_point.h"
 
 namespace etch::codegen {
 namespace {
@@ -135,6 +137,7 @@ class RowKernel {
     });
     if (elements_.empty()) return;
     choose_width();
+    point_ = program_.has(Role::block) ? std::nullopt : find_row_point(k_, levels_, elements_, origin, n, values);
     for (const Reducer& r : reducers_) memory_.push_back(in_memory(r) ? state_memory(r, lanes_of_tree(r)) : Memories{});
     States states = reduce_row(origin, n, values);
     for (size_t r = 0; r < reducers_.size(); ++r) {
@@ -153,7 +156,7 @@ class RowKernel {
     // The result of the blocks so far stands in for the ordered states; the other states just go on.
     States totals = initial_states();
     for (size_t r = 0; r < reducers_.size(); ++r) {
-      if (reducers_[r].ordered()) totals[r] = reducers_[r].initial(1);
+      if (reducers_[r].ordered()) totals[r] = initial_of(reducers_[r], 1);
     }
     Values sums = k_.loop(k_.i64(0), n, k_.i64(program_.blocks.row), flatten(totals), true,
                           [&](llvm::Value* start, llvm::ArrayRef<llvm::Value*> carried) {
@@ -295,11 +298,18 @@ class RowKernel {
     }
   }
 
+  /// Where a stage begins.
+  Values initial_of(const Reducer& r, int64_t width) {
+    Values state = r.initial(static_cast<int>(width));
+    if (point_) state[0] = point_->begin_sum(b_, state[0]);
+    return state;
+  }
+
   /// Those in registers: none of a reducer that has its state in memory.
   States initial_states() {
     States states;
     for (const Reducer& r : reducers_) {
-      Values state = in_memory(r) ? Values{} : r.initial(width_);
+      Values state = in_memory(r) ? Values{} : initial_of(r, width_);
       if (turns(r)) state.append(lanes_of_tree(r) / width_ - 1, state[0]);
       states.push_back(state);
     }
@@ -312,7 +322,12 @@ class RowKernel {
   States run(llvm::Value* from, llvm::Value* to, const States& before, const Origin& origin,
              const std::vector<llvm::Value*>& values) {
     for (size_t r = 0; r < reducers_.size(); ++r) {
-      if (!memory_[r].empty()) store_state(reducers_[r].initial(lanes_of_tree(reducers_[r])), memory_[r]);
+      if (!memory_[r].empty()) store_state(initial_of(reducers_[r], lanes_of_tree(reducers_[r])), memory_[r]);
+    }
+    if (point_) {
+      const RowPoint here = point_->within(b_, from, to);
+      from = here.from;
+      to = here.to;
     }
     const bool in_pieces = rest_goes_in_pieces();
     const bool rest_in_memory = in_pieces || (width_ > narrow_ && !k_.target.masked_ops);
@@ -527,9 +542,10 @@ class RowKernel {
   std::vector<Level> levels_;
   RowGroup group_;
 
-  // Of the stage that is being emitted: instructions per element with the reductions, the reducers and where their states
-  // wait, if not in registers, work per element, lanes of a vector, and of one that fits into a register.
+  // Of the stage that is being emitted: instructions per element with the reductions, the one element that it takes if so, the
+  // reducers and where their states wait, if not in registers, work per element, lanes of a vector, and of one that fits into a register.
   std::vector<int> elements_;
+  std::optional<RowPoint> point_;
   std::vector<Reducer> reducers_;
   std::vector<Memories> memory_;
   int work_ = 0;

@@ -66,6 +66,62 @@ TEST(RowKernel, BlocksOfAnySizeFollowTheTree) {
   }
 }
 
+/// out[row] = sum of where(label[row] == index, x, other), which looks at one element where `other` is +0.
+template <class T>
+void sums_the_element_of_a_label(int64_t n, T other, bool dear, bool grouped, const Target& target) {
+  const std::vector<int64_t> labels = {0, n - 1, n / 2, n / 3, -1, n, int64_t{1} << 40, -n - (int64_t{1} << 40)};
+  const auto rows = static_cast<int64_t>(labels.size());
+  TestBuffer in(dtype_of<T>, rows * n), of_rows(DType::i64, rows), out(dtype_of<T>, rows);
+  std::vector<T> specials = {T(-0.0), T(0), T(3)};
+  if constexpr (std::is_floating_point_v<T>) specials.insert(specials.end(), {T(NAN), T(INFINITY), T(-INFINITY)});
+  for (int64_t i = 0; i < rows * n; ++i) in.data<T>()[i] = specials[static_cast<size_t>(i) % specials.size()];
+  std::copy(labels.begin(), labels.end(), of_rows.data<int64_t>());
+  TestKernel k(KernelKind::row, {rows, n});
+  k.target = target;
+  k.program.groups_rows = grouped;
+  k.per_row(true);
+  const int label = k.load(k.access(of_rows, {1, 0}));
+  const int rest = k.param(other);
+  k.per_row(false);
+  int x = k.load(k.access(in, {n, 1}));
+  if (dear) x = k.compute(Op::tanh, dtype_of<T>, {x});
+  const int flag = k.compute(Op::equal, DType::boolean, {k.index({0, 1}, 0), label});
+  const int sum = k.reduce(ReduceKind::sum, k.compute(Op::where, dtype_of<T>, {flag, x, rest}));
+  k.next_stage();
+  k.per_row(true);
+  k.store(k.access(out, {1, 0}), sum);
+  k.run();
+  for (int64_t r = 0; r < rows; ++r) {
+    std::vector<T> row(static_cast<size_t>(n), other);
+    const int64_t at = labels[static_cast<size_t>(r)];
+    T element = at >= 0 && at < n ? in.data<T>()[r * n + at] : T(0);
+    if (dear) element = std::isinf(static_cast<double>(element)) ? T(std::copysign(1.0, element)) : element == 3 ? T(NAN) : element;
+    if (at >= 0 && at < n) row[static_cast<size_t>(at)] = element;
+    const T expected = reference::reduce_row(ReduceKind::sum, row, kRowBlock);
+    if (dear && element != element) continue;  // tanh of 3 has a test of its own
+    ASSERT_TRUE(same(out.data<T>()[r], expected))
+        << name(dtype_of<T>) << " n=" << n << " label " << at << ": " << +out.data<T>()[r] << " not " << +expected;
+  }
+}
+
+TEST(RowKernel, ASumThatTakesOneElementHasTheBitsOfTheSumOfAll) {
+  for (const Target& target : targets()) {
+    for (int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 64, 100, 257, 16384, 16385, 40000}) {
+      for (bool dear : {false, true}) {
+        for (bool grouped : {false, true}) {
+          if (grouped && n > kMostGroupedRow) continue;
+          sums_the_element_of_a_label<float>(n, 0.0f, dear, grouped, target);
+          sums_the_element_of_a_label<double>(n, 0.0, dear, grouped, target);
+        }
+        sums_the_element_of_a_label<float>(n, -0.0f, dear, false, target);
+        sums_the_element_of_a_label<float>(n, 0.25f, dear, false, target);
+      }
+      sums_the_element_of_a_label<int32_t>(n, 0, false, false, target);
+      sums_the_element_of_a_label<int64_t>(n, 5, false, false, target);
+    }
+  }
+}
+
 TEST(RowKernel, SpecialFloats) {
   for (int64_t n : {1, 2, 7, 16, 40, 200}) {
     for (ReduceKind kind : kNumericKinds) {
