@@ -503,7 +503,7 @@ Values KernelEmitter::branch_on_full(const Mask& mask, llvm::function_ref<Values
   auto* plain = llvm::BasicBlock::Create(context, "full", function);
   auto* masked = llvm::BasicBlock::Create(context, "rest", function);
   auto* both = llvm::BasicBlock::Create(context, "", function);
-  b.CreateCondBr(mask.full, plain, masked);
+  b.CreateCondBr(mask.full, plain, masked, llvm::MDBuilder(context).createLikelyBranchWeights());
   b.SetInsertPoint(plain);
   Values result = body({});
   llvm::BasicBlock* plain_end = b.GetInsertBlock();

@@ -48,7 +48,7 @@ void DotEmitter::epilogue(const Origin& rows, llvm::Value* sums, const Part& par
     const Origin first_row = move_result(rows, n_axis_, b_.CreateAdd(part.column, j));
     llvm::Value* column_sums = at(sums, j);
     llvm::Value* left = b_.CreateSub(part.columns, j);
-    llvm::Value* mask = mask_of_count(b_, left, static_cast<int>(width));
+    llvm::Value* mask = k_.mask_of_count(left, static_cast<int>(width));
     if (k_.target.masked_ops) return epilogue_rows(first_row, column_sums, part.rows, width, mask);
     llvm::Value* full = b_.CreateICmpSGE(left, k_.i64(width));
     k_.if_then(full, [&] { epilogue_rows(first_row, column_sums, part.rows, width, nullptr); });

@@ -139,7 +139,7 @@ void DotParts::compute_panels(const Origin& corner, llvm::Value* columns, llvm::
     return Values{at(now[0], panel)};
   });
   k_.if_then(b_.CreateICmpSLT(whole, columns), [&] {
-    llvm::Value* mask = mask_of_count(b_, b_.CreateSub(columns, whole), static_cast<int>(width));
+    llvm::Value* mask = k_.mask_of_count(b_.CreateSub(columns, whole), static_cast<int>(width));
     llvm::Value* last = at(to, b_.CreateMul(b_.CreateUDiv(whole, panel), next_panel));
     k_.loop(k_.i64(0), steps, k_.i64(1), {last}, true, [&](llvm::Value* p, llvm::ArrayRef<llvm::Value*> now) {
       row(move_operand(1, corner, k_axis_, p), whole, mask, constants_, now[0]);

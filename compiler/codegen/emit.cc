@@ -32,15 +32,6 @@ llvm::Value* splat(Builder& b, llvm::Value* value, int width) {
   return b.CreateVectorSplat(width, value);
 }
 
-llvm::Value* mask_of_count(Builder& b, llvm::Value* count, int width) {
-  if (width == 1) return b.CreateICmpSGT(count, b.getInt64(0));
-  llvm::Value* ones = b.CreateNot(b.CreateShl(b.getInt64(~uint64_t{0}), count));
-  llvm::Value* all = b.CreateICmpUGE(count, b.getInt64(width));
-  llvm::Value* bits = b.CreateSelect(all, b.getInt64(~uint64_t{0}), ones);
-  llvm::Type* integer = b.getIntNTy(width);
-  return b.CreateBitCast(b.CreateTrunc(bits, integer), llvm::FixedVectorType::get(b.getInt1Ty(), width));
-}
-
 llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int width) {
   if (width == 1) return start;
   llvm::SmallVector<llvm::Constant*, 64> lanes;
@@ -151,6 +142,26 @@ void KernelEmitter::repeat_operands() {
     });
     loaded_.origins[a] = to;
   }
+}
+
+llvm::Value* KernelEmitter::mask_of_bits(llvm::Value* bits, int width) {
+  return b.CreateBitCast(b.CreateTrunc(bits, b.getIntNTy(width)), llvm::FixedVectorType::get(b.getInt1Ty(), width));
+}
+
+llvm::Value* KernelEmitter::mask_of_rest(llvm::Value* count, int width) {
+  if (target.masked_ops) return mask_of_bits(b.CreateNot(b.CreateShl(i64(-1), count)), width);
+  // Numbers in lanes of one register: their comparison is a mask, where one bit for each lane would be taken apart.
+  llvm::Type* number = b.getIntNTy(static_cast<unsigned>(std::clamp(8 * target.vector_bytes / width, 8, 64)));
+  llvm::SmallVector<llvm::Constant*, 64> numbers;
+  for (int lane = 0; lane < width; ++lane) numbers.push_back(llvm::ConstantInt::get(number, static_cast<uint64_t>(lane)));
+  return b.CreateICmpSGT(b.CreateVectorSplat(width, b.CreateTrunc(count, number)), llvm::ConstantVector::get(numbers));
+}
+
+llvm::Value* KernelEmitter::mask_of_count(llvm::Value* count, int width) {
+  if (width == 1) return b.CreateICmpSGT(count, i64(0));
+  if (!target.masked_ops) return mask_of_rest(b.CreateBinaryIntrinsic(llvm::Intrinsic::umin, count, i64(width)), width);
+  llvm::Value* ones = b.CreateNot(b.CreateShl(i64(-1), count));
+  return mask_of_bits(b.CreateSelect(b.CreateICmpUGE(count, i64(width)), i64(-1), ones), width);
 }
 
 llvm::Value* KernelEmitter::streams() {

@@ -30,9 +30,6 @@ llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype);
 /// The same scalar in `width` lanes; what is a vector already, or width 1, is returned as it is.
 llvm::Value* splat(Builder& b, llvm::Value* value, int width);
 
-/// <width x i1>: lane i is on if i < count; count is an i64 and may be larger than width. Width 1 gives i1.
-llvm::Value* mask_of_count(Builder& b, llvm::Value* count, int width);
-
 /// Lane i holds start + i * step (i64); scalars at width 1.
 llvm::Value* lane_ramp(Builder& b, llvm::Value* start, llvm::Value* step, int width);
 
@@ -137,6 +134,11 @@ class KernelEmitter {
   /// Asks for all lines of so many bytes to be in the first cache soon.
   void fetch_lines(llvm::Value* address, int64_t bytes);
 
+  /// <width x i1>: lane i is on if i < count; count is an i64, not negative, and may be larger than width. Width 1 gives i1.
+  llvm::Value* mask_of_count(llvm::Value* count, int width);
+  /// The same of fewer lanes than `width`, which is more than 1.
+  llvm::Value* mask_of_rest(llvm::Value* count, int width);
+
   llvm::ConstantInt* i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
 
   /// Emits instruction `i` (load, index, param, compute or store) for the lanes of `at` and sets values[i]. Operands
@@ -193,6 +195,15 @@ class KernelEmitter {
   Values vector_loop(llvm::Value* from, llvm::Value* to, int width, llvm::ArrayRef<llvm::Value*> initial, bool guard,
                      bool shared_body, LanesBody body);
 
+  /// True if pad_rest() can serve the program's body.
+  bool can_pad_rest(int width) const;
+
+  /// Runs `body` for whole vectors of `width` lanes from `from` < `to` on: once for those that are, then, if elements are left behind
+  /// them, for one that lies in the frame, where these were copied to and zeros stand behind them. So the body, which goes over whole
+  /// vectors from `first` < `last` on, is emitted once and knows no masks.
+  void pad_rest(const Origin& origin, llvm::Value* from, llvm::Value* to, int width,
+                llvm::function_ref<void(const Origin& origin, llvm::Value* first, llvm::Value* last)> body);
+
   /// Runs `body` for vectors of `width` lanes from `from` to `to`, then for narrower ones and single elements: for what no
   /// masked instruction serves. Where `again` (i1; null is false) holds, the last vector may begin before the end of the
   /// one before it: computing an element twice has to give the same, and read nothing that was written.
@@ -240,6 +251,8 @@ class KernelEmitter {
   Loaded loaded_;
   bool loads_params_ = false;
   bool may_stream_ = false;
+
+  llvm::Value* mask_of_bits(llvm::Value* bits, int width);
 
   llvm::Value* load_param(Builder& at, int param, DType dtype);
 

@@ -403,18 +403,20 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   Builder& b = k.b;
   Segments segments(k, levels, width);
   Ahead ahead(k);
+  // A body of many instructions is not emitted once more with masks. AVX-512 has these for nothing.
+  const bool pads = !single_rest && !target.masked_ops && k.can_pad_rest(width);
 
   auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
     std::vector<llvm::Value*> scalars = of_kernel;
     emit_level(Level::row, origin, scalars);
     std::vector<llvm::Value*> of_row = scalars;
     splat_for_elements(k, levels, width, of_row);
-    auto emit_elements = [&](int part, llvm::Value* first, llvm::Value* last) {
+    auto emit_elements = [&](const Origin& row, int part, llvm::Value* first, llvm::Value* last) {
       auto emit_lanes = [&](llvm::Value* i, int lanes, const Mask& mask) {
         std::vector<llvm::Value*> values = lanes == width ? of_row : scalars;
         llvm::Value* in_block = segments.count() == 1 ? nullptr : b.CreateSub(i, first);
-        const Cursor at = k.cursor(origin, i, lanes, mask);
-        if (part == 0 && lanes == width) ahead.fetch(origin, i, width);
+        const Cursor at = k.cursor(row, i, lanes, mask);
+        if (part == 0 && lanes == width) ahead.fetch(row, i, width);
         segments.emit(part, in_block, at, values);
         return Values{};
       };
@@ -422,18 +424,27 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
         k.narrowing_loops(first, last, width, k.stores_apart(), [&](llvm::Value* i, int lanes) { emit_lanes(i, lanes, {}); });
         return;
       }
+      if (pads) {
+        k.loop(first, last, k.i64(width), {}, false,
+               [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*>) { return emit_lanes(i, width, {}); });
+        return;
+      }
       k.vector_loop(first, last, width, {}, false, work >= kCheapWork && target.masked_ops,
                     [&](llvm::Value* i, const Mask& mask, llvm::ArrayRef<llvm::Value*>) {
                       return emit_lanes(i, width, mask);
                     });
     };
-    if (segments.count() == 1) return emit_elements(0, from, to);
-    llvm::Value* block = k.i64(segments.block());
-    k.loop(from, to, block, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
-      llvm::Value* last = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateAdd(first, block), to);
-      for (int part = 0; part < segments.count(); ++part) emit_elements(part, first, last);
-      return Values{};
-    });
+    auto emit_blocks = [&](const Origin& row, llvm::Value* begin, llvm::Value* end) {
+      if (segments.count() == 1) return emit_elements(row, 0, begin, end);
+      llvm::Value* block = k.i64(segments.block());
+      k.loop(begin, end, block, {}, false, [&](llvm::Value* first, llvm::ArrayRef<llvm::Value*>) {
+        llvm::Value* last = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateAdd(first, block), end);
+        for (int part = 0; part < segments.count(); ++part) emit_elements(row, part, first, last);
+        return Values{};
+      });
+    };
+    if (pads) return k.pad_rest(origin, from, to, width, emit_blocks);
+    emit_blocks(origin, from, to);
   };
   if (!transposes(program)) {
     k.walk_segments(program.rank() - 1, program.rank() - 1, segment);

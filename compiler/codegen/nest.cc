@@ -144,29 +144,110 @@ Values KernelEmitter::vector_loop(llvm::Value* from, llvm::Value* to, int width,
     });
   }
   llvm::Value* n = b.CreateSub(to, from);
-  llvm::Value* full = b.CreateAnd(n, i64(-width));
-  llvm::Value* full_end = b.CreateAdd(from, full);
-  auto tail_mask = [&] {
-    llvm::Value* ones = b.CreateNot(b.CreateShl(i64(-1), b.CreateAnd(n, i64(width - 1))));
-    return b.CreateTrunc(ones, b.getIntNTy(width));
-  };
-  llvm::Type* mask_type = llvm::FixedVectorType::get(b.getInt1Ty(), width);
+  llvm::Value* full_end = b.CreateAdd(from, b.CreateAnd(n, i64(-width)));
+  const auto mask = [&] { return mask_of_rest(b.CreateAnd(n, i64(width - 1)), width); };
   if (!shared_body) {
     Values carried =
         loop(from, full_end, step, initial, true,
              [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) { return body(i, {}, values); });
     return loop(full_end, to, step, carried, true, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
-      return body(i, {b.CreateBitCast(tail_mask(), mask_type), nullptr}, values);
+      return body(i, {mask(), nullptr}, values);
     });
   }
-  llvm::Value* tail_bits = tail_mask();
-  llvm::Value* tail = b.CreateBitCast(tail_bits, mask_type);
-  llvm::Value* all_bits = b.getIntN(width, ~uint64_t{0} >> (64 - width));
+  llvm::Value* tail = mask();
+  const auto all_or_tail = [&](llvm::Value* all) -> llvm::Value* {
+    if (!target.masked_ops) return b.CreateSelect(all, llvm::Constant::getAllOnesValue(tail->getType()), tail);
+    llvm::Type* bits = b.getIntNTy(static_cast<unsigned>(width));  // of a mask register
+    llvm::Value* chosen = b.CreateSelect(all, llvm::Constant::getAllOnesValue(bits), b.CreateBitCast(tail, bits));
+    return b.CreateBitCast(chosen, tail->getType());
+  };
   return loop(from, to, step, initial, guard, [&](llvm::Value* i, llvm::ArrayRef<llvm::Value*> values) {
     llvm::Value* full = b.CreateICmpSLT(i, full_end);
-    llvm::Value* bits = b.CreateSelect(full, all_bits, tail_bits);
-    return body(i, {b.CreateBitCast(bits, mask_type), full, tail}, values);
+    return body(i, {all_or_tail(full), full, tail}, values);
   });
+}
+
+bool KernelEmitter::can_pad_rest(int width) const {
+  constexpr int64_t kMostBytes = 1024;  // of the frame
+  if (width == 1 || program.num_checks > 0) return false;
+  int64_t bytes = 0;
+  for (const Access& access : program.accesses) {
+    const bool stands_alone = access.indexed == Indexed::no && access.group < 0 && access.next_row == 0 && !access.repeats;
+    if (!stands_alone || access.stride > Stride::one) return false;
+    bytes += width * size_of(access.dtype);
+  }
+  const bool stores_all = std::ranges::all_of(program.body, [&](const Instr& instr) {
+    return instr.kind != InstrKind::store || program.accesses[instr.slot].stride == Stride::one;
+  });
+  return stores_all && bytes <= kMostBytes;
+}
+
+void KernelEmitter::pad_rest(const Origin& origin, llvm::Value* from, llvm::Value* to, int width,
+                             llvm::function_ref<void(const Origin&, llvm::Value*, llvm::Value*)> body) {
+  const int count = static_cast<int>(program.accesses.size());
+  std::vector<bool> loads(count), stores(count);
+  for (const Instr& instr : program.body) {
+    const bool is_load = instr.kind == InstrKind::load, is_store = instr.kind == InstrKind::store;
+    if ((!is_load && !is_store) || program.accesses[instr.slot].stride != Stride::one) continue;
+    (is_load ? loads : stores)[instr.slot] = true;
+  }
+  auto* head = llvm::BasicBlock::Create(context, "vectors", function);
+  auto* behind = llvm::BasicBlock::Create(context, "behind", function);
+  auto* rest = llvm::BasicBlock::Create(context, "rest", function);
+  auto* out = llvm::BasicBlock::Create(context, "out", function);
+  auto* done = llvm::BasicBlock::Create(context, "done", function);
+  llvm::BasicBlock* const before = b.GetInsertBlock();
+  llvm::Value* n = b.CreateSub(to, from);
+  llvm::Value* full_end = b.CreateAdd(from, b.CreateAnd(n, i64(-width)));
+  b.CreateCondBr(b.CreateICmpSLT(from, full_end), head, rest);
+  // No mask waits in a register while vectors run.
+  const auto mask = [&] { return mask_of_rest(b.CreateAnd(n, i64(width - 1)), width); };
+  const auto place = [&](llvm::Value* pointer) { return Place{pointer, Stride::one, nullptr}; };
+
+  b.SetInsertPoint(rest);
+  std::vector<llvm::Value*> copies(count);
+  const bool may_stream = std::exchange(may_stream_, false);
+  for (int a = 0; a < count; ++a) {
+    if (!loads[a] && !stores[a]) continue;
+    llvm::Type* type = memory_type(context, program.accesses[a].dtype);
+    copies[a] = frame(llvm::ArrayType::get(type, static_cast<uint64_t>(width)), llvm::Align(16));
+    if (loads[a]) store(a, place(copies[a]), load(a, place(advance(a, origin.accesses[a], full_end)), width, mask()), width, nullptr);
+  }
+  may_stream_ = may_stream;
+  Origin of_rest = origin;
+  for (int a = 0; a < count; ++a) {
+    if (copies[a]) of_rest.accesses[a] = advance(a, copies[a], b.CreateNeg(full_end));
+  }
+  llvm::Value* rest_last = b.CreateAdd(full_end, i64(width));
+  llvm::BasicBlock* const rest_end = b.GetInsertBlock();
+  b.CreateBr(head);
+
+  b.SetInsertPoint(head);
+  const auto either = [&](llvm::Value* of_vectors, llvm::Value* of_rest) {
+    llvm::PHINode* phi = b.CreatePHI(of_vectors->getType(), 2);
+    phi->addIncoming(of_vectors, before);
+    phi->addIncoming(of_rest, rest_end);
+    return phi;
+  };
+  llvm::Value* in_rest = either(b.getFalse(), b.getTrue());
+  llvm::Value* first = either(from, full_end);
+  llvm::Value* last = either(full_end, rest_last);
+  Origin at = origin;
+  for (int a = 0; a < count; ++a) {
+    if (copies[a]) at.accesses[a] = either(origin.accesses[a], of_rest.accesses[a]);
+  }
+  body(at, first, last);
+  b.CreateCondBr(in_rest, out, behind);
+  b.SetInsertPoint(behind);
+  b.CreateCondBr(b.CreateICmpSLT(full_end, to), rest, done);
+
+  b.SetInsertPoint(out);
+  for (int a = 0; a < count; ++a) {
+    if (stores[a]) store(a, place(advance(a, origin.accesses[a], full_end)), load(a, place(copies[a]), width, nullptr), width, mask());
+  }
+  b.CreateBr(done);
+  for (llvm::BasicBlock* block : {behind, rest, out, done}) block->moveAfter(&function->back());
+  b.SetInsertPoint(done);
 }
 
 void KernelEmitter::narrowing_loops(llvm::Value* from, llvm::Value* to, int width, llvm::Value* again,

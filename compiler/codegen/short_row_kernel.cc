@@ -63,7 +63,7 @@ class ShortRowKernel {
     llvm::Value* count = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, left, k_.i64(kRows));
     Cursor across;
     across.width = kRows;
-    across.mask.lanes = across.mask.rest = mask_of_count(b_, left, kRows);
+    across.mask.lanes = across.mask.rest = k_.mask_of_count(left, kRows);
     // Masked stores are slow there, and lanes that pass through the frame are those of a rest.
     if (!k_.target.masked_ops) across.mask.full = b_.CreateICmpSGE(left, k_.i64(kRows));
     const Origin begin = k_.move(origin, row_axis_, first, [&](int a) { return is_per_row(program_.accesses[a]); });

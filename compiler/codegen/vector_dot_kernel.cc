@@ -272,7 +272,7 @@ void VectorDotEmitter::add_lines(llvm::Value* matrix, llvm::Value* stride, llvm:
   llvm::Value* whole = b_.CreateAnd(count, k_.i64(-blocking_.lanes));
   this->count(k_.i64(0), whole, k_.i64(blocking_.lanes), true, [&](llvm::Value* j) { add_at(j, nullptr); });
   k_.if_then(b_.CreateICmpSLT(whole, count), [&] {
-    add_at(whole, mask_of_count(b_, b_.CreateSub(count, whole), static_cast<int>(blocking_.lanes)));
+    add_at(whole, k_.mask_of_count(b_.CreateSub(count, whole), static_cast<int>(blocking_.lanes)));
   });
 }
 
@@ -339,7 +339,7 @@ void VectorDotEmitter::compute_lines(const std::vector<Origin>& rows, const Valu
   llvm::Value* whole = b_.CreateAnd(results, k_.i64(-blocking_.lanes));
   count(k_.i64(0), whole, k_.i64(blocking_.lanes), true, [&](llvm::Value* j) { add_at(j, nullptr); });
   k_.if_then(b_.CreateICmpSLT(whole, results), [&] {
-    add_at(whole, mask_of_count(b_, b_.CreateSub(results, whole), static_cast<int>(blocking_.lanes)));
+    add_at(whole, k_.mask_of_count(b_.CreateSub(results, whole), static_cast<int>(blocking_.lanes)));
   });
 }
 
@@ -386,7 +386,7 @@ llvm::Function* VectorDotEmitter::along_function() {
       return next;
     });
     // Lanes behind the last step keep their sums: adding 0 would change -0.
-    llvm::Value* mask = mask_of_count(b_, b_.CreateSub(depth, whole), static_cast<int>(lanes_));
+    llvm::Value* mask = k_.mask_of_count(b_.CreateSub(depth, whole), static_cast<int>(lanes_));
     llvm::Value* factors = load_masked(wide_, at(vector, whole), mask);
     for (int r = 0; r < kRowsAtOnce; ++r) {
       llvm::Value* sum = multiply_add(load_masked(wide_, at(rows[r], whole), mask), factors, sums[r]);
@@ -423,7 +423,7 @@ void VectorDotEmitter::compute_along(const Origin& first, const Steps& steps, ll
     for (int r = 0; r < kRowsAtOnce; ++r) store(sums[r], at(place, k_.i64(r * lanes_)));
     k_.if_then(b_.CreateICmpSLT(whole, steps.depth), [&] {
       // Lanes behind the last step keep their sums: adding 0 would change -0.
-      llvm::Value* mask = mask_of_count(b_, b_.CreateSub(steps.depth, whole), static_cast<int>(lanes_));
+      llvm::Value* mask = k_.mask_of_count(b_.CreateSub(steps.depth, whole), static_cast<int>(lanes_));
       llvm::Value* factors = load_masked(wide_, at(steps.vector, whole), mask);
       for (int r = 0; r < kRowsAtOnce; ++r) {
         llvm::Value* sum = multiply_add(element(r, whole, mask), factors, sums[r]);
