@@ -11,6 +11,11 @@ namespace etch {
 inline constexpr int64_t kProductDepth = 256;
 inline constexpr int64_t kProductLeading = kProductDepth + 16;
 
+/// Where rows of the second operand are so many bytes apart or more, the processor does not fetch the next step ahead; products of few rows
+/// add so many steps at a time then, whose rows they walk side by side.
+inline constexpr int64_t kFarRowBytes = 2 << 10;
+inline constexpr int64_t kFewRowsDepth = 16;
+
 /// The loops for sums of type T; integers wrap around. A panel is what two vectors hold. Strides count elements, but for those
 /// in bytes.
 template <class T>

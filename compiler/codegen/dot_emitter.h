@@ -11,7 +11,6 @@
 namespace etch::codegen {
 
 inline constexpr int64_t kMinRowsToCopyB = 25;     // fewer make two tiles, which read b too seldom to pay for a copy
-inline constexpr int64_t kFarRowBytes = 2 << 10;  // the processor fetches steps ahead that are not so far apart
 
 /// A matrix in memory: its first element and the bytes from element to element along both axes.
 struct Matrix {

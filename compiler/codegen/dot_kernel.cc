@@ -15,7 +15,6 @@ namespace etch::codegen {
 namespace {
 
 constexpr int64_t kTileRows = 12;       // blocks have rows for whole tiles, or nearly
-constexpr int64_t kFewRowsDepth = 16;   // steps whose rows the processor fetches ahead side by side
 constexpr int64_t kNarrowDepth = 4096;  // steps of a narrow b, which stay in the second cache
 
 }  // namespace

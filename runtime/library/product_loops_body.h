@@ -32,6 +32,18 @@ struct LoopsOf : ProductVectors<Lanes, T> {
   using Narrow = NarrowProducts<Lanes, T>;
   using Vectors::kLanes, Vectors::kPanel;
 
+  /// Asks for what is read some panels further on, where rows of b are walked side by side: they are more streams than the processor
+  /// follows to their ends. (Not a call: g++ drops calls of what has no effect that it knows.)
+  [[gnu::always_inline]] static inline void fetch_ahead(const T* b, int64_t b_step, int64_t depth) {
+    constexpr int64_t kPanelsAhead = 4, kLine = 64, kPanelBytes = kPanel * sizeof(T);
+    constexpr int kRead = 0, kSecondCache = 2;
+    if (depth > kFewRowsDepth || b_step < kFarRowBytes) return;
+    b = add_bytes(b, kPanelsAhead * kPanelBytes);
+    for (int64_t left = depth; left > 0; --left, b = add_bytes(b, b_step)) {
+      for (int64_t line = 0; line < kPanelBytes; line += kLine) __builtin_prefetch(add_bytes(b, line), kRead, kSecondCache);
+    }
+  }
+
   static void tiles(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t depth, const T* in,
                     int64_t in_row, T* out, int64_t out_row, int64_t rows, int64_t columns, int64_t reach, int64_t slope) {
     if constexpr (Narrow::kQuads > 1) {
@@ -54,6 +66,7 @@ struct LoopsOf : ProductVectors<Lanes, T> {
                                           slope);
       }
     }
+    fetch_ahead(b, b_step, depth);
     Tiles::loop_of_columns(columns)({a, a_row, a_step, b, b_step, depth}, in, in_row, out, out_row, rows, columns, reach, slope);
   }
 
