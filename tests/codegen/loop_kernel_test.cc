@@ -484,6 +484,37 @@ TEST(LoopKernel, SeveralDtypesAndOutputsInOneKernel) {
   }
 }
 
+/// tanh(x + row) * column in the place of x, and a flag beside it, `split` elements at a time. `row` and `column` lie along one axis each.
+template <class T>
+std::string dear_body(const Target& target, int64_t rows, int64_t n, int64_t split) {
+  TestBuffer x(dtype_of<T>, rows * n), row(dtype_of<T>, n), column(dtype_of<T>, rows), flags(DType::boolean, rows * n);
+  fill_random<T>(x, 3, true);
+  fill_random<T>(row, 4);
+  fill_random<T>(column, 5);
+  TestKernel k(KernelKind::loop, {rows, n});
+  k.target = target;
+  const int sum = k.compute(Op::add, dtype_of<T>, {k.load(k.access(x, {n, 1})), k.load(k.access(row, {0, 1}))});
+  const int factor = k.load(k.access(column, {1, 0}));
+  const int result = k.compute(Op::mul, dtype_of<T>, {k.compute(Op::tanh, dtype_of<T>, {sum}), factor});
+  k.store(k.access(flags, {n, 1}), k.compute(Op::less, DType::boolean, {result, factor}));
+  k.store(k.access(x, {n, 1}), result);
+  k.run(split);
+  return x.bytes() + flags.bytes();
+}
+
+TEST(LoopKernel, RestsOfDearBodiesHaveTheBitsOfWholeVectors) {
+  for (const Target& target : targets()) {
+    for (int64_t rows : {1, 3}) {
+      for (int64_t n : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 70}) {
+        // One by one, each element is a rest.
+        EXPECT_EQ(dear_body<float>(target, rows, n, 0), dear_body<float>(target, rows, n, 1)) << target.cpu << " n=" << n;
+        EXPECT_EQ(dear_body<float>(target, rows, n, 0), dear_body<float>(target, rows, n, 5)) << target.cpu << " n=" << n;
+        EXPECT_EQ(dear_body<double>(target, rows, n, 0), dear_body<double>(target, rows, n, 1)) << target.cpu << " n=" << n;
+      }
+    }
+  }
+}
+
 /// A dear op of n elements of x, in a kernel of its own.
 void apply(const Target& target, Op op, TestBuffer& x, TestBuffer& y, int64_t n) {
   TestKernel k(KernelKind::loop, {n});
