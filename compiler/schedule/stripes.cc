@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 
+#include "compiler/schedule/grain.h"
 #include "compiler/schedule/kernel_work.h"
 
 namespace etch::schedule {
@@ -29,6 +30,9 @@ constexpr int64_t kVectorRows = 64;
 
 /// Rows that a task takes at the least where there is a product.
 constexpr int64_t kTaskRows = 48;
+
+/// Tasks that a group of kernels without any has to be worth, so that threads share its rows.
+constexpr double kSharedTasks = 8;
 
 /// Kernels of a group.
 constexpr size_t kMostKernels = 32;
@@ -106,6 +110,8 @@ void cut(std::span<const ScheduledKernel* const> group, int64_t row_bytes, const
     block = block / multiple * multiple;
   }
   stripes.block = std::clamp<int64_t>(block, 1, stripes.segment);
+  // One block of all rows: it is there to be shared by threads.
+  if (stripes.block == stripes.rows) stripes.grain = std::min(stripes.grain, kTileRows);
 }
 
 /// Who touches what, for kernels in their order.
@@ -285,9 +291,28 @@ class Search {
     return group;
   }
 
-  /// Stores and loads that stay in the cache, against operands of products that are read more often.
   bool pays() {
     if (is_forced()) return true;
+    ScheduledStripes stripes;
+    stripes.rows = rows_;
+    const std::vector<const ScheduledKernel*> group = kernels_of_group();
+    cut(group, bytes_of_row(uses_, rows_), options_, stripes);
+    return stripes.block == rows_ ? is_worth_sharing(group) : saves_memory(group, stripes);
+  }
+
+  /// True if no kernel is worth several threads, but all of them together are: a loop over time on a few rows.
+  static bool is_worth_sharing(std::span<const ScheduledKernel* const> group) {
+    double tasks = 0;
+    for (const ScheduledKernel* kernel : group) {
+      const double of_kernel = static_cast<double>(kernel->iterations) / static_cast<double>(grain_of(*kernel));
+      if (of_kernel > 1) return false;
+      tasks += of_kernel;
+    }
+    return tasks >= kSharedTasks;
+  }
+
+  /// Stores and loads that stay in the cache, against operands of products that are read more often.
+  bool saves_memory(std::span<const ScheduledKernel* const> group, const ScheduledStripes& stripes) {
     int64_t bytes = 0, saved = 0;
     for (const auto& [storage, of_it] : uses_.of_storage) {
       if (!is_handed_on(of_it)) continue;
@@ -295,11 +320,6 @@ class Search {
       saved += (is_inside(storage, of_it) ? 2 : 1) * bytes_[storage];
     }
     if (bytes < kLeastSaved) return false;
-    ScheduledStripes stripes;
-    stripes.rows = rows_;
-    const std::vector<const ScheduledKernel*> group = kernels_of_group();
-    cut(group, bytes_of_row(uses_, rows_), options_, stripes);
-    if (stripes.block == rows_) return false;
     for (const ScheduledKernel* kernel : group) saved -= bytes_read_again(*kernel, stripes);
     return saved > 0;
   }

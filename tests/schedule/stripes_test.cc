@@ -93,6 +93,30 @@ TEST(Stripes, AttentionHasTheBitsOfUnfused) {
 
 TEST(Stripes, CausalAttentionHasTheBitsOfUnfused) { expect_bits_of_unfused(graph_of(causal(2, 30, 30))); }
 
+/// So many turns of h = tanh(h . w) on `rows` rows of 64 elements.
+Graph recurrence(int64_t rows, int turns) {
+  std::string text = cat("graph(%0: f32[", rows, ",64], %1: f32[64,64]) {\n");
+  for (int turn = 0; turn < turns; ++turn) {
+    const int next = 2 * turn + 2;
+    text += cat("%", next, " = dot(%", turn == 0 ? 0 : next - 1, ", %1) : f32[", rows, ",64]\n%", next + 1, " = tanh(%", next, ") : f32[", rows,
+                ",64]\n");
+  }
+  return graph_of(cat(text, "return %", 2 * turns + 1, "\n}\n"));
+}
+
+TEST(Stripes, ThreadsShareTheRowsOfALoopOverTimeWhoseKernelsAreSmall) {
+  const Schedule schedule = schedule_of(recurrence(64, 60));
+  ASSERT_FALSE(schedule.stripes.empty());
+  for (const ScheduledStripes& stripes : schedule.stripes) {
+    EXPECT_EQ(stripes.block, stripes.rows) << "one thread has one block";
+    EXPECT_LE(stripes.grain, stripes.rows / 2) << "two threads have two";
+  }
+}
+
+TEST(Stripes, AFewSmallKernelsAreNotShared) { EXPECT_TRUE(schedule_of(recurrence(64, 3)).stripes.empty()); }
+
+TEST(Stripes, ALoopOverTimeHasTheBitsOfUnfused) { expect_bits_of_unfused(recurrence(30, 40)); }
+
 TEST(Stripes, LayersOfAPerceptronAreOneGroup) {
   const Graph graph = graph_of(R"(graph(%0: f32[4096,64], %1: f32[64,96], %2: f32[96,48], %3: f32[96]) {
 %4 = dot(%0, %1) : f32[4096,96]
