@@ -11,7 +11,7 @@
 
 namespace etch::detail {
 
-/// The entries used longest ago are dropped first. A View points to what a Key, made from it, holds: a look-up copies
+/// The entries that were looked up here longest ago are dropped first. A View points to what a Key, made from it, holds: a look-up copies
 /// nothing.
 template <class Key, class View, class Compiled>
 class CompiledCache {

@@ -127,7 +127,7 @@ std::shared_ptr<const EagerKernel> compile_one(const EagerKeyView& key, const Fl
     kernel->same_as.push_back(output.same_as == Output::SameAs::input ? output.index : -1);
     kernel->computes |= kernel->same_as.back() < 0;
   }
-  kernel->is_plain = kernel->types.size() == 1 && kernel->computes && place(key.op) != Place::view;
+  kernel->is_plain = kernel->types.size() == 1 && kernel->computes && key.wanted.empty();
   return kernel;
 }
 

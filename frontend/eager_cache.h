@@ -18,7 +18,7 @@ struct EagerKernel {
   Types types;
   absl::InlinedVector<int32_t, 2> same_as;  // per result: the operand whose elements it has, or -1 where steps write it
   bool computes = false;                    // some result
-  bool is_plain = false;                    // it has one result, which it computes
+  bool is_plain = false;                    // it has one result, which it computes, of a type that follows from the operands'
   std::shared_ptr<const Executable> executable;
 };
 
@@ -32,7 +32,7 @@ class LentKernel {
   LentKernel(const LentKernel&) = delete;
   LentKernel& operator=(const LentKernel&) = delete;
   ~LentKernel() {
-    if (place_ != nullptr && kernel_ != nullptr) *place_ = std::move(kernel_);
+    if (place_ != nullptr && kernel_ != nullptr && kernel_->is_plain) *place_ = std::move(kernel_);
   }
 
   /// Null where the op was not compiled for the key; then fill() hands it in, for all threads.

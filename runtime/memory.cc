@@ -69,10 +69,9 @@ int64_t next_place_near_front() {
 void* allocate_block(int64_t bytes) {
   const bool huge = bytes >= kHugePage;
   const int64_t page = huge ? kHugePage : kPage;
-  const int64_t in_pages = round_up(bytes, page);
-  void* block = std::aligned_alloc(page, in_pages + kPage);
+  void* block = std::aligned_alloc(page, round_up(bytes + kPage, page));
   if (block == nullptr) return nullptr;
-  if (huge) madvise(block, in_pages, MADV_HUGEPAGE);  // a hint: failure changes nothing
+  if (huge) madvise(block, bytes, MADV_HUGEPAGE);  // a hint: failure changes nothing
   return static_cast<std::byte*>(block) + (huge ? next_place_near_front() : next_place());
 }
 

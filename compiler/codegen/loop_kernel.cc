@@ -403,8 +403,9 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   Builder& b = k.b;
   Segments segments(k, levels, width);
   Ahead ahead(k);
-  // A body of many instructions is not emitted once more with masks. AVX-512 has these for nothing.
-  const bool pads = !single_rest && !target.masked_ops && k.can_pad_rest(width);
+  // A body of many instructions is not emitted once more with masks, unless every row has a rest, for which going through the frame takes
+  // longer. With AVX-512 masks cost nothing, and the body stands once anyway.
+  const bool pads = !single_rest && !target.masked_ops && program.rank() == 1 && k.can_pad_rest(width);
 
   auto segment = [&](const Origin& origin, llvm::Value* from, llvm::Value* to) {
     std::vector<llvm::Value*> scalars = of_kernel;

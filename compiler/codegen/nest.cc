@@ -191,6 +191,14 @@ void KernelEmitter::pad_rest(const Origin& origin, llvm::Value* from, llvm::Valu
     if ((!is_load && !is_store) || program.accesses[instr.slot].stride != Stride::one) continue;
     (is_load ? loads : stores)[instr.slot] = true;
   }
+  // They begin behind a place where a vector would: stores of such go past the caches, and here somebody waits for them.
+  std::vector<llvm::Value*> copies(count);
+  for (int a = 0; a < count; ++a) {
+    if (!loads[a] && !stores[a]) continue;
+    llvm::Type* type = memory_type(context, program.accesses[a].dtype);
+    llvm::AllocaInst* memory = frame(llvm::ArrayType::get(type, static_cast<uint64_t>(width) + 1), llvm::Align(16));
+    copies[a] = b.CreateConstInBoundsGEP1_64(type, memory, 1);
+  }
   auto* head = llvm::BasicBlock::Create(context, "vectors", function);
   auto* behind = llvm::BasicBlock::Create(context, "behind", function);
   auto* rest = llvm::BasicBlock::Create(context, "rest", function);
@@ -205,12 +213,8 @@ void KernelEmitter::pad_rest(const Origin& origin, llvm::Value* from, llvm::Valu
   const auto place = [&](llvm::Value* pointer) { return Place{pointer, Stride::one, nullptr}; };
 
   b.SetInsertPoint(rest);
-  std::vector<llvm::Value*> copies(count);
   const bool may_stream = std::exchange(may_stream_, false);
   for (int a = 0; a < count; ++a) {
-    if (!loads[a] && !stores[a]) continue;
-    llvm::Type* type = memory_type(context, program.accesses[a].dtype);
-    copies[a] = frame(llvm::ArrayType::get(type, static_cast<uint64_t>(width)), llvm::Align(16));
     if (loads[a]) store(a, place(copies[a]), load(a, place(advance(a, origin.accesses[a], full_end)), width, mask()), width, nullptr);
   }
   may_stream_ = may_stream;

@@ -542,7 +542,7 @@ class RowKernel {
   std::vector<Level> levels_;
   RowGroup group_;
 
-  // Of the stage that is being emitted: instructions per element with the reductions, the one element that it takes if so, the
+  // Of the stage that is being emitted: instructions per element with the reductions, which one element it takes, if it takes one, the
   // reducers and where their states wait, if not in registers, work per element, lanes of a vector, and of one that fits into a register.
   std::vector<int> elements_;
   std::optional<RowPoint> point_;

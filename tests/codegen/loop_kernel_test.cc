@@ -484,20 +484,25 @@ TEST(LoopKernel, SeveralDtypesAndOutputsInOneKernel) {
   }
 }
 
-/// tanh(x + row) * column in the place of x, and a flag beside it, `split` elements at a time. `row` and `column` lie along one axis each.
+/// tanh(x + row) * column in the place of x, and a flag beside it, `split` elements at a time, which may go past the caches. `row` and
+/// `column` lie along one axis each.
 template <class T>
 std::string dear_body(const Target& target, int64_t rows, int64_t n, int64_t split) {
   TestBuffer x(dtype_of<T>, rows * n), row(dtype_of<T>, n), column(dtype_of<T>, rows), flags(DType::boolean, rows * n);
   fill_random<T>(x, 3, true);
   fill_random<T>(row, 4);
   fill_random<T>(column, 5);
-  TestKernel k(KernelKind::loop, {rows, n});
+  TestKernel k(KernelKind::loop, rows == 1 ? std::vector<int64_t>{n} : std::vector<int64_t>{rows, n});
+  const auto along = [&](int64_t of_row, int64_t of_element) {
+    return rows == 1 ? std::vector<int64_t>{of_element} : std::vector<int64_t>{of_row, of_element};
+  };
   k.target = target;
-  const int sum = k.compute(Op::add, dtype_of<T>, {k.load(k.access(x, {n, 1})), k.load(k.access(row, {0, 1}))});
-  const int factor = k.load(k.access(column, {1, 0}));
+  k.streams = split == 5 ? 1 : 0;
+  const int sum = k.compute(Op::add, dtype_of<T>, {k.load(k.access(x, along(n, 1))), k.load(k.access(row, along(0, 1)))});
+  const int factor = k.load(k.access(column, along(1, 0)));
   const int result = k.compute(Op::mul, dtype_of<T>, {k.compute(Op::tanh, dtype_of<T>, {sum}), factor});
-  k.store(k.access(flags, {n, 1}), k.compute(Op::less, DType::boolean, {result, factor}));
-  k.store(k.access(x, {n, 1}), result);
+  k.store(k.access(flags, along(n, 1)), k.compute(Op::less, DType::boolean, {result, factor}));
+  k.store(k.access(x, along(n, 1)), result);
   k.run(split);
   return x.bytes() + flags.bytes();
 }

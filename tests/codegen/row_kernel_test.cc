@@ -66,10 +66,11 @@ TEST(RowKernel, BlocksOfAnySizeFollowTheTree) {
   }
 }
 
-/// out[row] = sum of where(label[row] == index, x, other), which looks at one element where `other` is +0.
+/// out[row] = sum of where(label[row] == first + index, x, other), which looks at one element where `other` is +0.
 template <class T>
-void sums_the_element_of_a_label(int64_t n, T other, bool dear, bool grouped, const Target& target) {
-  const std::vector<int64_t> labels = {0, n - 1, n / 2, n / 3, -1, n, int64_t{1} << 40, -n - (int64_t{1} << 40)};
+void sums_the_element_of_a_label(int64_t n, T other, bool dear, bool grouped, const Target& target, int64_t first = 0) {
+  constexpr int64_t kLeast = std::numeric_limits<int64_t>::min(), kMost = std::numeric_limits<int64_t>::max();
+  const std::vector<int64_t> labels = {first, first + n - 1, first + n / 2, first + n / 3, first - 1, first + n, kLeast, kLeast + n / 2, kMost, kMost - n / 3};
   const auto rows = static_cast<int64_t>(labels.size());
   TestBuffer in(dtype_of<T>, rows * n), of_rows(DType::i64, rows), out(dtype_of<T>, rows);
   std::vector<T> specials = {T(-0.0), T(0), T(3)};
@@ -85,7 +86,9 @@ void sums_the_element_of_a_label(int64_t n, T other, bool dear, bool grouped, co
   k.per_row(false);
   int x = k.load(k.access(in, {n, 1}));
   if (dear) x = k.compute(Op::tanh, dtype_of<T>, {x});
-  const int flag = k.compute(Op::equal, DType::boolean, {k.index({0, 1}, 0), label});
+  const int index = k.index({0, 1}, first);
+  const bool label_first = n % 2 == 0;
+  const int flag = k.compute(Op::equal, DType::boolean, {label_first ? label : index, label_first ? index : label});
   const int sum = k.reduce(ReduceKind::sum, k.compute(Op::where, dtype_of<T>, {flag, x, rest}));
   k.next_stage();
   k.per_row(true);
@@ -93,7 +96,7 @@ void sums_the_element_of_a_label(int64_t n, T other, bool dear, bool grouped, co
   k.run();
   for (int64_t r = 0; r < rows; ++r) {
     std::vector<T> row(static_cast<size_t>(n), other);
-    const int64_t at = labels[static_cast<size_t>(r)];
+    const auto at = static_cast<int64_t>(static_cast<uint64_t>(labels[static_cast<size_t>(r)]) - static_cast<uint64_t>(first));
     T element = at >= 0 && at < n ? in.data<T>()[r * n + at] : T(0);
     if (dear) element = std::isinf(static_cast<double>(element)) ? T(std::copysign(1.0, element)) : element == 3 ? T(NAN) : element;
     if (at >= 0 && at < n) row[static_cast<size_t>(at)] = element;
@@ -118,6 +121,7 @@ TEST(RowKernel, ASumThatTakesOneElementHasTheBitsOfTheSumOfAll) {
       }
       sums_the_element_of_a_label<int32_t>(n, 0, false, false, target);
       sums_the_element_of_a_label<int64_t>(n, 5, false, false, target);
+      for (int64_t first : {-3, 7}) sums_the_element_of_a_label<float>(n, 0.0f, false, false, target, first);
     }
   }
 }

@@ -23,7 +23,11 @@ struct Negation {
   const OperandType type{DType::f32, &shape};
 };
 
-std::shared_ptr<const EagerKernel> kernel_of(const EagerKeyView& key) { return std::make_shared<EagerKernel>(key); }
+std::shared_ptr<const EagerKernel> kernel_of(const EagerKeyView& key) {
+  auto kernel = std::make_shared<EagerKernel>(key);
+  kernel->is_plain = true;
+  return kernel;
+}
 
 TEST(LentKernel, IsTheThreadsAgainAfterTheCall) {
   const Negation op(70'001);
@@ -52,11 +56,15 @@ TEST(LentKernel, AnotherKeyAtItsPlaceGetsItsOwn) {
   std::vector<std::unique_ptr<Negation>> ops;
   for (int i = 0; i < kMoreThanPlaces; ++i) ops.push_back(std::make_unique<Negation>(80'000 + i));
   for (const auto& op : ops) LentKernel(op->view()).fill(kernel_of(op->view()));
+  int kept = 0;
   for (const auto& op : ops) {
-    const LentKernel lent(op->view());
-    ASSERT_NE(lent.get(), nullptr);
+    const LentKernel lent = LentKernel::recent(op->view());
+    if (lent.get() == nullptr) continue;
     EXPECT_TRUE(lent.get()->key.view() == op->view());
+    ++kept;
   }
+  EXPECT_GT(kept, 0);
+  EXPECT_LT(kept, kMoreThanPlaces);
 }
 
 TEST(LentKernel, OfAnotherThreadComesFromTheCacheOfAll) {
