@@ -300,12 +300,12 @@ class Search {
     return stripes.block == rows_ ? is_worth_sharing(group) : saves_memory(group, stripes);
   }
 
-  /// True if no kernel is worth several threads, but all of them together are: a loop over time on a few rows.
+  /// True if no kernel is worth two threads, but all of them together are: a loop over time on a few rows.
   static bool is_worth_sharing(std::span<const ScheduledKernel* const> group) {
     double tasks = 0;
     for (const ScheduledKernel* kernel : group) {
       const double of_kernel = static_cast<double>(kernel->iterations) / static_cast<double>(grain_of(*kernel));
-      if (of_kernel > 1) return false;
+      if (of_kernel >= 2) return false;
       tasks += of_kernel;
     }
     return tasks >= kSharedTasks;
