@@ -31,7 +31,7 @@ constexpr int64_t kVectorRows = 64;
 /// Rows that a task takes at the least where there is a product.
 constexpr int64_t kTaskRows = 48;
 
-/// Tasks that a group of kernels without any has to be worth, so that threads share its rows.
+/// Tasks that a group has to be worth, none of whose kernels is worth two, so that threads share its rows.
 constexpr double kSharedTasks = 8;
 
 /// Kernels of a group.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -75,6 +76,25 @@ TEST(LentKernel, OfAnotherThreadComesFromTheCacheOfAll) {
     EXPECT_EQ(LentKernel::recent(op.view()).get(), nullptr);
     EXPECT_EQ(LentKernel(op.view()).get(), first.get());
   }).join();
+}
+
+TEST(EagerOp, GivesTheSameBitsAndErrorsOnceItsKernelIsAtHand) {
+  const auto run = [](const Tensor& x) {
+    std::vector<float> all;
+    for (const Tensor& y : {x + x, x * 2, 1 - x, tanh(x), where(x > 0, x, -1.0f), maximum(x, 0.5)}) {
+      const std::vector<float> of_op = y.to_vector<float>();
+      all.insert(all.end(), of_op.begin(), of_op.end());
+    }
+    for (const auto& wrong : {+[](const Tensor& t) { return t + ones({3}); }, +[](const Tensor& t) { return t + Tensor(); },
+                              +[](const Tensor& t) { return cast(t, DType::i32) + 0.5; }}) {
+      EXPECT_THROW((void)wrong(x), Error);
+    }
+    return all;
+  };
+  const Tensor x({-1.5f, -0.0f, 0.25f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f, 9.0f});
+  const std::vector<float> first = run(x), again = run(x);
+  ASSERT_EQ(first.size(), again.size());
+  EXPECT_EQ(std::memcmp(first.data(), again.data(), first.size() * sizeof(float)), 0);
 }
 
 // Its destructor runs after those of the thread's objects that were made later, as what an op keeps for the thread is.
