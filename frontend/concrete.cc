@@ -202,7 +202,8 @@ void Concrete::audit(const Call& call, Variables* variables, const TurnGuard& gu
   trace.confirmation->audit(call, tensors, audited, trace.result_key, effects);
 }
 
-void Concrete::place_variables(const Call& call, Variables& variables, const Tensor* results, void** outputs) const {
+void Concrete::place_variables(const Call& call, Variables& variables, std::span<const void* const> inputs, const Tensor* results,
+                               void** outputs) const {
   // First those that take a tensor which is there: nobody may write over that any more.
   for (size_t i = 0; i < trace.variables.size(); ++i) {
     const int32_t output = trace.variables[i].output;
@@ -231,7 +232,7 @@ void Concrete::place_variables(const Call& call, Variables& variables, const Ten
       drop_packs(variables.value(i).buffer);
       continue;
     }
-    variables.next(i) = allocate_legal(type, call.where, function);
+    variables.next(i) = allocate_legal(type, call.where, function, inputs);
     outputs[use.output] = TensorAccess::get(variables.next(i))->data;
   }
 }
@@ -295,7 +296,7 @@ TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* res
     const Sharing& sharing = trace.sharing[i];
     const Type& type = output_types[i];
     if (sharing.with == Sharing::With::nothing) {
-      results[i] = allocate_legal(type, call.where, function);
+      results[i] = allocate_legal(type, call.where, function, inputs);
       outputs[i] = TensorAccess::get(results[i])->data;
     } else if (sharing.with == Sharing::With::result) {
       results[i] = view(*TensorAccess::get(results[sharing.index]), type);
@@ -307,7 +308,7 @@ TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* res
       outputs[i] = nullptr;
     }
   }
-  if (variables) place_variables(call, *variables, results, outputs.data());
+  if (variables) place_variables(call, *variables, inputs, results, outputs.data());
   const TurnGuard guard = launch(call, variables, inputs.data(), outputs.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
   if (audits) [[unlikely]] audit(call, variables, guard, {results, num_results()}, *effects);
@@ -382,7 +383,7 @@ TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const 
   };
   drop();
   const absl::Cleanup drop_again = drop;  // whoever asked meanwhile packed what was about to change
-  if (variables) place_variables(call, *variables, nullptr, pointers.data());
+  if (variables) place_variables(call, *variables, inputs, nullptr, pointers.data());
   const TurnGuard guard = launch(call, variables, inputs.data(), pointers.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
   if (audits) [[unlikely]] {

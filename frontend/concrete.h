@@ -86,7 +86,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   /// The tensor that an output shares with an input.
   const TensorImpl& shared_input(const Call& call, const Variables* variables, const Sharing& sharing) const;
   /// Decides where the new values of the variables go. `results` are those of run(), or nullptr: memory of its own then.
-  void place_variables(const Call& call, Variables& variables, const Tensor* results, void** outputs) const;
+  void place_variables(const Call& call, Variables& variables, std::span<const void* const> inputs, const Tensor* results,
+                       void** outputs) const;
   /// Throws the Error of a destination of run_into that does not do.
   void check_output(const Call& call, const Variables* variables, std::span<Tensor* const> outputs, size_t i) const;
   /// Runs the code, and copies the outputs that it found equal to inputs or to other outputs.

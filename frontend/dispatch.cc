@@ -150,16 +150,16 @@ Tensors run(const EagerKernel& kernel, const ResolvedList& operands, const Flags
     return tensors;
   }
   const RunOptions options = run_options(flags);
+  absl::InlinedVector<const void*, 4> inputs(operands.size());
+  for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = operands[i].data();
   absl::InlinedVector<void*, 2> outputs(kernel.types.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Type& type = kernel.types[i];
-    outputs[i] = TensorAccess::get(tensors.emplace_back(allocate_legal(type, where, user_name(name(op)))))->data;
+    outputs[i] = TensorAccess::get(tensors.emplace_back(allocate_legal(type, where, user_name(name(op)), inputs)))->data;
     if (kernel.same_as[i] < 0) continue;
     copy_bytes(outputs[i], operands[kernel.same_as[i]].data(), type.bytes(), options.threads);
   }
   if (!kernel.computes) return tensors;
-  absl::InlinedVector<const void*, 4> inputs(operands.size());
-  for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = operands[i].data();
   compute(kernel, inputs.data(), outputs.data(), options, where);
   return tensors;
 }
@@ -192,7 +192,7 @@ Tensor apply_again(const AnyOp& op, OperandPointers operands, Location where) {
   const Flags& flags = current_flags();
   const LentKernel kernel = LentKernel::recent({op, {types, operands.size()}, {}, flags.target});
   if (kernel.get() == nullptr || !kernel.get()->is_plain) return {};
-  Tensor result = allocate_legal(kernel.get()->types[0], where, user_name(name(op)));
+  Tensor result = allocate_legal(kernel.get()->types[0], where, user_name(name(op)), {inputs, operands.size()});
   compute(*kernel.get(), inputs, &TensorAccess::get(result)->data, run_options(flags), where);
   return result;
 }

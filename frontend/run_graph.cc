@@ -108,7 +108,7 @@ std::vector<Tensor> run_graph(const Graph& graph, std::span<const Tensor* const>
     std::vector<Tensor> results;
     absl::FixedArray<void*, kFew> destinations(graph.outputs().size());
     for (size_t i = 0; i < destinations.size(); ++i) {
-      results.push_back(allocate_legal(graph.type(graph.outputs()[i]), where, what));
+      results.push_back(allocate_legal(graph.type(graph.outputs()[i]), where, what, sources));
       destinations[i] = TensorAccess::get(results[i])->data;
     }
     try {

@@ -162,7 +162,7 @@ Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_vie
   return allocate_legal(type, where, what);
 }
 
-Tensor allocate_legal(const Type& type, Location where, std::string_view what) {
+Tensor allocate_legal(const Type& type, Location where, std::string_view what, std::span<const void* const> operands) {
   const int64_t bytes = type.bytes();
   try {
     TensorImpl* impl = new_impl(bytes <= kInlineBytes ? std::max<int64_t>(bytes, 1) : 0);
@@ -172,7 +172,7 @@ Tensor allocate_legal(const Type& type, Location where, std::string_view what) {
     impl->shape = type.shape;
     impl->where = where;
     if (bytes > kInlineBytes) {
-      impl->buffer = Buffer::allocate(bytes);
+      impl->buffer = Buffer::allocate(bytes, operands.data(), operands.size());
       impl->data = impl->buffer.data();
     }
     return tensor;

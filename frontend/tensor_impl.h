@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -102,8 +103,8 @@ TensorImpl& impl_of(const Tensor& tensor, Location where);
 /// A new eager tensor with uninitialised elements. Error if the shape is too large or memory is short; `what` names
 /// what it is for.
 Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_view what);
-/// The same for a type that is known to be legal, such as that of a result.
-Tensor allocate_legal(const Type& type, Location where, std::string_view what);
+/// The same for a type that is known to be legal, such as that of a result of an op on these elements.
+Tensor allocate_legal(const Type& type, Location where, std::string_view what, std::span<const void* const> operands = {});
 /// A tensor on the elements of another, with as many elements.
 Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape);
 /// A tensor that is a dtype and a shape only.

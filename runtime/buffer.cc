@@ -8,24 +8,18 @@
 #include "runtime/packs.h"
 
 namespace etch {
-namespace {
-
-// One allocation holds the header of a small buffer, padded to the alignment, and its elements.
-constexpr int64_t kHeader = Buffer::kAlignment;
-
-}  // namespace
-
-Buffer Buffer::allocate(int64_t bytes) {
+Buffer Buffer::allocate(int64_t bytes, const void* const* operands, size_t count) {
   Block* block = nullptr;
   if (bytes >= memory::kLargeBytes) {
     auto header = std::make_unique<Block>();
-    header->data = memory::allocate(bytes);
+    header->data = memory::allocate_beside({operands, count}, bytes);
     block = header.release();
   } else {
-    void* data = memory::allocate(kHeader + bytes);
-    static_assert(sizeof(Block) <= kHeader);
-    block = new (data) Block;
-    block->data = static_cast<std::byte*>(data) + kHeader;
+    // One allocation holds the header of a small buffer and its elements.
+    void* data = memory::allocate(bytes);
+    static_assert(sizeof(Block) <= memory::kFrontBytes);
+    block = new (static_cast<std::byte*>(data) - memory::kFrontBytes) Block;
+    block->data = data;
   }
   block->bytes = bytes;
   memory::count_allocation();
@@ -54,9 +48,7 @@ void Buffer::Block::destroy(Block* block) {
     memory::free(block->data, block->bytes);
     delete block;
   } else {
-    const int64_t bytes = block->bytes;
-    block->~Block();
-    memory::free(block, kHeader + bytes);
+    memory::free(block->data, block->bytes);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace etch::memory {
 
@@ -9,11 +10,17 @@ namespace etch::memory {
 // memory to the system, once a few results together are more than 128 KiB. So blocks from this size on are kept.
 inline constexpr int64_t kLargeBytes = int64_t{32} << 10;
 
+// In front of a smaller block, for its owner.
+inline constexpr int64_t kFrontBytes = 48;
+
 /// Uninitialised memory of at least `bytes`, aligned to Buffer::kAlignment. Sets `fresh` to whether the system gave it.
 /// Throws std::bad_alloc.
 void* allocate(int64_t bytes, bool* fresh = nullptr);
 
-/// Frees what allocate() gave for as many bytes.
+/// The same for a result of these operands: a large one begins at a place of a page from which a loop over it and them runs well.
+void* allocate_beside(std::span<const void* const> operands, int64_t bytes);
+
+/// Frees what these gave for as many bytes.
 void free(void* data, int64_t bytes) noexcept;
 
 /// Counts bytes that come into use.

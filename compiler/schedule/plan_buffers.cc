@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "compiler/schedule/stripes.h"
 #include "compiler/schedule/take_over.h"
@@ -13,30 +14,32 @@
 namespace etch::schedule {
 namespace {
 
-/// Offsets of blocks that live at the same time; the smallest free block that fits is taken.
+/// Offsets of blocks that live at the same time; the smallest free block that fits is taken. Large ones begin at multiples of
+/// Buffer::kPlaceStep, as buffers do.
 class Arena {
  public:
   int64_t allocate(int64_t bytes) {
     if (bytes == 0) return 0;
-    bytes = (bytes + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment;
-    auto fit = by_size_.lower_bound({bytes, 0});
-    int64_t offset = size_, room = 0;
-    if (fit != by_size_.end()) {
-      room = fit->first;
-      offset = fit->second;
-      take(offset, room);
-    } else if (!free_.empty() && free_.rbegin()->first + free_.rbegin()->second == size_) {
-      offset = free_.rbegin()->first;  // the last block grows
-      take(offset, free_.rbegin()->second);
+    bytes = rounded(bytes, Buffer::kAlignment);
+    const int64_t step = bytes < kLarge ? Buffer::kAlignment : Buffer::kPlaceStep;
+    int64_t from = size_, room = 0;
+    for (auto fit = by_size_.lower_bound({bytes, 0}); fit != by_size_.end() && room == 0; ++fit) {
+      if (rounded(fit->second, step) + bytes <= fit->second + fit->first) std::tie(room, from) = *fit;
     }
-    if (room > bytes) give(offset + bytes, room - bytes);
-    size_ = std::max(size_, offset + bytes);
+    if (room == 0 && !free_.empty() && free_.rbegin()->first + free_.rbegin()->second == size_) {
+      std::tie(from, room) = *free_.rbegin();  // the last block grows
+    }
+    if (room > 0) take(from, room);
+    const int64_t offset = rounded(from, step), end = offset + bytes;
+    if (offset > from) give(from, offset - from);
+    if (from + room > end) give(end, from + room - end);
+    size_ = std::max(size_, end);
     return offset;
   }
 
   void release(int64_t offset, int64_t bytes) {
     if (bytes == 0) return;
-    bytes = (bytes + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment;
+    bytes = rounded(bytes, Buffer::kAlignment);
     auto next = free_.lower_bound(offset);
     if (next != free_.end() && offset + bytes == next->first) {
       bytes += next->second;
@@ -57,6 +60,10 @@ class Arena {
   int64_t size() const { return size_; }
 
  private:
+  static constexpr int64_t kLarge = 4 * Buffer::kPlaceStep;  // of smaller ones the gaps would be a large part
+
+  static int64_t rounded(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
   void take(int64_t offset, int64_t bytes) {
     free_.erase(offset);
     by_size_.erase({bytes, offset});

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <set>
 #include <thread>
 #include <vector>
@@ -97,23 +99,53 @@ TEST(Memory, TheOldestBlocksMakeRoom) {
   EXPECT_EQ(memory_stats().cached_bytes, 0);
 }
 
-uintptr_t place_in_page(const Buffer& buffer) { return reinterpret_cast<uintptr_t>(buffer.data()) % 4096; }
+uintptr_t place_in_page(const void* data) { return reinterpret_cast<uintptr_t>(data) % 4096; }
 
-TEST(Buffers, ThatCachesHoldBeginAtDifferentPlacesOfAPage) {
-  trim_memory();
+std::set<uintptr_t> places_of(int count, int64_t bytes) {
   std::vector<Buffer> buffers;
   std::set<uintptr_t> places;
-  for (int i = 0; i < 8; ++i) places.insert(place_in_page(buffers.emplace_back(Buffer::allocate(100'000))));
-  EXPECT_EQ(places.size(), buffers.size());
+  for (int i = 0; i < count; ++i) places.insert(place_in_page(buffers.emplace_back(Buffer::allocate(bytes)).data()));
+  return places;
 }
 
-TEST(Buffers, ThatCachesDoNotHoldBeginAtDifferentPlacesNearTheFrontOfAPage) {
+TEST(Buffers, ThatCachesHoldBeginAtFourPlacesOfAPage) {
   trim_memory();
-  std::vector<Buffer> buffers;
-  std::set<uintptr_t> places;
-  for (int i = 0; i < 8; ++i) places.insert(place_in_page(buffers.emplace_back(Buffer::allocate(int64_t{3} << 20))));
-  EXPECT_EQ(places.size(), buffers.size());
-  EXPECT_LT(*places.rbegin(), 1024);
+  EXPECT_EQ(places_of(4, 100'000), (std::set<uintptr_t>{0, 1024, 2048, 3072}));
+}
+
+TEST(Buffers, ThatCachesDoNotHoldBeginAtTwoPlacesOfAPage) {
+  trim_memory();
+  EXPECT_EQ(places_of(8, int64_t{3} << 20), (std::set<uintptr_t>{0, 2048}));
+}
+
+TEST(Buffers, OfAKilobyteBeginAtMultiplesOfIt) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "small blocks are packed closely under AddressSanitizer";
+#endif
+  for (int64_t bytes : {1024, 1100, 5000, (32 << 10) - 1}) {
+    for (uintptr_t place : places_of(20, bytes)) EXPECT_EQ(place % Buffer::kPlaceStep, 0u) << bytes << " bytes";
+  }
+}
+
+TEST(Buffers, OfResultsDoNotBeginCloselyBehindAnOperand) {
+  alignas(4096) static std::byte page[4096];
+  for (int64_t bytes : {int64_t{50'000}, int64_t{5} << 20}) {
+    for (int place = 0; place < 4096; place += 16) {
+      const void* const operands[] = {page + place};
+      const Buffer result = Buffer::allocate(bytes, operands, 1);
+      const uintptr_t distance = (place_in_page(result.data()) - place_in_page(operands[0])) % 4096;
+      EXPECT_GE(distance, 1024u) << "operand at " << place;
+      EXPECT_LE(distance, 4096u - 128) << "operand at " << place;
+      std::memset(result.data(), 1, bytes);
+    }
+  }
+}
+
+TEST(Buffers, OfResultsOfManyOperandsBeginWhereLeastIsLost) {
+  alignas(4096) static std::byte page[4096];
+  const void* const operands[] = {page, page + 64, page + 1024, page + 1088};
+  const Buffer result = Buffer::allocate(100'000, operands, 4);
+  EXPECT_EQ(place_in_page(result.data()), 3072u);
 }
 
 // A static object may run functions in its destructor, after all thread_local objects of this thread are gone.

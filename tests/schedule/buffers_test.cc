@@ -6,6 +6,7 @@
 
 #include "compiler/ir/cat.h"
 #include "compiler/schedule/verify_schedule.h"
+#include "etch/buffer.h"
 #include "tests/schedule/schedules.h"
 
 namespace etch {
@@ -103,6 +104,23 @@ TEST(Buffers, ARowKernelThatKeepsAValueInItsResultDoesNotWriteWhereItReads) {
   EXPECT_EQ(schedule.kernels.size(), 3u);
   EXPECT_EQ(schedule.arena_bytes, 2 * 32 * 64 * 4);
   expect_same_bits(graph_of(row_between_products("add(%3, %2)")), false);
+}
+
+TEST(Buffers, TemporariesOfSomeKilobytesBeginAtMultiplesOfOne) {
+  // Temporaries of 12 and of 4,900 bytes live side by side.
+  const Graph graph = graph_of(
+      "graph(%0: f32[35,35], %1: f32[3]) {\n%2 = neg(%1) : f32[3]\n%3 = exp(%0) : f32[35,35]\n%4 = tanh(%2) : f32[3]\n"
+      "%5 = dot(%3, %0) : f32[35,35]\n%6 = dot(%5, %3) : f32[35,35]\n%7 = mul(%4, %2) : f32[3]\n"
+      "%8 = mul(%5, %6) : f32[35,35]\nreturn %8, %7\n}");
+  const Schedule schedule = schedule_of(graph, false);
+  int large = 0, small = 0;
+  for (const ScheduledBuffer& buffer : schedule.buffers) {
+    if (buffer.kind != ScheduledBuffer::Kind::temporary) continue;
+    (buffer.bytes < 4096 ? small : large) += 1;
+    if (buffer.bytes >= 4096) EXPECT_EQ(buffer.offset % Buffer::kPlaceStep, 0) << to_string(schedule, graph);
+  }
+  EXPECT_GE(large, 2);
+  EXPECT_GE(small, 1);
 }
 
 TEST(Buffers, AChainOfUnfusedOpsWorksInPlace) {

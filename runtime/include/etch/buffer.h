@@ -12,11 +12,14 @@ namespace [[gnu::visibility("default")]] etch {
 class Buffer {
  public:
   static constexpr int64_t kAlignment = 64;
+  /// What allocate() gives of so many bytes begins at a multiple of it (not under AddressSanitizer).
+  static constexpr int64_t kPlaceStep = 1024;
 
   Buffer() = default;
 
-  /// Uninitialised memory, aligned to kAlignment. Throws std::bad_alloc.
-  static Buffer allocate(int64_t bytes);
+  /// Uninitialised memory, aligned to kAlignment. Throws std::bad_alloc. A large one begins at
+  /// a place of a page at which a loop over it and these operands is not slowed down by where they begin.
+  static Buffer allocate(int64_t bytes, const void* const* operands = nullptr, size_t count = 0);
 
   /// Memory owned by someone else; `release(context)` is called when the last Buffer that names it is gone.
   static Buffer wrap(void* data, int64_t bytes, void (*release)(void*), void* context);
