@@ -308,6 +308,12 @@ void KernelEmitter::fetch(llvm::Value* address, Cache cache) {
                     {address, b.getInt32(kRead), b.getInt32(cache == Cache::first ? kFirstCache : kSecondCache), b.getInt32(kData)});
 }
 
+void KernelEmitter::fetch_to_write(llvm::Value* address) {
+  constexpr int kWrite = 1, kFirstCache = 3, kData = 1;
+  b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
+                    {address, b.getInt32(kWrite), b.getInt32(kFirstCache), b.getInt32(kData)});
+}
+
 void KernelEmitter::fetch_lines(llvm::Value* address, int64_t bytes) {
   constexpr int64_t kLineBytes = 64;
   for (int64_t line = 0; line < bytes; line += kLineBytes) {

@@ -131,6 +131,8 @@ class KernelEmitter {
   enum class Cache : uint8_t { first, second };
   /// Asks for the line of memory at an address, which need not exist, to be in a cache soon.
   void fetch(llvm::Value* address, Cache cache = Cache::second);
+  /// Asks for the line at an address to be in the first cache soon, for a store.
+  void fetch_to_write(llvm::Value* address);
   /// Asks for all lines of so many bytes to be in the first cache soon.
   void fetch_lines(llvm::Value* address, int64_t bytes);
 

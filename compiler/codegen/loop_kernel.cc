@@ -191,6 +191,7 @@ class Squares {
         if (through_memory) tile.memory = k.scratch(elements * size_of(program_.body[tile.instr].dtype));
       }
     }
+    if (!through_memory) rows_part_lines_ = rows_part_lines();
   }
 
   /// `of_kernel` holds the values of that level.
@@ -200,6 +201,7 @@ class Squares {
         for (Tile& tile : loads_) load(tile, corner);
         for (int r = 0; r < lanes_; ++r) emit_row(slab, b_.CreateAdd(row, k_.i64(r)), column, r, nullptr, of_kernel);
         for (Tile& tile : stores_) store(tile, corner);
+        fetch_next_lines(corner);
       });
       return;
     }
@@ -277,6 +279,32 @@ class Squares {
     for (int element : wanted) tile.rows.push_back(elements[element]);
   }
 
+  /// Asks for the lines that the next square but one writes. A square writes a few bytes of each of its rows. Where these begin at different
+  /// places of a line, stores that finish a line take turns with stores that wait for one, and few of the lines are fetched at once.
+  /// Such rows never go past the caches.
+  void fetch_next_lines(const Cursor& corner) {
+    k_.if_then(rows_part_lines_, [&] {
+      for (const int store : plain_stores_) {
+        const int slot = program_.body[store].slot;
+        llvm::Value* stride = k_.access_stride(slot, program_.rank() - 2);
+        const int64_t ahead = std::max(kLineBytes, 2 * lanes_ * size_of(program_.accesses[slot].dtype));
+        llvm::Value* next = b_.CreateConstGEP1_64(b_.getInt8Ty(), corner.accesses[slot].lane0, ahead);
+        for (int row = 0; row < lanes_; ++row, next = k_.advance(slot, next, stride)) k_.fetch_to_write(next);
+      }
+    });
+  }
+
+  /// i1, computed in the entry: rows that a plain store writes begin at different places of a line.
+  llvm::Value* rows_part_lines() {
+    llvm::Value* bytes = k_.i64(0);
+    for (const int store : plain_stores_) {
+      const int slot = program_.body[store].slot;
+      llvm::Value* stride = k_.access_stride(slot, program_.rank() - 2);
+      bytes = b_.CreateOr(bytes, b_.CreateMul(stride, k_.i64(size_of(program_.accesses[slot].dtype))));
+    }
+    return b_.CreateIsNotNull(b_.CreateAnd(bytes, k_.i64(kLineBytes - 1)));
+  }
+
   void store(Tile& tile, const Cursor& corner) {
     const Place& place = corner.accesses[program_.body[tile.instr].slot];
     store_tile(b_, tile.rows, place.lane0, place.step);
@@ -316,6 +344,7 @@ class Squares {
   const bool through_memory_;
   std::vector<Tile> loads_, stores_;  // across the rows
   std::vector<int> plain_stores_;
+  llvm::Value* rows_part_lines_ = nullptr;
 };
 
 /// Fetches what marked loads read soon: the same lanes of the next row, or lanes a page behind. Only where rows are short, so
