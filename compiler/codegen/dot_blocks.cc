@@ -10,6 +10,8 @@ constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too s
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
 constexpr int64_t kNearBytesOfB = 512 << 10;    // and all of it in the second one, from where tiles read about as fast,
 constexpr int64_t kFewRowsOfNearB = 480;        // so that a copy pays for itself only with more rows
+constexpr int64_t kPage = 4096, kLine = 64;
+constexpr int64_t kManyCollidingRows = 96;      // fewer are held by the second cache
 constexpr int64_t kMinLineInPlace = 8;          // shorter lines of rows make tiles that are too low
 
 }  // namespace
@@ -36,11 +38,23 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
                          b_.CreateAdd(b_.CreateMul(part.row, m_stride), b_.CreateMul(steps.start, k_stride)));
   llvm::Value* copy = b_.CreateAnd(b_.CreateICmpSGE(part.columns, k_.i64(kMinColumnsToCopyA)),
                                    b_.CreateICmpSGE(part.rows, k_.i64(kMinRowsToCopyA)));
-  // Where steps lie beside each other tiles read the rows as they are.
-  copy = b_.CreateAnd(copy, b_.CreateICmpNE(k_stride, k_.i64(1)));
-  k_.if_then(copy, [&] { call_loop("copy_a", {data, k_stride, m_stride, steps.depth, part.rows, a_copy_}); });
-  return {b_.CreateSelect(copy, a_copy_, data), b_.CreateSelect(copy, unit, bytes(m_stride)),
-          b_.CreateSelect(copy, leading, bytes(k_stride))};
+  // Where steps lie beside each other tiles read the rows as they are, unless the second cache cannot hold those of a block.
+  llvm::Value* beside = b_.CreateICmpEQ(k_stride, k_.i64(1));
+  copy = b_.CreateAnd(copy, b_.CreateOr(b_.CreateNot(beside), rows_collide(bytes(m_stride), part.rows)));
+  k_.if_then(copy, [&] {
+    call_loop("copy_a", {data, b_.CreateSelect(beside, m_stride, k_stride), b_.CreateSelect(beside, k_stride, m_stride),
+                         b_.CreateSelect(beside, part.rows, steps.depth), b_.CreateSelect(beside, steps.depth, part.rows), a_copy_});
+  });
+  llvm::Value* row_unit = b_.CreateSelect(beside, leading, unit);
+  llvm::Value* step_unit = b_.CreateSelect(beside, unit, leading);
+  return {b_.CreateSelect(copy, a_copy_, data), b_.CreateSelect(copy, row_unit, bytes(m_stride)),
+          b_.CreateSelect(copy, step_unit, bytes(k_stride))};
+}
+
+/// i1: rows so many bytes apart, a power of two, lie in few sets of the second cache, too few for all rows of a block.
+llvm::Value* DotEmitter::rows_collide(llvm::Value* row_bytes, llvm::Value* rows) {
+  llvm::Value* off = b_.CreateAnd(b_.CreateAdd(row_bytes, k_.i64(kLine)), k_.i64(kPage - 1));
+  return b_.CreateAnd(b_.CreateICmpULT(off, k_.i64(2 * kLine)), b_.CreateICmpSGE(rows, k_.i64(kManyCollidingRows)));
 }
 
 /// The same, copied, where rows or steps lie in pieces, unless tiles read these in place.

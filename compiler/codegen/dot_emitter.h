@@ -99,6 +99,7 @@ class DotEmitter : private DotParts {
   void block(const Origin& origin, const Part& part);
   void block_of_steps(const Origin& origin, const Part& part, const Steps& steps, llvm::Value* at_once);
   Matrix block_of_a(const Origin& origin, const Part& part, const Steps& steps);
+  llvm::Value* rows_collide(llvm::Value* row_bytes, llvm::Value* rows);
   /// Elements from one panel of a copied block of b to the next: a little more than a panel has, so that they fall into
   /// different sets.
   int64_t panel_elements() const { return blocking_.copied_steps() * blocking_.panel(); }

@@ -407,6 +407,20 @@ TYPED_TEST(DotOf, LinesThatAreReadInPlaceGiveTheSameBitsOnEveryTarget) {
   }
 }
 
+// Rows of a block that few sets of a cache hold are copied.
+TYPED_TEST(DotOf, RowsAPageApartGiveTheSameBitsOnEveryTarget) {
+  std::mt19937 rng(24);
+  const auto page = static_cast<int64_t>(4096 / sizeof(TypeParam));
+  for (const Target& target : targets()) {
+    for (int64_t m : {95, 96, 101, 260}) {
+      check<TypeParam>({1, m, 99, page, Layout::rows, Layout::rows, 3}, rng, {.target = target});
+    }
+    Case c{1, 150, 300, page + 3, Layout::rows, Layout::columns, 3, 120};
+    c.blocks.depth = 100;
+    check<TypeParam>(c, rng, {.target = target});
+  }
+}
+
 TYPED_TEST(DotOf, SeveralAxesOfSteps) {
   std::mt19937 rng(13);
   auto size = [&] { return static_cast<int64_t>(1 + rng() % 90); };
