@@ -120,6 +120,7 @@ class DotEmitter : private DotParts {
     return k_.move(origin, axis, index, [&](int access) { return is_of_epilogue(access); });
   }
   bool is_of_epilogue(int access) const;
+  void fetch_later_rows(const Origin& row);
   void emit_seen();
   llvm::Value* reach(const Origin& origin, const Part& part);
   std::optional<int> find_plain_store() const;

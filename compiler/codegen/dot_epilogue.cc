@@ -95,8 +95,19 @@ void DotEmitter::epilogue_rows(const Origin& first, llvm::Value* sums, llvm::Val
     for (size_t n = 0; n < values.size(); ++n) {
       if (k_.program.body[n].stage > 0) k_.emit(n, lanes, values);
     }
+    fetch_later_rows(row);
     return next;
   });
+}
+
+/// Asks for the lines that a few rows later are written: rows lie far apart, so the processor does not by itself.
+void DotEmitter::fetch_later_rows(const Origin& row) {
+  constexpr int64_t kRows = 16;
+  for (const Instr& instr : k_.program.body) {
+    if (instr.kind != InstrKind::store || instr.stage == 0) continue;
+    llvm::Value* ahead = b_.CreateMul(k_.access_stride(instr.slot, m_axis_), k_.i64(kRows));
+    k_.fetch_to_write(k_.advance(instr.slot, row.accesses[instr.slot], ahead));
+  }
 }
 
 bool DotEmitter::is_of_epilogue(int access) const {

@@ -31,8 +31,21 @@ struct ProductTiles : ProductVectors<Lanes, T> {
   // Tiles of one vector have as many sums as hide the latency of fma.
   static constexpr int kNarrowRows = 12;
 
+  static constexpr int64_t kFewSteps = 32;
+
   /// Rows that share one pointer: x86 addresses base, base + row and base + 2 * row without further registers.
   static constexpr int kRowsPerPointer = 3;
+
+  /// Asks for the lines of a new tile. Those of few steps wait for little else.
+  template <int rows, int vectors>
+  [[gnu::always_inline]] static inline void fetch_to_write(const T* out, int64_t out_row) {
+    constexpr int kWrite = 1, kFirstCache = 3, kVector = Lanes::bytes;
+#pragma GCC unroll 32
+    for (int row = 0; row < rows; ++row, out = add_bytes(out, out_row)) {
+#pragma GCC unroll 32
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(add_bytes(out, v * kVector), kWrite, kFirstCache);
+    }
+  }
 
   template <int rows, int vectors, bool masked>
   [[gnu::noinline]] static void tile(const Of& at, const T* in, int64_t in_row, T* out, int64_t out_row, int64_t last_columns) {
@@ -44,6 +57,8 @@ struct ProductTiles : ProductVectors<Lanes, T> {
 #pragma GCC unroll 32
         for (int v = 0; v < vectors; ++v) sums[row][v] = columns.load(in, v);
       }
+    } else if (at.depth <= kFewSteps) {
+      fetch_to_write<rows, vectors>(out, out_row);
     }
     constexpr int kPointers = (rows + kRowsPerPointer - 1) / kRowsPerPointer;
     const T* pointers[kPointers];
