@@ -31,12 +31,13 @@ struct ProductTiles : ProductVectors<Lanes, T> {
   // Tiles of one vector have as many sums as hide the latency of fma.
   static constexpr int kNarrowRows = 12;
 
-  static constexpr int64_t kFewSteps = 32;
+  // So few take less time than memory does.
+  static constexpr int64_t kStepsThatWait = 32;
 
   /// Rows that share one pointer: x86 addresses base, base + row and base + 2 * row without further registers.
   static constexpr int kRowsPerPointer = 3;
 
-  /// Asks for the lines of a new tile. Those of few steps wait for little else.
+  /// Asks for the lines of a new tile.
   template <int rows, int vectors>
   [[gnu::always_inline]] static inline void fetch_to_write(const T* out, int64_t out_row) {
     constexpr int kWrite = 1, kFirstCache = 3, kVector = Lanes::bytes;
@@ -57,7 +58,7 @@ struct ProductTiles : ProductVectors<Lanes, T> {
 #pragma GCC unroll 32
         for (int v = 0; v < vectors; ++v) sums[row][v] = columns.load(in, v);
       }
-    } else if (at.depth <= kFewSteps) {
+    } else if (at.depth <= kStepsThatWait) {
       fetch_to_write<rows, vectors>(out, out_row);
     }
     constexpr int kPointers = (rows + kRowsPerPointer - 1) / kRowsPerPointer;
