@@ -58,7 +58,7 @@ int64_t next_place() {
 }
 
 // What comes from memory is fetched ahead page by page, so a kernel should come to the next page of all its blocks near the same time:
-// those begin at two places only.
+// those begin at two places only, unless they are chosen beside operands.
 int64_t next_place_of_huge() {
   static std::atomic<uint64_t> blocks{0};
   return static_cast<int64_t>(blocks.fetch_add(1, std::memory_order_relaxed) % 2) * (kPage / 2);
