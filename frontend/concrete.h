@@ -85,7 +85,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   void gather_holders(const Variables* variables, const Buffer** holders) const;
   /// The tensor that an output shares with an input.
   const TensorImpl& shared_input(const Call& call, const Variables* variables, const Sharing& sharing) const;
-  /// Decides where the new values of the variables go. `results` are those of run(), or nullptr: memory of its own then.
+  /// Decides where the new values of the variables go, beside `inputs` in memory where a block is new. `results` are those of run(), or
+  /// nullptr: memory of its own then.
   void place_variables(const Call& call, Variables& variables, std::span<const void* const> inputs, const Tensor* results,
                        void** outputs) const;
   /// Throws the Error of a destination of run_into that does not do.

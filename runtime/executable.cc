@@ -14,13 +14,14 @@
 #include "runtime/arena.h"
 #include "runtime/loop_cuts.h"
 #include "runtime/parallel.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 namespace {
 
 constexpr int64_t kAlignment = 64;  // of a thread's scratch memory
 
-int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+int64_t aligned(int64_t bytes) { return round_up(bytes, kAlignment); }
 
 using Clock = std::chrono::steady_clock;
 

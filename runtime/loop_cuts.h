@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "runtime/executable.h"
+#include "runtime/product_loops.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 
@@ -18,7 +20,7 @@ struct Cut {
       : grain(grain_of(launch, options)), task(task_parts(options)), iterations(launch.iterations) {}
   static int64_t task_parts(const RunOptions& options) { return options.grain > 0 ? 1 : kTaskParts; }
 
-  int64_t parts() const { return iterations * task / grain + (iterations * task % grain > 0 ? 1 : 0); }
+  int64_t parts() const { return ceil_div(iterations * task, grain); }
   /// The iteration with which a part begins, or the last one ends: where a grain is whole cache lines, at the end of one.
   int64_t edge(int64_t part) const {
     if (part == parts()) return iterations;
@@ -38,8 +40,8 @@ struct GroupLoop {
       parts = 0;
       for (int32_t i = 0; i < group.count; ++i) parts += Cut(launches[group.first + i], options).parts();
     }
-    const int64_t tasks = std::max<int64_t>(1, (parts + task - 1) / task);
-    grain = std::max<int64_t>(1, (parts + tasks - 1) / tasks);
+    const int64_t tasks = std::max<int64_t>(1, ceil_div(parts, task));
+    grain = std::max<int64_t>(1, ceil_div(parts, tasks));
   }
   int64_t parts, grain;
 };
@@ -50,14 +52,14 @@ struct BlockLoop {
     int64_t most = options.grain > 0 ? std::min(stripes.block, options.grain) : stripes.block;
     // Where there are few blocks, as many for each thread.
     constexpr int64_t kManyBlocks = 8;
-    if (options.threads > 1 && divided_up(rows, most) < kManyBlocks * options.threads) {
-      const int64_t whole = rounded_up(divided_up(rows, most), options.threads);
-      most = std::min(most, std::max(stripes.grain, divided_up(rows, whole)));
+    if (options.threads > 1 && ceil_div(rows, most) < kManyBlocks * options.threads) {
+      const int64_t whole = round_up(ceil_div(rows, most), options.threads);
+      most = std::min(most, std::max(stripes.grain, ceil_div(rows, whole)));
     }
-    block = std::min(most, rounded_up(divided_up(segment, divided_up(segment, most)), kTileRows));
-    per_segment = divided_up(segment, block);
-    blocks = divided_up(rows, segment) * per_segment;
-    grain = options.grain > 0 ? 1 : divided_up(stripes.grain, block);
+    block = std::min(most, round_up(ceil_div(segment, ceil_div(segment, most)), kProductRows));
+    per_segment = ceil_div(segment, block);
+    blocks = ceil_div(rows, segment) * per_segment;
+    grain = options.grain > 0 ? 1 : ceil_div(stripes.grain, block);
   }
 
   struct Rows {
@@ -69,9 +71,6 @@ struct BlockLoop {
     return {begin, std::min(end, begin + block)};
   }
 
-  static constexpr int64_t kTileRows = 12;  // that a product adds up at once
-  static int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-  static int64_t rounded_up(int64_t n, int64_t multiple) { return divided_up(n, multiple) * multiple; }
 
   int64_t rows, segment, block, per_segment, blocks, grain;
 };

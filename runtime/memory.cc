@@ -16,6 +16,7 @@
 #include "runtime/arena.h"
 #include "runtime/fork.h"
 #include "runtime/packs.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 namespace memory {
@@ -30,8 +31,6 @@ std::atomic<int64_t> live_bytes{0};
 std::atomic<int64_t> peak_bytes{0};
 std::atomic<int64_t> allocations{0};
 std::atomic<int64_t> copied_bytes{0};
-
-int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 // Sizes of large blocks: four steps per power of two, so that a freed block serves similar sizes and at most a fifth of
 // it is unused.

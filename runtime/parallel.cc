@@ -19,6 +19,7 @@
 #include "runtime/fork.h"
 #include "runtime/memory.h"
 #include "runtime/placement.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 namespace {
@@ -48,7 +49,6 @@ void take_part_in_loop() {
 }
 
 /// Of any grain, also one near the largest number.
-int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 
 /// The chunks of a loop in shares, one for each worker. He takes those of his own first, so that calls of one function give the same
 /// elements to the same processor, which may still have them in its cache; then what is left of the others'.

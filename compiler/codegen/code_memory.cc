@@ -9,13 +9,13 @@
 #include <cerrno>
 #include <system_error>
 
+#include "runtime/rounding.h"
+
 namespace etch::codegen {
 namespace {
 
 constexpr int64_t kSlabBytes = 1 << 20;
 constexpr int64_t kAlignment = 64;  // of every segment: constants of whole vectors want it
-
-int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 int64_t page_bytes() {
   static const int64_t bytes = sysconf(_SC_PAGESIZE);

@@ -10,7 +10,6 @@ constexpr int64_t kMinColumnsToCopyA = 96;      // narrower results read a too s
 constexpr int64_t kMinBytesToCopyB = 32 << 10;  // a panel of b within fewer bytes stays in the first cache as it is
 constexpr int64_t kNearBytesOfB = 512 << 10;    // and all of it in the second one, from where tiles read about as fast,
 constexpr int64_t kFewRowsOfNearB = 480;        // so that a copy pays for itself only with more rows
-constexpr int64_t kPage = 4096, kLine = 64;
 constexpr int64_t kManyCollidingRows = 96;      // fewer are held by the second cache
 constexpr int64_t kMinLineInPlace = 8;          // shorter lines of rows make tiles that are too low
 
@@ -51,10 +50,10 @@ Matrix DotEmitter::block_of_a(const Origin& origin, const Part& part, const Step
           b_.CreateSelect(copy, step_unit, bytes(k_stride))};
 }
 
-/// i1: rows so many bytes apart, a power of two, lie in few sets of the second cache, too few for all rows of a block.
+/// i1: rows so many bytes apart lie in few sets of the second cache, too few for all rows of a block (kCollisionBytes).
 llvm::Value* DotEmitter::rows_collide(llvm::Value* row_bytes, llvm::Value* rows) {
-  llvm::Value* off = b_.CreateAnd(b_.CreateAdd(row_bytes, k_.i64(kLine)), k_.i64(kPage - 1));
-  return b_.CreateAnd(b_.CreateICmpULT(off, k_.i64(2 * kLine)), b_.CreateICmpSGE(rows, k_.i64(kManyCollidingRows)));
+  llvm::Value* off = b_.CreateAnd(b_.CreateAdd(row_bytes, k_.i64(kCollisionReach)), k_.i64(kCollisionBytes - 1));
+  return b_.CreateAnd(b_.CreateICmpULT(off, k_.i64(2 * kCollisionReach)), b_.CreateICmpSGE(rows, k_.i64(kManyCollidingRows)));
 }
 
 /// The same, copied, where rows or steps lie in pieces, unless tiles read these in place.

@@ -124,7 +124,6 @@ class DotEmitter : private DotParts {
   void emit_seen();
   llvm::Value* reach(const Origin& origin, const Part& part);
   std::optional<int> find_plain_store() const;
-  int64_t few_steps() const;
   void plan_blocks(llvm::Value* m);
   void finish_panel(const Origin& origin, llvm::Value* sums, const Part& part, const Steps& steps);
   void add_products(const Origin& origin, const Matrix& a, const Matrix& b, llvm::Value* sums, const Part& part,

@@ -10,12 +10,11 @@
 #include <algorithm>
 
 #include "compiler/codegen/dot_emitter.h"
+#include "compiler/schedule/kernel_work.h"
 
 namespace etch::codegen {
 namespace {
 
-constexpr int64_t kTileRows = 12;       // blocks have rows for whole tiles, or nearly
-constexpr int64_t kFewStepsOfManyStores = 64;
 constexpr int64_t kNarrowDepth = 4096;  // steps of a narrow b, which stay in the second cache
 
 }  // namespace
@@ -104,19 +103,12 @@ void DotEmitter::segments(llvm::Value* first, llvm::Value* last, llvm::Value* m,
   });
 }
 
-/// Products of so many steps take less time than what the kernel reads and writes beside them: an optimizer's step, which has moments,
-/// moves several matrices.
-int64_t DotEmitter::few_steps() const {
-  const auto stores = std::ranges::count_if(k_.program.body, [](const Instr& instr) { return instr.kind == InstrKind::store; });
-  return stores > 1 ? kFewStepsOfManyStores : kFewSteps;
-}
-
 /// How large blocks are. Those of rows are about equal, of whole tiles. A few rows read b once, and where it lies: side by
 /// side some steps, for so many rows of memory does the processor fetch ahead, and as many columns as the sums have room for.
 /// Of a few steps b stays in the caches, and writing the result takes the time: it is made in as long pieces of few rows.
 void DotEmitter::plan_blocks(llvm::Value* m) {
   most_rows_ = min(m, b_.CreateSub(k_.end(), k_.begin()));
-  llvm::Value* tile_rows = k_.i64(kTileRows);
+  llvm::Value* tile_rows = k_.i64(kProductRows);
   llvm::Value* rows = div_up(most_rows_, div_up(most_rows_, k_.i64(blocking_.rows)));
   rows_of_block_ = b_.CreateMul(div_up(rows, tile_rows), tile_rows);
   in_place_ = reads_pieces_of_a();
@@ -138,7 +130,7 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   // A pack has its own blocks of steps, one behind the other.
   llvm::Value* in_place = b_.CreateNot(is_packed_);
   llvm::Value* few = b_.CreateAnd(b_.CreateAnd(far, in_place), b_.CreateICmpSLT(most_rows_, k_.i64(kMinRowsToCopyB)));
-  few_steps_ = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(few_steps())));
+  few_steps_ = b_.CreateAnd(in_place, b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(schedule::few_steps(k_.program))));
   rows_of_block_ = b_.CreateSelect(few_steps_, min(rows_of_block_, tile_rows), rows_of_block_);
   keeps_b_ = b_.CreateAnd(keeps_b_, b_.CreateNot(few_steps_));
   few = b_.CreateOr(few, few_steps_);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "compiler/codegen/kept_bytes.h"
+#include "runtime/rounding.h"
 
 namespace etch::codegen {
 
@@ -52,9 +53,9 @@ int64_t kept_bytes(const KernelProgram& program, std::span<const int64_t> sizes,
   int64_t rows = 1;
   for (int axis = program.axis(Role::row); axis < n; ++axis) rows *= sizes[axis];
   const codegen::Blocking blocking(codegen::DotParts::sums_of(program), target, program.blocks);
-  const int64_t blocks = (sizes[k] + blocking.depth - 1) / blocking.depth;
+  const int64_t blocks = ceil_div(sizes[k], blocking.depth);
   if (rows <= blocking.rows || blocks > codegen::Blocking::kMostKept || blocks < 2) return 0;
-  const int64_t panels = (sizes[n] + blocking.panel() - 1) / blocking.panel();
+  const int64_t panels = ceil_div(sizes[n], blocking.panel());
   const int64_t columns = std::min(panels * blocking.panel(), blocking.columns);
   return blocking.bytes((blocks - 1) * blocking.copied_steps() * columns);
 }

@@ -6,6 +6,7 @@
 
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/pieces.h"
+#include "runtime/rounding.h"
 
 namespace etch::schedule {
 namespace {
@@ -112,7 +113,7 @@ bool FusionPolicy::repeating_pays(Value value, const Sites::List& sites) const {
     repeated = std::max<int64_t>(repeated, site.repeated);
   }
   // Slices of the value are a part of it each.
-  int64_t times = std::max<int64_t>((total + size - 1) / size, 1);
+  int64_t times = std::max<int64_t>(ceil_div(total, size), 1);
   if (times > kMaxTimes) return false;
   return read <= graph_.type(value).bytes() && cost_of(node.op) * (times - 1) + repeated <= cost::kRepeated;
 }

@@ -5,6 +5,7 @@
 
 #include "compiler/schedule/costs.h"
 #include "compiler/schedule/kernel_work.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 namespace {
@@ -20,8 +21,6 @@ int64_t work_of(const ScheduledKernel& kernel) { return kernel.additions + cost:
 // Each task of a product copies the other operand: its rows are so many at the least.
 constexpr int64_t kFewestRows = 60;
 constexpr int64_t kWholeTiles = 4;  // of any processor
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Whole matrices, or parts of one that are about equal.
 int64_t rows_of_task(const ScheduledKernel& kernel, int64_t grain) {

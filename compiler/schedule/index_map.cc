@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "runtime/rounding.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -135,8 +137,7 @@ int64_t Domain::block_size(const BlockSizes& blocks) const {
 }
 
 int64_t Domain::num_blocks(const BlockSizes& blocks) const {
-  const int64_t size = block_size(blocks);
-  return (extents[folded_axis()] + size - 1) / size;
+  return ceil_div(extents[folded_axis()], block_size(blocks));
 }
 
 void Affine::add(const Affine& other, int64_t factor) {

@@ -149,9 +149,6 @@ inline constexpr int64_t kMostRepeated = 1024;
 inline constexpr int64_t kRowBlock = 16384;
 inline constexpr int64_t kColumnBlock = 512;
 
-/// Of a product of so few steps, writing the result takes the time.
-inline constexpr int64_t kFewSteps = 16;
-
 /// Rows of more elements are not short.
 inline constexpr int64_t kMostShortRow = 16;
 

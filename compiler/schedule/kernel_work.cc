@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/rounding.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -17,9 +19,14 @@ constexpr int64_t kFewestColumns = 128;
 constexpr int64_t kManyRows = 240;
 constexpr int64_t kRowsOfTask = 64;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t kFewSteps = 16, kFewStepsOfManyStores = 64;
 
 }  // namespace
+
+int64_t few_steps(const KernelProgram& program) {
+  const auto stores = std::ranges::count_if(program.body, [](const Instr& instr) { return instr.kind == InstrKind::store; });
+  return stores > 1 ? kFewStepsOfManyStores : kFewSteps;
+}
 
 int64_t columns_of_task(const Domain& domain, const KernelProgram& program) {
   int64_t rows = 1, steps = 1, columns = 1;
@@ -28,7 +35,7 @@ int64_t columns_of_task(const Domain& domain, const KernelProgram& program) {
     (is_folded(role) ? steps : role == Role::vector ? columns : rows) *= domain.extents[axis];
   }
   // Rows of a few steps are written from end to end, so tasks share these: where columns are cut, two of them may write to one line.
-  if (rows >= kManyRows && steps <= kFewSteps) return std::max<int64_t>(1, columns);
+  if (rows >= kManyRows && steps <= few_steps(program)) return std::max<int64_t>(1, columns);
   const auto dot = std::ranges::find(program.body, InstrKind::dot, &Instr::kind);
   // The kernel goes through blocks of columns anyway, so pieces of them cost nothing.
   const int64_t block = program.blocks.dot_row_bytes / std::max<int64_t>(4, size_of(dot->dtype));

@@ -8,6 +8,10 @@
 
 namespace etch::schedule {
 
+/// A product of so few steps takes less time than what its kernel reads and writes beside them: an optimizer's step, which has moments, moves
+/// several matrices. Its rows are made from end to end.
+int64_t few_steps(const KernelProgram& program);
+
 /// How many columns of a product in tiles one piece has: a task makes rows of one piece.
 int64_t columns_of_task(const Domain& domain, const KernelProgram& program);
 

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <set>
+
+#include "runtime/rounding.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -60,7 +63,7 @@ class Packing {
       domain.extents[domain.rank] = domain_.extents[axis];
       from.coef[domain.rank++] = address.coef[axis];
     }
-    const int64_t size = (domain.size() + kAligned - 1) / kAligned * kAligned;
+    const int64_t size = round_up(domain.size(), kAligned);
     const Affine to = linear_index(domain);
     for (int axis = 0, packing = 0; axis < domain_.rank; ++axis) {
       if (address.coef[axis] != 0) packed.coef[axis] = to.coef[packing++];

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/rounding.h"
+
 namespace etch::schedule {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 
 /// Where along an axis of the domain, or that it is everywhere or nowhere, an index lies in a range.
 struct Along {

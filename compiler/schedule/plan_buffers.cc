@@ -10,6 +10,7 @@
 #include "compiler/schedule/take_over.h"
 #include "etch/buffer.h"
 #include "runtime/kernel_abi.h"
+#include "runtime/rounding.h"
 
 namespace etch::schedule {
 namespace {
@@ -20,17 +21,17 @@ class Arena {
  public:
   int64_t allocate(int64_t bytes) {
     if (bytes == 0) return 0;
-    bytes = rounded(bytes, Buffer::kAlignment);
+    bytes = round_up(bytes, Buffer::kAlignment);
     const int64_t step = bytes < kLarge ? Buffer::kAlignment : Buffer::kPlaceStep;
     int64_t from = size_, room = 0;
     for (auto fit = by_size_.lower_bound({bytes, 0}); fit != by_size_.end() && room == 0; ++fit) {
-      if (rounded(fit->second, step) + bytes <= fit->second + fit->first) std::tie(room, from) = *fit;
+      if (round_up(fit->second, step) + bytes <= fit->second + fit->first) std::tie(room, from) = *fit;
     }
     if (room == 0 && !free_.empty() && free_.rbegin()->first + free_.rbegin()->second == size_) {
       std::tie(from, room) = *free_.rbegin();  // the last block grows
     }
     if (room > 0) take(from, room);
-    const int64_t offset = rounded(from, step), end = offset + bytes;
+    const int64_t offset = round_up(from, step), end = offset + bytes;
     if (offset > from) give(from, offset - from);
     if (from + room > end) give(end, from + room - end);
     size_ = std::max(size_, end);
@@ -39,7 +40,7 @@ class Arena {
 
   void release(int64_t offset, int64_t bytes) {
     if (bytes == 0) return;
-    bytes = rounded(bytes, Buffer::kAlignment);
+    bytes = round_up(bytes, Buffer::kAlignment);
     auto next = free_.lower_bound(offset);
     if (next != free_.end() && offset + bytes == next->first) {
       bytes += next->second;
@@ -62,7 +63,6 @@ class Arena {
  private:
   static constexpr int64_t kLarge = 4 * Buffer::kPlaceStep;  // of smaller ones the gaps would be a large part
 
-  static int64_t rounded(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
   void take(int64_t offset, int64_t bytes) {
     free_.erase(offset);

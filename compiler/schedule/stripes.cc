@@ -8,6 +8,7 @@
 
 #include "compiler/schedule/grain.h"
 #include "compiler/schedule/kernel_work.h"
+#include "runtime/rounding.h"
 
 namespace etch::schedule {
 namespace {
@@ -52,9 +53,6 @@ bool can_join(const ScheduledKernel& kernel) {
          !program.has(Role::results) && rows_of(kernel) > 1;
 }
 
-int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-int64_t rounded_up(int64_t n, int64_t multiple) { return divided_up(n, multiple) * multiple; }
-
 /// Bytes of the operand that a product reads for every row of a matrix.
 int64_t bytes_of_operand(const ScheduledKernel& product) {
   const KernelProgram& program = product.program;
@@ -79,7 +77,7 @@ int64_t rows_of_matrices(std::span<const ScheduledKernel* const> group, int64_t 
 int64_t bytes_read_again(const ScheduledKernel& kernel, const ScheduledStripes& stripes) {
   if (!is_product(kernel)) return 0;
   const int64_t per_row = rows_of(kernel) / stripes.rows, of_matrix = rows_of_matrix(kernel);
-  const int64_t times = divided_up(of_matrix, stripes.block * per_row) - divided_up(of_matrix, kRowsOfProduct);
+  const int64_t times = ceil_div(of_matrix, stripes.block * per_row) - ceil_div(of_matrix, kRowsOfProduct);
   return std::max<int64_t>(times, 0) * bytes_of_operand(kernel) * (rows_of(kernel) / of_matrix);
 }
 
@@ -103,9 +101,9 @@ void cut(std::span<const ScheduledKernel* const> group, int64_t row_bytes, const
   if (matrix > block) {
     // Blocks of about one size for each matrix.
     stripes.segment = matrix;
-    block = rounded_up(divided_up(matrix, divided_up(matrix, block)), multiple);
+    block = round_up(ceil_div(matrix, ceil_div(matrix, block)), multiple);
   } else if (matrix > 0) {
-    block = rounded_up(std::min(block, kFewestRows), matrix);
+    block = round_up(std::min(block, kFewestRows), matrix);
   } else if (block >= multiple) {
     block = block / multiple * multiple;
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/rounding.h"
+
 namespace etch::schedule {
 namespace {
 
@@ -11,8 +13,6 @@ namespace {
 // move, for rows are read across their memory then.
 constexpr int64_t kLongEnough = 8;
 constexpr ptrdiff_t kManyLoads = 4;
-
-int64_t ceil_div(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : -(-a / b); }
 
 /// The indices along an axis that stay within the bounds of an access.
 std::pair<int64_t, int64_t> range_within(const AccessMap& access, int axis, int64_t extent) {

@@ -10,6 +10,7 @@
 #include "compiler/ir/cat.h"
 #include "compiler/schedule/lower_kernel.h"
 #include "compiler/schedule/verify_access.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 namespace {
@@ -93,7 +94,7 @@ class PiecesCheck {
     const auto narrow = [&](size_t p, size_t a) { unit = std::min(unit, size(p, a)); };
     for_accesses_to(memory, true, narrow);
     for_accesses_to(memory, false, narrow);
-    writers_.assign((memory.bytes + unit - 1) / unit, kNobody);
+    writers_.assign(ceil_div(memory.bytes, unit), kNobody);
     for_accesses_to(memory, true, [&](size_t p, size_t a) {
       visit(id, unit, p, a, [&](uint16_t& writer) {
         if (writer != kNobody && writer != p) fail(p, "writes", writer, id);

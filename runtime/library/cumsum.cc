@@ -7,6 +7,7 @@
 
 #include "runtime/library.h"
 #include "runtime/library/wrapping.h"
+#include "runtime/rounding.h"
 
 namespace etch::library {
 namespace {
@@ -46,7 +47,7 @@ template <class T>
 void run(void* const* buffers, const int64_t* sizes, int64_t begin, int64_t end, std::byte*) {
   const int64_t behind = sizes[1];
   const Options options{sizes[0], sizes[2] != 0, sizes[3] != 0};
-  const int64_t panels = (behind + kCumsumPanel - 1) / kCumsumPanel;
+  const int64_t panels = ceil_div(behind, kCumsumPanel);
   for (int64_t i = begin; i < end; ++i) {
     const int64_t column = i % panels * kCumsumPanel, start = i / panels * options.n * behind + column;
     const T* x = static_cast<const T*>(buffers[0]) + start;

@@ -9,6 +9,7 @@
 #include "runtime/library/product_operands.h"
 #include "runtime/library/product_vectors.h"
 #include "runtime/library/product_zeros.h"
+#include "runtime/product_loops.h"
 
 namespace etch {
 namespace {
@@ -113,7 +114,9 @@ struct ProductTiles : ProductVectors<Lanes, T> {
   /// Lines that fall into one set of the first cache: it has room for so many in any processor.
   static constexpr int64_t kFewWays = 8;
   /// True if rows at this distance do, or nearly.
-  static constexpr bool rows_collide(int64_t bytes) { return ((bytes + 64) & 4095) < 128; }
+  static constexpr bool rows_collide(int64_t bytes) {
+    return ((bytes + kCollisionReach) & (kCollisionBytes - 1)) < 2 * kCollisionReach;
+  }
 
   template <int vectors>
   static constexpr int kMostRows = vectors == 1 ? kNarrowRows : kTileRows;

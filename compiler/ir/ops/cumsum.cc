@@ -7,6 +7,7 @@
 #include "compiler/ir/oracle.h"
 #include "compiler/ir/walk.h"
 #include "runtime/library.h"
+#include "runtime/rounding.h"
 
 namespace etch::op {
 
@@ -45,7 +46,7 @@ LibraryCall Cumsum::call(std::span<const Type> operands) const {
   const auto& [dtype, shape] = operands[0];
   const Rows rows(shape, static_cast<int>(axis));
   const int64_t n = shape[static_cast<int>(axis)];
-  const int64_t panels = (rows.behind + kCumsumPanel - 1) / kCumsumPanel;
+  const int64_t panels = ceil_div(rows.behind, kCumsumPanel);
   const int64_t columns = rows.behind < kCumsumPanel ? rows.behind : kCumsumPanel;
   return {Library::cumsum, dtype, {n, rows.behind, exclusive, reverse}, rows.before * panels, n * (4 + columns / 4)};
 }
