@@ -241,7 +241,7 @@ bool is_one_launch(const Executable& executable) {
   const Step::Kind kind = executable.steps.front().kind;
   if (kind != Step::Kind::launch && kind != Step::Kind::call) return false;
   const auto is_callers = [](const Slot& slot) { return slot.kind == Slot::Kind::input || slot.kind == Slot::Kind::output; };
-  return !executable.needs_scratch && executable.launches.front().num_errors == 0 && std::ranges::all_of(executable.slots, is_callers);
+  return executable.launches.front().num_errors == 0 && std::ranges::all_of(executable.slots, is_callers);
 }
 
 }  // namespace

@@ -292,7 +292,16 @@ void Executable::run_one_launch(const void* const* inputs, void* const* outputs,
     const Slot& slot = slots[of[i]];
     pointers[i] = slot.kind == Slot::Kind::input ? const_cast<void*>(inputs[slot.index]) : outputs[slot.index];
   }
-  run_iterations(launch, pointers.data(), sizes_pool.data() + launch.first_size, nullptr, options);
+  const int64_t* of_launch = sizes_pool.data() + launch.first_size;
+  if (launch.scratch_bytes == 0) return run_iterations(launch, pointers.data(), of_launch, nullptr, options);
+  constexpr int64_t kFewBytes = 4096;
+  if (launch.scratch_bytes > kFewBytes || launch.iterations > grain_of(launch, options)) {
+    const ScratchArena memory(scratch_bytes(options));
+    return run_iterations(launch, pointers.data(), of_launch, memory.data(), options);
+  }
+  // To take memory and give it back takes as long as few elements do.
+  alignas(kAlignment) std::byte few[kFewBytes];
+  run_iterations(launch, pointers.data(), of_launch, few, options);
 }
 
 void Executable::run_group(const LaunchGroup& group, const Run& run) const {

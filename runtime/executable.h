@@ -172,7 +172,7 @@ class Executable {
   std::vector<Output> outputs;
   int64_t arena_bytes = 0;
   bool needs_scratch = true;  // false only if no launch has scratch_bytes, and there are no stripes
-  bool is_one_launch = false;  // true only if a run is one launch on inputs and outputs, without memory of its own and errors
+  bool is_one_launch = false;  // true only if a run is one launch on inputs and outputs, without errors
   std::vector<std::string> names;  // of the kernels and library functions, per launch
   std::shared_ptr<const void> code;  // keeps the machine code alive
 
