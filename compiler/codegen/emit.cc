@@ -66,6 +66,7 @@ int lanes_of(const KernelProgram& program, const Target& target) {
     cheap = cheap && (instr.kind != InstrKind::reduce || size_of(program.body[instr.args[0]].dtype) <= narrowest);
     if (!counts(instr) || size_of(instr.dtype) <= narrowest || is_number(instr)) continue;
     ++wide;
+    if (instr.kind == InstrKind::dot) continue;  // its sums lie beside each other
     cheap = cheap && (instr.kind == InstrKind::compute ? cost_of(instr) <= kMostCost
                                                         : program.accesses[instr.slot].stride == Stride::one);
   }
