@@ -11,11 +11,11 @@ namespace etch {
 inline constexpr int64_t kProductDepth = 256;
 inline constexpr int64_t kProductLeading = kProductDepth + 16;
 
-/// Rows of blocks come in so many: what one tile has, or nearly, whatever the processor.
+/// Blocks have a multiple of so many rows: what one tile has, or nearly, whatever the processor.
 inline constexpr int64_t kProductRows = 12;
 
-/// Rows so many bytes apart, or a multiple, and up to a line more or less, fall into few sets of a cache: at every place it has room for
-/// fewer of them than of others.
+/// Rows that lie a multiple of so many bytes apart, or up to a line more or less, fall into few sets of a cache, which has room for fewer
+/// of them than of others.
 inline constexpr int64_t kCollisionBytes = 4096, kCollisionReach = 64;
 
 /// Where rows of the second operand are so many bytes apart or more, the processor does not fetch the next step ahead; products of few rows

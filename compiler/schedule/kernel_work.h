@@ -8,8 +8,8 @@
 
 namespace etch::schedule {
 
-/// A product of so few steps takes less time than what its kernel reads and writes beside them: an optimizer's step, which has moments, moves
-/// several matrices. Its rows are made from end to end.
+/// Up to so many steps a product takes less time than what its kernel reads and writes beside it, so its rows are made from end to end.
+/// An optimizer's step, which has moments, moves several matrices.
 int64_t few_steps(const KernelProgram& program);
 
 /// How many columns of a product in tiles one piece has: a task makes rows of one piece.
