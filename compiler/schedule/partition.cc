@@ -9,7 +9,9 @@
 namespace etch::schedule {
 namespace {
 
-constexpr int64_t kFewRows = 16;
+// Reductions of so few results run in blocks, which threads share; those of columns, which are cut at cache lines only, if they are
+// worth it: to fold the results of blocks is a kernel of its own.
+constexpr int64_t kFewRows = 16, kFewColumns = 128, kWorthBlocks = int64_t{1} << 20;
 
 /// The axis at which the domain's inner part of `inner` elements starts, or -1.
 int boundary(const Domain& domain, int64_t inner) {
@@ -215,8 +217,9 @@ Geometry geometry_of(const Graph& graph, const Node& reduce) {
 
 bool runs_in_blocks(const Geometry& geometry, ReduceKind kind, const BlockSizes& blocks) {
   if (kind == ReduceKind::argmax || kind == ReduceKind::argmin) return false;
-  int64_t block = geometry.inner == 1 ? blocks.row : blocks.column;
-  return geometry.outer * geometry.inner < kFewRows && geometry.n > block;
+  const int64_t block = geometry.inner == 1 ? blocks.row : blocks.column, results = geometry.outer * geometry.inner;
+  if (geometry.n <= block) return false;
+  return results < kFewRows || (geometry.inner > 1 && results < kFewColumns && results * geometry.n >= kWorthBlocks);
 }
 
 Hosting host_reduce(const Graph& graph, const Node& node, const Cluster& cluster, int map, const BlockSizes& blocks) {
