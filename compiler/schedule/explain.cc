@@ -97,7 +97,7 @@ std::string reduction_reason(const Graph& graph, const ScheduledKernel& kernel, 
   if (words.size() == 1 && contents.reductions.size() > 1) text = cat(contents.reductions.size(), " times ", text);
   text += cat(" along axis ", reduction_of(first.op).axes[0], " of ",
                          to_string(graph.type(first.operands[0])));
-  if (kernel.program.has(Role::block)) return text + " in blocks, so that several threads share the few long rows";
+  if (kernel.program.has(Role::block)) return text + " in blocks, so that several threads share what few results come from";
   if (kernel.program.has(Role::results)) return text + ": the results of the blocks, in order";
   if (contents.reductions.size() > 1) text += ", each row while it is in the cache";
   if (contents.elementwise > 0) text += cat(", with ", count(contents.elementwise, "elementwise op"));
