@@ -42,6 +42,22 @@ void op_eager(benchmark::State& state) {
 }
 BENCHMARK(op_eager)->Name("call_8_floats/eager_op");
 
+void cast_eager(benchmark::State& state) {
+  Tensor x = eight();
+  measure(state, [&] { benchmark::DoNotOptimize(cast(x, etch::DType::f64)); });
+}
+BENCHMARK(cast_eager)->Name("call_8_floats/eager_cast");
+
+// The kernels of both stay at the thread's hand.
+void sums_eager(benchmark::State& state) {
+  Tensor x = reshape(eight(), {2, 4});
+  measure(state, [&] {
+    benchmark::DoNotOptimize(sum(x, {0}));
+    benchmark::DoNotOptimize(sum(x, {1}));
+  });
+}
+BENCHMARK(sums_eager)->Name("call_8_floats/eager_sums_2_axes");
+
 void call_two_shapes(benchmark::State& state) {
   auto f = etch::function(chain);
   Tensor x = eight(), z = Tensor({1.0f, 2.0f});

@@ -127,7 +127,7 @@ std::shared_ptr<const EagerKernel> compile_one(const EagerKeyView& key, const Fl
     kernel->same_as.push_back(output.same_as == Output::SameAs::input ? output.index : -1);
     kernel->computes |= kernel->same_as.back() < 0;
   }
-  kernel->is_plain = kernel->types.size() == 1 && kernel->computes && key.wanted.empty();
+  kernel->is_plain = kernel->types.size() == 1 && kernel->computes && place(key.op) != Place::view;
   return kernel;
 }
 
@@ -173,7 +173,7 @@ void check_eager(const ResolvedList& operands, Op op, Location where) {
 
 /// The result of an op on a few eager operands that this thread ran lately on such types, if nobody records it; else nothing. Most of
 /// what an op on few elements takes is the way to its kernel, so this one stores and counts nothing that it need not.
-Tensor apply_again(const AnyOp& op, OperandPointers operands, Location where) {
+Tensor apply_again(const AnyOp& op, OperandPointers operands, std::span<const Type> wanted, Location where) {
   constexpr size_t kFew = 4;
   if (operands.size() > kFew || Trace::current() != nullptr || recording_events() != nullptr) return {};
   OperandType types[kFew];
@@ -190,7 +190,7 @@ Tensor apply_again(const AnyOp& op, OperandPointers operands, Location where) {
     if (is_number) numbers[i] = number_bits(operands[i]->number(), impl->dtype, where);
   }
   const Flags& flags = current_flags();
-  const LentKernel kernel = LentKernel::recent({op, {types, operands.size()}, {}, flags.target});
+  const LentKernel kernel = LentKernel::recent({op, {types, operands.size()}, wanted, flags.target});
   if (kernel.get() == nullptr || !kernel.get()->is_plain) return {};
   Tensor result = allocate_legal(kernel.get()->types[0], where, user_name(name(op)), {inputs, operands.size()});
   compute(*kernel.get(), inputs, &TensorAccess::get(result)->data, run_options(flags), where);
@@ -200,10 +200,9 @@ Tensor apply_again(const AnyOp& op, OperandPointers operands, Location where) {
 }  // namespace
 
 Tensor apply(const AnyOp& op, OperandPointers operands, const Type* wanted, Location where) {
-  if (wanted == nullptr) {
-    if (Tensor result = apply_again(op, operands, Scope::place_of(where)); result.defined()) return result;
-  }
-  return std::move(apply_all(op, operands, {wanted, wanted ? size_t{1} : 0}, where)[0]);
+  const std::span<const Type> types(wanted, wanted ? size_t{1} : 0);
+  if (Tensor result = apply_again(op, operands, types, Scope::place_of(where)); result.defined()) return result;
+  return std::move(apply_all(op, operands, types, where)[0]);
 }
 
 Tensors apply_all(const AnyOp& op, OperandPointers operands, std::span<const Type> wanted, Location where) {

@@ -24,7 +24,7 @@ class EagerCache : public CompiledCache<EagerKey, EagerKeyView, EagerKernel> {
 struct RecentKernels {
   static constexpr int kBits = 6;
 
-  std::shared_ptr<const EagerKernel>& place_of(const EagerKeyView& key) { return places[key.rough_hash() >> (64 - kBits)]; }
+  std::shared_ptr<const EagerKernel>& place_of(const EagerKeyView& key) { return places[key.quick_hash() >> (64 - kBits)]; }
 
   std::array<std::shared_ptr<const EagerKernel>, 1 << kBits> places;
 };

@@ -18,7 +18,7 @@ struct EagerKernel {
   Types types;
   absl::InlinedVector<int32_t, 2> same_as;  // per result: the operand whose elements it has, or -1 where steps write it
   bool computes = false;                    // some result
-  bool is_plain = false;                    // it has one result, which it computes, of a type that follows from the operands'
+  bool is_plain = false;                    // it has one result, which it computes
   std::shared_ptr<const Executable> executable;
 };
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/hash/hash.h"
 #include "compiler/ir/any_op.h"
 
 namespace etch {
@@ -28,9 +29,10 @@ struct EagerKeyView {
   std::span<const Type> wanted;
   const Target* target;   // one of those that stay for the process
 
-  /// The op without its fields and the types as one word, a product for each number in them: every eager call waits for this.
-  uint64_t rough_hash() const {
+  /// The op and the types as one word, a product for each number in them: every eager call waits for this.
+  uint64_t quick_hash() const {
     uint64_t sum = mixed(operands.size(), static_cast<uint64_t>(static_cast<Op>(op)));
+    if (!is_table_op(op)) sum = mixed(sum, absl::HashOf(op));  // its fields, which an op of the table has none of
     for (const auto& [dtype, shape] : operands) sum = mixed(sum, dtype, *shape);
     for (const Type& type : wanted) sum = mixed(sum, type.dtype, type.shape);
     return sum;
@@ -38,7 +40,7 @@ struct EagerKeyView {
 
   template <class H>
   friend H AbslHashValue(H h, const EagerKeyView& key) {
-    return H::combine(std::move(h), key.op, key.target, key.rough_hash());
+    return H::combine(std::move(h), key.target, key.quick_hash());
   }
   /// In full: a field that is added does not compile until it stands here.
   friend bool operator==(const EagerKeyView& a, const EagerKeyView& b) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -68,6 +69,17 @@ TEST(LentKernel, AnotherKeyAtItsPlaceGetsItsOwn) {
   EXPECT_LT(kept, kMoreThanPlaces);
 }
 
+TEST(LentKernel, StandsBesideThatOfAnOpWithOtherFields) {
+  const Shape shape{70'004, 1, 1, 1, 1, 1, 1, 1};
+  const OperandType type{DType::f32, &shape};
+  std::vector<AnyOp> sums;
+  for (int axis = 0; axis < kMaxRank; ++axis) sums.push_back(op::Reduce{ReduceKind::sum, {axis}});
+  const auto key = [&](const AnyOp& op) { return EagerKeyView{op, {&type, 1}, {}, &host_target()}; };
+  for (const AnyOp& op : sums) LentKernel(key(op)).fill(kernel_of(key(op)));
+  const auto at_hand = std::ranges::count_if(sums, [&](const AnyOp& op) { return LentKernel::recent(key(op)).get() != nullptr; });
+  EXPECT_GT(at_hand, 1) << "any two may share a place, but not all";
+}
+
 TEST(LentKernel, OfAnotherThreadComesFromTheCacheOfAll) {
   const Negation op(70'003);
   LentKernel first(op.view());
@@ -81,7 +93,7 @@ TEST(LentKernel, OfAnotherThreadComesFromTheCacheOfAll) {
 TEST(EagerOp, GivesTheSameBitsAndErrorsOnceItsKernelIsAtHand) {
   const auto run = [](const Tensor& x) {
     std::vector<float> all;
-    for (const Tensor& y : {x + x, x * 2, 1 - x, tanh(x), where(x > 0, x, -1.0f), maximum(x, 0.5)}) {
+    for (const Tensor& y : {x + x, x * 2, 1 - x, tanh(x), where(x > 0, x, -1.0f), maximum(x, 0.5), cast(cast(x, DType::f64), DType::f32)}) {
       const std::vector<float> of_op = y.to_vector<float>();
       all.insert(all.end(), of_op.begin(), of_op.end());
     }
