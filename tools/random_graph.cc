@@ -96,7 +96,7 @@ class Generator {
       case 2: return random_reshape(x, type);
       case 3: return random_transpose(x, type);
       case 4: return random_slice(x, type);
-      case 5: return random_pad(x, type);
+      case 5: return pick(3) == 0 ? random_sum_of_pads(x, type) : random_pad(x, type);
       case 6: return random_concat(x, type);
       case 7: return random_broadcast(x, type);
       case 8: return random_source(type);
@@ -342,8 +342,14 @@ class Generator {
   }
 
   /// What windows of x see that reach beyond its borders, weighed for each element along the last axis: a few padded slices,
-  /// folded.
-  std::optional<Value> random_stencil(Value x, const Type& type) {
+  /// folded. Now and then of what fusion would make in place.
+  std::optional<Value> random_stencil(Value x, Type type) {
+    if (pick(3) == 0) {
+      type.dtype = random_dtype();
+      const std::optional<Value> made = pick(2) == 0 ? accept(builder_.emit(op::Cast{}, {&x, 1}, type)) : splat(type);
+      if (!made) return std::nullopt;
+      x = *made;
+    }
     const int rank = type.shape.rank();
     if (rank < 2 || type.shape.product() == 0 || type.dtype == DType::boolean) return std::nullopt;
     op::Pad pad;
@@ -407,6 +413,39 @@ class Generator {
     return accept(builder_.emit(op, operands));
   }
 
+  /// Slices of x between zeros along an axis, added up beside each other; along other axes one element may stand for all.
+  std::optional<Value> random_sum_of_pads(Value x, const Type type) {
+    if (type.shape.product() == 0 || type.shape.empty() || type.dtype == DType::boolean) return std::nullopt;
+    const int axis = static_cast<int>(pick(type.shape.rank()));
+    const Dims zeros = Dims::filled(type.shape.rank(), 0), ones = Dims::filled(type.shape.rank(), 1);
+    const Value zero = *builder_.constant(0, Type{type.dtype, {}});
+    const int64_t extent = type.shape[axis];
+    std::optional<Value> sum;
+    if (pick(2) == 0) sum = x;
+    int64_t begin = 0;
+    for (int64_t left = 2 + pick(3); left > 0; --left) {
+      if (pick(6) == 0) begin = 0;
+      begin += pick(2);
+      if (begin >= extent) break;
+      Type part = type;
+      part.shape[axis] = 1 + pick((extent - begin + 1) / 2);
+      for (int i = 0; i < part.shape.rank(); ++i) {
+        if (i != axis && pick(6) == 0) part.shape[i] = 1;
+      }
+      op::Pad pad{zeros, zeros};
+      pad.low[axis] = begin;
+      pad.high[axis] = extent - begin - part.shape[axis];
+      begin += part.shape[axis];
+      const std::optional<Value> elements = accept(builder_.emit(op::Slice{zeros, ones}, {&x, 1}, part));
+      if (!elements) return std::nullopt;
+      const std::optional<Value> padded = accept(builder_.emit(pad, std::array{*elements, zero}));
+      if (!padded) return std::nullopt;
+      sum = sum ? accept(builder_.emit(Op::add, std::array{*sum, *padded})) : padded;
+      if (!sum) return std::nullopt;
+    }
+    return sum;
+  }
+
   std::optional<Value> random_concat(Value x, const Type& type) {
     if (type.shape.empty()) return std::nullopt;
     int axis = pick(type.shape.rank());
@@ -448,9 +487,11 @@ class Generator {
     return accept(builder_.emit(op::Broadcast{}, {&x, 1}, Type{type.dtype, shape}));
   }
 
-  std::optional<Value> scalar(DType dtype) {
-    uint64_t bits = dispatch(dtype, [&]<class T>() { return to_bits(static_cast<T>(pick(5))); });
-    return accept(builder_.constant(bits, Type{dtype, {}}));
+  std::optional<Value> scalar(DType dtype) { return splat({dtype, {}}); }
+
+  std::optional<Value> splat(const Type& type) {
+    uint64_t bits = dispatch(type.dtype, [&]<class T>() { return to_bits(static_cast<T>(pick(5))); });
+    return accept(builder_.constant(bits, type));
   }
 
   std::optional<Value> random_source(const Type& type) {

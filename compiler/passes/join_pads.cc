@@ -17,8 +17,11 @@ const op::Pad* zero_pad(const Nodes& nodes, Value value) {
   return pad && splat_bits(nodes.node(node.operands[1]).op) == uint64_t{0} ? pad : nullptr;
 }
 
+/// True if the value has all elements of a sum: it is not broadcast.
+bool is_whole(const Graph& graph, Value value, const Node& sum) { return graph.type(value) == graph.type(sum.result()); }
+
 bool adds_a_pad(const Graph& graph, const Node& node) {
-  return node.op == Op::add && zero_pad(graph, node.operands[1]) != nullptr;
+  return node.op == Op::add && zero_pad(graph, node.operands[1]) != nullptr && is_whole(graph, node.operands[1], node);
 }
 
 /// Per value: how many padded parts the chain adds that ends with it; 0 for what ends none, or goes on.
@@ -29,6 +32,7 @@ std::vector<int> chains(const Graph& graph) {
     if (!adds_a_pad(graph, node)) continue;
     const Value sum = node.result(), before = node.operands[0];
     parts[sum.id] = 1;
+    if (!is_whole(graph, before, node)) continue;
     if (zero_pad(graph, before)) ++parts[sum.id];
     if (readers[before.id] == 1) parts[sum.id] += std::exchange(parts[before.id], 0);
   }

@@ -471,7 +471,8 @@ class Fusion {
       Cluster& c = cluster(site);
       c.sweeps = c.single = true;
       const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);
-      sites_.add(storage_of(graph_, node.operands[bordered(graph_, node)->inside.operand]), {site.cluster, intern(c, padded->element), value, true, true, 0});
+      const Value inside = storage_of(graph_, node.operands[bordered(graph_, node)->inside.operand]);
+      sites_.add(inside, {.cluster = site.cluster, .map = intern(c, padded->element), .consumer = value, .memory = true, .element = true});
     }
   }
 

@@ -142,7 +142,8 @@ class RowLoop {
     std::vector<Type> types;
     for (Value operand : node.operands) types.push_back(loop_.body.type(operand));
     const LibraryCall call = call_of(node.op, types);
-    return call.function == Library::update_slice && call.sizes[0] == 1 && call.sizes[2] == 1;  // axis 0, one of it
+    const bool is_first_axis = call.sizes[0] == 1 && call.sizes[1] == types[0].shape[0];
+    return call.function == Library::update_slice && is_first_axis && call.sizes[2] == 1;
   }
 
   /// The operand of the loop that a value of the body is, or -1.
@@ -164,9 +165,11 @@ class RowLoop {
     }
   }
 
+  bool holds_turns(DType dtype) const { return is_integer(dtype) && (num_turns_ - 1) >> std::min(info(dtype).digits, 63) == 0; }
+
   /// It may be cast, and limited to what it is in any case.
   bool is_limited_turn(const Node& node) const {
-    if (node.op == kConversion) return is_integer(loop_.body.type(node.result()).dtype) && is_turn(node.operands[0]);
+    if (node.op == kConversion) return holds_turns(loop_.body.type(node.result()).dtype) && is_turn(node.operands[0]);
     if (node.op != Op::max && node.op != Op::min) return false;
     for (int i = 0; i < 2; ++i) {
       const std::optional<int64_t> limit = integer(loop_.body, node.operands[1 - i]);
@@ -275,11 +278,17 @@ class ScalarGraph {
 
   /// The parts of a conjunction.
   void add_parts(Value value, std::vector<Value>& parts) const {
-    const Node& node = builder_.node(value);
-    if (node.op != Op::logical_and) return parts.push_back(value);
-    const Value a = node.operands[0], b = node.operands[1];
-    add_parts(a, parts);
-    add_parts(b, parts);
+    std::vector<Value> left = {value};
+    while (!left.empty()) {
+      const Value part = left.back();
+      left.pop_back();
+      const Node& node = builder_.node(part);
+      if (node.op == Op::logical_and) {
+        left.insert(left.end(), {node.operands[1], node.operands[0]});
+      } else {
+        parts.push_back(part);
+      }
+    }
   }
 
   Graph finish(std::span<const Value> outputs) { return std::move(builder_).finish(outputs); }

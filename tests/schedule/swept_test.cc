@@ -162,6 +162,21 @@ TEST(Swept, LanesThatLieApartFindWhatFillsBorders) {
   }
 }
 
+/// Windows of a pad around what `inside` makes of input 0.
+Graph windows_of(const std::string& input, const std::string& inside) {
+  const auto window = [](int64_t row) { return cat("slice(%3) start=[", row, ",0] step=[1,1] : f32[30,64]"); };
+  return graph_of(cat("graph(%0: ", input, ") {\n%1 = ", inside, " : f32[30,64]\n%2 = constant value=0 : f32[]\n",
+                      "%3 = pad(%1, %2) low=[2,0] high=[2,0] : f32[34,64]\n%4 = ", window(0), "\n%5 = ", window(1),
+                      "\n%6 = add(%4, %5) : f32[30,64]\n%7 = ", window(3), "\n%8 = add(%6, %7) : f32[30,64]\n%9 = ", window(4),
+                      "\n%10 = add(%8, %9) : f32[30,64]\n%11 = cast(%0) : f32[30,64]\n%12 = add(%10, %11) : f32[30,64]\nreturn %12\n}"));
+}
+
+TEST(Swept, WindowsGoAroundAConstant) { expect_same_bits(windows_of("i32[30,64]", "constant value=1"), true); }
+
+TEST(Swept, WindowsGoAroundACast) {
+  for (const char* dtype : {"u8", "i32", "f16"}) expect_same_bits(windows_of(cat(dtype, "[30,64]"), "cast(%0)"), true);
+}
+
 TEST(Swept, AnAccessThatLeavesItsRangeIsAnError) {
   const Graph graph = stencil({});
   Schedule schedule = schedule_of(graph);
