@@ -65,19 +65,24 @@ int64_t next_place_of_huge() {
 
 int64_t place_of(const void* address) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(address) % kPage); }
 
-// What a loop loses if its result begins so far behind an operand. At the same place it loses only where it reads neighbours.
+// What a loop loses if its result begins so far behind an operand. At the same place, or whole rows behind it, it loses only where it
+// reads neighbours: rows of 512 bytes and their multiples are usual.
 int loss_at(int64_t distance) {
-  constexpr int64_t kNeighbours = 128;
-  if (distance == 0 || distance > kPage - kNeighbours) return 2;
-  return distance <= kStep / 2 ? 16 : distance < kStep ? 4 : distance == kStep ? 1 : 0;
+  constexpr int64_t kNeighbours = 128, kRow = 512;
+  if (distance > 0 && distance < kStep) return distance <= kStep / 2 ? 16 : 4;
+  if (distance % kStep == 0 || distance > kPage - kNeighbours) return 2;
+  return distance % kRow == 0 ? 1 : 0;
 }
 
-/// The place at which a result loses least.
+/// The place at which a result loses least: a little before the first operand, where the others allow it.
 int64_t place_beside(std::span<const void* const> operands) {
   constexpr size_t kMost = 8;
+  constexpr int64_t kGrid = 256;
+  const int64_t first = place_of(operands[0]) / kGrid * kGrid;
   int64_t best = 0;
   int least = std::numeric_limits<int>::max();
-  for (int64_t turn = 0, place = next_place(); turn < kPage / kStep; ++turn, place = (place + kStep) % kPage) {
+  for (int64_t before = kGrid; before <= kPage && least > 0; before += kGrid) {
+    const int64_t place = (first - before + kPage) % kPage;
     int loss = 0;
     for (const void* operand : operands.first(std::min(operands.size(), kMost))) {
       loss += loss_at((place - place_of(operand) + kPage) % kPage);

@@ -12,7 +12,7 @@ namespace [[gnu::visibility("default")]] etch {
 class Buffer {
  public:
   static constexpr int64_t kAlignment = 64;
-  /// What allocate() gives of so many bytes begins at a multiple of it (not under AddressSanitizer).
+  /// What allocate() gives of so many bytes, beside no operands, begins at a multiple of it (not under AddressSanitizer).
   static constexpr int64_t kPlaceStep = 1024;
 
   Buffer() = default;
