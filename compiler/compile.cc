@@ -1,13 +1,12 @@
 // Graph -> Executable: passes, schedule, code generation, and the plain data that runs.
 #include "compiler/compile.h"
 
-#include <chrono>
-
 #include "compiler/ir/cat.h"
 #include "compiler/ir/checked.h"
 #include "compiler/link.h"
 #include "compiler/schedule/verify_schedule.h"
 #include "runtime/check.h"
+#include "runtime/clock.h"
 #include "runtime/stack.h"
 
 namespace etch {
@@ -48,15 +47,15 @@ absl::StatusOr<std::vector<KernelHandle>> generate(const Schedule& schedule, con
     ETCH_CHECK(kernel.buffers.size() < kMaxSlots, "kernel " + kernel.name + " has too many buffers");
     if (!kernel.call) programs.push_back(&kernel.program);
   });
-  return compile_kernels(programs, options.codegen(), &counts, verifies(options));
+  return compile_kernels(programs, options.codegen(), &counts, verifies(options), options.threads);
 }
 
 /// Keeps the value of a step and its time; false, with the status, if it failed.
 template <class T>
 bool keep(T& place, double& milliseconds, absl::Status& status, auto step) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   absl::StatusOr<T> value = step();
-  milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  milliseconds = milliseconds_since(start);
   status = value.status();
   if (value.ok()) place = *std::move(value);
   return value.ok();

@@ -29,6 +29,7 @@ struct CompileOptions {
   std::vector<bool> shared_outputs = {};  // see ScheduleOptions
   std::vector<int> overwrites = {};       // see ScheduleOptions
   bool verify = false;             // verify after each pass, the schedule, and each LLVM module
+  int threads = 1;                 // that may compile kernels; no code depends on it
 
   CodegenOptions codegen() const { return {.target = target, .fast_math = fast_math}; }
 };

@@ -1,5 +1,4 @@
 // The making of concrete functions: trace, compile, report.
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -9,15 +8,10 @@
 #include "frontend/concrete.h"
 #include "frontend/flags.h"
 #include "frontend/trace.h"
+#include "runtime/clock.h"
 
 namespace etch::detail {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 /// The options that decide the code: those of the function, and the flags where they are stricter.
 CompileOptions compile_options(const FunctionOptions& options, const Flags& flags) {
@@ -31,6 +25,7 @@ CompileOptions compile_options(const FunctionOptions& options, const Flags& flag
   result.fast_math = options.fast_math || flags.fast_math;
   result.verify = flags.verify;
   result.target = *flags.target;
+  result.threads = run_options(flags, options.threads).threads;
   return result;
 }
 

@@ -86,6 +86,7 @@ std::shared_ptr<const Executable> compiled(const Graph& graph, const Flags& flag
   options.fast_math = flags.fast_math;
   options.target = *flags.target;
   options.verify = flags.verify;
+  options.threads = run_options(flags).threads;
   absl::StatusOr<Compiled> made = compile(graph, options);
   if (!made.ok()) fail(where, cat(what, ": ", std::string(made.status().message())));
   GraphCache::instance().insert(key, made->executable);

@@ -4,13 +4,13 @@
 #include <cxxabi.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include "compiler/ir/cat.h"
 #include "frontend/capture/structure.h"
 #include "frontend/lower_regions.h"
 #include "frontend/region_program.h"
+#include "runtime/clock.h"
 
 namespace etch::detail {
 namespace {
@@ -132,7 +132,7 @@ void TracedProgram::note_made_variables(const Trace& trace) {
 }
 
 TraceResult TracedProgram::finish(Trace& trace, RunSession* session) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   bool failed = session == nullptr;
   if (session) {
     try {
@@ -150,7 +150,7 @@ TraceResult TracedProgram::finish(Trace& trace, RunSession* session) {
   result.structure = std::move(structure_);
   result.result_key = std::move(result_key_);
   result.capture->milliseconds =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+      milliseconds_since(start);
   if (captured.evidence.turns > 0) {
     automaton_ = std::move(captured.automaton);
   } else {

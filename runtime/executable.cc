@@ -4,14 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <numeric>
+#include <ranges>
 #include <span>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "runtime/arena.h"
+#include "runtime/clock.h"
 #include "runtime/loop_cuts.h"
 #include "runtime/parallel.h"
 #include "runtime/rounding.h"
@@ -22,8 +23,6 @@ namespace {
 constexpr int64_t kAlignment = 64;  // of a thread's scratch memory
 
 int64_t aligned(int64_t bytes) { return round_up(bytes, kAlignment); }
-
-using Clock = std::chrono::steady_clock;
 
 double microseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
@@ -385,25 +384,26 @@ void Executable::run_block(const Stripes& stripes, const Run& run, std::byte* me
 }
 
 bool Executable::can_fail_after_writing(int output) const {
+  const auto is_output = [&](int32_t slot) { return slots[slot].kind == Slot::Kind::output && slots[slot].index == output; };
   const auto touches = [&](const Launch& launch) {
-    return std::any_of(slot_pool.begin() + launch.first_slot, slot_pool.begin() + launch.first_slot + launch.num_slots,
-                       [&](int32_t slot) {
-                         return slots[slot].kind == Slot::Kind::output && slots[slot].index == output;
-                       });
+    return std::any_of(slot_pool.begin() + launch.first_slot, slot_pool.begin() + launch.first_slot + launch.num_slots, is_output);
   };
   bool touched = false;
   if (has_jumps()) {
     // An earlier turn of a loop may write, and a moving slot be the output.
     const bool fails = !checks.empty() || !hosts.empty() || has_guarded_loops();
-    return fails && std::ranges::any_of(slots, [&](const Slot& slot) {
-      return slot.kind == Slot::Kind::output && slot.index == output;
-    });
+    return fails && std::ranges::any_of(std::views::iota(0, static_cast<int32_t>(slots.size())), is_output);
   }
   for (const Step& step : steps) {
     const bool may_end = step.kind == Step::Kind::check || step.kind == Step::Kind::host || step.kind == Step::Kind::guard;
     if (may_end && touched) return true;
     const LaunchGroup group = launches_of(step);
     touched |= std::any_of(launches.begin() + group.first, launches.begin() + group.first + group.count, touches);
+    touched |= step.kind == Step::Kind::copy && is_output(copies[step.index].to);
+    if (step.kind == Step::Kind::host) {
+      const auto first = slot_pool.begin() + hosts[step.index].first_slot;
+      touched |= std::any_of(first, first + hosts[step.index].num_slots(), is_output);
+    }
   }
   return false;
 }
@@ -503,9 +503,8 @@ std::string step_text(const Executable& executable, const Step& step) {
     case Step::Kind::host: {
       const HostCall& host = executable.hosts[step.index];
       std::string text = "host " + std::string(host.function->name());
-      const size_t count = host.operands.size() + host.results.size() + 2;
-      for (size_t i = 0; i < count; ++i) {
-        text += (i == 0 ? "(" : ", ") + slot(executable.slot_pool[static_cast<size_t>(host.first_slot) + i]);
+      for (int32_t i = 0; i < host.num_slots(); ++i) {
+        text += (i == 0 ? "(" : ", ") + slot(executable.slot_pool[host.first_slot + i]);
       }
       return text + ")";
     }

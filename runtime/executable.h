@@ -84,6 +84,8 @@ struct HostCall {
   int32_t first_slot = 0;  // into slot_pool: the token, operands, the next token, results
   std::vector<HostType> operands, results;  // behind the tokens
   std::string place;       // `demo.cc:12: `, or nothing
+
+  int32_t num_slots() const { return static_cast<int32_t>(2 + operands.size() + results.size()); }
 };
 
 /// The effects of a run, so that another run on the same inputs can begin where it stopped: it does not do those again, and

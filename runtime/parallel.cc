@@ -1,6 +1,7 @@
 // Parallel loops over ranges of iterations, on oneTBB.
 #include "runtime/parallel.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -10,6 +11,9 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <new>
+#include <optional>
 #include <thread>
 
 #include "oneapi/tbb/blocked_range.h"
@@ -43,12 +47,26 @@ const ForkHandler fork_handler(
       placement.unlock();
     });
 
-void take_part_in_loop() {
-  thread_local Placement::Member member(placement);
-  member.take_part();
-}
+/// A thread's part in loops ends with it. It hangs on a key and not on a thread_local: to register the destructor of one takes the
+/// lock that dlopen holds while constructors of a library run, and one of those may wait for this thread.
+struct MemberKey {
+  MemberKey() { is_made = pthread_key_create(&key, [](void* member) { delete static_cast<Placement::Member*>(member); }) == 0; }
 
-/// Of any grain, also one near the largest number.
+  pthread_key_t key{};
+  bool is_made = false;
+};
+const MemberKey member_key;
+
+void take_part_in_loop() {
+  if (!member_key.is_made) return;
+  auto* member = static_cast<Placement::Member*>(pthread_getspecific(member_key.key));
+  if (member == nullptr) {
+    std::unique_ptr<Placement::Member> made(new (std::nothrow) Placement::Member(placement));
+    if (made == nullptr || pthread_setspecific(member_key.key, made.get()) != 0) return;
+    member = made.release();
+  }
+  member->take_part();
+}
 
 /// The chunks of a loop in shares, one for each worker. He takes those of his own first, so that calls of one function give the same
 /// elements to the same processor, which may still have them in its cache; then what is left of the others'.
@@ -98,8 +116,10 @@ int num_workers(int64_t n, int64_t grain, int threads) {
 
 int64_t num_split_loops() { return split_loops.load(std::memory_order_relaxed); }
 
-void parallel_for(int64_t n, int64_t grain, int threads,
-                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context, int64_t piece) {
+namespace {
+
+void run_loop(int64_t n, int64_t grain, int threads, void (*body)(void* context, int worker, int64_t begin, int64_t end),
+              void* context, int64_t piece, bool is_long) {
   if (n <= 0) return;
   const int workers = num_workers(n, grain, threads);
   if (workers == 1) return body(context, 0, 0, n);
@@ -115,7 +135,8 @@ void parallel_for(int64_t n, int64_t grain, int threads,
   std::atomic<int> running{0};
   std::atomic<int> finished{0};
   (void)default_threads();  // looks at an affinity: before one is changed
-  const Placement::Loop placed(placement);
+  std::optional<Placement::Loop> placed;
+  if (!is_long) placed.emplace(placement);
   const std::thread::id caller = std::this_thread::get_id();
   auto run_worker = [&](int worker) {
     running.fetch_add(1, std::memory_order_relaxed);
@@ -148,6 +169,17 @@ void parallel_for(int64_t n, int64_t grain, int threads,
     while (running.load(std::memory_order_acquire) > 0) std::this_thread::yield();
     run_worker(0);
   }
+}
+
+}  // namespace
+
+void parallel_for(int64_t n, int64_t grain, int threads,
+                  void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context, int64_t piece) {
+  run_loop(n, grain, threads, body, context, piece, /*is_long=*/false);
+}
+
+void parallel_tasks(int64_t n, int threads, void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context) {
+  run_loop(n, 1, threads, body, context, 1, /*is_long=*/true);
 }
 
 void copy_bytes(void* to, const void* from, int64_t bytes, int threads) {

@@ -11,6 +11,10 @@ namespace etch {
 void parallel_for(int64_t n, int64_t grain, int threads,
                   void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context, int64_t piece = 1);
 
+/// The same for a few tasks of milliseconds and more, each by itself. No thread's affinity is changed meanwhile: for so long another
+/// task of the user's might begin on one.
+void parallel_tasks(int64_t n, int threads, void (*body)(void* context, int worker, int64_t begin, int64_t end), void* context);
+
 /// How many workers parallel_for has.
 int num_workers(int64_t n, int64_t grain, int threads);
 

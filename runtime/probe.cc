@@ -2,7 +2,6 @@
 #include "runtime/probe.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -14,12 +13,12 @@
 #include <immintrin.h>
 #endif
 
+#include "runtime/clock.h"
+#include "runtime/fork.h"
 #include "runtime/parallel.h"
 
 namespace etch {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kCopiedBytes = int64_t{48} << 20;  // beyond the caches
 constexpr int kRounds = 4;
@@ -121,18 +120,26 @@ double measure_fma(int threads) {
   return static_cast<double>(per_step * kSteps * tasks) / seconds;
 }
 
+constinit std::mutex measuring;
+const ForkHandler fork_handler(
+    ForkOrder::memory, nullptr,
+    [](void*) {
+      measuring.lock();
+      return true;
+    },
+    [](void*) { measuring.unlock(); }, [](void*) { measuring.unlock(); });
+
 }  // namespace
 
 MachinePeaks machine_peaks(int threads) {
-  static std::mutex mutex;
   static auto* const measured = new std::map<int, MachinePeaks>;
   {
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(measuring);
     const auto found = measured->find(threads);
     if (found != measured->end()) return found->second;
   }
   const MachinePeaks peaks{measure_copy(threads), measure_fma(threads)};
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(measuring);
   return measured->try_emplace(threads, peaks).first->second;
 }
 

@@ -1,7 +1,8 @@
 // The kernel cache of this process: equal programs share one compiled kernel.
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
+#include <exception>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <new>
@@ -11,8 +12,12 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/kernel_key.h"
 #include "compiler/codegen/session.h"
+#include "runtime/clock.h"
 #include "runtime/flat_map.h"
 #include "runtime/fork.h"
+#include "runtime/parallel.h"
+#include "runtime/rounding.h"
+#include "runtime/stack.h"
 
 namespace etch {
 namespace {
@@ -23,7 +28,13 @@ using codegen::CompiledModule;
 constexpr size_t kKeptKernels = 512;
 
 // A module costs about a millisecond of its own, but LLVM's time per kernel grows with what the module holds.
-constexpr size_t kKernelsPerModule = 16;
+constexpr int64_t kKernelsPerModule = 16;
+
+/// About how long LLVM takes for a program, in instructions of its body: what stands around these is as long as some of them.
+int64_t weight_of(const KernelProgram& program) { return 20 + static_cast<int64_t>(program.body.size()); }
+
+/// What is worth a thread of its own: several times what the module costs.
+constexpr int64_t kWeightPerThread = 50;
 
 /// A kernel that some call compiles or has compiled.
 struct Slot {
@@ -66,7 +77,8 @@ class Cache {
   }
 
   absl::StatusOr<std::vector<KernelHandle>> compile(std::span<const KernelProgram* const> programs,
-                                                    const CodegenOptions& options, CompileCounts* counts, bool verify);
+                                                    const CodegenOptions& options, CompileCounts* counts, bool verify,
+                                                    int threads);
   KernelHandle find(KeyView key);
   /// Drops the slot of a kernel that is gone.
   void forget(const SlotPtr& slot);
@@ -80,12 +92,22 @@ class Cache {
     SlotPtr slot;
     KernelHandle kernel;
   };
+  /// What is compiled in one module, and what came of it.
+  struct Part {
+    std::vector<Request*> requests;
+    int64_t weight = 0;
+    absl::Status status;
+    std::exception_ptr error;
+    CompileCounts counts;
+  };
 
   bool find_or_claim(Request& request, const CodegenOptions& options);
   void keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<KernelHandle>& dropped);
-  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify,
+  absl::Status compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify, int threads,
                                CompileCounts& counts);
-  void give_up(std::span<Request* const> claimed);
+  static std::vector<Part> divide(std::span<Request* const> claimed, int threads);
+  void compile_part(Part& part, const CodegenOptions& options, bool verify);
+  void give_up(std::span<Request* const> claimed, const absl::Status& reason);
   absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
 
   void start_as_child();
@@ -120,7 +142,7 @@ class Kernel final : public CompiledKernel {
 
 absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelProgram* const> programs,
                                                          const CodegenOptions& options, CompileCounts* counts,
-                                                         bool verify) {
+                                                         bool verify, int threads) {
   std::vector<KernelHandle> dropped;  // destroyed without the lock
   std::vector<Request> requests(programs.size());
   for (size_t i = 0; i < programs.size(); ++i) requests[i].program = programs[i];
@@ -130,7 +152,7 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
     std::vector<Request*> claimed;
     claimed.reserve(requests.size());
     absl::Status status;
-    auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     try {
       {
         std::lock_guard lock(mutex_);
@@ -139,21 +161,18 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
           if (request.kernel) keep(request.slot, request.kernel, dropped);
         }
       }
-      // Every part is compiled, also after a failure: others may wait for what was claimed.
-      for (std::span<Request* const> rest = claimed; !rest.empty();) {
-        std::span<Request* const> part = rest.first(std::min(rest.size(), kKernelsPerModule));
-        rest = rest.subspan(part.size());
-        status.Update(compile_claimed(part, options, verify, mine));
-      }
-    } catch (...) {
-      give_up(claimed);
+      status = compile_claimed(claimed, options, verify, threads, mine);
+    } catch (const std::bad_alloc&) {
+      give_up(claimed, absl::ResourceExhaustedError("out of memory"));
+      throw;
+    } catch (const std::exception& error) {
+      give_up(claimed, absl::InternalError(error.what()));
       throw;
     }
     if (!status.ok()) return status;
     if (!claimed.empty()) {
-      std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
       mine.kernels_compiled += claimed.size();
-      mine.milliseconds += spent.count();
+      mine.milliseconds += milliseconds_since(start);
     }
     status = wait_for_others(requests, dropped);
     if (!status.ok()) return status;
@@ -212,17 +231,74 @@ void Cache::keep(const SlotPtr& slot, const KernelHandle& kernel, std::vector<Ke
   recent_.pop_back();
 }
 
-/// Compiles what this call claimed and tells those who wait.
-absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify,
+/// Compiles what this call claimed, in modules side by side where there is work for several threads. Every module is compiled,
+/// also after a failure: others may wait for what was claimed.
+absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const CodegenOptions& options, bool verify, int threads,
                                     CompileCounts& counts) {
+  if (claimed.empty()) return absl::OkStatus();
+  std::vector<Part> parts = divide(claimed, threads);
+  auto compile_parts = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) compile_part(parts[i], options, verify);
+  };
+  const auto body = [](void* context, int, int64_t begin, int64_t end) {
+    (*static_cast<decltype(compile_parts)*>(context))(begin, end);
+  };
+  const auto start = Clock::now();
+  parallel_tasks(std::ssize(parts), threads, body, &compile_parts);
+  const double spent = milliseconds_since(start);
+  absl::Status status;
+  CompileCounts all;
+  for (Part& part : parts) {
+    // Another thread may lack what this one has, such as a stack.
+    if (std::exchange(part.error, nullptr)) compile_part(part, options, verify);
+    if (part.error) std::rethrow_exception(part.error);
+    status.Update(part.status);
+    all.add(part.counts);
+  }
+  // What runs side by side adds up to more than it takes.
+  const double share = std::min(1.0, spent / std::exchange(all.milliseconds, 0.0));
+  all.llvm_milliseconds *= share;
+  all.link_milliseconds *= share;
+  counts.add(all);
+  return status;
+}
+
+/// The modules: the longest programs first, each to the module that has least to do.
+std::vector<Cache::Part> Cache::divide(std::span<Request* const> claimed, int threads) {
+  int64_t weight = 0, longest = kWeightPerThread;
+  for (const Request* request : claimed) {
+    weight += weight_of(*request->program);
+    longest = std::max(longest, weight_of(*request->program));
+  }
+  const auto count = std::ssize(claimed);
+  // The longest program is waited for, so more threads than keep busy meanwhile gain nothing.
+  const int64_t side_by_side = num_workers(weight / longest, 1, threads);
+  std::vector<Part> parts(std::min(count, std::max(side_by_side, ceil_div(count, kKernelsPerModule))));
+  const auto load = [](const Part& part) { return std::pair(std::ssize(part.requests) >= kKernelsPerModule, part.weight); };
+  std::vector<Request*> order(claimed.begin(), claimed.end());
+  std::ranges::stable_sort(order, std::greater(), [](const Request* request) { return weight_of(*request->program); });
+  for (Request* request : order) {
+    Part& part = *std::ranges::min_element(parts, {}, load);
+    part.requests.push_back(request);
+    part.weight += weight_of(*request->program);
+  }
+  return parts;
+}
+
+/// Compiles a module, on whatever thread, and tells those who wait for its kernels.
+void Cache::compile_part(Part& part, const CodegenOptions& options, bool verify) try {
+  const auto start = Clock::now();
   std::vector<const KernelProgram*> programs;
-  for (const Request* request : claimed) programs.push_back(request->program);
-  absl::StatusOr<CompiledModule> module = codegen::compile_module(programs, options, verify);
-  counts.modules += 1;
-  if (module.ok()) counts.add(module->counts);
+  for (const Request* request : part.requests) programs.push_back(request->program);
+  absl::StatusOr<CompiledModule> module =
+      with_large_stack([&] { return codegen::compile_module(programs, options, verify); });
+  if (module.ok()) part.counts = std::move(module->counts);
+  part.counts.modules = 1;
+  part.counts.milliseconds = milliseconds_since(start);
+  part.status = module.status();
   std::lock_guard lock(mutex_);
-  for (size_t i = 0; i < claimed.size(); ++i) {
-    Request& request = *claimed[i];
+  for (size_t i = 0; i < part.requests.size(); ++i) {
+    Request& request = *part.requests[i];
     request.slot->ready = true;
     request.slot->status = module.status();
     if (!module.ok()) {
@@ -233,16 +309,17 @@ absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const Cod
     request.slot->kernel = request.kernel;
   }
   changed_.notify_all();
-  return module.status();
+} catch (...) {
+  part.error = std::current_exception();
 }
 
-/// Tells those who wait for claimed kernels that none will come: there was no memory.
-void Cache::give_up(std::span<Request* const> claimed) {
+/// Tells those who wait for claimed kernels that none will come.
+void Cache::give_up(std::span<Request* const> claimed, const absl::Status& reason) {
   std::lock_guard lock(mutex_);
   for (Request* request : claimed) {
     if (request->slot->ready) continue;
     request->slot->ready = true;
-    request->slot->status = absl::ResourceExhaustedError("out of memory");
+    request->slot->status = reason;
     slots_.erase(request->slot);
   }
   changed_.notify_all();
@@ -279,6 +356,7 @@ void Cache::trim() {
   std::list<SlotPtr> dropped;
   std::vector<KernelHandle> kernels;  // destroyed without the lock
   std::lock_guard lock(mutex_);
+  kernels.reserve(recent_.size());  // first: a kernel must not go under the lock because there is no memory
   dropped.swap(recent_);
   for (const SlotPtr& slot : dropped) kernels.push_back(std::exchange(slot->kept, nullptr));
 }
@@ -294,8 +372,8 @@ CompileCounts Cache::totals() {
 
 absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
                                                           const CodegenOptions& options, CompileCounts* counts,
-                                                          bool verify) {
-  return Cache::get().compile(programs, options, counts, verify);
+                                                          bool verify, int threads) {
+  return Cache::get().compile(programs, options, counts, verify, threads);
 }
 
 KernelHandle find_kernel(const KernelProgram& program, const CodegenOptions& options) {

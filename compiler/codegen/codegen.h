@@ -32,7 +32,7 @@ class CompiledKernel {
 };
 using KernelHandle = std::shared_ptr<const CompiledKernel>;
 
-/// What the kernels of one kind came to that went through LLVM.
+/// What the kernels of one kind came to that went through LLVM. A function that several of a module call counts once.
 struct EmittedCounts {
   int64_t kernels = 0;
   int64_t instructions = 0;  // of LLVM, as it gets them for code generation
@@ -43,8 +43,8 @@ struct CompileCounts {
   int64_t kernels_reused = 0;    // programs found in the cache
   int64_t modules = 0;
   double milliseconds = 0;       // spent in code generation
-  double llvm_milliseconds = 0;  // of those, in LLVM's passes
-  double link_milliseconds = 0;  // of those, to bring objects to where they run
+  double llvm_milliseconds = 0;  // of those, in LLVM's passes: its share, where modules compile side by side
+  double link_milliseconds = 0;  // of those, to bring objects to where they run: likewise
   std::map<KernelKind, EmittedCounts> emitted;
   int64_t code_bytes = 0;        // machine code alive now, of all functions
 
@@ -58,11 +58,11 @@ struct CompileCounts {
 int64_t panel_columns(DType sums, const Target& target);
 
 /// The kernels of these programs, in order: cached ones are reused, all the others are compiled in one module (several
-/// if there are many). Equal programs compile once, also when several threads ask at once. With `verify` LLVM's verifier
-/// runs on every new module. FailedPrecondition if this processor lacks what the target has.
+/// if there are many, or if there is work for several threads). Equal programs compile once, also when several threads ask at
+/// once. With `verify` LLVM's verifier runs on every new module. FailedPrecondition if this processor lacks what the target has.
 absl::StatusOr<std::vector<KernelHandle>> compile_kernels(std::span<const KernelProgram* const> programs,
                                                           const CodegenOptions& options, CompileCounts* counts,
-                                                          bool verify = false);
+                                                          bool verify = false, int threads = 1);
 
 /// The kernel of this program if the cache holds it, else null.
 KernelHandle find_kernel(const KernelProgram& program, const CodegenOptions& options);

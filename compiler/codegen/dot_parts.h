@@ -34,7 +34,7 @@ struct Blocking {
   static constexpr int64_t kMostKept = 16;
 };
 
-/// A kernel function while it is made. `panel` is Blocking::panel().
+/// A kernel function while it is made.
 class DotParts {
  public:
   /// The dtype of a product's sums.

@@ -3,12 +3,12 @@
 
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/IntrinsicsX86.h>
-#include <llvm/Support/MathExtras.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "runtime/check.h"
+#include "runtime/rounding.h"
 
 namespace etch::codegen {
 namespace {
@@ -323,7 +323,7 @@ void KernelEmitter::fetch_lines(llvm::Value* address, int64_t bytes) {
 }
 
 llvm::Value* KernelEmitter::scratch(int64_t bytes) {
-  const int64_t offset = std::exchange(scratch_bytes_, scratch_bytes_ + (bytes + 63) / 64 * 64);
+  const int64_t offset = std::exchange(scratch_bytes_, scratch_bytes_ + round_up(bytes, 64));
   Builder front(&function->getEntryBlock(), function->getEntryBlock().begin());
   return front.CreateConstInBoundsGEP1_64(front.getInt8Ty(), function->getArg(4), offset);
 }

@@ -2,15 +2,11 @@
 #include <llvm/IR/MDBuilder.h>
 
 #include "compiler/codegen/emit.h"
+#include "compiler/codegen/tile.h"
 #include "runtime/kernel_abi.h"
 
 namespace etch::codegen {
 namespace {
-
-int lanes_of(llvm::Value* value) {
-  auto* type = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
-  return type ? static_cast<int>(type->getNumElements()) : 1;
-}
 
 llvm::Value* lane(Builder& b, llvm::Value* value, llvm::Value* number) {
   return lanes_of(value) == 1 ? value : b.CreateExtractElement(value, number);

@@ -27,11 +27,6 @@ Values parts_of(Builder& b, llvm::Value* lanes, size_t count) {
   return parts;
 }
 
-int width_of(llvm::Value* value) {
-  auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
-  return vector ? static_cast<int>(vector->getNumElements()) : 1;
-}
-
 }  // namespace
 
 Reducer::Reducer(KernelEmitter& k, int instr, int position_bits)
@@ -109,7 +104,7 @@ Values Reducer::step(llvm::ArrayRef<llvm::Value*> state, llvm::Value* x, llvm::V
   if (has_position()) {
     llvm::Value* wins = better(x, state[0]);
     if (mask) wins = b_.CreateAnd(wins, mask);
-    return {b_.CreateSelect(wins, x, state[0]), b_.CreateSelect(wins, splat(b_, position, width_of(x)), state[1])};
+    return {b_.CreateSelect(wins, x, state[0]), b_.CreateSelect(wins, splat(b_, position, lanes_of(x)), state[1])};
   }
   llvm::Value* next = merge(state[0], x);
   return {mask ? b_.CreateSelect(mask, next, state[0]) : next};
@@ -165,7 +160,7 @@ llvm::Value* Reducer::fold_ordered(llvm::Value* lanes) const { return fold_halve
 
 /// Values merged in halves.
 llvm::Value* Reducer::fold_halves(llvm::Value* lanes) const {
-  int width = width_of(lanes);
+  int width = lanes_of(lanes);
   for (; width > 2; width /= 2) {
     llvm::SmallVector<int, 64> low, high;
     for (int i = 0; i < width / 2; ++i) {

@@ -1,4 +1,6 @@
 // Row kernels: reductions along the last axis. A row runs stage after stage; values per row are scalars.
+#include <llvm/Support/MathExtras.h>
+
 #include <algorithm>
 #include <optional>
 

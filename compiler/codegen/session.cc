@@ -43,7 +43,6 @@
 #include <pthread.h>
 
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <mutex>
@@ -52,16 +51,13 @@
 #include "compiler/codegen/code_memory.h"
 #include "compiler/codegen/emit.h"
 #include "runtime/check.h"
+#include "runtime/clock.h"
 #include "runtime/fork.h"
 #include "runtime/product_loops.h"
 #include "runtime/stack.h"
 
 namespace etch::codegen {
 namespace {
-
-double milliseconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// The largest frame that a kernel may have, in bytes: it runs on threads with small stacks.
 constexpr int kLargestFrame = 16 << 10;
@@ -108,7 +104,8 @@ class InsideLlvm {
   static inline constinit thread_local int depth_ = 0;
 };
 
-/// What linking on this thread reports beside its result, or null.
+/// What linking on this thread reports beside its result, or null. It may be about another thread's object, for LLVM lets any
+/// thread do what is outstanding.
 constinit thread_local std::string* link_reports = nullptr;
 
 /// The analyses that the passes of fold_turns ask for; all that LLVM has would make the library several times as large.
@@ -506,7 +503,7 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
     std::unique_ptr<llvm::Module> module = worker->build(context, programs, names, options);
     if (verify) Worker::verify(*module);
     for (const std::string& name : names) scratch_bytes.push_back(scratch_bytes_of(*module->getFunction(name)));
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     worker->optimize(*module);
     count_instructions(*module, programs, names, counts);
     object = worker->emit_object(*module);
@@ -514,7 +511,7 @@ absl::StatusOr<CompiledModule> compile_module(std::span<const KernelProgram* con
     ETCH_CHECK(complaints.empty() || !verify, complaints);
   }
   ETCH_CHECK(object, "this machine's code cannot be written as an object");
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   absl::StatusOr<CompiledModule> linked = (*session)->link(std::move(object), names, scratch_bytes);
   if (!linked.ok()) return linked;
   counts.link_milliseconds = milliseconds_since(start);

@@ -98,8 +98,9 @@ HalfRows half_rows(int width, int length, int unit) {
 
 }  // namespace
 
-int lanes_of(llvm::Value* vector) {
-  return static_cast<int>(llvm::cast<llvm::FixedVectorType>(vector->getType())->getNumElements());
+int lanes_of(llvm::Value* value) {
+  auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
+  return vector ? static_cast<int>(vector->getNumElements()) : 1;
 }
 
 llvm::Value* concat_lanes(Builder& b, llvm::Value* low, llvm::Value* high) {

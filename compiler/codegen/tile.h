@@ -5,7 +5,8 @@
 
 namespace etch::codegen {
 
-int lanes_of(llvm::Value* vector);
+/// 1 for a scalar.
+int lanes_of(llvm::Value* value);
 
 /// All lanes of one vector, then all of the other; one half of a vector.
 llvm::Value* concat_lanes(Builder& b, llvm::Value* low, llvm::Value* high);

@@ -61,6 +61,27 @@ TEST(KernelCache, NewProgramsOfOneCallShareAModule) {
   EXPECT_EQ(counts.modules, 1);
 }
 
+TEST(KernelCache, ALittleWorkStaysOneModuleOnSeveralThreads) {
+  KernelProgram few = chain(5), more = chain(6);
+  const KernelProgram* programs[] = {&few, &more};
+  CompileCounts counts;
+  ASSERT_TRUE(compile_kernels(programs, {}, &counts, /*verify=*/false, /*threads=*/4).ok());
+  EXPECT_EQ(counts.kernels_compiled, 2);
+  EXPECT_EQ(counts.modules, 1);
+}
+
+TEST(KernelCache, TimesOfModulesSideBySideArePartsOfTheWhole) {
+  std::vector<KernelProgram> programs;
+  std::vector<const KernelProgram*> pointers;
+  for (int adds = 120; adds < 128; ++adds) programs.push_back(chain(adds));
+  for (const KernelProgram& program : programs) pointers.push_back(&program);
+  CompileCounts counts;
+  ASSERT_TRUE(compile_kernels(pointers, {}, &counts, /*verify=*/false, /*threads=*/2).ok());
+  EXPECT_EQ(counts.modules, 2);
+  EXPECT_GT(counts.llvm_milliseconds, 0);
+  EXPECT_LE(counts.llvm_milliseconds + counts.link_milliseconds, counts.milliseconds);
+}
+
 // ---- The key
 
 /// Calls `check(where)` while one field below `value` is another one, for every field; then all is as before.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -53,6 +54,39 @@ TEST(CodegenConcurrent, EqualProgramsCompileOnceWhenAskedAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(compiled, 10);
+}
+
+TEST(CodegenConcurrent, ACallThatCompilesOnSeveralThreadsGetsEachKernelAtItsPlace) {
+  trim_kernel_cache();
+  std::vector<std::unique_ptr<Chain>> chains;
+  std::vector<const KernelProgram*> programs;
+  for (int adds = 40; adds < 60; ++adds) programs.push_back(&chains.emplace_back(std::make_unique<Chain>(adds))->program());
+  CompileCounts counts;
+  auto kernels = compile_kernels(programs, {}, &counts, /*verify=*/false, /*threads=*/4);
+  ASSERT_TRUE(kernels.ok()) << kernels.status();
+  EXPECT_EQ(counts.kernels_compiled, 20);
+  EXPECT_EQ(counts.modules, 4);
+  for (size_t i = 0; i < chains.size(); ++i) EXPECT_TRUE(chains[i]->runs(*(*kernels)[i])) << i;
+}
+
+TEST(CodegenConcurrent, CallsThatCompileOnSeveralThreadsShareTheirKernels) {
+  trim_kernel_cache();
+  std::atomic<int64_t> compiled{0}, wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::vector<std::unique_ptr<Chain>> chains;
+      std::vector<const KernelProgram*> programs;
+      for (int i = 0; i < 8; ++i) programs.push_back(&chains.emplace_back(std::make_unique<Chain>(70 + (t + i) % 8))->program());
+      CompileCounts counts;
+      auto kernels = compile_kernels(programs, {}, &counts, /*verify=*/false, /*threads=*/2);
+      compiled += counts.kernels_compiled;
+      for (int i = 0; i < 8; ++i) wrong += !kernels.ok() || !chains[i]->runs(*(*kernels)[i]);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(compiled, 8);
 }
 
 TEST(CodegenConcurrent, KernelsAreFreedWhileOthersCompile) {
