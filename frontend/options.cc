@@ -1,4 +1,4 @@
-// ETCH_FLAGS: its table, its parser and the overrides; warnings; running functions eagerly.
+// ETCH_FLAGS: its table, its parser and the overrides; warnings; running functions eagerly; kept code.
 #include "etch/options.h"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "compiler/codegen/codegen.h"
 #include "compiler/ir/cat.h"
 #include "compiler/passes/pass.h"
 #include "etch/error.h"
@@ -199,6 +200,8 @@ void run_functions_eagerly(bool eagerly) { detail::run_eagerly.store(eagerly, st
 bool functions_run_eagerly() {
   return detail::runs_eagerly_everywhere() || detail::current_flags().eager;
 }
+
+void trim_kernels() { trim_kernel_cache(); }
 
 WarningHandler set_warning_handler(WarningHandler handler) {
   return detail::warning_handler.exchange(handler ? handler : detail::print_warning);

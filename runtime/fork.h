@@ -8,7 +8,7 @@ namespace etch {
 
 /// The order in which a fork takes locks: who may hold one of them while he waits for another stands before it.
 enum class ForkOrder {
-  function, variable, eager_cache, graph_cache, kernel_cache, compiling, session, code_memory, memory, parallel
+  function, variable, eager_cache, graph_cache, kernel_cache, compiling, session, memory, parallel
 };
 
 /// While it stands, every fork() of this process calls `prepare` before, and after it `parent` in the parent and `child`

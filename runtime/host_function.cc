@@ -4,6 +4,8 @@
 #include <map>
 #include <mutex>
 
+#include "runtime/fork.h"
+
 namespace etch {
 namespace {
 
@@ -16,6 +18,14 @@ struct Readers {
     return *readers;
   }
 };
+
+const ForkHandler fork_handler(
+    ForkOrder::memory, nullptr,
+    [](void*) {
+      Readers::all().mutex.lock();
+      return true;
+    },
+    [](void*) { Readers::all().mutex.unlock(); }, [](void*) { Readers::all().mutex.unlock(); });
 
 }  // namespace
 

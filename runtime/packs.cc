@@ -34,11 +34,16 @@ struct Packs {
   FlatMap<const void*, Entries> of;
   int64_t makings = 0;  // so far
 
-  /// In a child of fork(): whoever was making panels is not there.
-  void forget_makings() {
+  /// In a child of fork(): whoever was making or freeing panels is not there. Returns the bytes that are.
+  int64_t forget_makings() {
+    int64_t bytes = 0;
     for (auto& [memory, entries] : of) {
-      for (Entry& entry : entries) entry.making = 0;
+      for (Entry& entry : entries) {
+        entry.making = 0;
+        bytes += entry.panels.bytes();
+      }
     }
+    return bytes;
   }
 };
 
@@ -59,7 +64,7 @@ const ForkHandler fork_handler(
     },
     [](void*) { packs().mutex.unlock(); },
     [](void*) {
-      packs().forget_makings();
+      packed.store(packs().forget_makings());
       packs().mutex.unlock();
     });
 
@@ -166,6 +171,7 @@ void free_packs(const void* data, int64_t bytes) noexcept {
 }
 
 void drop_all_packs() noexcept {
+  if (buffers.load(std::memory_order_relaxed) == 0) return;
   FlatMap<const void*, Entries> dropped;  // freed without the lock
   {
     std::lock_guard lock(packs().mutex);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "etch/buffer.h"
+#include "runtime/rounding.h"
 
 namespace etch {
 
@@ -22,8 +23,8 @@ struct PackLayout {
   /// Steps that are left out behind those of a block in each panel, so that panels fall into different sets of a cache.
   static constexpr int64_t kGap = 2;
 
-  int64_t panels() const { return (columns + panel - 1) / panel; }
-  int64_t blocks() const { return (steps + depth - 1) / depth; }
+  int64_t panels() const { return ceil_div(columns, panel); }
+  int64_t blocks() const { return ceil_div(steps, depth); }
   int64_t bytes() const { return panels() * panel * (steps + kGap * blocks()) * element_bytes; }
 };
 

@@ -56,14 +56,15 @@ def cell_of(row, system, outputs="fresh"):
 
 def best_peer(row, empty_calls=None, outputs="fresh"):
     """(name, microseconds) of the fastest peer that does all of it with right results, or None; `empty_calls`: what is taken off of
-    each peer's time."""
+    each peer's time, or what the row's own run found where results of several were merged."""
     times = {}
+    taken_off = row.get("empty_calls", empty_calls) if empty_calls else {}
     for system in row["cells"]:
         cell = cell_of(row, system, outputs)
         if system in OURS or not is_right(cell) or cell.get("part"):
             continue
         # Beyond half of it the difference of two near numbers would say nothing.
-        net = cell["median_us"] - (empty_calls or {}).get(system, 0.0)
+        net = cell["median_us"] - taken_off.get(system, 0.0)
         times[system] = max(net, cell["median_us"] / 2)
     return min(times.items(), key=lambda item: item[1]) if times else None
 
@@ -149,7 +150,8 @@ def slower(now, before):
 
 
 def merge(parts):
-    """One set of results from several; a row of a later one takes the place of the same row before. Rows keep their commits."""
+    """One set of results from several; a row of a later one takes the place of the same row before. Rows keep their commits and what
+    empty calls took when they were measured."""
     commits = ", ".join(dict.fromkeys(part["commit"] for part in parts))
     merged = {**parts[-1], "commit": commits, "systems": {}, "rows": []}
     rows = {}
@@ -157,6 +159,7 @@ def merge(parts):
         for name, system in part["systems"].items():
             merged["systems"].setdefault(name, {}).update(system)
         for row in part["rows"]:
-            rows[(row["name"], row["threads"])] = {"commit": part["commit"], **row}
+            found = {"commit": part["commit"], "empty_calls": empty_calls(part, row["threads"])}
+            rows[(row["name"], row["threads"])] = {**found, **row}
     merged["rows"] = sorted(rows.values(), key=lambda row: (row["threads"], row["group"]))
     return merged

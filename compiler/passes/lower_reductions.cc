@@ -34,7 +34,7 @@ constexpr int64_t kFewestPieces = 16;
 bool searches_long_row(const Node& node, const Type& row) {
   const auto* reduce = node.op.as<op::Reduce>();
   const bool searches = reduce && (reduce->kind == ReduceKind::argmax || reduce->kind == ReduceKind::argmin);
-  return searches && row.shape.rank() == 1 && row.shape[0] >= kFewestPieces * kPiece && row.dtype != DType::boolean;
+  return searches && row.shape.rank() == 1 && row.shape[0] >= kFewestPieces * kPiece;
 }
 
 /// The index of the best element of a row: that of the first piece with the best one, in it the first one. A NaN is the best, in a

@@ -211,6 +211,21 @@ std::optional<std::pair<int, int>> arms_of(const Node& node, const Ways& ways) {
   return std::nullopt;
 }
 
+/// The operand that says which arm runs.
+int predicate_of(const Ways& ways) {
+  for (const Channel& channel : ways.channels) {
+    if (channel.decides) return channel.operand;
+  }
+  return -1;
+}
+
+/// The values that a region takes of an op on these operands.
+std::vector<Value> inputs_of(const Ways& ways, int region, std::span<const Value> operands) {
+  std::vector<Value> inputs;
+  for (int c : ways.of_input[region]) inputs.push_back(operands[ways.channels[c].operand]);
+  return inputs;
+}
+
 /// Arms that are cheap and without effect: both are computed, and where() takes the results of one.
 absl::StatusOr<Replacement> arms_that_are_cheap(const RegionExpr& expr, const Ways& ways) {
   const std::optional<std::pair<int, int>> arms = arms_of(expr.node, ways);
@@ -229,18 +244,14 @@ absl::StatusOr<Replacement> arms_that_are_cheap(const RegionExpr& expr, const Wa
   }
   if (work > kMostWorkOfArms) return Replacement();
   std::vector<std::vector<Value>> made(ways.regions.size());
-  Value predicate;
   for (int arm : {arms->first, arms->second}) {
-    std::vector<Value> inputs;
-    for (int c : ways.of_input[arm]) inputs.push_back(expr.operands[ways.channels[c].operand]);
-    absl::StatusOr<std::vector<Value>> outputs = inline_graph(expr.builder, ways.graph(arm), ways.graph(arm).outputs(),
-                                                              inputs, expr.node.origin, expr.improve_node);
+    absl::StatusOr<std::vector<Value>> outputs =
+        inline_graph(expr.builder, ways.graph(arm), ways.graph(arm).outputs(), inputs_of(ways, arm, expr.operands), expr.node.origin,
+                     expr.improve_node);
     if (!outputs.ok()) return outputs.status();
     made[arm] = *std::move(outputs);
   }
-  for (const Channel& channel : ways.channels) {
-    if (channel.decides) predicate = expr.operands[channel.operand];
-  }
+  const Value predicate = expr.operands[predicate_of(ways)];
   std::vector<Value> chosen(expr.node.num_results);
   for (const Channel& channel : ways.channels) {
     if (channel.result < 0) continue;
@@ -259,21 +270,6 @@ absl::StatusOr<Replacement> arms_that_are_cheap(const RegionExpr& expr, const Wa
 }
 
 // ---- A choice in an arm of a choice
-
-/// The operand that says which arm runs.
-int predicate_of(const Ways& ways) {
-  for (const Channel& channel : ways.channels) {
-    if (channel.decides) return channel.operand;
-  }
-  return -1;
-}
-
-/// The values that a region takes of an op on these operands.
-std::vector<Value> inputs_of(const Ways& ways, int region, std::span<const Value> operands) {
-  std::vector<Value> inputs;
-  for (int c : ways.of_input[region]) inputs.push_back(operands[ways.channels[c].operand]);
-  return inputs;
-}
 
 /// The output of a region that becomes result i.
 Value output_of(const Ways& ways, int region, int result) {

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <set>
 
+#include "compiler/schedule/verify_access.h"
+
 namespace etch::schedule {
 namespace {
-
-bool is_temporary(const ScheduledBuffer& buffer) { return buffer.kind == ScheduledBuffer::Kind::temporary; }
 
 /// Where the arena is larger than it may be.
 struct Shortage {

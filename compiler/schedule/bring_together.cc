@@ -8,6 +8,7 @@
 #include "compiler/schedule/lower_kernel.h"
 #include "etch/buffer.h"
 #include "runtime/flat_map.h"
+#include "runtime/rounding.h"
 
 namespace etch::schedule {
 namespace {
@@ -115,7 +116,7 @@ class Timeline {
     for (size_t id = 0; id < first.size(); ++id) {
       const ScheduledBuffer& buffer = schedule.buffers[id];
       if (buffer.kind != ScheduledBuffer::Kind::temporary || last[id] < 0) continue;
-      const int64_t bytes = (buffer.bytes + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment;
+      const int64_t bytes = round_up(buffer.bytes, Buffer::kAlignment);
       ends_[last[id]] += bytes;
       ends_[first[id]] -= bytes;
       const std::vector<int>& users = schedule.kernels[last[id]].buffers;

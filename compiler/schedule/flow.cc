@@ -8,6 +8,7 @@
 #include "compiler/ir/placing.h"
 #include "etch/buffer.h"
 #include "runtime/check.h"
+#include "runtime/rounding.h"
 
 namespace etch::schedule {
 namespace {
@@ -17,7 +18,7 @@ constexpr int kNone = -1;
 using PlaceKind = FlowPlace::Kind;
 using StepKind = FlowStep::Kind;
 
-int64_t aligned(int64_t bytes) { return (bytes + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment; }
+int64_t aligned(int64_t bytes) { return round_up(bytes, Buffer::kAlignment); }
 
 }  // namespace
 

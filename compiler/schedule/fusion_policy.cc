@@ -59,7 +59,7 @@ int64_t FusionPolicy::computations(const Site& site) const {
   for (int i = 0; i < domain.rank; ++i) {
     varies |= map.coef[i] != 0 && domain.extents[i] > 1;
     const bool once = map.coef[i] == 0 && (domain.is_folded(i) || is_written_out(c.domain, i));
-    if (!once) count *= domain.extents[i];
+    if (!once) count = mul_saturated(count, domain.extents[i]);
   }
   return varies ? count : 1;
 }

@@ -26,8 +26,8 @@ constexpr int64_t kWholeTiles = 4;  // of any processor
 int64_t rows_of_task(const ScheduledKernel& kernel, int64_t grain) {
   const int64_t m = schedule::rows_of_matrix(kernel);
   const int64_t rows = std::max(grain, kFewestRows);
-  if (rows >= m) return ceil_div(grain, m) * m;
-  return ceil_div(ceil_div(m, m / rows), kWholeTiles) * kWholeTiles;
+  if (rows >= m) return round_up(grain, m);
+  return round_up(ceil_div(m, m / rows), kWholeTiles);
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ int64_t grain_of(const ScheduledKernel& kernel) {
   if (kernel.program.has_tiles() && kernel.iterations > 0) return rows_of_task(kernel, grain);
   // Rows stand for themselves, and what a library function does; elements are split at whole cache lines.
   const int64_t multiple = kernel.program.has(Role::vector) && !kernel.program.sweeps() ? 64 : 1;
-  return ceil_div(grain, multiple) * multiple;
+  return round_up(grain, multiple);
 }
 
 int64_t piece_of(const ScheduledKernel& kernel) {

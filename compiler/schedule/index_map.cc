@@ -109,7 +109,7 @@ int64_t Domain::size() const { return size_from(0); }
 
 int64_t Domain::size_from(int from) const {
   int64_t n = 1;
-  for (int i = from; i < rank; ++i) n *= extents[i];
+  for (int i = from; i < rank; ++i) n = mul_saturated(n, extents[i]);
   return n;
 }
 
@@ -154,7 +154,7 @@ Affine index_without(const Domain& domain, Skips skips) {
   for (int i = domain.rank - 1; i >= 0; --i) {
     if (skips(i)) continue;
     map.coef[i] = domain.extents[i] == 1 ? 0 : stride;
-    stride *= domain.extents[i];
+    stride = mul_saturated(stride, domain.extents[i]);
   }
   return map;
 }

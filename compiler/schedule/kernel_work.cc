@@ -40,9 +40,9 @@ int64_t columns_of_task(const Domain& domain, const KernelProgram& program) {
   // The kernel goes through blocks of columns anyway, so pieces of them cost nothing.
   const int64_t block = program.blocks.dot_row_bytes / std::max<int64_t>(4, size_of(dot->dtype));
   const int64_t useful = rows >= kManyRows ? (columns + block / 2) / block : kMostPieces / ceil_div(rows, kRowsOfTask);
-  const int64_t pieces = std::min(useful, std::max(rows, kRowsOfReading) * columns * steps / kPieceWork);
+  const int64_t pieces = std::min(useful, mul_saturated(mul_saturated(std::max(rows, kRowsOfReading), columns), steps) / kPieceWork);
   if (pieces < 2 || columns <= kFewestColumns) return std::max<int64_t>(1, columns);
-  return ceil_div(ceil_div(columns, pieces), kFewestColumns) * kFewestColumns;
+  return round_up(ceil_div(columns, pieces), kFewestColumns);
 }
 
 int64_t rows_of_matrix(const ScheduledKernel& product) {

@@ -56,13 +56,12 @@ void mark_streams(int64_t cache_bytes, Schedule& schedule) {
       pays = pays && keeps_lines(kernel, instr.slot);
     }
     for (int buffer : all) moved += schedule.buffers[buffer].bytes;
+    for (int buffer : stored) written += schedule.buffers[buffer].bytes;
+    pays = pays && moved >= cache_bytes && written >= cache_bytes / 2;
     for (int buffer : stored) {
-      const int64_t bytes = schedule.buffers[buffer].bytes;
-      written += bytes;
-      const bool leaves_cache = bytes > cache_bytes && !is_in_stripes(schedule, k);
+      const bool leaves_cache = schedule.buffers[buffer].bytes > cache_bytes && !is_in_stripes(schedule, k);
       pays = pays && (leaves_cache || !is_read_after(schedule, k, buffer));
     }
-    pays = pays && moved >= cache_bytes && written >= cache_bytes / 2;
     kernel.sizes[SizesLayout(kernel.program).streams] = pays ? 1 : 0;
   }
 }

@@ -97,7 +97,8 @@ enum Home : int32_t {
 };
 
 /// Memory that holds no value of the graph: what the blocks of a reduction come to, between the two kernels that compute
-/// it, or what an op with regions needs for itself.
+/// it, what an op with regions needs for itself, or an operand of a product that is packed. A reduction's own comes before those that
+/// are packed of it.
 struct Partial {
   Value value;  // the reduction, or the first result
   int64_t bytes = 0;
@@ -219,7 +220,7 @@ enum class Care : uint8_t {
   alone,   // it has a kernel of its own, as without fusion
 };
 
-/// Kernels of many nodes. `care` holds one entry per node. The partition points to `natives`.
+/// Kernels of many nodes. `care` holds one entry per value. The partition points to `natives`.
 Partition partition_fused(const Graph& graph, const std::vector<Care>& care, const BlockSizes& blocks = {},
                           const NativeKernels* natives = nullptr);
 

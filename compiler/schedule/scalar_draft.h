@@ -145,11 +145,11 @@ class ScalarDraft {
     kernel.sizes.push_back(0);
     kernel.iterations = std::max<int64_t>(num_lanes_, 1);
     kernel.touches = static_cast<int64_t>(program.accesses.size());
-    int64_t turns = 1;
+    int depth = 0;
     for (const Instr& instr : program.body) {
-      if (instr.kind == InstrKind::loop) turns *= turns_of_loop();
-      kernel.additions += turns * cost_of(instr);
-      if (instr.kind == InstrKind::next) turns /= turns_of_loop();
+      depth += instr.kind == InstrKind::loop;
+      kernel.additions += turns_of_loops(depth) * cost_of(instr);
+      depth -= instr.kind == InstrKind::next;
     }
     for (Value result : results(node_)) kernel.values.push_back(result);
     return kernel;
@@ -200,7 +200,7 @@ class ScalarDraft {
   }
 
   /// As many as lanes are thought to take, where each has turns of its own: threads share them.
-  int64_t turns_of_loop() const { return num_lanes_ > 0 ? 16 : 1; }
+  int64_t turns_of_loops(int depth) const { return num_lanes_ > 0 ? int64_t{1} << 4 * std::min(depth, 8) : 1; }
 
   /// The first access whose lanes lie as far apart as those of a new one, so that both have one offset for each lane.
   int16_t like(const ScheduledKernel& kernel, const Access& access, int64_t stride) const {

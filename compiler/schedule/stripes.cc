@@ -58,7 +58,8 @@ int64_t bytes_of_operand(const ScheduledKernel& product) {
   const KernelProgram& program = product.program;
   int64_t elements = product.sizes[program.axis(Role::vector)];
   for (int axis = 0; axis < program.rank(); ++axis) elements *= is_folded(program.axes[axis]) ? product.sizes[axis] : 1;
-  return elements * size_of(program.body.front().dtype);
+  const auto dot = std::ranges::find(program.body, InstrKind::dot, &Instr::kind);
+  return elements * size_of(program.body[dot->args[1]].dtype);
 }
 
 /// Rows of the matrices that the products of a group work on; 0 if there are none, or of several sizes.

@@ -240,10 +240,6 @@ class Unroller {
   /// True where x takes the place of another value. The first NaN stays, and so does the first of equal values.
   int32_t better(int32_t x, int32_t than, DType dtype, bool max) {
     const auto logical = [&](Op op, std::initializer_list<int32_t> args) { return compute(op, DType::boolean, args); };
-    if (dtype == DType::boolean) {
-      const int32_t on = max ? x : than, off = max ? than : x;
-      return logical(Op::logical_and, {on, logical(Op::logical_not, {off})});
-    }
     if (!is_floating(dtype)) return logical(max ? Op::greater : Op::less, {x, than});
     const int32_t stays = logical(max ? Op::less_equal : Op::greater_equal, {x, than});
     const int32_t number = logical(Op::equal, {than, than});

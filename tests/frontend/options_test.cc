@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "etch/error.h"
+#include "etch/etch.h"
 #include "frontend/flags.h"
 
 namespace etch {
@@ -133,6 +134,24 @@ TEST(Options, ManyThreadsReadTheSameFlags) {
   for (const Flags*& flags : seen) threads.emplace_back([&flags] { flags = &current_flags(); });
   for (std::thread& thread : threads) thread.join();
   for (const Flags* flags : seen) EXPECT_EQ(flags, seen[0]);
+}
+
+TEST(TrimKernels, LeavesAFunctionsOwnAndFreesWhatNothingUses) {
+  const auto body = [](Tensor x) { return x * 3.0f + sqrt(abs(x) + 0.125f) * tanh(x); };
+  const auto compiled_by = [&](const Function<Tensor(Tensor)>& f) {
+    (void)f(ones({8}));
+    return f.stats().kernels_compiled;
+  };
+  trim_kernels();
+  {
+    const Function<Tensor(Tensor)> user = function(body);
+    EXPECT_EQ(compiled_by(user), 1);
+    trim_kernels();
+    EXPECT_EQ(compiled_by(function(body)), 0) << "the first function has it";
+  }
+  EXPECT_EQ(compiled_by(function(body)), 0) << "it is kept";
+  trim_kernels();
+  EXPECT_EQ(compiled_by(function(body)), 1);
 }
 
 std::string last_warning;

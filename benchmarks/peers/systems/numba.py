@@ -58,5 +58,5 @@ class Numba(System):
 
     def empty_call(self):
         from numba import njit
-        f = njit(lambda x: x + 1)
-        return lambda: f(1.0)
+        f, x = njit(lambda x: x + 1), np.ones(1, np.float32)
+        return lambda: f(x)

@@ -1,5 +1,5 @@
 """onnxruntime: models made op by op with onnx's helper, weights as initializers, all optimisations; a direct node where the optimiser's
-own fused op is to be had (Attention, Gelu, FusedMatMul, LayerNormalization, LSTM)."""
+own fused op is to be had (MultiHeadAttention, SkipLayerNormalization, Gelu, LSTM)."""
 
 import math
 

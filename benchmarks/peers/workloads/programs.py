@@ -106,7 +106,7 @@ class Power(Workload):
 @workload
 class CompileChain(Workload):
     """The first call of a new function of so many ops on 1,024 elements, in a process that has compiled others: ops are drawn anew for
-    each round, so that nothing is in a cache. The time is that of the first call."""
+    each round, and no system keeps code of those before. The time is that of the first call."""
 
     is_compile = True
     tolerance = 1e-2

@@ -1,4 +1,4 @@
-// Options beside those of a function: ETCH_FLAGS, its overrides for a scope, warnings.
+// Options beside those of a function: ETCH_FLAGS, its overrides for a scope, kept code, warnings.
 #pragma once
 
 #include <span>
@@ -37,6 +37,10 @@ class ScopedFlags {
 /// Runs functions as plain C++ instead of tracing them, so that a debugger and prints see values. For the process.
 void run_functions_eagerly(bool eagerly);
 bool functions_run_eagerly();
+
+/// Frees machine code that no function and no eager op needs any more and that is kept for others of the same structure, 512
+/// kernels at the most: the next one that needs such a kernel compiles it.
+void trim_kernels();
 
 /// Where warnings go: by default, and with nullptr, one line `etch: warning: ...` to stderr each. Returns the handler
 /// before. Handlers are called from any thread, maybe from several at once.
