@@ -30,11 +30,8 @@ constexpr size_t kKeptKernels = 512;
 // A module costs about a millisecond of its own, but LLVM's time per kernel grows with what the module holds.
 constexpr int64_t kKernelsPerModule = 16;
 
-/// About how long LLVM takes for a program, in instructions of its body: what stands around these is as long as some of them.
-int64_t weight_of(const KernelProgram& program) { return 20 + static_cast<int64_t>(program.body.size()); }
-
-/// What is worth a thread of its own: several times what the module costs.
-constexpr int64_t kWeightPerThread = 50;
+/// About how long LLVM takes for a program, in instructions of its body: what stands around these takes longer than most bodies.
+int64_t weight_of(const KernelProgram& program) { return 60 + static_cast<int64_t>(program.body.size()); }
 
 /// A kernel that some call compiles or has compiled.
 struct Slot {
@@ -107,6 +104,7 @@ class Cache {
                                CompileCounts& counts);
   static std::vector<Part> divide(std::span<Request* const> claimed, int threads);
   void compile_part(Part& part, const CodegenOptions& options, bool verify);
+  absl::Status reason_of(const std::exception& error) const noexcept;
   void give_up(std::span<Request* const> claimed, const absl::Status& reason);
   absl::Status wait_for_others(std::span<Request> requests, std::vector<KernelHandle>& dropped);
 
@@ -117,6 +115,7 @@ class Cache {
   FlatSet<SlotPtr, KeyHash, KeyEqual> slots_;
   std::list<SlotPtr> recent_;  // used last in front
   CompileCounts totals_;
+  const absl::Status out_of_memory_ = absl::ResourceExhaustedError("out of memory");
   const ForkHandler fork_handler_{ForkOrder::kernel_cache, this,
                                   [](void* self) {
                                     static_cast<Cache*>(self)->mutex_.lock();
@@ -162,11 +161,8 @@ absl::StatusOr<std::vector<KernelHandle>> Cache::compile(std::span<const KernelP
         }
       }
       status = compile_claimed(claimed, options, verify, threads, mine);
-    } catch (const std::bad_alloc&) {
-      give_up(claimed, absl::ResourceExhaustedError("out of memory"));
-      throw;
     } catch (const std::exception& error) {
-      give_up(claimed, absl::InternalError(error.what()));
+      give_up(claimed, reason_of(error));
       throw;
     }
     if (!status.ok()) return status;
@@ -265,14 +261,14 @@ absl::Status Cache::compile_claimed(std::span<Request* const> claimed, const Cod
 
 /// The modules: the longest programs first, each to the module that has least to do.
 std::vector<Cache::Part> Cache::divide(std::span<Request* const> claimed, int threads) {
-  int64_t weight = 0, longest = kWeightPerThread;
+  int64_t weight = 0, longest = 1;
   for (const Request* request : claimed) {
     weight += weight_of(*request->program);
     longest = std::max(longest, weight_of(*request->program));
   }
   const auto count = std::ssize(claimed);
   // The longest program is waited for, so more threads than keep busy meanwhile gain nothing.
-  const int64_t side_by_side = num_workers(weight / longest, 1, threads);
+  const int64_t side_by_side = num_workers(ceil_div(weight, longest), 1, threads);
   std::vector<Part> parts(std::min(count, std::max(side_by_side, ceil_div(count, kKernelsPerModule))));
   const auto load = [](const Part& part) { return std::pair(std::ssize(part.requests) >= kKernelsPerModule, part.weight); };
   std::vector<Request*> order(claimed.begin(), claimed.end());
@@ -311,6 +307,14 @@ void Cache::compile_part(Part& part, const CodegenOptions& options, bool verify)
   changed_.notify_all();
 } catch (...) {
   part.error = std::current_exception();
+}
+
+/// What those who wait are told. Where memory is short there may be none left to say so.
+absl::Status Cache::reason_of(const std::exception& error) const noexcept try {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return out_of_memory_;
+  return absl::InternalError(error.what());
+} catch (const std::bad_alloc&) {
+  return out_of_memory_;
 }
 
 /// Tells those who wait for claimed kernels that none will come.

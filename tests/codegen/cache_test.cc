@@ -61,13 +61,14 @@ TEST(KernelCache, NewProgramsOfOneCallShareAModule) {
   EXPECT_EQ(counts.modules, 1);
 }
 
-TEST(KernelCache, ALittleWorkStaysOneModuleOnSeveralThreads) {
-  KernelProgram few = chain(5), more = chain(6);
-  const KernelProgram* programs[] = {&few, &more};
+TEST(KernelCache, ThereAreNoMoreModulesThanTheLongestProgramLeavesTimeFor) {
+  std::vector<KernelProgram> programs = {chain(900), chain(5), chain(6), chain(7), chain(8)};
+  std::vector<const KernelProgram*> pointers;
+  for (const KernelProgram& program : programs) pointers.push_back(&program);
   CompileCounts counts;
-  ASSERT_TRUE(compile_kernels(programs, {}, &counts, /*verify=*/false, /*threads=*/4).ok());
-  EXPECT_EQ(counts.kernels_compiled, 2);
-  EXPECT_EQ(counts.modules, 1);
+  ASSERT_TRUE(compile_kernels(pointers, {}, &counts, /*verify=*/false, /*threads=*/4).ok());
+  EXPECT_EQ(counts.kernels_compiled, 5);
+  EXPECT_EQ(counts.modules, 2);
 }
 
 TEST(KernelCache, TimesOfModulesSideBySideArePartsOfTheWhole) {

@@ -70,7 +70,7 @@ const std::map<std::string_view, Decides> kCompileOptions = {
     {"overwrites", Decides::nothing_of_it}, {"native_regions", Decides::nothing_of_it},
     {"masked_regions", Decides::nothing_of_it},
     {"stripes", Decides::nothing_of_it},     {"cache_bytes", Decides::nothing_of_it},
-    {"group", Decides::nothing_of_it},
+    {"group", Decides::nothing_of_it},       {"threads", Decides::nothing_of_it},
 };
 
 void flip(BlockSizes& value) { value.tile = 32; }

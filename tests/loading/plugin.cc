@@ -26,4 +26,5 @@ const OnLoad on_load;
 
 }  // namespace
 
-extern "C" float result_of_loading() { return on_load.result; }
+extern "C" float result_of_loading();
+float result_of_loading() { return on_load.result; }
