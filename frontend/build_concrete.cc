@@ -9,6 +9,7 @@
 #include "frontend/flags.h"
 #include "frontend/trace.h"
 #include "runtime/clock.h"
+#include "runtime/memory.h"
 
 namespace etch::detail {
 namespace {
@@ -112,6 +113,10 @@ void finish(Concrete& concrete, const Flags& flags, Location where) {
   concrete.options.overwrites = overwrites(concrete.trace);
   const Graph& graph = concrete.trace.graph;
   for (Value output : graph.outputs()) concrete.output_types.push_back(graph.type(output));
+  const bool has_large = std::ranges::any_of(concrete.output_types, [](const Type& type) { return type.bytes() >= memory::kLargeBytes; });
+  for (int32_t i = 0; has_large && i < std::ssize(graph.inputs()); ++i) {
+    if (graph.type(graph.inputs()[i]).bytes() >= kLongOperand) concrete.inputs_beside.push_back(i);
+  }
   const Clock::time_point start = Clock::now();
   concrete.compiled = compile_trace(concrete, flags, where);
   protect_inputs(*concrete.compiled.executable, concrete.trace.sharing);

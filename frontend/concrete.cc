@@ -283,6 +283,12 @@ std::vector<Tensor> Concrete::input_tensors(const Call& call, const Variables* v
   return inputs;
 }
 
+absl::InlinedVector<const void*, 8> Concrete::operands_beside(const void* const* inputs) const {
+  absl::InlinedVector<const void*, 8> operands;
+  for (int32_t input : inputs_beside) operands.push_back(inputs[input]);
+  return operands;
+}
+
 TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* results, const Record* record,
                              EffectLog* effects) const {
   const bool audits = effects && wants_audit(call);
@@ -291,12 +297,13 @@ TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* res
   gather_inputs(call, variables, inputs.data());
   std::vector<Tensor> recorded;  // holds them, so nothing is written over them
   if (record) [[unlikely]] recorded = input_tensors(call, variables);
+  const absl::InlinedVector<const void*, 8> beside = operands_beside(inputs.data());
   absl::FixedArray<void*, kFew> outputs(output_types.size());
   for (size_t i = 0; i < num_results(); ++i) {
     const Sharing& sharing = trace.sharing[i];
     const Type& type = output_types[i];
     if (sharing.with == Sharing::With::nothing) {
-      results[i] = allocate_legal(type, call.where, function, inputs);
+      results[i] = allocate_legal(type, call.where, function, beside);
       outputs[i] = TensorAccess::get(results[i])->data;
     } else if (sharing.with == Sharing::With::result) {
       results[i] = view(*TensorAccess::get(results[sharing.index]), type);
@@ -308,7 +315,7 @@ TurnGuard Concrete::run_with(const Call& call, Variables* variables, Tensor* res
       outputs[i] = nullptr;
     }
   }
-  if (variables) place_variables(call, *variables, inputs, results, outputs.data());
+  if (variables) place_variables(call, *variables, beside, results, outputs.data());
   const TurnGuard guard = launch(call, variables, inputs.data(), outputs.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
   if (audits) [[unlikely]] audit(call, variables, guard, {results, num_results()}, *effects);
@@ -383,7 +390,7 @@ TurnGuard Concrete::run_into_with(const Call& call, Variables* variables, const 
   };
   drop();
   const absl::Cleanup drop_again = drop;  // whoever asked meanwhile packed what was about to change
-  if (variables) place_variables(call, *variables, inputs, nullptr, pointers.data());
+  if (variables) place_variables(call, *variables, operands_beside(inputs.data()), nullptr, pointers.data());
   const TurnGuard guard = launch(call, variables, inputs.data(), pointers.data(), effects);
   if (guard.exceeded) [[unlikely]] return guard;
   if (audits) [[unlikely]] {

@@ -58,6 +58,7 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   TraceResult trace;
   Compiled compiled;
   std::vector<Type> output_types;  // of the results, of what variables are assigned, of the token
+  std::vector<int32_t> inputs_beside;  // those beside which results begin, if there are large ones
   double trace_ms = 0;
   double compile_ms = 0;
   int64_t bytes = 0;
@@ -83,6 +84,8 @@ class [[gnu::visibility("hidden")]] Concrete : public Counted<Concrete> {
   void gather_inputs(const Call& call, const Variables* variables, const void** inputs) const;
   /// Per input: the buffer of a variable or capture whose packs calls may share; see RunOptions::holders.
   void gather_holders(const Variables* variables, const Buffer** holders) const;
+  /// Where the inputs beside which results begin stand.
+  absl::InlinedVector<const void*, 8> operands_beside(const void* const* inputs) const;
   /// The tensor that an output shares with an input.
   const TensorImpl& shared_input(const Call& call, const Variables* variables, const Sharing& sharing) const;
   /// Decides where the new values of the variables go, beside `inputs` in memory where a block is new. `results` are those of run(), or

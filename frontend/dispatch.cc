@@ -15,6 +15,7 @@
 #include "frontend/tensor_impl.h"
 #include "frontend/trace.h"
 #include "frontend/user_words.h"
+#include "runtime/memory.h"
 #include "runtime/parallel.h"
 
 namespace etch::detail {
@@ -116,6 +117,7 @@ std::shared_ptr<const EagerKernel> compile_one(const EagerKeyView& key, const Fl
   for (Value result : value_or_fail(builder.emit_all(key.op, values, key.wanted), where)) {
     outputs.push_back(result);
     kernel->types.push_back(builder.type(result));
+    kernel->is_large |= kernel->types.back().bytes() >= memory::kLargeBytes;
   }
   const Graph graph = std::move(builder).finish(outputs);
   CompileOptions options;
@@ -141,6 +143,18 @@ void compute(const EagerKernel& kernel, const void* const* inputs, void* const* 
   }
 }
 
+/// Memory for a result of a kernel whose operands have their elements at `inputs`.
+Tensor allocate_result(const EagerKernel& kernel, size_t result, std::span<const void* const> inputs, Location where) {
+  const std::string_view what = user_name(name(kernel.key.op()));
+  if (!kernel.is_large) [[likely]] return allocate_legal(kernel.types[result], where, what);
+  const std::span<const OperandType> operands = kernel.key.view().operands;
+  absl::InlinedVector<const void*, 4> beside;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (operands[i].shape->product() * size_of(operands[i].dtype) >= kLongOperand) beside.push_back(inputs[i]);
+  }
+  return allocate_legal(kernel.types[result], where, what, beside);
+}
+
 Tensors run(const EagerKernel& kernel, const ResolvedList& operands, const Flags& flags, Location where) {
   const Op op = kernel.key.op();
   Tensors tensors;
@@ -154,10 +168,9 @@ Tensors run(const EagerKernel& kernel, const ResolvedList& operands, const Flags
   for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = operands[i].data();
   absl::InlinedVector<void*, 2> outputs(kernel.types.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const Type& type = kernel.types[i];
-    outputs[i] = TensorAccess::get(tensors.emplace_back(allocate_legal(type, where, user_name(name(op)), inputs)))->data;
+    outputs[i] = TensorAccess::get(tensors.emplace_back(allocate_result(kernel, i, inputs, where)))->data;
     if (kernel.same_as[i] < 0) continue;
-    copy_bytes(outputs[i], operands[kernel.same_as[i]].data(), type.bytes(), options.threads);
+    copy_bytes(outputs[i], operands[kernel.same_as[i]].data(), kernel.types[i].bytes(), options.threads);
   }
   if (!kernel.computes) return tensors;
   compute(kernel, inputs.data(), outputs.data(), options, where);
@@ -192,7 +205,7 @@ Tensor apply_again(const AnyOp& op, OperandPointers operands, std::span<const Ty
   const Flags& flags = current_flags();
   const LentKernel kernel = LentKernel::recent({op, {types, operands.size()}, wanted, flags.target});
   if (kernel.get() == nullptr || !kernel.get()->is_plain) return {};
-  Tensor result = allocate_legal(kernel.get()->types[0], where, user_name(name(op)), {inputs, operands.size()});
+  Tensor result = allocate_result(*kernel.get(), 0, {inputs, operands.size()}, where);
   compute(*kernel.get(), inputs, &TensorAccess::get(result)->data, run_options(flags), where);
   return result;
 }

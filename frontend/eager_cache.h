@@ -19,6 +19,7 @@ struct EagerKernel {
   absl::InlinedVector<int32_t, 2> same_as;  // per result: the operand whose elements it has, or -1 where steps write it
   bool computes = false;                    // some result
   bool is_plain = false;                    // it has one result, which it computes
+  bool is_large = false;                    // some result begins beside the operands
   std::shared_ptr<const Executable> executable;
 };
 

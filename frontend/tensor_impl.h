@@ -97,13 +97,16 @@ bool is_held_elsewhere(const TensorImpl& impl);
 inline constexpr std::string_view kHoldsNothing =
     "holds nothing: it was made by default or moved from; assign one first";
 
+inline constexpr int64_t kLongOperand = 4096;
+
 /// The tensor behind a handle; Error if it holds nothing.
 TensorImpl& impl_of(const Tensor& tensor, Location where);
 
 /// A new eager tensor with uninitialised elements. Error if the shape is too large or memory is short; `what` names
 /// what it is for.
 Tensor allocate(DType dtype, const Shape& shape, Location where, std::string_view what);
-/// The same for a type that is known to be legal, such as that of a result of an op on these elements.
+/// The same for a type that is known to be legal, such as that of a result of an op on these elements. Where a large result begins
+/// depends on where they do, so operands of less than kLongOperand bytes, which its loop seldom meets, should not be among them.
 Tensor allocate_legal(const Type& type, Location where, std::string_view what, std::span<const void* const> operands = {});
 /// A tensor on the elements of another, with as many elements.
 Tensor alias(const TensorImpl& of, DType dtype, const Shape& shape);

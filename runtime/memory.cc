@@ -65,13 +65,13 @@ int64_t next_place_of_huge() {
 
 int64_t place_of(const void* address) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(address) % kPage); }
 
-// What a loop loses if its result begins so far behind an operand. At the same place, or whole rows behind it, it loses only where it
-// reads neighbours: rows of 512 bytes and their multiples are usual.
+// What a loop loses if its result begins so far behind an operand. At the same place, or at rows behind it, it loses only where it reads
+// neighbours: rows of 1,024 bytes and their multiples are usual.
 int loss_at(int64_t distance) {
-  constexpr int64_t kNeighbours = 128, kRow = 512;
+  constexpr int64_t kNeighbours = 128;
   if (distance > 0 && distance < kStep) return distance <= kStep / 2 ? 16 : 4;
   if (distance % kStep == 0 || distance > kPage - kNeighbours) return 2;
-  return distance % kRow == 0 ? 1 : 0;
+  return distance % kStep <= kStep / 2 ? 1 : 0;
 }
 
 /// The place at which a result loses least: a little before the first operand, where the others allow it.
