@@ -354,7 +354,8 @@ bool FusionPolicy::looks_past_borders(Value pad, const Sites::List& sites) const
   const Cluster& c = sites_.cluster(sites[0]);
   const int lanes = c.domain.rank - 1;
   const bool has_lanes = lanes > 0 && c.domain.extents[lanes] >= kSweptLanes;
-  if (!has_lanes || c.alone || c.calls || !c.seams.empty() || c.domain.folded_axis() >= 0 || c.domain.has(Role::row)) return false;
+  const bool has_parts = !c.seams.empty() || !c.cut_by.empty();  // of a box one part may be read alone, without a seam
+  if (!has_lanes || c.alone || c.calls || has_parts || c.domain.folded_axis() >= 0 || c.domain.has(Role::row)) return false;
   return std::ranges::all_of(sites, [&](const Site& site) {
     if (site.cluster != sites[0].cluster || site.memory || site.in_order) return false;
     const std::optional<PaddedElement> padded = padded_element(graph_, node, c.maps[site.map], c.domain);

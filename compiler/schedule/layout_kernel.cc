@@ -75,7 +75,10 @@ class Layout {
     choose_vector_axis();
     if (domain_.has(Role::row)) normalise_product();
     const bool has_short = has_short_rows();
-    if (has_short) leave_others_out(domain_.rank - 1);
+    if (has_short) {
+      leave_others_out(domain_.rank - 1);
+      leave_out_unless([&](const KernelDraft& draft) { return lies_in_short_rows(draft, domain_.rank - 1); });
+    }
     each_draft([&](KernelDraft& draft) {
       if (!has_short) return;
       draft.program.short_row = static_cast<int8_t>(domain_.extents[domain_.rank - 1]);
@@ -120,10 +123,15 @@ class Layout {
 
   /// What the code knows the length of an axis by, it knows for all drafts.
   void leave_others_out(int axis) {
+    leave_out_unless([&](const KernelDraft& draft) { return draft.domain.extents[axis] == domain_.extents[axis]; });
+  }
+
+  template <class Fits>
+  void leave_out_unless(Fits fits) {
     std::erase_if(others_, [&](const Other& other) {
-      const bool differs = other.draft->domain.extents[axis] != domain_.extents[axis];
-      if (differs) left_out_.push_back(other.draft);
-      return differs;
+      if (fits(*other.draft)) return false;
+      left_out_.push_back(other.draft);
+      return true;
     });
   }
 
@@ -281,7 +289,12 @@ class Layout {
     const bool few = last > 0 && domain_.roles[last] == Role::reduce && domain_.extents[last] >= 2 &&
                      domain_.extents[last] <= kMostShortRow;
     if (!few || !is_batch(last - 1) || domain_.extents[last - 1] < kLongEnough || !draft_.indices.empty()) return false;
-    return std::all_of(draft_.accesses.begin(), draft_.accesses.end(), [&](const AccessMap& access) {
+    return lies_in_short_rows(draft_, last);
+  }
+
+  /// True if the elements of rows lie beside each other, and values per row do.
+  static bool lies_in_short_rows(const KernelDraft& draft, int last) {
+    return std::ranges::all_of(draft.accesses, [&](const AccessMap& access) {
       const int64_t step = access.address.coef[last], next = access.address.coef[last - 1];
       return step == 1 || (step == 0 && (next == 1 || (next == 0 && !access.stores)));
     });

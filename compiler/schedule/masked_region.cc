@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <type_traits>
+#include <utility>
 
 #include "compiler/ir/cat.h"
 #include "compiler/ir/checked.h"
@@ -30,7 +32,9 @@ std::optional<int64_t> integer(const Graph& graph, Value value) {
   const DType dtype = graph.type(value).dtype;
   if (!bits || !is_integer(dtype)) return std::nullopt;
   return dispatch(dtype, [&]<class T>() -> std::optional<int64_t> {
-    if constexpr (std::is_integral_v<T>) return static_cast<int64_t>(from_bits<T>(*bits));
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      if (std::in_range<int64_t>(from_bits<T>(*bits))) return static_cast<int64_t>(from_bits<T>(*bits));
+    }
     return std::nullopt;
   });
 }
@@ -457,8 +461,9 @@ class ActiveLoop {
     return {scalars_.emit(node.op, std::move(operands), type.dtype)};
   }
 
-  /// any(), in one step or several.
+  /// any() of the test, in one step or several. What the body asks is another question, be it of the same mask.
   std::vector<Value> asked(const Graph& graph, const Node& node, const std::vector<Value>& values) {
+    if (is_in_body_) return refuse(graph, node);
     if (is_answered_) return {scalars_.known(any_)};
     const bool is_any = reduction_of(node.op).kind == ReduceKind::any;
     const Value mask = values[node.operands[0].id];
@@ -533,7 +538,10 @@ class ActiveLoop {
     std::vector<Value> given = inlined(loop_.test, inputs_);
     given.erase(given.begin());
     given.insert(given.end(), inputs_.begin() + loop_.num_carried, inputs_.end());
-    return inlined(loop_.body, given);
+    is_in_body_ = true;
+    std::vector<Value> next = inlined(loop_.body, given);
+    is_in_body_ = false;
+    return next;
   }
 
   /// With false in the place of the mask each value for each element has to stay what it is, and with these the mask. Values
@@ -593,6 +601,7 @@ class ActiveLoop {
   std::vector<Value> handed_;  // by the test
   Value any_;                  // stands for any(mask)
   bool is_answered_ = false;   // it is known
+  bool is_in_body_ = false;
   Value mask_;
   Value active_;               // what of the mask is of each element
   std::vector<Value> lane_conditions_, shared_conditions_;

@@ -55,6 +55,7 @@ void Siblings::merge_readers(Value value) {
   absl::InlinedVector<Site, kOpen> open;  // clusters that the next ones may go into; at the most recent maps
   for (Site site : sites_.of(value)) {
     sites_.forward(site);
+    for (Site& other : open) sites_.forward(other);  // a cluster may be open at one of its maps and merged at another
     if (site.memory || !reads_throughout(site)) continue;
     const auto takes_in = [&](const Site& other) {
       const Cluster &a = sites_.cluster(other), &b = sites_.cluster(site);
@@ -81,8 +82,10 @@ void Siblings::merge_hosts(Value reduction) {
     adopt_reduce(graph_, node, copy, host_reduce(graph_, node, copy, site.map, partition_.blocks));
     return copy;
   };
-  const Site* first = nullptr;
-  for (const Site& site : sites) {
+  Site* first = nullptr;
+  for (Site& site : sites) {
+    sites_.forward(site);
+    if (first) sites_.forward(*first);
     if (policy_.cannot_reduce(reduction, site)) continue;
     if (!first) {
       first = &site;

@@ -1,5 +1,6 @@
 // Sums of products by the letters of axes: einsum and tensordot.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -93,6 +94,10 @@ Named diagonal(const Named& x, int label) {
   return result;
 }
 
+bool broadcasts(const Named& x, int label, const std::map<int, int64_t>& extents) {
+  return x.extent(label) == 1 && extents.at(label) != 1;
+}
+
 /// Without repeated names, the axes of extent 1 of an ellipsis, which broadcast, and what nobody else wants.
 Named simplified(Named x, const std::map<int, int64_t>& extents, const Labels& wanted) {
   for (size_t i = 0; i < x.labels.size(); ++i) {
@@ -103,8 +108,7 @@ Named simplified(Named x, const std::map<int, int64_t>& extents, const Labels& w
   }
   Labels dropped;
   for (int label : x.labels) {
-    const bool broadcasts = x.extent(label) == 1 && extents.at(label) != 1;
-    if (broadcasts || !contains(wanted, label)) dropped.push_back(label);
+    if (broadcasts(x, label, extents) || !contains(wanted, label)) dropped.push_back(label);
   }
   return summed(x, dropped);
 }
@@ -240,7 +244,9 @@ Tensor contracted(std::vector<Named> operands, const Labels& result) {
   const auto wanted_beside = [&](size_t self, size_t from) {
     Labels wanted = result;
     for (size_t i = from; i < operands.size(); ++i) {
-      if (i != self) wanted.insert(wanted.end(), operands[i].labels.begin(), operands[i].labels.end());
+      // An axis that broadcasts is dropped: it is no reason for others to keep theirs.
+      const auto keeps = [&](int label) { return i != self && !broadcasts(operands[i], label, extents); };
+      std::ranges::copy_if(operands[i].labels, std::back_inserter(wanted), keeps);
     }
     return wanted;
   };

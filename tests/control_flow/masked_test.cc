@@ -310,6 +310,20 @@ TEST(WhileAny, ATestOfAllElementsTogetherIsNot) {
   expect_same_everywhere(program, wave(100));
 }
 
+TEST(WhileAny, WhatTheBodyAsksOfAllElementsIsNot) {
+  const auto loop_of = [](auto step) {
+    return [step](const Tensor& x) {
+      return while_loop([](const Tensor& v) { return any(v < 10); },
+                        [step](const Tensor& v) { return where(v < 10, step(v), v); }, x);
+    };
+  };
+  const Tensor x = concat({Tensor({8.0f, 8.5f}), zeros({18})}, 0);
+  expect_same_everywhere(loop_of([](const Tensor& v) { return where(any(v > 9), v + 2, v + 1); }), x);
+  expect_same_everywhere(loop_of([](const Tensor& v) { return where(any(v < 10), v + 2, v + 1); }), x);
+  expect_same_everywhere(loop_of([](const Tensor& v) { return v + 1 + max(v) / 16; }), x);
+  expect_same_everywhere(loop_of([](const Tensor& v) { return v + 1 + abs(sum(v)) / 64; }), x);
+}
+
 TEST(WhileAny, TheNumberOfTurnsIsNoneOfALane) {
   // What all elements share counts the turns of the last lane: it is no result of lanes.
   expect_same_everywhere(growing([](const Tensor& v) { return where(v < 10, v * 1.5f + 1, v); }), wave(100));

@@ -409,6 +409,20 @@ TEST(Fusion, WhatTwoValuesMakeIsStoredBeforeItIsFetchedOneByOne) {
 }
 
 /// So many constants that no target has registers for them as vectors.
+TEST(Fusion, ManyReadersOfAValueThatIsReadAtSeveralPlacesAllComeOut) {
+  const auto of = [](const std::string& op, int result, const std::string& operands) {
+    return cat("%", result, " = ", op, "(", operands, ") : f32[12]\n");
+  };
+  const Graph graph = graph_of(cat("graph(%0: f32[4]) {\n%1 = concat(%0, %0, %0) axis=0 : f32[12]\n", of("neg", 2, "%1"), of("abs", 3, "%1"),
+                                   of("add", 4, "%1, %1"), of("mul", 5, "%1, %1"), of("sign", 6, "%1"), "return %2, %3, %4, %5, %6\n}"));
+  EXPECT_EQ(verify(schedule_of(graph), graph), absl::OkStatus());
+  expect_same_bits(graph, true);
+  const Graph wide = graph_of("graph(%0: f32[2,1]) {\n%1 = concat(%0, %0, %0) axis=0 : f32[6,1]\n"
+                              "%2 = concat(%1, %1, %1, %1) axis=1 : f32[6,4]\nreturn %2\n}");
+  EXPECT_EQ(verify(schedule_of(wide), wide), absl::OkStatus());
+  expect_same_bits(wide, true);
+}
+
 TEST(Fusion, ManyConstantsGiveTheSameBitsOnEveryTarget) {
   for (const char* dtype : {"f32", "f64", "i32", "u16"}) {
     const std::string type = cat(dtype, "[77]");

@@ -238,5 +238,15 @@ TEST(Pieces, OfRandomStencilsComputeTheSameBits) {
   }
 }
 
+TEST(Pieces, OfShortRowsWhoseValuesPerRowLieApartRunByThemselves) {
+  for (const char* strided : {"slice(%2) start=[0,0] step=[2,1] : f32[4,1]", "slice(%2) start=[7,0] step=[-1,1] : f32[4,1]"}) {
+    for (const char* kind : {"sum", "max"}) {
+      expect_same_bits(graph_of(cat("graph(%0: f32[20,8], %1: f32[16,1], %2: f32[8,1]) {\n%3 = ", strided,
+                                    "\n%4 = concat(%1, %3) axis=0 : f32[20,1]\n%5 = mul(%0, %4) : f32[20,8]\n%6 = reduce(%5) kind=", kind,
+                                    " axes=[1] : f32[20]\nreturn %6\n}")), true);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace etch

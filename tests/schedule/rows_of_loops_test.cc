@@ -30,6 +30,15 @@ TEST(RowsOfLoops, AnIndexThatWrapsIsNoTurn) {
   expect_same_bits(graph, true);
 }
 
+TEST(RowsOfLoops, ALimitBeyondAllTurnsIsNoLimitOfThem) {
+  const Graph graph = loop_of(20, "f32[20]",
+                              "%3 = cast(%0) : u64[]\n%4 = constant value=9223372036854775808 : u64[]\n%5 = max(%3, %4) : u64[]\n"
+                              "%6 = cast(%5) : i64[]\n%7 = cast(%0) : f32[]\n%8 = reshape(%7) : f32[1]\n"
+                              "%9 = update_slice(%1, %8, %6) axis=0 : f32[20]\n%10 = constant value=1 : i32[]\n"
+                              "%11 = add(%0, %10) : i32[]\nreturn %11, %9\n");
+  expect_same_bits(graph, true);
+}
+
 TEST(RowsOfLoops, AnIndexThatIsCastAndHoldsAllTurnsIsOne) {
   const Graph graph = loop_of(100, "f32[100]",
                               "%3 = cast(%0) : i8[]\n%4 = cast(%3) : i32[]\n%5 = cast(%0) : f32[]\n%6 = reshape(%5) : f32[1]\n"

@@ -177,6 +177,19 @@ TEST(Swept, WindowsGoAroundACast) {
   for (const char* dtype : {"u8", "i32", "f16"}) expect_same_bits(windows_of(cat(dtype, "[30,64]"), "cast(%0)"), true);
 }
 
+TEST(Swept, WindowsDoNotGoAroundWhatAnotherPadLeftOfItself) {
+  const auto window = [](int64_t row) { return cat("slice(%3) start=[", row, ",0] step=[1,1] : f32[8,16]\n"); };
+  for (const auto& [low, first] : std::vector<std::pair<int64_t, int64_t>>{{16, 1}, {32, 0}}) {
+    const Graph graph = graph_of(cat(
+        "graph(%0: f32[8,16], %1: f32[128]) {\n%2 = constant value=0 : f32[]\n%3 = pad(%0, %2) low=[2,0] high=[2,0] : f32[12,16]\n%4 = ",
+        window(0), "%5 = ", window(1), "%6 = add(%4, %5) : f32[8,16]\n%7 = ", window(3), "%8 = add(%6, %7) : f32[8,16]\n",
+        "%9 = add(%1, %1) : f32[128]\n%10 = pad(%9, %2) low=[", low, "] high=[", 32 - low, "] : f32[160]\n%11 = reshape(%10) : f32[10,16]\n",
+        "%12 = slice(%11) start=[", first, ",0] step=[1,1] : f32[8,16]\n%13 = mul(%8, %12) : f32[8,16]\nreturn %13\n}"));
+    EXPECT_EQ(verify(schedule_of(graph), graph), absl::OkStatus()) << low;
+    expect_same_bits(graph, true);
+  }
+}
+
 TEST(Swept, AnAccessThatLeavesItsRangeIsAnError) {
   const Graph graph = stencil({});
   Schedule schedule = schedule_of(graph);
