@@ -33,7 +33,7 @@ class Generator {
     }
     grow();
     std::vector<Value> outputs{pool_.back()};
-    for (int extra = pick(3); extra > 0; --extra) outputs.push_back(pool_[pick(pool_.size())]);
+    for (int64_t extra = pick(6) == 0 ? 3 + pick(5) : pick(3); extra > 0; --extra) outputs.push_back(random_value());
     return std::move(builder_).finish(outputs);
   }
 
@@ -451,8 +451,9 @@ class Generator {
     int axis = pick(type.shape.rank());
     if (pick(2) == 0) return random_roll(x, type, axis);
     std::vector<Value> operands{x};
-    for (int i = 0; i < 8 && operands.size() < 3; ++i) {
-      Value other = random_value();
+    const bool repeats = pick(4) == 0;
+    for (int i = 0; i < 8 && operands.size() < 3 + repeats; ++i) {
+      Value other = repeats && pick(3) > 0 ? x : random_value();
       Shape a = type.shape, b = builder_.type(other).shape;
       if (builder_.type(other).dtype != type.dtype || b.rank() != a.rank()) continue;
       a[axis] = b[axis] = 0;

@@ -16,7 +16,7 @@ struct RandomGraphOptions {
   bool whole_inputs = false;  // the inputs will be Draw::whole, so that many such sums and products round nothing
 };
 
-/// A well-typed graph of about so many random ops over small tensors, with one to three outputs.
+/// A well-typed graph of about so many random ops over small tensors, with one output or more.
 Graph random_graph(const RandomGraphOptions& options);
 
 }  // namespace etch

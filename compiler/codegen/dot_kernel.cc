@@ -121,7 +121,9 @@ void DotEmitter::plan_blocks(llvm::Value* m) {
   columns_of_block_ = k_.i64(blocking_.columns);
   depth_ = k_.i64(blocking_.depth);
   keeps_b_ = b_.getFalse();
-  if (!has_pieces_of_k()) {
+  // Panels are turned where a tile of the first rows reads them: what a mask hides there would be missing further down.
+  const bool turns_what_is_seen = seen_ && b_access_ && b_stride() == Stride::other;
+  if (!has_pieces_of_k() && !turns_what_is_seen) {
     llvm::Value* fits = b_.CreateICmpSLE(k_.extent(k_axis_), k_.i64(Blocking::kMostKept * blocking_.depth));
     keeps_b_ = b_.CreateAnd(fits, b_.CreateICmpSGT(most_rows_, k_.i64(blocking_.rows)));  // see kept_bytes()
   }

@@ -393,6 +393,10 @@ class Ahead {
 /// tenth to a half of its time to share these out. AVX-512 loads a number into all lanes as part of an operation.
 int most_params_in_registers(const Target& target) { return target.masked_ops ? 8 : 24; }
 
+/// Where operations of AVX-512 load numbers, LLVM makes all at once that need nothing else, and spills 64 bytes for each from about the
+/// 45th on. With more than so many the frame would be too large; code for AVX2 spills none, but takes up to 1.5 times as long.
+constexpr int kMostParamsOfAvx512 = 280;
+
 }  // namespace
 
 llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOptions& given, llvm::Module& module,
@@ -410,8 +414,14 @@ llvm::Function* emit_loop_kernel(const KernelProgram& program, const CodegenOpti
   });
   CodegenOptions options = given;
   Target& target = options.target;
+  const bool needs_avx2 = target.masked_ops && program.num_params > kMostParamsOfAvx512;
+  if (needs_avx2) target = *find_target("avx2");
   if (work <= kStreamingWork || by_lane) target.vector_bytes = std::min(target.vector_bytes, 32);
   KernelEmitter k(program, options, module, name);
+  if (needs_avx2) {
+    k.function->addFnAttr("target-cpu", target.cpu);
+    k.function->addFnAttr("target-features", target.features);
+  }
   const int width = choose_lanes(program, target, by_lane);
   if (!goes_across(program) || writes_whole_lines(narrowest_dense(program), width)) k.let_stores_stream();
   // Gathers of a few lanes, and lanes that pass through the frame, cost more than single elements; masks of what is

@@ -9,6 +9,9 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <string_view>
+
+#include "absl/strings/str_split.h"
 
 namespace etch {
 namespace {
@@ -89,14 +92,16 @@ const std::vector<std::string>& target_names() {
 
 std::string missing_features(const Target& target) {
   if (target == host_target()) return "";
-  const llvm::SubtargetFeatures features(target.features);
   std::string missing;
-  for (const std::string& feature : features.getFeatures()) {
-    if (feature[0] != '+') continue;
+  // LLVM's own way to take them apart loses memory where there is not enough.
+  for (const absl::string_view part : absl::StrSplit(target.features, ',')) {
+    const std::string_view feature(part.data(), part.size());
+    if (!feature.starts_with('+')) continue;
     auto found = host_features().find(llvm::StringRef(feature).drop_front());
     // What the host's list does not know, such as x87, every processor of this kind has.
     if (found == host_features().end() || found->second) continue;
-    missing += (missing.empty() ? "" : ", ") + feature.substr(1);
+    missing += missing.empty() ? "" : ", ";
+    missing += feature.substr(1);
   }
   return missing;
 }

@@ -768,7 +768,8 @@ TEST(Dot, SumsThatAMaskHidesAreLeftOutWithTheSameBits) {
   for (const Op op : {Op::greater, Op::greater_equal, Op::less, Op::less_equal}) {
     for (const Mask mask : {Mask{op}, Mask{op, false}, Mask{op, true, -1, 60}, Mask{op, false, 3, -100}, Mask{op, true, 0, 50},
                             Mask{op, true, 1, 0, 17}, Mask{op, false, 1, 0, std::numeric_limits<int64_t>::max() - 1000}}) {
-      for (Case c : {Case{2, 70, 90, 33, Layout::rows, Layout::columns, 4, 29}, Case{1, 261, 300, 300}, Case{1, 2, 3, 4}}) {
+      for (Case c : {Case{2, 70, 90, 33, Layout::rows, Layout::columns, 4, 29}, Case{1, 261, 300, 300},
+                     Case{1, 261, 300, 300, Layout::rows, Layout::columns}, Case{1, 2, 3, 4}}) {
         if (c.m * c.n > 5000) c.blocks.depth = 100;
         Operands<float> operands(c, rng);
         std::vector<float> expected = operands.product(c), result(expected.size());
