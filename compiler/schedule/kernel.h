@@ -85,7 +85,8 @@ struct Access {
   Indexed indexed = Indexed::no;  // a load that has an argument
   // Of a kernel that sweeps an axis: the same element, or lanes, everywhere along that axis.
   bool still = false;
-  // There, and in masked kernels with lanes far apart: the first access of this dtype that has the same strides, where it sweeps of the same memory, too; -1: this one.
+  // There, and in masked kernels with lanes far apart: the first access of this dtype that has the same strides, and where it sweeps
+  // the same memory; -1: this one.
   int16_t like = -1;
   // Where it sweeps: the number of the param that a load gives where its element lies beyond the borders of its memory; -1: it
   // has none. Within its ranges (SizesLayout::range) an index leads into memory.
