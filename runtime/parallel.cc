@@ -126,9 +126,6 @@ void run_loop(int64_t n, int64_t grain, int threads, void (*body)(void* context,
 
   // A few chunks per worker even out what the threads have to do; each is a whole number of grains, and workers take the
   // next one when they are done.
-  // oneTBB orders what was written before the loop and in it. ThreadSanitizer cannot see into it, so the same is said by
-  // this release and the acquire of each worker, and by `finished` for what comes after.
-  split_loops.fetch_add(1, std::memory_order_release);
   const int64_t grains = ceil_div(n, grain);
   const int64_t chunks = std::min(grains, std::clamp<int64_t>(n / piece, workers, int64_t{4} * workers));
   Shares shares(chunks, workers);
@@ -139,23 +136,28 @@ void run_loop(int64_t n, int64_t grain, int threads, void (*body)(void* context,
   if (!is_long) placed.emplace(placement);
   const std::thread::id caller = std::this_thread::get_id();
   auto run_worker = [&](int worker) {
+    (void)split_loops.load(std::memory_order_acquire);
     running.fetch_add(1, std::memory_order_relaxed);
     if (std::this_thread::get_id() != caller) take_part_in_loop();
     shares.take(worker, [&](int64_t chunk) {
       body(context, worker, grains * chunk / chunks * grain, std::min(n, grains * (chunk + 1) / chunks * grain));
     });
     running.fetch_sub(1, std::memory_order_release);
+    finished.fetch_add(1, std::memory_order_release);
   };
   // A context of its own: a task of the user's that throws, or a group that is cancelled, would stop the loop as well.
   tbb::task_group_context own(tbb::task_group_context::isolated);
   auto loop = [&] {
-    tbb::parallel_for(tbb::blocked_range<int>(0, workers, 1), [&](const tbb::blocked_range<int>& range) {
-      (void)split_loops.load(std::memory_order_acquire);
+    // What it captures lies in tasks that oneTBB copies.
+    const auto run_workers = [&](const tbb::blocked_range<int>& range) __attribute__((no_sanitize_thread)) {
       for (int worker = range.begin(); worker < range.end(); ++worker) run_worker(worker);
-      finished.fetch_add(1, std::memory_order_release);
-    }, tbb::simple_partitioner(), own);
+    };
+    tbb::parallel_for(tbb::blocked_range<int>(0, workers, 1), run_workers, tbb::simple_partitioner(), own);
     (void)finished.load(std::memory_order_acquire);
   };
+  // oneTBB orders what was written before the loop and in it. ThreadSanitizer cannot see into it, so the same is said by this
+  // release, the acquire of each worker, and `finished`.
+  split_loops.fetch_add(1, std::memory_order_release);
   try {
     // The arena that the caller stands in is the user's choice; a smaller bound gets an arena of its own. Isolated, this
     // thread does not begin another task of the user's while it waits: that one could want what this call has locked.
