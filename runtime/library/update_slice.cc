@@ -22,8 +22,9 @@ void run(void* const* buffers, const int64_t* sizes, int64_t, int64_t, std::byte
   const auto* update = static_cast<const std::byte*>(buffers[1]);
   auto* result = static_cast<std::byte*>(buffers[3]);
   const int64_t start = std::clamp<int64_t>(index_at(buffers[2], sizes[4]), 0, sizes[1] - sizes[2]) * sizes[3] * kBytes;
-  if (result != operand) std::memcpy(result, operand, static_cast<size_t>(before * row));
-  for (int64_t i = 0; i < before; ++i) std::memcpy(result + i * row + start, update + i * part, static_cast<size_t>(part));
+  // What has no elements may have no memory, which memcpy does not take.
+  if (result != operand && before * row > 0) std::memcpy(result, operand, static_cast<size_t>(before * row));
+  for (int64_t i = 0; i < before && part > 0; ++i) std::memcpy(result + i * row + start, update + i * part, static_cast<size_t>(part));
 }
 
 int64_t no_scratch(const int64_t*) { return 0; }
