@@ -252,6 +252,13 @@ TEST(Ops, CreationInEveryDType) {
   EXPECT_EQ(doubles_of(full({2}, 7, DType::u8)), (std::vector<double>{7, 7}));
 }
 
+TEST(Ops, EinsumSumsAnAxisThatAnotherOperandRepeats) {
+  const Tensor all = reshape(cast(range(15), DType::f32), {5, 3}), one({{1.0f, 2.0f, 3.0f}});
+  const std::vector<float> expected = {30, 70, 120};  // sums of the columns, times 1, 2 and 3
+  EXPECT_EQ(einsum("...i,...i->i", {all, one}).to_vector<float>(), expected);
+  EXPECT_EQ(einsum("...i,...i->i", {one, all}).to_vector<float>(), expected);
+}
+
 TEST(Ops, RankEightAndOddLengths) {
   const Tensor x = reshape(range(7 * 3, DType::f32), {1, 7, 1, 1, 3, 1, 1, 1});
   EXPECT_EQ(doubles_of(sum(x + x, {1, 4})), (std::vector<double>{420}));
