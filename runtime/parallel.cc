@@ -118,6 +118,7 @@ int64_t num_split_loops() { return split_loops.load(std::memory_order_relaxed); 
 
 namespace {
 
+/// parallel_for and parallel_tasks: what is long changes no thread's affinity.
 void run_loop(int64_t n, int64_t grain, int threads, void (*body)(void* context, int worker, int64_t begin, int64_t end),
               void* context, int64_t piece, bool is_long) {
   if (n <= 0) return;
@@ -142,8 +143,8 @@ void run_loop(int64_t n, int64_t grain, int threads, void (*body)(void* context,
     shares.take(worker, [&](int64_t chunk) {
       body(context, worker, grains * chunk / chunks * grain, std::min(n, grains * (chunk + 1) / chunks * grain));
     });
-    running.fetch_sub(1, std::memory_order_release);
     finished.fetch_add(1, std::memory_order_release);
+    running.fetch_sub(1, std::memory_order_release);  // the last that it touches
   };
   // A context of its own: a task of the user's that throws, or a group that is cancelled, would stop the loop as well.
   tbb::task_group_context own(tbb::task_group_context::isolated);

@@ -6,7 +6,7 @@
 namespace etch {
 namespace {
 
-/// A loop of `turns` turns that writes `update`, made of the index %0 and a vector %2, into its result at `at`.
+/// A loop of so many turns over the number of the turn, %0, a result of this type, %1, and a vector, %2.
 Graph loop_of(int64_t turns, const std::string& result, const std::string& body) {
   return graph_of(cat("graph(%0: f32[5]) {\n%1 = constant value=7 : ", result, "\n%2 = constant value=0 : i32[]\n",
                       "%3, %4 = while_loop(%2, %1; %0) : i32[], ", result, " {\ntest(%0: i32[], %1: ", result, ", %2: f32[5]) {\n",
